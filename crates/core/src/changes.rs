@@ -1,0 +1,223 @@
+//! What a step of the partition wrote, removed and has to tell: whole records, so that a journal
+//! of changes needs no replay of rules.
+
+use crate::Text;
+use crate::ids::{Lease, Name, TaskId, UserId, WorkerId};
+use crate::transitions::TaskState;
+
+/// Everything one command changed, in order.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    /// What must be kept.
+    pub records: Vec<Record>,
+    /// Logged events, one entry per user, numbered.
+    pub events: Vec<EventEntry>,
+    /// What should be told to whoever listens; never stored, may be lost.
+    pub signals: Vec<Signal>,
+}
+
+impl Changes {
+    /// Whether nothing has to be kept.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        self.records.is_empty()
+    }
+}
+
+/// One stored record, whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {
+    /// A task was accepted: its descriptor, written once.
+    Descriptor {
+        /// The owner.
+        user: UserId,
+        /// The task.
+        task: TaskId,
+        /// JSON text.
+        text: Text,
+    },
+    /// A task's state and place.
+    Task {
+        /// The owner.
+        user: UserId,
+        /// The task.
+        task: TaskId,
+        /// What the engine needs to go on from here.
+        control: TaskControl,
+        /// The state as it is read (JSON text); absent while the task is queued and untouched.
+        text: Option<Text>,
+    },
+    /// A task's place changed and its text did not: it was adopted, or its cancellation was asked.
+    Control {
+        /// The owner.
+        user: UserId,
+        /// The task.
+        task: TaskId,
+        /// What the engine needs to go on from here.
+        control: TaskControl,
+    },
+    /// An attempt that ended without ending its task, for the history. Numbers at or below
+    /// `number - ATTEMPTS_KEPT_MAX` fall out.
+    Attempt {
+        /// The owner.
+        user: UserId,
+        /// The task.
+        task: TaskId,
+        /// Its place in the history, from 1.
+        number: u32,
+        /// JSON text.
+        text: Text,
+    },
+    /// Lines of a task's log, numbered from `first`; its `log_lines` is now the last number.
+    /// Numbers at or below that less `LOG_LINES_MAX` fall out.
+    Log {
+        /// The owner.
+        user: UserId,
+        /// The task.
+        task: TaskId,
+        /// Number of the first of these lines; the task's first is 1.
+        first: u32,
+        /// JSON texts.
+        lines: Vec<Text>,
+    },
+    /// An idempotency key and what it stands for.
+    Key {
+        /// The owner.
+        user: UserId,
+        /// The key.
+        key: Text,
+        /// The task that holds it.
+        task: TaskId,
+        /// Hash of the body submitted under it.
+        body_hash: u128,
+        /// Forgotten from this wall-clock time on, in ms.
+        expires_ms: i64,
+    },
+    /// A user's weight in a queue.
+    Weight {
+        /// The queue.
+        queue: Name,
+        /// The user.
+        user: UserId,
+        /// Turns for one of the others; 1 removes the record.
+        weight: u32,
+    },
+    /// A key was forgotten.
+    KeyGone {
+        /// The owner.
+        user: UserId,
+        /// The key.
+        key: Text,
+    },
+    /// A task and everything kept of it is gone.
+    TaskGone {
+        /// The owner.
+        user: UserId,
+        /// The task.
+        task: TaskId,
+    },
+}
+
+/// What the engine knows of a task: small, always in memory, enough to restore it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskControl {
+    /// The queue it belongs to.
+    pub queue: Name,
+    /// The claim number of the present or, while waiting, the next holder.
+    pub claim: u32,
+    /// Count of writes on this claim.
+    pub n: u32,
+    /// The attempt that runs, ran last, or would run next.
+    pub attempt: u32,
+    /// Attempts in the history.
+    pub attempts_kept: u32,
+    /// Lines in the log.
+    pub log_lines: u32,
+    /// Where it is.
+    pub place: Place,
+}
+
+/// Where a task is; each state has one place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Due in the future.
+    Scheduled {
+        /// Wall-clock time in ms.
+        due_ms: i64,
+    },
+    /// In its lane.
+    Queued {
+        /// Its order there: smaller goes first.
+        position: i64,
+    },
+    /// Held by a worker.
+    Running {
+        /// Who holds it.
+        worker: WorkerId,
+        /// Which call of that worker took it.
+        call: u64,
+        /// End of the lease in lease time, ms.
+        deadline_lt: i64,
+        /// Whether its cancellation was asked.
+        cancel_asked: bool,
+    },
+    /// Ended.
+    Ended {
+        /// How.
+        state: TaskState,
+        /// When, wall clock, ms.
+        at_ms: i64,
+        /// Kept for this long, in seconds.
+        keep_s: u32,
+    },
+}
+
+impl Place {
+    /// The state that goes with this place.
+    #[must_use]
+    pub fn state(&self) -> TaskState {
+        match self {
+            Self::Scheduled { .. } => TaskState::Scheduled,
+            Self::Queued { .. } => TaskState::Queued,
+            Self::Running { .. } => TaskState::Running,
+            Self::Ended { state, .. } => *state,
+        }
+    }
+}
+
+/// One numbered entry of a user's event log: the events of one step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventEntry {
+    /// The owner.
+    pub user: UserId,
+    /// The epoch the number counts in.
+    pub epoch: u32,
+    /// Gap-free within the epoch, from 1.
+    pub seq: u64,
+    /// A JSON array.
+    pub text: Text,
+}
+
+/// What should be told at once. A lost signal delays; it never loses anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signal {
+    /// Something unlogged for a user's sockets: progress or log lines (JSON text).
+    Publish {
+        /// The owner.
+        user: UserId,
+        /// A JSON object.
+        text: Text,
+    },
+    /// There is work in a queue for this worker.
+    Wake {
+        /// The worker, no longer registered as idle on that queue.
+        worker: WorkerId,
+        /// The queue.
+        queue: Name,
+    },
+    /// The holder of this lease should stop.
+    Cancel {
+        /// The lease.
+        lease: Lease,
+    },
+}

@@ -1,0 +1,227 @@
+//! What can be asked of a partition. Every value that needs a clock, chance or a calculation is
+//! already in the command; the partition moves, checks and counts.
+
+use crate::Text;
+use crate::ids::{Lease, Name, TaskId, UserId, WorkerId};
+
+/// One step of a partition.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Accept tasks.
+    Submit(Submit),
+    /// Everything a worker has to say, and its next claim.
+    Sync(Sync),
+    /// What people and operators ask for.
+    Control(Control),
+}
+
+/// Accept up to [`SUBMIT_TASKS_MAX`](crate::limits::SUBMIT_TASKS_MAX) tasks, each for itself.
+#[derive(Debug, Clone, Default)]
+pub struct Submit {
+    /// The server's wall clock: `created` of the tasks and `at` of their events, in ms.
+    pub created_ms: i64,
+    /// The tasks.
+    pub tasks: Vec<NewTask>,
+}
+
+/// One task to accept.
+#[derive(Debug, Clone)]
+pub struct NewTask {
+    /// Its owner.
+    pub user: UserId,
+    /// Its id, made before the call, so that a repeated call is recognised.
+    pub task: TaskId,
+    /// Where it waits.
+    pub queue: Name,
+    /// Not before this wall-clock time in ms; at once if absent or past.
+    pub due_ms: Option<i64>,
+    /// The immutable descriptor (JSON text).
+    pub descriptor: Text,
+    /// Members that only the submit event carries (JSON members without braces, or empty).
+    pub event: Text,
+    /// The key under which a repetition finds this task.
+    pub idempotency: Option<Idempotency>,
+    /// The most tasks this user may have waiting in this queue.
+    pub lane_max: u32,
+}
+
+/// A key that makes submission idempotent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idempotency {
+    /// The user's own key.
+    pub key: Text,
+    /// Hash of what was submitted under it: another body under the same key is a conflict.
+    pub body_hash: u128,
+    /// How long the key is remembered, in ms from submission.
+    pub ttl_ms: i64,
+}
+
+/// The only call a worker makes.
+#[derive(Debug, Clone)]
+pub struct Sync {
+    /// Who speaks.
+    pub worker: WorkerId,
+    /// A number that rises with every claiming call of this worker.
+    pub call: u64,
+    /// How long new and renewed leases last, in ms.
+    pub lease_ms: u32,
+    /// Reports on leases, in order.
+    pub ops: Vec<Op>,
+    /// What it has room for.
+    pub claim: Option<Claim>,
+    /// Queues for which it was woken since its last call.
+    pub woken: Vec<Name>,
+    /// Register as idle on the claim's queues if nothing was claimed.
+    pub park: bool,
+}
+
+/// Room for work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Queues in the order of this call.
+    pub queues: Vec<Name>,
+    /// How many tasks, over all queues.
+    pub limit: u32,
+}
+
+/// One report on one lease. A lease that is not held any more refuses it whole.
+#[derive(Debug, Clone)]
+pub struct Op {
+    /// The acquisition this report is about.
+    pub lease: Lease,
+    /// What is reported.
+    pub report: Report,
+}
+
+/// What a holder may say.
+#[derive(Debug, Clone)]
+pub enum Report {
+    /// Still at work.
+    Heartbeat,
+    /// How far along; also renews. Latest wins, not logged.
+    Progress {
+        /// The new state.
+        write: Write,
+    },
+    /// Lines for the task's own log.
+    Log {
+        /// JSON texts, one per line.
+        lines: Vec<Text>,
+    },
+    /// Done.
+    Ack {
+        /// The final state.
+        write: Write,
+        /// Kept for this long, in seconds.
+        keep_s: u32,
+    },
+    /// The attempt failed and there will be another.
+    Nack {
+        /// The new state.
+        write: Write,
+        /// When: a wall-clock time in ms, or at once and before the user's other tasks.
+        again: Again,
+        /// The ended attempt for the history (JSON text).
+        attempt: Text,
+        /// Kept for this long should a cancellation have come first, in seconds.
+        keep_s: u32,
+    },
+    /// The attempt failed and was the last.
+    Bury {
+        /// The final state.
+        write: Write,
+        /// Kept for this long, in seconds.
+        keep_s: u32,
+    },
+    /// Stopped as asked.
+    Cancelled {
+        /// The final state.
+        write: Write,
+        /// Kept for this long, in seconds.
+        keep_s: u32,
+    },
+    /// Call again at a wall-clock time in ms; not counted.
+    Snooze {
+        /// The new state.
+        write: Write,
+        /// When, in ms.
+        due_ms: i64,
+        /// The ended execution for the history (JSON text).
+        attempt: Text,
+    },
+    /// Given back unharmed, before the user's other tasks; not counted.
+    Release {
+        /// The new state.
+        write: Write,
+        /// The ended execution for the history, if it had started (JSON text).
+        attempt: Option<Text>,
+    },
+}
+
+/// When a failed task is attempted again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// At this wall-clock time in ms.
+    At(i64),
+    /// At once, at the front of its lane.
+    Now,
+}
+
+/// A write of the holder: its own count of writes on this claim, and the members it adds to the
+/// state. The engine puts state, claim, count, time and attempt before them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Write {
+    /// The holder's count: above every earlier one on this claim.
+    pub n: u32,
+    /// JSON members without braces, or empty.
+    pub body: Text,
+    /// What the event says instead of `body`, where that would be too long.
+    pub event: Option<Text>,
+}
+
+/// What people and operators ask for.
+#[derive(Debug, Clone)]
+pub enum Control {
+    /// Stop tasks: waiting ones at once, running ones by asking their holder.
+    Cancel {
+        /// The server's wall clock in ms.
+        at_ms: i64,
+        /// The owner.
+        user: UserId,
+        /// The tasks.
+        tasks: Vec<TaskId>,
+        /// Members of the state of those stopped at once (JSON members without braces).
+        body: Text,
+        /// Kept for this long, in seconds.
+        keep_s: u32,
+    },
+    /// Send dead letters and cancelled tasks back to their queue, attempts counted anew.
+    Redrive {
+        /// The server's wall clock in ms.
+        at_ms: i64,
+        /// The owner.
+        user: UserId,
+        /// The tasks, each with the claim number its asker saw and the record of its last attempt.
+        tasks: Vec<Redrive>,
+    },
+    /// Set how many turns a user gets for one of the others in a queue.
+    Weigh {
+        /// The queue.
+        queue: Name,
+        /// The user.
+        user: UserId,
+        /// Turns, 1 to [`WEIGHT_MAX`](crate::limits::WEIGHT_MAX); 1 is the default.
+        weight: u32,
+    },
+}
+
+/// One task to send back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redrive {
+    /// The task.
+    pub task: TaskId,
+    /// Its claim number when the asker looked.
+    pub claim: u32,
+    /// Its last attempt for the history, if it had one (JSON text).
+    pub attempt: Option<Text>,
+}

@@ -1,0 +1,56 @@
+//! Every limit of the engine, by name. Constants that depend on each other check each other here.
+
+/// How long a claim may go without a heartbeat, by default.
+pub const LEASE_MS_DEFAULT: u32 = 10_000;
+/// The shortest lease a worker may ask for.
+pub const LEASE_MS_MIN: u32 = 5_000;
+/// The longest lease a worker may ask for.
+pub const LEASE_MS_MAX: u32 = 3_600_000;
+/// How often a worker renews its leases.
+pub const HEARTBEAT_MS: u32 = 3_300;
+/// The most that lease time moves between two maintenance turns, whatever the wall clock does.
+pub const LEASE_TIME_STEP_MS_MAX: i64 = 2_000;
+/// A `sync` that finds the last maintenance older than this maintains.
+pub const MAINTENANCE_MS: i64 = 200;
+
+/// Tasks in one submit command.
+pub const SUBMIT_TASKS_MAX: usize = 128;
+/// Operations in one sync.
+pub const SYNC_OPS_MAX: usize = 128;
+/// Tasks handed out by one sync.
+pub const CLAIM_MAX: u32 = 128;
+/// Queues named by one claim.
+pub const CLAIM_QUEUES_MAX: usize = 32;
+/// Lane entries looked at by one claim, dead references included.
+pub const CLAIM_LOOKS_MAX: u32 = 256;
+/// Tasks named by one control command.
+pub const CONTROL_TASKS_MAX: usize = 128;
+/// Expired leases adopted by one maintenance turn.
+pub const ADOPT_MAX: usize = 64;
+/// Due tasks promoted by one maintenance turn.
+pub const PROMOTE_MAX: usize = 128;
+/// Ended tasks removed per retention value by one maintenance turn.
+pub const SWEEP_MAX: usize = 128;
+/// Expired idempotency keys forgotten by one maintenance turn.
+pub const FORGET_MAX: usize = 128;
+/// Workers woken by one call.
+pub const WAKES_MAX: usize = 2;
+
+/// Waiting tasks of one user in one queue, by default.
+pub const LANE_MAX_DEFAULT: u32 = 100_000;
+/// Largest weight of a user in a queue.
+pub const WEIGHT_MAX: u32 = 1_000;
+/// Log lines kept per task; older ones fall out.
+pub const LOG_LINES_MAX: u32 = 10_000;
+/// Ended attempts kept per task; older ones fall out.
+pub const ATTEMPTS_KEPT_MAX: u32 = 50;
+/// Event entries kept per user for a client that comes back.
+pub const EVENTS_KEPT_MAX: usize = 1_000;
+/// Writes one holder may make on one claim, and the factor between claim numbers in a `rev`.
+pub const REV_PER_CLAIM: u64 = 100_000_000;
+
+const _: () = assert!(3 * HEARTBEAT_MS <= LEASE_MS_DEFAULT, "survive two lost heartbeats");
+const _: () = assert!(
+    (LEASE_MS_DEFAULT - HEARTBEAT_MS) as i64 > LEASE_TIME_STEP_MS_MAX,
+    "one step of the clock must not end the lease of a live holder"
+);

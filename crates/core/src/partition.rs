@@ -1,0 +1,255 @@
+//! The partition state machine: `apply(command, now) -> (reply, changes)`.
+//!
+//! A partition holds what decides (places, claim numbers, lanes, leases) and never the texts it is
+//! given; those leave in [`Changes`]. It is deterministic: no result depends on the order of a hash
+//! map.
+//!
+//! Two kinds of time. *Dates* (`due`, retention, keys, the `at` of events) are the wall clock that
+//! comes with each command. *Durations* (leases) are lease time, which the partition keeps itself,
+//! see [`Partition::lease_time`].
+
+mod claim;
+mod control;
+mod dump;
+mod maintain;
+mod report;
+mod restore;
+mod step;
+mod submit;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+pub use restore::{Key, Records, Row, Weight};
+
+use crate::changes::{Changes, Place, TaskControl};
+use crate::command::{Command, Sync};
+use crate::ids::{Name, TaskId, UserId, WorkerId};
+use crate::limits::LEASE_TIME_STEP_MS_MAX;
+use crate::reply::{Claimed, Reply, Synced};
+use crate::transitions::{STATES, TaskState};
+use crate::{Lease, Text};
+use step::Step;
+
+/// All tasks of the users of one partition.
+#[derive(Debug)]
+pub struct Partition {
+    epoch: u32,
+    /// Lease time at the last maintenance, ms.
+    lt: i64,
+    /// Wall clock at the last maintenance, ms.
+    mt: i64,
+    users: HashMap<UserId, User>,
+    queues: BTreeMap<Name, Queue>,
+    /// Running tasks by end of lease, in lease time.
+    leases: BTreeSet<(i64, UserId, TaskId)>,
+    /// Scheduled tasks by due time.
+    due: BTreeSet<(i64, UserId, TaskId)>,
+    /// Ended tasks in order of ending, per retention in seconds.
+    sweeps: BTreeMap<u32, VecDeque<Ended>>,
+    /// Idempotency keys by expiry.
+    expiring: BTreeSet<(i64, UserId, Text)>,
+    /// Order in lanes: the next place at the back, and the next at the front.
+    back: i64,
+    front: i64,
+}
+
+#[derive(Debug, Default)]
+struct User {
+    tasks: HashMap<TaskId, TaskControl>,
+    lanes: BTreeMap<Name, VecDeque<Entry>>,
+    keys: HashMap<Text, KeyOwner>,
+    seq: u64,
+    counts: [u64; STATES.len()],
+}
+
+/// A place in a lane. It stands for the task only while the task is queued under this claim number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    task: TaskId,
+    claim: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct KeyOwner {
+    task: TaskId,
+    body_hash: u128,
+    expires_ms: i64,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    /// Users whose lane is not empty, in the order of their turns.
+    ring: VecDeque<UserId>,
+    /// Parked workers, by the lease time at which they parked.
+    idle: BTreeMap<WorkerId, i64>,
+    /// Turns for one of the others, where not 1.
+    weights: HashMap<UserId, u32>,
+    /// What is left of a turn that was cut short; only while weights exist.
+    credit: HashMap<UserId, u32>,
+}
+
+#[derive(Debug)]
+struct Ended {
+    user: UserId,
+    task: TaskId,
+    claim: u32,
+    at_ms: i64,
+}
+
+impl Partition {
+    /// An empty partition in `epoch`.
+    #[must_use]
+    pub fn new(epoch: u32) -> Self {
+        Self {
+            epoch,
+            lt: 0,
+            mt: 0,
+            users: HashMap::new(),
+            queues: BTreeMap::new(),
+            leases: BTreeSet::new(),
+            due: BTreeSet::new(),
+            sweeps: BTreeMap::new(),
+            expiring: BTreeSet::new(),
+            back: 0,
+            front: -1,
+        }
+    }
+
+    /// One step, at wall-clock time `now_ms`: what it answers, and all that it changed.
+    pub fn apply(&mut self, command: Command, now_ms: i64) -> (Reply, Changes) {
+        let mut step = Step::new(now_ms);
+        let reply = match command {
+            Command::Submit(submit) => Reply::Submit(self.submit(&mut step, submit)),
+            Command::Sync(sync) => Reply::Sync(self.sync(&mut step, sync)),
+            Command::Control(control) => Reply::Control(self.control(&mut step, control)),
+        };
+        let epoch = self.epoch;
+        let changes = step.finish(epoch, |user| {
+            let user = self.users.entry(user.clone()).or_default();
+            user.seq += 1;
+            user.seq
+        });
+        (reply, changes)
+    }
+
+    /// Lease time at wall-clock time `now_ms`: the lease time of the last maintenance, plus what
+    /// the wall clock moved since, but never back and never more than
+    /// [`LEASE_TIME_STEP_MS_MAX`]. So a step of the clock ends no live lease, and time in which
+    /// nobody calls does not run.
+    #[must_use]
+    pub fn lease_time(&self, now_ms: i64) -> i64 {
+        self.lt + now_ms.saturating_sub(self.mt).clamp(0, LEASE_TIME_STEP_MS_MAX)
+    }
+
+    /// The epoch of fences and event numbers.
+    #[must_use]
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// The newest event number of a user.
+    #[must_use]
+    pub fn seq(&self, user: &UserId) -> u64 {
+        self.users.get(user).map_or(0, |user| user.seq)
+    }
+
+    /// How many tasks a user has in `state`.
+    #[must_use]
+    pub fn count(&self, user: &UserId, state: TaskState) -> u64 {
+        self.users.get(user).map_or(0, |user| user.counts[state as usize])
+    }
+
+    /// What the engine knows of a task.
+    #[must_use]
+    pub fn task(&self, user: &UserId, task: &TaskId) -> Option<&TaskControl> {
+        self.users.get(user)?.tasks.get(task)
+    }
+
+    /// The users the partition has seen, in no order.
+    pub fn users(&self) -> impl Iterator<Item = &UserId> {
+        self.users.keys()
+    }
+
+    /// Lanes with something in them, per queue.
+    pub fn ring_lengths(&self) -> impl Iterator<Item = (&Name, usize)> {
+        self.queues.iter().map(|(name, queue)| (name, queue.ring.len()))
+    }
+
+    /// When a sync would next find something due, in ms from `now_ms`.
+    #[must_use]
+    pub fn next_in_ms(&self, now_ms: i64) -> Option<u64> {
+        let due = self.due.first().map(|(at, ..)| at.saturating_sub(now_ms));
+        let lost = self.leases.first().map(|(at, ..)| at - self.lease_time(now_ms));
+        due.into_iter().chain(lost).min().map(|wait| wait.max(0).unsigned_abs())
+    }
+
+    /// What a worker holds.
+    #[must_use]
+    pub fn held_by(&self, worker: &WorkerId) -> Vec<Claimed> {
+        self.leases
+            .iter()
+            .filter_map(|(_, user, task)| {
+                let control = self.task(user, task)?;
+                let lease = lease_of(user, *task, control)?;
+                (lease.worker == *worker).then_some(Claimed { lease, n: control.n })
+            })
+            .collect()
+    }
+
+    fn sync(&mut self, step: &mut Step, sync: Sync) -> Synced {
+        let mut reply = Synced { epoch: self.epoch, ..Synced::default() };
+        let Sync { worker, call, lease_ms, ops, claim, woken, park } = sync;
+        let deadline_lt = self.lease_time(step.now_ms) + i64::from(lease_ms);
+        for (index, op) in (0_u32..).zip(ops) {
+            if !self.report(step, op, deadline_lt, &mut reply.cancelled) {
+                reply.refused.push(index);
+            }
+        }
+        let caller = maintain::Caller { worker: &worker, call, lease_ms };
+        self.maintain(step, caller, &mut reply);
+        if let Some(claim) = &claim {
+            self.claim(step, caller, claim, &mut reply);
+            if park && reply.claimed.is_empty() {
+                let lt = self.lease_time(step.now_ms);
+                for name in &claim.queues {
+                    self.queue(name).idle.insert(worker.clone(), lt);
+                }
+            }
+        }
+        for name in &woken {
+            if self.queues.get(name).is_some_and(|queue| !queue.ring.is_empty()) {
+                self.wake(step, name, 1);
+            }
+        }
+        reply.next_in_ms = self.next_in_ms(step.now_ms);
+        reply
+    }
+
+    fn queue(&mut self, name: &Name) -> &mut Queue {
+        if !self.queues.contains_key(name) {
+            self.queues.insert(name.clone(), Queue::default());
+        }
+        self.queues.get_mut(name).expect("inserted above")
+    }
+
+    fn user(&mut self, user: &UserId) -> &mut User {
+        if !self.users.contains_key(user) {
+            self.users.insert(user.clone(), User::default());
+        }
+        self.users.get_mut(user).expect("inserted above")
+    }
+}
+
+/// The lease under which a running task is held.
+fn lease_of(user: &UserId, task: TaskId, control: &TaskControl) -> Option<Lease> {
+    let Place::Running { worker, call, .. } = &control.place else { return None };
+    Some(Lease {
+        queue: control.queue.clone(),
+        user: user.clone(),
+        task,
+        attempt: control.attempt,
+        claim: control.claim,
+        worker: worker.clone(),
+        call: *call,
+    })
+}

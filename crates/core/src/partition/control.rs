@@ -1,0 +1,128 @@
+//! What people and operators ask for.
+//!
+//! moves: scheduled, queued -> cancelled; dead, cancelled -> queued
+
+use super::Partition;
+use super::lease_of;
+use super::step::{StateText, Step};
+use super::submit::End;
+use crate::Text;
+use crate::changes::{Place, Record, Signal};
+use crate::command::{Control, Redrive, Write};
+use crate::ids::{Name, TaskId, UserId};
+use crate::limits::WEIGHT_MAX;
+use crate::reply::Controlled;
+use crate::transitions::TaskState;
+
+impl Partition {
+    pub(super) fn control(&mut self, step: &mut Step, control: Control) -> Vec<Controlled> {
+        match control {
+            Control::Cancel { at_ms, user, tasks, body, keep_s } => {
+                let mut cancel = |task| self.cancel(step, at_ms, &user, task, &body, keep_s);
+                tasks.into_iter().map(&mut cancel).collect()
+            }
+            Control::Redrive { at_ms, user, tasks } => {
+                let mut ringed = Vec::new();
+                let answers = tasks
+                    .into_iter()
+                    .map(|task| self.redrive(step, at_ms, &user, task, &mut ringed))
+                    .collect();
+                self.wake_for(step, ringed);
+                answers
+            }
+            Control::Weigh { queue, user, weight } => {
+                self.weigh(step, queue, user, weight);
+                Vec::new()
+            }
+        }
+    }
+
+    fn cancel(
+        &mut self,
+        step: &mut Step,
+        at_ms: i64,
+        user: &UserId,
+        task: TaskId,
+        body: &Text,
+        keep_s: u32,
+    ) -> Controlled {
+        let Some(known) = self.task(user, &task) else { return Controlled::Absent };
+        match known.place {
+            Place::Ended { state, .. } => Controlled::Unfit(state),
+            Place::Running { cancel_asked: true, .. } => Controlled::Asked,
+            Place::Running { .. } => {
+                let control = self.control_mut(user, task);
+                if let Place::Running { cancel_asked, .. } = &mut control.place {
+                    *cancel_asked = true;
+                }
+                let control = control.clone();
+                let lease = lease_of(user, task, &control).expect("it is running");
+                step.signal(Signal::Cancel { lease });
+                let event = format!(r#"{{"t":"{task}","x":"cancel_requested","at":{at_ms}}}"#);
+                step.event(user, &event);
+                step.record(Record::Control { user: user.clone(), task, control });
+                Controlled::Asked
+            }
+            Place::Scheduled { .. } | Place::Queued { .. } => {
+                if let Place::Scheduled { due_ms } = known.place {
+                    self.due.remove(&(due_ms, user.clone(), task));
+                }
+                // A lane entry stays behind: it names a queued task of this claim, and there is
+                // none any more.
+                let n = self.control_mut(user, task).n + 1;
+                let write = Write { n, body: body.clone(), event: None };
+                self.end(step, user, task, TaskState::Cancelled, &write, keep_s);
+                Controlled::Done
+            }
+        }
+    }
+
+    fn redrive(
+        &mut self,
+        step: &mut Step,
+        at_ms: i64,
+        user: &UserId,
+        asked: Redrive,
+        ringed: &mut Vec<Name>,
+    ) -> Controlled {
+        let task = asked.task;
+        let Some(known) = self.task(user, &task) else { return Controlled::Absent };
+        let state = known.place.state();
+        if !matches!(state, TaskState::Dead | TaskState::Cancelled) {
+            return Controlled::Unfit(state);
+        }
+        if known.claim != asked.claim {
+            return Controlled::Changed;
+        }
+        let mut control = known.clone();
+        control.claim += 1;
+        control.n = 0;
+        control.attempt = 1;
+        if let Some(text) = asked.attempt {
+            control.attempts_kept += 1;
+            let number = control.attempts_kept;
+            step.record(Record::Attempt { user: user.clone(), task, number, text });
+        }
+        control.place = Place::Queued { position: 0 };
+        let queue = control.queue.clone();
+        self.put(user, task, control);
+        let control = self.enter_lane(user, task, End::Back, ringed, queue);
+        let text = StateText { at_ms, body: "", event: None, logged: true };
+        step.write(user, task, &control, &text);
+        Controlled::Done
+    }
+
+    fn weigh(&mut self, step: &mut Step, name: Name, user: UserId, weight: u32) {
+        let weight = weight.clamp(1, WEIGHT_MAX);
+        let queue = self.queue(&name);
+        if weight == 1 {
+            queue.weights.remove(&user);
+            if queue.weights.is_empty() {
+                queue.credit.clear();
+            }
+        } else {
+            queue.weights.insert(user.clone(), weight);
+        }
+        step.record(Record::Weight { queue: name, user, weight });
+    }
+}

@@ -1,0 +1,135 @@
+//! The whole partition as text, the same for equal partitions: what differential tests compare.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use super::Partition;
+use crate::changes::{Place, TaskControl};
+use crate::ids::{TaskId, UserId};
+use crate::transitions::STATES;
+
+impl Partition {
+    /// One line per fact, sorted. Left out: who is idle, dead references, keys past their time.
+    #[must_use]
+    pub fn dump(&self, now_ms: i64) -> String {
+        let mut lines = BTreeSet::new();
+        for (user, known) in &self.users {
+            for (task, control) in &known.tasks {
+                lines.insert(task_line(user, *task, control));
+            }
+            for (queue, lane) in &known.lanes {
+                let live = lane.iter().filter(|entry| {
+                    known.tasks.get(&entry.task).is_some_and(|task| {
+                        task.claim == entry.claim && matches!(task.place, Place::Queued { .. })
+                    })
+                });
+                let ids: Vec<_> = live.map(|e| format!("{}:{}", e.task, e.claim)).collect();
+                if !ids.is_empty() {
+                    lines.insert(format!("lane {queue} {user} = {}", ids.join(" ")));
+                }
+            }
+            for (key, owner) in known.keys.iter().filter(|(_, k)| k.expires_ms > now_ms) {
+                lines.insert(format!(
+                    "key {user} {key:?} = {} {:032x} until {}",
+                    owner.task, owner.body_hash, owner.expires_ms
+                ));
+            }
+            if known.seq > 0 {
+                lines.insert(format!("seq {user} = {}", known.seq));
+            }
+            for state in STATES.iter().filter(|state| known.counts[**state as usize] > 0) {
+                let count = known.counts[*state as usize];
+                lines.insert(format!("count {user} {} = {count}", state.name()));
+            }
+        }
+        for (name, queue) in &self.queues {
+            if !queue.ring.is_empty() {
+                let users: Vec<_> = queue.ring.iter().map(UserId::as_str).collect();
+                lines.insert(format!("ring {name} = {}", users.join(" ")));
+            }
+            for (user, weight) in &queue.weights {
+                lines.insert(format!("weight {name} {user} = {weight}"));
+            }
+            for (user, credit) in &queue.credit {
+                lines.insert(format!("credit {name} {user} = {credit}"));
+            }
+        }
+        let mut text = format!("epoch {} lease time {}\n", self.epoch, self.lt);
+        for line in lines {
+            text.push_str(&line);
+            text.push('\n');
+        }
+        text
+    }
+
+    /// Every broken invariant, in words; empty when all is well.
+    ///
+    /// Checked: each task is in exactly the one structure its place names; a lane that is not empty
+    /// is in its ring exactly once; counts match.
+    #[must_use]
+    pub fn check(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let mut places = 0;
+        for (user, known) in &self.users {
+            let mut counts = [0_u64; STATES.len()];
+            for (task, control) in &known.tasks {
+                counts[control.place.state() as usize] += 1;
+                let held = match &control.place {
+                    Place::Scheduled { due_ms } => {
+                        places += 1;
+                        self.due.contains(&(*due_ms, user.clone(), *task))
+                    }
+                    Place::Running { deadline_lt, .. } => {
+                        places += 1;
+                        self.leases.contains(&(*deadline_lt, user.clone(), *task))
+                    }
+                    Place::Queued { .. } => {
+                        let lane = known.lanes.get(&control.queue);
+                        let refers = |e: &&super::Entry| e.task == *task && e.claim == control.claim;
+                        lane.is_some_and(|lane| lane.iter().filter(refers).count() == 1)
+                    }
+                    Place::Ended { keep_s, .. } => self.sweeps.get(keep_s).is_some_and(|list| {
+                        list.iter().any(|e| e.task == *task && e.claim == control.claim)
+                    }),
+                };
+                if !held {
+                    wrong.push(format!("{user} {task} is not where it says: {:?}", control.place));
+                }
+            }
+            if counts != known.counts {
+                wrong.push(format!("{user} counts {:?}, has {counts:?}", known.counts));
+            }
+            for (name, lane) in &known.lanes {
+                let ring = self.queues.get(name).map(|queue| &queue.ring);
+                let turns = ring.map_or(0, |ring| ring.iter().filter(|u| *u == user).count());
+                if turns != 1 || lane.is_empty() {
+                    wrong.push(format!("lane {name} {user}: {} entries, {turns} turns", lane.len()));
+                }
+            }
+        }
+        if places != self.due.len() + self.leases.len() {
+            wrong.push(format!(
+                "{places} scheduled or running tasks, {} due, {} leases",
+                self.due.len(),
+                self.leases.len()
+            ));
+        }
+        wrong
+    }
+}
+
+fn task_line(user: &UserId, task: TaskId, control: &TaskControl) -> String {
+    let TaskControl { queue, claim, n, attempt, attempts_kept, log_lines, place } = control;
+    let mut line = format!("task {user} {task} {queue} {}", place.state().name());
+    let _ = write!(line, " c{claim} n{n} a{attempt} history {attempts_kept} log {log_lines}");
+    // Positions are left out: the order of lanes says it.
+    let _ = match place {
+        Place::Scheduled { due_ms } => write!(line, " due {due_ms}"),
+        Place::Queued { .. } => Ok(()),
+        Place::Running { worker, call, deadline_lt, cancel_asked } => {
+            write!(line, " held by {worker}.{call} until {deadline_lt} asked {cancel_asked}")
+        }
+        Place::Ended { at_ms, keep_s, .. } => write!(line, " at {at_ms} kept {keep_s}"),
+    };
+    line
+}

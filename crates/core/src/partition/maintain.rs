@@ -1,0 +1,145 @@
+//! Maintenance: nobody's job in particular. Any sync that finds it due adopts lost leases, promotes
+//! due tasks, sweeps what has been kept long enough, and heals lost wakes.
+//!
+//! moves: scheduled -> queued, terminal -> gone
+
+use super::step::{StateText, Step};
+use super::submit::End;
+use super::{Partition, lease_of};
+use crate::changes::{Place, Record};
+use crate::ids::WorkerId;
+use crate::limits::{ADOPT_MAX, FORGET_MAX, MAINTENANCE_MS, PROMOTE_MAX, SWEEP_MAX, WAKES_MAX};
+use crate::reply::Synced;
+
+/// Whose sync it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Caller<'a> {
+    pub(super) worker: &'a WorkerId,
+    pub(super) call: u64,
+    pub(super) lease_ms: u32,
+}
+
+impl Partition {
+    pub(super) fn maintain(&mut self, step: &mut Step, caller: Caller<'_>, reply: &mut Synced) {
+        let since = step.now_ms.saturating_sub(self.mt);
+        if (0..MAINTENANCE_MS).contains(&since) {
+            return;
+        }
+        self.lt = self.lease_time(step.now_ms);
+        self.mt = step.now_ms;
+        self.adopt(step, caller, reply);
+        self.promote(step);
+        self.sweep(step);
+        self.forget(step);
+        self.heal_wakes(step);
+    }
+
+    /// Leases past their end change hands: the caller settles them by policy. A crash of the
+    /// caller only repeats this.
+    fn adopt(&mut self, step: &mut Step, caller: Caller<'_>, reply: &mut Synced) {
+        let lt = self.lt;
+        let lost: Vec<_> =
+            self.leases.iter().take_while(|(end, ..)| *end <= lt).take(ADOPT_MAX).cloned().collect();
+        for key in lost {
+            self.leases.remove(&key);
+            let (_, user, task) = key;
+            let control = self.control_mut(&user, task);
+            let Place::Running { worker, call, deadline_lt, cancel_asked } = &mut control.place
+            else {
+                continue;
+            };
+            *worker = caller.worker.clone();
+            *call = caller.call;
+            *deadline_lt = lt + i64::from(caller.lease_ms);
+            let (deadline_lt, cancel_asked) = (*deadline_lt, *cancel_asked);
+            control.claim += 1;
+            control.n = 0;
+            let control = control.clone();
+            let lease = lease_of(&user, task, &control).expect("it is running");
+            self.leases.insert((deadline_lt, user.clone(), task));
+            if cancel_asked {
+                reply.cancelled.push(lease.clone());
+            }
+            reply.adopted.push(lease);
+            step.record(Record::Control { user, task, control });
+        }
+    }
+
+    fn promote(&mut self, step: &mut Step) {
+        let now_ms = step.now_ms;
+        let due: Vec<_> =
+            self.due.iter().take_while(|(at, ..)| *at <= now_ms).take(PROMOTE_MAX).cloned().collect();
+        let mut ringed = Vec::new();
+        for key in due {
+            self.due.remove(&key);
+            let (_, user, task) = key;
+            let mut control = self.control_mut(&user, task).clone();
+            control.n += 1;
+            control.place = Place::Queued { position: 0 };
+            let queue = control.queue.clone();
+            self.put(&user, task, control);
+            let control = self.enter_lane(&user, task, End::Back, &mut ringed, queue);
+            let text = StateText { at_ms: now_ms, body: "", event: None, logged: true };
+            step.write(&user, task, &control, &text);
+        }
+        self.wake_for(step, ringed);
+    }
+
+    fn sweep(&mut self, step: &mut Step) {
+        let now_ms = step.now_ms;
+        let mut over = Vec::new();
+        for (keep_s, list) in &mut self.sweeps {
+            let keep_ms = i64::from(*keep_s) * 1_000;
+            for _ in 0..SWEEP_MAX {
+                match list.front() {
+                    Some(head) if head.at_ms.saturating_add(keep_ms) <= now_ms => {}
+                    _ => break,
+                }
+                over.extend(list.pop_front());
+            }
+        }
+        self.sweeps.retain(|_, list| !list.is_empty());
+        for ended in over {
+            let user = self.user(&ended.user);
+            // A task that was redriven since is none of this entry's business.
+            let Some(control) = user.tasks.get(&ended.task) else { continue };
+            let state = control.place.state();
+            if control.claim != ended.claim || !state.is_terminal() {
+                continue;
+            }
+            user.tasks.remove(&ended.task);
+            user.counts[state as usize] -= 1;
+            step.record(Record::TaskGone { user: ended.user, task: ended.task });
+        }
+    }
+
+    fn forget(&mut self, step: &mut Step) {
+        let now_ms = step.now_ms;
+        let over: Vec<_> = self
+            .expiring
+            .iter()
+            .take_while(|(at, ..)| *at <= now_ms)
+            .take(FORGET_MAX)
+            .cloned()
+            .collect();
+        for entry in over {
+            self.expiring.remove(&entry);
+            let (_, user, key) = entry;
+            self.user(&user).keys.remove(&key);
+            step.record(Record::KeyGone { user, key });
+        }
+    }
+
+    /// Work in a ring while somebody is idle means that a wake was lost.
+    fn heal_wakes(&mut self, step: &mut Step) {
+        let names: Vec<_> = self
+            .queues
+            .iter()
+            .filter(|(_, queue)| !queue.ring.is_empty() && !queue.idle.is_empty())
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in names {
+            self.wake(step, &name, WAKES_MAX);
+        }
+    }
+}

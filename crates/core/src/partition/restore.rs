@@ -1,0 +1,144 @@
+//! A partition from its kept records, after a restart.
+
+use super::{Ended, Entry, KeyOwner, Partition};
+use crate::Text;
+use crate::changes::{Place, TaskControl};
+use crate::ids::{Name, TaskId, UserId};
+use crate::limits::LEASE_MS_DEFAULT;
+
+/// A kept task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The owner.
+    pub user: UserId,
+    /// The task.
+    pub task: TaskId,
+    /// What was kept of it.
+    pub control: TaskControl,
+}
+
+/// A kept idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// The owner.
+    pub user: UserId,
+    /// The key.
+    pub key: Text,
+    /// The task that holds it.
+    pub task: TaskId,
+    /// Hash of the body submitted under it.
+    pub body_hash: u128,
+    /// Wall clock, ms.
+    pub expires_ms: i64,
+}
+
+/// A user's weight in a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Weight {
+    /// The queue.
+    pub queue: Name,
+    /// The user.
+    pub user: UserId,
+    /// Turns for one of the others.
+    pub weight: u32,
+}
+
+/// All that is kept of a partition.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Records {
+    /// Tasks, in any order.
+    pub rows: Vec<Row>,
+    /// Idempotency keys, in any order.
+    pub keys: Vec<Key>,
+    /// Weights other than 1, in any order.
+    pub weights: Vec<Weight>,
+}
+
+impl Partition {
+    /// The partition after a restart at `now_ms`, in a higher `epoch`, from its records in any
+    /// order.
+    ///
+    /// Lanes keep their order; rings start with the lane whose head has waited longest. Workers of
+    /// the former process are gone, so their leases are lost at once (a task that kills its process
+    /// must use up attempts); others get one fresh lease, so that live ones carry on. Who was idle
+    /// is forgotten: workers park again.
+    #[must_use]
+    pub fn restore(epoch: u32, now_ms: i64, records: Records) -> Self {
+        let Records { mut rows, keys, weights } = records;
+        let mut partition = Self::new(epoch);
+        partition.mt = now_ms;
+        rows.sort_by(|a, b| order(a).cmp(&order(b)));
+        for Row { user, task, mut control } in rows {
+            match &mut control.place {
+                Place::Scheduled { due_ms } => {
+                    partition.due.insert((*due_ms, user.clone(), task));
+                }
+                Place::Queued { position } => {
+                    partition.back = partition.back.max(*position + 1);
+                    partition.front = partition.front.min(*position - 1);
+                    let entry = Entry { task, claim: control.claim };
+                    let lanes = &mut partition.user(&user).lanes;
+                    let lane = lanes.entry(control.queue.clone()).or_default();
+                    lane.push_back(entry);
+                    if lane.len() == 1 {
+                        partition.queue(&control.queue).ring.push_back(user.clone());
+                    }
+                }
+                Place::Running { worker, deadline_lt, .. } => {
+                    let lease_ms = if worker.is_in_process() { 0 } else { LEASE_MS_DEFAULT };
+                    *deadline_lt = i64::from(lease_ms);
+                    partition.leases.insert((*deadline_lt, user.clone(), task));
+                }
+                Place::Ended { at_ms, keep_s, .. } => {
+                    let claim = control.claim;
+                    let ended = Ended { user: user.clone(), task, claim, at_ms: *at_ms };
+                    partition.sweeps.entry(*keep_s).or_default().push_back(ended);
+                }
+            }
+            partition.put(&user, task, control);
+        }
+        for Key { user, key, task, body_hash, expires_ms } in keys {
+            partition.expiring.insert((expires_ms, user.clone(), key.clone()));
+            let owner = KeyOwner { task, body_hash, expires_ms };
+            partition.user(&user).keys.insert(key, owner);
+        }
+        for Weight { queue, user, weight } in weights.into_iter().filter(|w| w.weight > 1) {
+            partition.queue(&queue).weights.insert(user, weight);
+        }
+        partition
+    }
+
+    /// The records from which [`Partition::restore`] makes this partition again.
+    #[must_use]
+    pub fn records(&self) -> Records {
+        let mut records = Records::default();
+        for (user, known) in &self.users {
+            for (task, control) in &known.tasks {
+                let (user, control) = (user.clone(), control.clone());
+                records.rows.push(Row { user, task: *task, control });
+            }
+            for (key, owner) in &known.keys {
+                let KeyOwner { task, body_hash, expires_ms } = *owner;
+                let (user, key) = (user.clone(), key.clone());
+                records.keys.push(Key { user, key, task, body_hash, expires_ms });
+            }
+        }
+        for (name, queue) in &self.queues {
+            for (user, weight) in &queue.weights {
+                let (queue, user) = (name.clone(), user.clone());
+                records.weights.push(Weight { queue, user, weight: *weight });
+            }
+        }
+        records
+    }
+}
+
+/// Lane order for queued tasks, order of ending for ended ones; ties by name.
+fn order(row: &Row) -> (i64, &UserId, TaskId) {
+    let at = match row.control.place {
+        Place::Queued { position } => position,
+        Place::Ended { at_ms, .. } => at_ms,
+        Place::Scheduled { .. } | Place::Running { .. } => 0,
+    };
+    (at, &row.user, row.task)
+}

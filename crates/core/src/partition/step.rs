@@ -1,0 +1,128 @@
+//! What one step collects on its way, and how states and events are spelled.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::Text;
+use crate::changes::{Changes, EventEntry, Place, Record, Signal, TaskControl};
+use crate::ids::{TaskId, UserId};
+
+/// The changes of one step in the making.
+pub(super) struct Step {
+    pub(super) now_ms: i64,
+    records: Vec<Record>,
+    /// Events per user, joined by commas.
+    events: BTreeMap<UserId, String>,
+    signals: Vec<Signal>,
+}
+
+impl Step {
+    pub(super) fn new(now_ms: i64) -> Self {
+        Self { now_ms, records: Vec::new(), events: BTreeMap::new(), signals: Vec::new() }
+    }
+
+    pub(super) fn record(&mut self, record: Record) {
+        self.records.push(record);
+    }
+
+    pub(super) fn signal(&mut self, signal: Signal) {
+        self.signals.push(signal);
+    }
+
+    /// Logs an event of `user`: one JSON object.
+    pub(super) fn event(&mut self, user: &UserId, json: &str) {
+        match self.events.get_mut(user) {
+            Some(list) => {
+                list.push(',');
+                list.push_str(json);
+            }
+            None => {
+                self.events.insert(user.clone(), json.to_owned());
+            }
+        }
+    }
+
+    /// Writes a task's state: the record, and its event unless it is mere progress.
+    pub(super) fn write(
+        &mut self,
+        user: &UserId,
+        task: TaskId,
+        control: &TaskControl,
+        text: &StateText<'_>,
+    ) {
+        let state = text.spell(control, None, text.body);
+        if text.logged {
+            let event = text.spell(control, Some(task), text.event.unwrap_or(text.body));
+            self.event(user, &event);
+        } else {
+            let event = text.spell(control, Some(task), text.body);
+            self.signal(Signal::Publish { user: user.clone(), text: event.into() });
+        }
+        self.record(Record::Task {
+            user: user.clone(),
+            task,
+            control: control.clone(),
+            text: Some(state.into()),
+        });
+    }
+
+    /// The finished changes; `next_seq` numbers a user's entry.
+    pub(super) fn finish(self, epoch: u32, mut next_seq: impl FnMut(&UserId) -> u64) -> Changes {
+        let numbered = |(user, list): (UserId, String)| {
+            let seq = next_seq(&user);
+            EventEntry { user, epoch, seq, text: Text::from(format!("[{list}]")) }
+        };
+        Changes {
+            records: self.records,
+            events: self.events.into_iter().map(numbered).collect(),
+            signals: self.signals,
+        }
+    }
+}
+
+/// The parts of a state's text that the engine does not know from the control record.
+pub(super) struct StateText<'a> {
+    /// When it is written, wall clock, ms.
+    pub(super) at_ms: i64,
+    /// The writer's members, without braces.
+    pub(super) body: &'a str,
+    /// What the event says instead.
+    pub(super) event: Option<&'a str>,
+    /// Whether it goes into the event log; progress does not.
+    pub(super) logged: bool,
+}
+
+impl StateText<'_> {
+    /// `{"s":"queued","c":1,"n":0,"at":5,"a":1…}`; with `t` first where it is an event.
+    fn spell(&self, control: &TaskControl, task: Option<TaskId>, body: &str) -> String {
+        let mut json = String::with_capacity(96 + body.len());
+        json.push('{');
+        if let Some(task) = task {
+            let _ = write!(json, "\"t\":\"{task}\",");
+        }
+        let TaskControl { claim, n, attempt, place, .. } = control;
+        let (state, at_ms) = (place.state().name(), self.at_ms);
+        // Writing to a String cannot fail.
+        let _ = write!(json, r#""s":"{state}","c":{claim},"n":{n},"at":{at_ms},"a":{attempt}"#);
+        match place {
+            Place::Scheduled { due_ms } => {
+                let _ = write!(json, r#","due":{due_ms}"#);
+            }
+            Place::Running { worker, .. } => {
+                let _ = write!(json, r#","w":"{worker}""#);
+            }
+            Place::Queued { .. } | Place::Ended { .. } => {}
+        }
+        if !body.is_empty() {
+            json.push(',');
+            json.push_str(body);
+        }
+        json.push('}');
+        json
+    }
+
+    /// The event of a state that has no record of its own: queued and untouched.
+    pub(super) fn event_only(&self, task: TaskId, control: &TaskControl) -> String {
+        self.spell(control, Some(task), self.body)
+    }
+}

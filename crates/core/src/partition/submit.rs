@@ -1,0 +1,187 @@
+//! submit: accept tasks, each for itself.
+//!
+//! moves: nothing -> queued, nothing -> scheduled
+
+use super::step::{StateText, Step};
+use super::{Entry, KeyOwner, Partition};
+use crate::changes::{Place, Record, Signal, TaskControl};
+use crate::command::{NewTask, Submit};
+use crate::ids::{Name, UserId};
+use crate::limits::WAKES_MAX;
+use crate::reply::Submitted;
+
+impl Partition {
+    pub(super) fn submit(&mut self, step: &mut Step, submit: Submit) -> Vec<Submitted> {
+        let Submit { created_ms, tasks } = submit;
+        let mut ringed = Vec::new();
+        let answers =
+            tasks.into_iter().map(|new| self.accept(step, created_ms, new, &mut ringed)).collect();
+        self.wake_for(step, ringed);
+        answers
+    }
+
+    fn accept(
+        &mut self,
+        step: &mut Step,
+        created_ms: i64,
+        new: NewTask,
+        ringed: &mut Vec<Name>,
+    ) -> Submitted {
+        let NewTask { user: owner, task, queue, due_ms, descriptor, event, .. } = new;
+        let (idempotency, lane_max) = (new.idempotency, new.lane_max);
+        let user = self.user(&owner);
+        if user.tasks.contains_key(&task) {
+            return Submitted::Existing(task);
+        }
+        if let Some(key) = &idempotency
+            && let Some(known) = user.keys.get(&key.key)
+            && known.expires_ms > step.now_ms
+        {
+            return if known.body_hash == key.body_hash {
+                Submitted::Existing(known.task)
+            } else {
+                Submitted::Conflict(known.task)
+            };
+        }
+        let due_ms = due_ms.filter(|due| *due > step.now_ms);
+        let waiting = user.lanes.get(&queue).map_or(0, |lane| lane.len());
+        if due_ms.is_none() && waiting >= lane_max as usize {
+            return Submitted::LaneFull;
+        }
+
+        if let Some(key) = idempotency {
+            self.remember(step, &owner, task, key);
+        }
+        step.record(Record::Descriptor { user: owner.clone(), task, text: descriptor });
+        let place = match due_ms {
+            Some(due_ms) => Place::Scheduled { due_ms },
+            None => Place::Queued { position: 0 },
+        };
+        let control = TaskControl {
+            queue,
+            claim: 1,
+            n: 0,
+            attempt: 1,
+            attempts_kept: 0,
+            log_lines: 0,
+            place,
+        };
+        let text = StateText { at_ms: created_ms, body: &event, event: None, logged: true };
+        if let Some(due_ms) = due_ms {
+            // The event says more than the record: kind and labels for a list that has not read it.
+            let state = StateText { body: "", event: Some(&event), ..text };
+            step.write(&owner, task, &control, &state);
+            self.due.insert((due_ms, owner.clone(), task));
+            self.put(&owner, task, control);
+        } else {
+            step.event(&owner, &text.event_only(task, &control));
+            let queue = control.queue.clone();
+            self.put(&owner, task, control);
+            let control = self.enter_lane(&owner, task, End::Back, ringed, queue);
+            step.record(Record::Task { user: owner, task, control, text: None });
+        }
+        Submitted::Accepted
+    }
+
+    fn remember(
+        &mut self,
+        step: &mut Step,
+        owner: &UserId,
+        task: crate::TaskId,
+        key: crate::command::Idempotency,
+    ) {
+        let expires_ms = step.now_ms.saturating_add(key.ttl_ms);
+        let body_hash = key.body_hash;
+        let user = self.user(owner);
+        let before = user.keys.insert(key.key.clone(), KeyOwner { task, body_hash, expires_ms });
+        if let Some(before) = before {
+            self.expiring.remove(&(before.expires_ms, owner.clone(), key.key.clone()));
+        }
+        self.expiring.insert((expires_ms, owner.clone(), key.key.clone()));
+        let record =
+            Record::Key { user: owner.clone(), key: key.key, task, body_hash, expires_ms };
+        step.record(record);
+    }
+
+    /// Adds or replaces a task's control record and keeps the user's counts.
+    pub(super) fn put(&mut self, owner: &UserId, task: crate::TaskId, control: TaskControl) {
+        let user = self.user(owner);
+        user.counts[control.place.state() as usize] += 1;
+        if let Some(before) = user.tasks.insert(task, control) {
+            user.counts[before.place.state() as usize] -= 1;
+        }
+    }
+
+    /// Puts a task that is `Queued` into its lane, and the lane into the ring if it was empty.
+    /// Answers the control record with its position.
+    pub(super) fn enter_lane(
+        &mut self,
+        owner: &UserId,
+        task: crate::TaskId,
+        end: End,
+        ringed: &mut Vec<Name>,
+        queue: Name,
+    ) -> TaskControl {
+        let at = match end {
+            End::Back => {
+                self.back += 1;
+                self.back - 1
+            }
+            End::Front => {
+                self.front -= 1;
+                self.front + 1
+            }
+        };
+        let user = self.user(owner);
+        let control = user.tasks.get_mut(&task).expect("the caller has put it");
+        control.place = Place::Queued { position: at };
+        let control = control.clone();
+        let entry = Entry { task, claim: control.claim };
+        let lane = user.lanes.entry(queue.clone()).or_default();
+        let was_empty = lane.is_empty();
+        match end {
+            End::Back => lane.push_back(entry),
+            End::Front => lane.push_front(entry),
+        }
+        if was_empty {
+            self.queue(&queue).ring.push_back(owner.clone());
+            ringed.push(queue);
+        }
+        control
+    }
+
+    /// Wakes workers for lanes that have just entered their rings.
+    pub(super) fn wake_for(&mut self, step: &mut Step, ringed: Vec<Name>) {
+        let mut left = WAKES_MAX;
+        for queue in ringed {
+            if left == 0 {
+                break;
+            }
+            left -= self.wake(step, &queue, 1);
+        }
+    }
+
+    /// Wakes up to `limit` idle workers of a queue, the one idle for longest first; how many.
+    pub(super) fn wake(&mut self, step: &mut Step, name: &Name, limit: usize) -> usize {
+        let queue = self.queue(name);
+        for woken in 0..limit {
+            let Some(worker) =
+                queue.idle.iter().min_by_key(|(id, lt)| (**lt, *id)).map(|(id, _)| id.clone())
+            else {
+                return woken;
+            };
+            queue.idle.remove(&worker);
+            step.signal(Signal::Wake { worker, queue: name.clone() });
+        }
+        limit
+    }
+}
+
+/// The end of a lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// After the user's other tasks.
+    Back,
+    /// Before them.
+    Front,
+}

@@ -1,0 +1,9 @@
+//! All that is serialised: stored records, HTTP bodies, socket frames, the worker protocol, error
+//! codes. One spelling of every form, used by both of its ends.
+//!
+//! This crate never does I/O and never decides anything.
+
+pub mod status;
+pub mod stored;
+pub mod task;
+pub mod time;

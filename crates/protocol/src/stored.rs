@@ -1,0 +1,397 @@
+//! Records as every store keeps them. Forms only grow: members are added, readers ignore what
+//! they do not know, meanings never change.
+//!
+//! A state is one JSON object that the engine and the holder write together: the engine puts
+//! `s`, `c`, `n`, `at`, `a` (and `due`, `w`) first, the holder's members ([`StateBody`]) follow.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tasktonic_core::policy::{Backoff, Retention};
+use tasktonic_core::{Text, limits};
+
+/// The immutable description of a task, written once at submission.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Descriptor {
+    /// Version of this form.
+    pub v: u8,
+    /// Kind.
+    #[serde(rename = "k")]
+    pub kind: String,
+    /// Queue.
+    #[serde(rename = "q")]
+    pub queue: String,
+    /// Wall-clock time of acceptance, ms.
+    #[serde(rename = "at")]
+    pub created_ms: i64,
+    /// Attempts in all.
+    #[serde(rename = "max")]
+    pub attempts_max: u32,
+    /// Waits between attempts.
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    pub backoff: Option<StoredBackoff>,
+    /// Longest run of one attempt, ms.
+    #[serde(rename = "to", default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// Seconds kept after completion, cancellation, death.
+    #[serde(rename = "keep", default, skip_serializing_if = "Option::is_none")]
+    pub keep_s: Option<[u32; 3]>,
+    /// Not before this wall-clock time, ms.
+    #[serde(rename = "due", default, skip_serializing_if = "Option::is_none")]
+    pub due_ms: Option<i64>,
+    /// The user's labels.
+    #[serde(rename = "tags", default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Idempotency key, and when it is forgotten (wall clock, ms).
+    #[serde(rename = "key", default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<(String, i64)>,
+    /// The payload, byte for byte as it came.
+    #[serde(rename = "p")]
+    pub payload: Box<RawValue>,
+}
+
+/// A [`Backoff`] as it is stored.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct StoredBackoff {
+    /// First wait, ms.
+    pub base_ms: u64,
+    /// Growth.
+    pub factor: f64,
+    /// Longest wait, ms.
+    pub max_ms: u64,
+    /// Spread, 0 to 1.
+    pub jitter: f64,
+}
+
+impl Descriptor {
+    /// The version written today.
+    pub const V: u8 = 1;
+
+    /// Reads a stored descriptor.
+    ///
+    /// # Errors
+    /// If the text is not a descriptor.
+    pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    /// The stored text.
+    #[must_use]
+    pub fn text(&self) -> Text {
+        serde_json::to_string(self).expect("strings, numbers and valid JSON serialise").into()
+    }
+
+    /// Its waits between attempts.
+    #[must_use]
+    pub fn backoff(&self) -> Backoff {
+        self.backoff.map_or(Backoff::DEFAULT, |b| Backoff {
+            base_ms: b.base_ms,
+            factor: b.factor,
+            max_ms: b.max_ms,
+            jitter: b.jitter,
+        })
+    }
+
+    /// Its retention.
+    #[must_use]
+    pub fn retention(&self) -> Retention {
+        self.keep_s.map_or(Retention::DEFAULT, |[completed_s, cancelled_s, dead_s]| Retention {
+            completed_s,
+            cancelled_s,
+            dead_s,
+        })
+    }
+}
+
+/// How far along a task is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema, schemars::JsonSchema)]
+pub struct Progress {
+    /// Units done.
+    pub done: u64,
+    /// Units in all; 0 while unknown.
+    pub total: u64,
+    /// What is being done, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// What is counted (`photos`, `bytes`, `rows`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct TaskError {
+    /// A stable word.
+    pub code: String,
+    /// For people.
+    pub message: String,
+}
+
+/// The members of a state that its holder (or whoever ends it) writes.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct StateBody {
+    /// When the attempt started, wall clock, ms.
+    #[serde(rename = "st", default, skip_serializing_if = "Option::is_none")]
+    pub started_ms: Option<i64>,
+    /// Who ran it, for people.
+    #[serde(rename = "wk", default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
+    /// Latest progress.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    /// The holder has been asked to stop and knows it.
+    #[serde(rename = "x", default, skip_serializing_if = "std::ops::Not::not")]
+    pub cancelling: bool,
+    /// The last error.
+    #[serde(rename = "err", default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<TaskError>,
+    /// Why it ended, in a word or sentence.
+    #[serde(rename = "why", default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Whether there is an output.
+    #[serde(rename = "ho", default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_output: bool,
+    /// The output, byte for byte.
+    #[serde(rename = "out", default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Box<RawValue>>,
+}
+
+impl StateBody {
+    /// The members without braces, as the engine wants them.
+    #[must_use]
+    pub fn members(&self) -> Text {
+        members(self)
+    }
+
+    /// The members for the event, without an output above the limit; `None` if nothing is left
+    /// out.
+    #[must_use]
+    pub fn event_members(&self) -> Option<Text> {
+        let output = self.output.as_ref()?;
+        if output.get().len() <= EVENT_OUTPUT_BYTES_MAX {
+            return None;
+        }
+        Some(Self { output: None, ..self.clone() }.members())
+    }
+}
+
+/// Longest output that travels inside an event, in bytes.
+pub const EVENT_OUTPUT_BYTES_MAX: usize = 1_024;
+
+/// A whole state as it is read.
+#[derive(Debug, Clone, Deserialize)]
+pub struct StoredState {
+    /// The state's name.
+    pub s: String,
+    /// Claim number.
+    pub c: u32,
+    /// Writes on this claim.
+    pub n: u32,
+    /// When it was written, wall clock, ms.
+    pub at: i64,
+    /// Attempt that runs, ran last, or would run next.
+    pub a: u32,
+    /// Due, for scheduled ones, wall clock, ms.
+    #[serde(default)]
+    pub due: Option<i64>,
+    /// The holder's id.
+    #[serde(default)]
+    pub w: Option<String>,
+    /// The holder's members.
+    #[serde(flatten)]
+    pub body: StateBodyRead,
+}
+
+/// The members of [`StateBody`] as read back; the output is found apart, see [`output_of`].
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct StateBodyRead {
+    /// When the attempt started, ms.
+    #[serde(default)]
+    pub st: Option<i64>,
+    /// Who ran it, for people.
+    #[serde(default)]
+    pub wk: Option<String>,
+    /// Progress.
+    #[serde(default)]
+    pub p: Option<Progress>,
+    /// Known to be cancelling.
+    #[serde(default)]
+    pub x: bool,
+    /// Error.
+    #[serde(default)]
+    pub err: Option<TaskError>,
+    /// Reason.
+    #[serde(default)]
+    pub why: Option<String>,
+    /// Whether there is an output.
+    #[serde(default)]
+    pub ho: bool,
+}
+
+/// The output inside a stored state, byte for byte.
+#[must_use]
+pub fn output_of(state: &str) -> Option<Box<RawValue>> {
+    #[derive(Deserialize)]
+    struct Only<'a> {
+        #[serde(borrow, default)]
+        out: Option<&'a RawValue>,
+    }
+    serde_json::from_str::<Only<'_>>(state).ok()?.out.map(ToOwned::to_owned)
+}
+
+/// What the submit event carries beside its state, so that a list can show the new row.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SubmitEvent {
+    /// Kind.
+    pub k: String,
+    /// Queue.
+    pub q: String,
+    /// Attempts in all.
+    pub max: u32,
+    /// Labels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// The idempotency key, by which an optimistic row finds its task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+impl SubmitEvent {
+    /// The members without braces.
+    #[must_use]
+    pub fn members(&self) -> Text {
+        members(self)
+    }
+}
+
+/// One ended attempt in the history.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AttemptRecord {
+    /// Attempt number.
+    pub a: u32,
+    /// How it ended: failed, lost, released, snoozed, cancelled, succeeded.
+    pub o: String,
+    /// Who ran it, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wk: Option<String>,
+    /// When it started, ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub st: Option<i64>,
+    /// When it ended, ms.
+    pub en: i64,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub err: Option<TaskError>,
+}
+
+impl AttemptRecord {
+    /// The stored text.
+    #[must_use]
+    pub fn text(&self) -> Text {
+        serde_json::to_string(self).expect("strings and numbers serialise").into()
+    }
+}
+
+/// How grave a log line is.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// For whoever looks closely.
+    Debug,
+    /// As expected.
+    Info,
+    /// Unexpected, went on.
+    Warn,
+    /// Went wrong.
+    Error,
+}
+
+/// One line of a task's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// When, ms.
+    pub at: i64,
+    /// How grave.
+    pub l: LogLevel,
+    /// The line, at most [`LOG_LINE_BYTES_MAX`] bytes.
+    pub x: String,
+}
+
+/// Longest log line kept, in bytes.
+pub const LOG_LINE_BYTES_MAX: usize = 4_096;
+
+impl LogLine {
+    /// The stored text; a longer line is cut at a character.
+    #[must_use]
+    pub fn text(&self) -> Text {
+        let mut end = self.x.len().min(LOG_LINE_BYTES_MAX);
+        while !self.x.is_char_boundary(end) {
+            end -= 1;
+        }
+        let line = Self { x: self.x[..end].to_owned(), ..*self };
+        serde_json::to_string(&line).expect("strings and numbers serialise").into()
+    }
+}
+
+/// The `rev` of a write: rises with every change of one task, exact in a double.
+#[must_use]
+pub const fn rev(claim: u32, n: u32) -> u64 {
+    claim as u64 * limits::REV_PER_CLAIM + n as u64
+}
+
+fn members(of: &impl Serialize) -> Text {
+    let json = serde_json::to_string(of).expect("strings, numbers and valid JSON serialise");
+    json[1..json.len() - 1].into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_descriptor_keeps_the_payload_byte_for_byte() {
+        let payload = r#"{"n":12345678901234567890.000,"b":[ 1,2 ],"é":"\u0000"}"#;
+        let text = format!(
+            r#"{{"v":1,"k":"noop","q":"noop","at":5,"max":3,"p":{payload}}}"#
+        );
+        let read = Descriptor::parse(&text).unwrap();
+        assert_eq!(read.payload.get(), payload);
+        assert_eq!(Descriptor::parse(&read.text()).unwrap().payload.get(), payload);
+    }
+
+    #[test]
+    fn a_state_reads_back_what_its_holder_wrote() {
+        let body = StateBody {
+            started_ms: Some(7),
+            progress: Some(Progress { done: 1, total: 2, note: None, unit: None }),
+            has_output: true,
+            output: Some(RawValue::from_string("{\"a\": 1.50}".into()).unwrap()),
+            ..StateBody::default()
+        };
+        let state = format!(r#"{{"s":"completed","c":2,"n":4,"at":9,"a":1,{}}}"#, body.members());
+        let read: StoredState = serde_json::from_str(&state).unwrap();
+        assert_eq!((read.c, read.n, read.body.st), (2, 4, Some(7)));
+        assert_eq!(output_of(&state).unwrap().get(), "{\"a\": 1.50}");
+    }
+
+    #[test]
+    fn an_event_leaves_out_a_long_output_only() {
+        let long = format!("\"{}\"", "x".repeat(EVENT_OUTPUT_BYTES_MAX));
+        let mut body = StateBody {
+            output: Some(RawValue::from_string(long).unwrap()),
+            has_output: true,
+            ..StateBody::default()
+        };
+        assert_eq!(&*body.event_members().unwrap(), r#""ho":true"#);
+        body.output = Some(RawValue::from_string("1".into()).unwrap());
+        assert_eq!(body.event_members(), None);
+    }
+
+    #[test]
+    fn a_long_log_line_is_cut_at_a_character() {
+        let line = LogLine { at: 1, l: LogLevel::Info, x: "é".repeat(LOG_LINE_BYTES_MAX) };
+        let read: LogLine = serde_json::from_str(&line.text()).unwrap();
+        assert_eq!(read.x.len(), LOG_LINE_BYTES_MAX);
+    }
+}

@@ -1,0 +1,201 @@
+//! A task as the API and the sockets show it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tasktonic_core::{TaskState, limits};
+use utoipa::ToSchema;
+
+use crate::status::TaskStatus;
+use crate::stored::{Descriptor, Progress, StoredState, TaskError, output_of, rev};
+use crate::time::rfc3339;
+
+/// A task. In lists and socket frames it comes without `payload` and `output`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Task {
+    /// 16 characters of base64url.
+    pub id: String,
+    /// Picks the handler.
+    pub kind: String,
+    /// The line it waits in.
+    pub queue: String,
+    /// What people see.
+    pub status: TaskStatus,
+    /// The engine's state.
+    #[schema(example = "running")]
+    pub state: String,
+    /// Counted attempts that have started.
+    pub attempt: u32,
+    /// Attempts in all.
+    pub attempts_max: u32,
+    /// Rises with every change of this task.
+    pub rev: u64,
+    /// How far along.
+    pub progress: Option<Progress>,
+    /// What went in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub payload: Option<Box<RawValue>>,
+    /// What came out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub output: Option<Box<RawValue>>,
+    /// The last error.
+    pub error: Option<TaskError>,
+    /// Why it ended, where there is more to say.
+    pub reason: Option<String>,
+    /// The user's labels.
+    pub tags: Vec<String>,
+    /// The user's key, if one was given.
+    pub idempotency_key: Option<String>,
+    /// Who runs it or ran it last.
+    pub worker: Option<String>,
+    /// RFC 3339.
+    pub created_at: String,
+    /// Not before; RFC 3339.
+    pub run_at: Option<String>,
+    /// Start of the present or last attempt; RFC 3339.
+    pub started_at: Option<String>,
+    /// RFC 3339.
+    pub ended_at: Option<String>,
+    /// RFC 3339.
+    pub updated_at: String,
+    /// Longest run of one attempt, ms.
+    pub timeout_ms: Option<u64>,
+    /// How sure its acceptance is.
+    pub durability: String,
+    /// Whether it has an output (lists leave the output itself out).
+    pub has_output: bool,
+}
+
+/// A stored record that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("a stored record of this task cannot be read: {0}")]
+pub struct Unreadable(#[from] serde_json::Error);
+
+impl Task {
+    /// The task behind two stored texts. `whole` adds payload and output.
+    ///
+    /// # Errors
+    /// If a text is not what this version or an earlier one wrote.
+    pub fn from_stored(
+        id: &str,
+        descriptor: &str,
+        state: Option<&str>,
+        cancel_asked: bool,
+        durability: &str,
+        whole: bool,
+    ) -> Result<Self, Unreadable> {
+        let d = Descriptor::parse(descriptor)?;
+        let untouched;
+        let stored = match state {
+            Some(text) => serde_json::from_str::<StoredState>(text)?,
+            None => {
+                untouched = format!(r#"{{"s":"queued","c":1,"n":0,"at":{},"a":1}}"#, d.created_ms);
+                serde_json::from_str(&untouched)?
+            }
+        };
+        let engine = TaskState::from_name(&stored.s).unwrap_or(TaskState::Queued);
+        let patch = Patch::of(id, &stored, cancel_asked);
+        Ok(Self {
+            id: id.to_owned(),
+            kind: d.kind,
+            queue: d.queue,
+            status: patch.status,
+            state: stored.s.clone(),
+            attempt: patch.attempt,
+            attempts_max: d.attempts_max,
+            rev: patch.rev,
+            progress: patch.progress,
+            payload: whole.then_some(d.payload),
+            output: if whole { state.and_then(output_of) } else { None },
+            error: patch.error,
+            reason: patch.reason,
+            tags: d.tags,
+            idempotency_key: d.key.map(|(key, _)| key),
+            worker: patch.worker,
+            created_at: rfc3339(d.created_ms),
+            run_at: (engine == TaskState::Scheduled)
+                .then_some(stored.due)
+                .flatten()
+                .or(d.due_ms)
+                .map(rfc3339),
+            started_at: patch.started_at,
+            ended_at: patch.ended_at,
+            updated_at: patch.updated_at,
+            timeout_ms: d.timeout_ms,
+            durability: durability.to_owned(),
+            has_output: patch.has_output,
+        })
+    }
+}
+
+/// What changes about a task: the members of [`Task`] that a state determines.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Patch {
+    /// Which task.
+    pub id: String,
+    /// Apply only if above the rev already known.
+    pub rev: u64,
+    /// What people see.
+    pub status: TaskStatus,
+    /// The engine's state.
+    pub state: String,
+    /// Counted attempts that have started.
+    pub attempt: u32,
+    /// How far along.
+    pub progress: Option<Progress>,
+    /// The last error.
+    pub error: Option<TaskError>,
+    /// Why it ended.
+    pub reason: Option<String>,
+    /// Who runs it or ran it last.
+    pub worker: Option<String>,
+    /// Not before; RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub run_at: Option<String>,
+    /// RFC 3339.
+    pub started_at: Option<String>,
+    /// RFC 3339.
+    pub ended_at: Option<String>,
+    /// RFC 3339.
+    pub updated_at: String,
+    /// Whether there is an output.
+    pub has_output: bool,
+}
+
+impl Patch {
+    /// What `state` says of task `id`.
+    #[must_use]
+    pub fn of(id: &str, state: &StoredState, cancel_asked: bool) -> Self {
+        let engine = TaskState::from_name(&state.s).unwrap_or(TaskState::Queued);
+        // While a task waits, `a` is the attempt it would run next.
+        let attempt = match engine {
+            TaskState::Running | TaskState::Completed | TaskState::Dead => state.a,
+            TaskState::Cancelled if state.body.st.is_some() => state.a,
+            _ => state.a.saturating_sub(1),
+        };
+        let asked = cancel_asked || state.body.x;
+        Self {
+            id: id.to_owned(),
+            rev: rev(state.c, state.n),
+            status: TaskStatus::of(engine, attempt, asked),
+            state: state.s.clone(),
+            attempt,
+            progress: state.body.p.clone(),
+            error: state.body.err.clone(),
+            reason: state.body.why.clone(),
+            worker: state.body.wk.clone().or_else(|| state.w.clone()),
+            run_at: state.due.map(rfc3339),
+            started_at: match engine {
+                TaskState::Running => state.body.st.or(Some(state.at)).map(rfc3339),
+                _ => state.body.st.map(rfc3339),
+            },
+            ended_at: engine.is_terminal().then(|| rfc3339(state.at)),
+            updated_at: rfc3339(state.at),
+            has_output: state.body.ho,
+        }
+    }
+}
+
+/// The first rev of any task.
+pub const FIRST_REV: u64 = limits::REV_PER_CLAIM;

@@ -1,0 +1,196 @@
+//! What a store of tasks must do: the [`Store`] and [`Registry`] traits, the in-memory
+//! [`model::ModelStore`], and the conformance suite every store passes.
+//!
+//! A store never knows HTTP, sockets, handlers or files. Whoever uses one never knows which.
+
+pub mod clock;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+pub mod filter;
+pub mod hub;
+pub mod limits;
+pub mod model;
+mod query;
+mod registry;
+mod settle;
+
+use std::pin::Pin;
+
+use async_trait::async_trait;
+use futures_util::Stream;
+use tasktonic_core::command::{Control, Submit, Sync as SyncCommand};
+use tasktonic_core::reply::{Controlled, Submitted};
+use tasktonic_core::routing::PartitionId;
+use tasktonic_core::{Lease, Name, Text, UserId, WorkerId};
+
+pub use query::{
+    AttemptRow, Counts, Cursor, EventsSince, LogLines, LogRow, Query, QueryReply, StoredTask,
+    TaskFilter, TaskPage,
+};
+pub use registry::{Entry, Expect, Registry, Table};
+pub use settle::settle;
+
+/// Why a store could not answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Above its limit in bytes: submits are refused, everything else goes on.
+    #[error("the store is full; try again when tasks have been worked off")]
+    Full,
+    /// The disk is full: submits are refused until there is space again.
+    #[error("the disk of the store is full; free some space")]
+    DiskFull,
+    /// Too many requests are waiting for it.
+    #[error("the store is busy; try again in a moment")]
+    Busy,
+    /// It could not be reached, or is shutting down.
+    #[error("the store cannot be reached: {0}")]
+    Unavailable(String),
+    /// The request was sent and no answer came: it may have been carried out. Send it again;
+    /// every request may be repeated.
+    #[error("no answer from the store; the request may have been carried out, send it again")]
+    OutcomeUnknown,
+    /// The request breaks a named limit of the store.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// What a store returns.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// How sure an acknowledged submit is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// In memory only.
+    Memory,
+    /// In the memory of a server that writes to disk a moment later.
+    Fast,
+    /// On disk.
+    Disk,
+    /// On more than one node.
+    Replicated,
+}
+
+impl Durability {
+    /// The word in answers.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Fast => "fast",
+            Self::Disk => "disk",
+            Self::Replicated => "replicated",
+        }
+    }
+}
+
+/// A lease together with what is needed to work on it or to settle it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The right to report.
+    pub lease: Lease,
+    /// Count of writes on this claim so far.
+    pub n: u32,
+    /// The descriptor (JSON text, see `protocol::stored::Descriptor`).
+    pub descriptor: Text,
+    /// The state as it was stored (JSON text), if it was ever written: of adopted leases it says
+    /// how far the lost attempt had come.
+    pub state: Option<Text>,
+}
+
+/// The answer to a sync.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SyncReply {
+    /// Indexes of the operations that were refused because their lease is not held.
+    pub refused: Vec<u32>,
+    /// Leases whose cancellation was asked.
+    pub cancelled: Vec<Lease>,
+    /// Lost leases that are now the caller's: send [`settle`]d operations in the next sync.
+    pub adopted: Vec<Held>,
+    /// New work.
+    pub claimed: Vec<Held>,
+    /// Lanes with work left in the claim's queues.
+    pub more: u32,
+    /// When a sync would next find something due, in ms.
+    pub next_in_ms: Option<u64>,
+    /// The partition's epoch, for fences.
+    pub epoch: u32,
+}
+
+/// Something for one worker to look at now. A lost one costs a maintenance tick, no more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wake {
+    /// There is work in this queue of this partition.
+    Work(PartitionId, Name),
+    /// The holder of this lease should stop.
+    Cancel(Lease),
+    /// Signals may have been missed: look everywhere.
+    Lagged,
+}
+
+/// Something that happened to a user's tasks, as it is published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UserEvent {
+    /// An entry of the user's event log: a JSON array of events.
+    Logged {
+        /// The epoch the number counts in.
+        epoch: u32,
+        /// Gap-free within the epoch.
+        seq: u64,
+        /// A JSON array.
+        text: Text,
+    },
+    /// Progress or log lines: latest wins, not numbered (a JSON object).
+    Passing(Text),
+    /// Entries may have been missed: read from the cursor.
+    Lagged,
+}
+
+/// Wakes for one worker.
+pub type WakeStream = Pin<Box<dyn Stream<Item = Wake> + Send>>;
+/// Events of one user.
+pub type EventStream = Pin<Box<dyn Stream<Item = UserEvent> + Send>>;
+
+/// Where tasks live. All that crosses between the engine and the rest of the system.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Accepts tasks, each for itself; all users of one call belong to partition `p`. Answers
+    /// when the accepted ones are as durable as [`Store::durability`] says.
+    ///
+    /// # Errors
+    /// [`Error::Full`], [`Error::DiskFull`], [`Error::Busy`]: nothing was accepted.
+    /// [`Error::OutcomeUnknown`]: send the same batch again.
+    async fn submit(&self, p: PartitionId, batch: Submit) -> Result<Vec<Submitted>>;
+
+    /// Takes a worker's reports and hands out work.
+    ///
+    /// # Errors
+    /// As for submit, but never refused for lack of space.
+    async fn sync(&self, p: PartitionId, request: SyncCommand) -> Result<SyncReply>;
+
+    /// Does what people and operators ask.
+    ///
+    /// # Errors
+    /// As for submit.
+    async fn control(&self, p: PartitionId, control: Control) -> Result<Vec<Controlled>>;
+
+    /// Answers from the record.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Invalid`].
+    async fn read(&self, p: PartitionId, query: Query) -> Result<QueryReply>;
+
+    /// Wakes for `worker`, from now on. Subscribe before parking.
+    fn wakes(&self, worker: &WorkerId) -> WakeStream;
+
+    /// Events of `user`, from now on. Subscribe before reading.
+    fn events(&self, user: &UserId) -> EventStream;
+
+    /// How many partitions there are.
+    fn partitions(&self) -> u16;
+
+    /// How sure an accepted submit is.
+    fn durability(&self) -> Durability;
+
+    /// What is not a task: accounts, keys, kinds, workers.
+    fn registry(&self) -> &dyn Registry;
+}

@@ -1,0 +1,56 @@
+//! Limits every store keeps at its door, with words that name them.
+
+use tasktonic_core::command::{Control, Submit, Sync};
+use tasktonic_core::limits::{
+    CLAIM_MAX, CLAIM_QUEUES_MAX, CONTROL_TASKS_MAX, LEASE_MS_MAX, LEASE_MS_MIN,
+    SUBMIT_TASKS_MAX, SYNC_OPS_MAX,
+};
+
+use crate::{Error, Result};
+
+/// Tasks on one page of a list.
+pub const LIST_MAX: u32 = 200;
+/// Log lines in one answer.
+pub const LOGS_MAX: u32 = 10_000;
+
+fn at_most(what: &str, count: usize, max: usize) -> Result<()> {
+    if count <= max { Ok(()) } else { Err(Error::Invalid(format!("{count} {what}; at most {max}"))) }
+}
+
+/// Whether a submit is within its limits.
+///
+/// # Errors
+/// [`Error::Invalid`], naming the limit.
+pub fn check_submit(submit: &Submit) -> Result<()> {
+    at_most("tasks in one submit", submit.tasks.len(), SUBMIT_TASKS_MAX)
+}
+
+/// Whether a sync is within its limits.
+///
+/// # Errors
+/// [`Error::Invalid`], naming the limit.
+pub fn check_sync(sync: &Sync) -> Result<()> {
+    at_most("operations in one sync", sync.ops.len(), SYNC_OPS_MAX)?;
+    if !(LEASE_MS_MIN..=LEASE_MS_MAX).contains(&sync.lease_ms) {
+        let lease_ms = sync.lease_ms;
+        return Err(Error::Invalid(format!(
+            "a lease of {lease_ms} ms; between {LEASE_MS_MIN} and {LEASE_MS_MAX}"
+        )));
+    }
+    let Some(claim) = &sync.claim else { return Ok(()) };
+    at_most("queues in one claim", claim.queues.len(), CLAIM_QUEUES_MAX)?;
+    at_most("tasks in one claim", claim.limit as usize, CLAIM_MAX as usize)
+}
+
+/// Whether a control command is within its limits.
+///
+/// # Errors
+/// [`Error::Invalid`], naming the limit.
+pub fn check_control(control: &Control) -> Result<()> {
+    let count = match control {
+        Control::Cancel { tasks, .. } => tasks.len(),
+        Control::Redrive { tasks, .. } => tasks.len(),
+        Control::Weigh { .. } => 0,
+    };
+    at_most("tasks in one control command", count, CONTROL_TASKS_MAX)
+}

@@ -1,0 +1,318 @@
+//! The model: the state machine and its records in memory, with no storage at all. Every store is
+//! held to its answers, and tests of workers and servers run on it.
+
+mod read;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use tasktonic_core::changes::{Changes, EventEntry, Record};
+use tasktonic_core::command::{Command, Control, Submit, Sync as SyncCommand};
+use tasktonic_core::limits::{ATTEMPTS_KEPT_MAX, EVENTS_KEPT_MAX, LOG_LINES_MAX};
+use tasktonic_core::reply::{Controlled, Reply, Submitted};
+use tasktonic_core::routing::PartitionId;
+use tasktonic_core::{Name, Partition, TaskId, Text, UserId, WorkerId};
+
+use crate::clock::Clock;
+use crate::hub::Hub;
+use crate::registry::{Entry, Expect, Registry, Table};
+use crate::{
+    Durability, EventStream, Held, Query, QueryReply, Result, Store, SyncReply, WakeStream,
+};
+
+/// A store in memory, with one partition.
+#[derive(Debug)]
+pub struct ModelStore {
+    clock: Clock,
+    state: Mutex<State>,
+    hub: Hub,
+    registry: Mutex<BTreeMap<(Table, String), (u64, String)>>,
+}
+
+#[derive(Debug)]
+struct State {
+    partition: Partition,
+    tasks: BTreeMap<(UserId, TaskId), Kept>,
+    events: BTreeMap<UserId, VecDeque<EventEntry>>,
+}
+
+/// The texts of one task.
+#[derive(Debug, Default)]
+struct Kept {
+    descriptor: Option<Text>,
+    state: Option<Text>,
+    attempts: BTreeMap<u32, Text>,
+    log: BTreeMap<u32, Text>,
+}
+
+impl ModelStore {
+    /// An empty store on `clock`.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        let partition = Partition::new(1);
+        let state = State { partition, tasks: BTreeMap::new(), events: BTreeMap::new() };
+        Self {
+            clock,
+            state: Mutex::new(state),
+            hub: Hub::default(),
+            registry: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    /// What a restart of a durable store does: a new epoch, rings and leases as
+    /// [`Partition::restore`] makes them, event logs empty.
+    pub fn restart(&self) {
+        let mut state = self.state.lock();
+        let epoch = state.partition.epoch() + 1;
+        let records = state.partition.records();
+        state.partition = Partition::restore(epoch, self.clock.now_ms(), records);
+        state.events.clear();
+    }
+
+    /// The whole state as text: the partition's own dump, then every kept text.
+    #[must_use]
+    pub fn dump(&self) -> String {
+        let state = self.state.lock();
+        let mut text = state.partition.dump(self.clock.now_ms());
+        for ((user, task), kept) in &state.tasks {
+            text.push_str(&dump_texts(
+                user,
+                *task,
+                kept.descriptor.as_deref().unwrap_or_default(),
+                kept.state.as_deref(),
+                kept.attempts.iter().map(|(number, text)| (*number, &**text)),
+                kept.log.iter().map(|(number, text)| (*number, &**text)),
+            ));
+        }
+        text
+    }
+
+    /// Broken invariants of the partition; empty when all is well.
+    #[must_use]
+    pub fn check(&self) -> Vec<String> {
+        self.state.lock().partition.check()
+    }
+
+    fn apply(&self, command: Command) -> Reply {
+        let mut state = self.state.lock();
+        let (reply, changes) = state.partition.apply(command, self.clock.now_ms());
+        state.keep(&changes);
+        self.tell(&mut state, &changes);
+        reply
+    }
+
+    /// Tells who listens; a wake that reached nobody goes to the next idle worker.
+    fn tell(&self, state: &mut State, changes: &Changes) {
+        let missed = self.hub.tell(PartitionId(0), changes);
+        if missed.is_empty() {
+            return;
+        }
+        let (_, changes) = state.partition.apply(pass_on(missed), self.clock.now_ms());
+        state.keep(&changes);
+        self.tell(state, &changes);
+    }
+}
+
+/// The sync that passes wakes on which reached nobody.
+#[must_use]
+pub fn pass_on(woken: Vec<Name>) -> Command {
+    Command::Sync(SyncCommand {
+        worker: "in-store".parse().expect("a valid worker id"),
+        call: 0,
+        lease_ms: 0,
+        ops: Vec::new(),
+        claim: None,
+        woken,
+        park: false,
+    })
+}
+
+/// The lines of a store's dump about one task's texts, the same in every store.
+pub fn dump_texts<'a>(
+    user: &UserId,
+    task: TaskId,
+    descriptor: &str,
+    state: Option<&str>,
+    attempts: impl Iterator<Item = (u32, &'a str)>,
+    log: impl Iterator<Item = (u32, &'a str)>,
+) -> String {
+    let mut text = format!("d {user} {task} {descriptor}\n");
+    if let Some(state) = state {
+        text.push_str(&format!("t {user} {task} {state}\n"));
+    }
+    for (number, attempt) in attempts {
+        text.push_str(&format!("a {user} {task} {number} {attempt}\n"));
+    }
+    for (number, line) in log {
+        text.push_str(&format!("o {user} {task} {number} {line}\n"));
+    }
+    text
+}
+
+impl State {
+    fn keep(&mut self, changes: &Changes) {
+        for record in &changes.records {
+            self.keep_record(record);
+        }
+        for entry in &changes.events {
+            let log = self.events.entry(entry.user.clone()).or_default();
+            log.push_back(entry.clone());
+            if log.len() > EVENTS_KEPT_MAX {
+                log.pop_front();
+            }
+        }
+    }
+
+    fn kept(&mut self, user: &UserId, task: TaskId) -> &mut Kept {
+        self.tasks.entry((user.clone(), task)).or_default()
+    }
+
+    fn keep_record(&mut self, record: &Record) {
+        match record {
+            Record::Descriptor { user, task, text } => {
+                self.kept(user, *task).descriptor = Some(text.clone());
+            }
+            Record::Task { user, task, text, .. } => {
+                self.kept(user, *task).state.clone_from(text);
+            }
+            Record::Attempt { user, task, number, text } => {
+                let attempts = &mut self.kept(user, *task).attempts;
+                attempts.insert(*number, text.clone());
+                attempts.retain(|n, _| n + ATTEMPTS_KEPT_MAX > *number);
+            }
+            Record::Log { user, task, first, lines } => {
+                let log = &mut self.kept(user, *task).log;
+                log.extend((*first..).zip(lines.iter().cloned()));
+                let last = log.last_key_value().map_or(0, |(n, _)| *n);
+                log.retain(|n, _| n + LOG_LINES_MAX > last);
+            }
+            Record::TaskGone { user, task } => {
+                self.tasks.remove(&(user.clone(), *task));
+            }
+            // The partition itself remembers these.
+            Record::Control { .. }
+            | Record::Key { .. }
+            | Record::KeyGone { .. }
+            | Record::Weight { .. } => {}
+        }
+    }
+
+    fn held(&self, lease: tasktonic_core::Lease, n: u32) -> Held {
+        let kept = self.tasks.get(&(lease.user.clone(), lease.task));
+        let descriptor = kept.and_then(|kept| kept.descriptor.clone()).unwrap_or_default();
+        Held { lease, n, descriptor, state: kept.and_then(|kept| kept.state.clone()) }
+    }
+}
+
+#[async_trait]
+impl Store for ModelStore {
+    async fn submit(&self, _: PartitionId, batch: Submit) -> Result<Vec<Submitted>> {
+        crate::limits::check_submit(&batch)?;
+        let Reply::Submit(answers) = self.apply(Command::Submit(batch)) else {
+            unreachable!("a submit is answered in kind")
+        };
+        Ok(answers)
+    }
+
+    async fn sync(&self, _: PartitionId, request: SyncCommand) -> Result<SyncReply> {
+        crate::limits::check_sync(&request)?;
+        let Reply::Sync(synced) = self.apply(Command::Sync(request)) else {
+            unreachable!("a sync is answered in kind")
+        };
+        let state = self.state.lock();
+        Ok(SyncReply {
+            refused: synced.refused,
+            cancelled: synced.cancelled,
+            adopted: synced.adopted.into_iter().map(|lease| state.held(lease, 0)).collect(),
+            claimed: synced.claimed.into_iter().map(|c| state.held(c.lease, c.n)).collect(),
+            more: synced.more,
+            next_in_ms: synced.next_in_ms,
+            epoch: synced.epoch,
+        })
+    }
+
+    async fn control(&self, _: PartitionId, control: Control) -> Result<Vec<Controlled>> {
+        crate::limits::check_control(&control)?;
+        let Reply::Control(answers) = self.apply(Command::Control(control)) else {
+            unreachable!("a control command is answered in kind")
+        };
+        Ok(answers)
+    }
+
+    async fn read(&self, _: PartitionId, query: Query) -> Result<QueryReply> {
+        Ok(self.state.lock().read(query))
+    }
+
+    fn wakes(&self, worker: &WorkerId) -> WakeStream {
+        self.hub.wakes(worker)
+    }
+
+    fn events(&self, user: &UserId) -> EventStream {
+        self.hub.events(user)
+    }
+
+    fn partitions(&self) -> u16 {
+        1
+    }
+
+    fn durability(&self) -> Durability {
+        Durability::Memory
+    }
+
+    fn registry(&self) -> &dyn Registry {
+        self
+    }
+}
+
+#[async_trait]
+impl Registry for ModelStore {
+    async fn get(&self, table: Table, key: &str) -> Result<Option<Entry>> {
+        let registry = self.registry.lock();
+        let known = registry.get(&(table, key.to_owned()));
+        let entry = |(version, value): &(u64, String)| Entry {
+            key: key.to_owned(),
+            version: *version,
+            value: value.clone(),
+        };
+        Ok(known.map(entry))
+    }
+
+    async fn list(&self, table: Table) -> Result<Vec<Entry>> {
+        let registry = self.registry.lock();
+        let all = registry.iter().filter(|((of, _), _)| *of == table);
+        let entry = |((_, key), (version, value)): (&(Table, String), &(u64, String))| Entry {
+            key: key.clone(),
+            version: *version,
+            value: value.clone(),
+        };
+        Ok(all.map(entry).collect())
+    }
+
+    async fn put(
+        &self,
+        table: Table,
+        key: &str,
+        value: String,
+        expect: Expect,
+    ) -> Result<Option<u64>> {
+        let mut registry = self.registry.lock();
+        let slot = (table, key.to_owned());
+        let before = registry.get(&slot).map(|(version, _)| *version);
+        let holds = match expect {
+            Expect::Any => true,
+            Expect::Absent => before.is_none(),
+            Expect::Version(version) => before == Some(version),
+        };
+        if !holds {
+            return Ok(None);
+        }
+        let version = before.unwrap_or(0) + 1;
+        registry.insert(slot, (version, value));
+        Ok(Some(version))
+    }
+
+    async fn delete(&self, table: Table, key: &str) -> Result<bool> {
+        Ok(self.registry.lock().remove(&(table, key.to_owned())).is_some())
+    }
+}

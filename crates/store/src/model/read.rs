@@ -1,0 +1,126 @@
+//! Answers from the model's records.
+
+use tasktonic_core::transitions::STATES;
+use tasktonic_core::{TaskId, UserId};
+
+use super::{Kept, State};
+use crate::filter::matches;
+use crate::limits::{LIST_MAX, LOGS_MAX};
+use crate::{
+    AttemptRow, Counts, Cursor, EventsSince, LogLines, LogRow, Query, QueryReply, StoredTask,
+    TaskFilter, TaskPage,
+};
+
+impl State {
+    pub(super) fn read(&self, query: Query) -> QueryReply {
+        match query {
+            Query::Tasks { user, tasks } => {
+                let find = |task| self.stored(&user, task);
+                QueryReply::Tasks(tasks.into_iter().filter_map(find).collect())
+            }
+            Query::List { user, filter, cursor, limit } => {
+                QueryReply::List(self.list(&user, &filter, cursor, limit))
+            }
+            Query::Counts { user } => {
+                let mut counts = Counts::default();
+                for state in STATES {
+                    counts.set(*state, self.partition.count(&user, *state));
+                }
+                QueryReply::Counts(counts)
+            }
+            Query::Attempts { user, task } => {
+                let row = |(number, text): (&u32, &tasktonic_core::Text)| AttemptRow {
+                    number: *number,
+                    text: text.clone(),
+                };
+                let kept = self.tasks.get(&(user, task));
+                let rows = kept.map(|kept| kept.attempts.iter().map(row).collect());
+                QueryReply::Attempts(rows.unwrap_or_default())
+            }
+            Query::Logs { user, task, after, limit } => {
+                QueryReply::Logs(self.logs(user, task, after, limit))
+            }
+            Query::EventsSince { user, epoch, seq } => {
+                QueryReply::Events(self.events_since(&user, epoch, seq))
+            }
+            Query::EventsHead { user } => {
+                let (epoch, seq) = (self.partition.epoch(), self.partition.seq(&user));
+                QueryReply::Events(EventsSince { epoch, seq, ..EventsSince::default() })
+            }
+            Query::Held { worker } => {
+                let held = self.partition.held_by(&worker).into_iter();
+                QueryReply::Held(held.map(|c| self.held(c.lease, c.n)).collect())
+            }
+            Query::Exist { tasks } => {
+                let known = |(user, task): (UserId, TaskId)| self.partition.task(&user, &task);
+                QueryReply::Exist(tasks.into_iter().map(|t| known(t).is_some()).collect())
+            }
+        }
+    }
+
+    fn stored(&self, user: &UserId, task: TaskId) -> Option<StoredTask> {
+        let kept = self.tasks.get(&(user.clone(), task))?;
+        self.as_stored(user, task, kept)
+    }
+
+    fn as_stored(&self, user: &UserId, id: TaskId, kept: &Kept) -> Option<StoredTask> {
+        use tasktonic_core::changes::Place;
+        let control = self.partition.task(user, &id)?;
+        let cancel_asked = matches!(control.place, Place::Running { cancel_asked: true, .. });
+        let descriptor = kept.descriptor.clone()?;
+        Some(StoredTask { id, descriptor, state: kept.state.clone(), cancel_asked })
+    }
+
+    fn list(
+        &self,
+        user: &UserId,
+        filter: &TaskFilter,
+        cursor: Option<Cursor>,
+        limit: u32,
+    ) -> TaskPage {
+        let limit = limit.clamp(1, LIST_MAX) as usize;
+        let first = TaskId::from_bytes([0; 12]);
+        let last = TaskId::from_bytes([0xff; 12]);
+        let newest_first =
+            self.tasks.range((user.clone(), first)..=(user.clone(), last)).rev();
+        let after = newest_first.filter(|((_, id), _)| cursor.is_none_or(|Cursor(at)| *id < at));
+        let found = after.filter_map(|((_, id), kept)| {
+            let task = self.as_stored(user, *id, kept)?;
+            let state = self.partition.task(user, id)?.place.state();
+            matches(filter, &task, state).then_some(task)
+        });
+        let mut tasks: Vec<_> = found.take(limit + 1).collect();
+        let more = tasks.len() > limit;
+        tasks.truncate(limit);
+        let next = if more { tasks.last().map(|task| Cursor(task.id)) } else { None };
+        TaskPage { tasks, next }
+    }
+
+    fn logs(&self, user: UserId, task: TaskId, after: u32, limit: u32) -> LogLines {
+        let Some(kept) = self.tasks.get(&(user, task)) else { return LogLines::default() };
+        let above = kept.log.range(after.saturating_add(1)..);
+        let row = |(number, text): (&u32, &tasktonic_core::Text)| LogRow {
+            number: *number,
+            text: text.clone(),
+        };
+        LogLines {
+            lines: above.take(limit.min(LOGS_MAX) as usize).map(row).collect(),
+            first: kept.log.first_key_value().map_or(0, |(n, _)| *n),
+            last: kept.log.last_key_value().map_or(0, |(n, _)| *n),
+        }
+    }
+
+    fn events_since(&self, user: &UserId, epoch: u32, seq: u64) -> EventsSince {
+        let (now_epoch, head) = (self.partition.epoch(), self.partition.seq(user));
+        let log = self.events.get(user);
+        let oldest = log.and_then(|log| log.front()).map_or(head + 1, |entry| entry.seq);
+        let reset = epoch != now_epoch || seq > head || seq + 1 < oldest;
+        let missed = log.into_iter().flatten().filter(|entry| !reset && entry.seq > seq);
+        EventsSince {
+            epoch: now_epoch,
+            seq: head,
+            reset,
+            entries: missed.map(|entry| (entry.seq, entry.text.clone())).collect(),
+        }
+    }
+}

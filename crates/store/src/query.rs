@@ -1,0 +1,204 @@
+//! Questions to a store, and their answers.
+
+use tasktonic_core::{TaskId, TaskState, Text, UserId, WorkerId};
+
+use crate::Held;
+
+/// A question about the record.
+#[derive(Debug, Clone)]
+pub enum Query {
+    /// Tasks of a user by id; absent ones are left out of the answer.
+    Tasks {
+        /// The owner.
+        user: UserId,
+        /// The ids, at most 1,000.
+        tasks: Vec<TaskId>,
+    },
+    /// A page of a user's tasks, newest first.
+    List {
+        /// The owner.
+        user: UserId,
+        /// Which ones.
+        filter: TaskFilter,
+        /// Where the last page ended.
+        cursor: Option<Cursor>,
+        /// How many, at most 200.
+        limit: u32,
+    },
+    /// How many tasks a user has in each state.
+    Counts {
+        /// The owner.
+        user: UserId,
+    },
+    /// Attempts that ended without ending their task, oldest first.
+    Attempts {
+        /// The owner.
+        user: UserId,
+        /// The task.
+        task: TaskId,
+    },
+    /// Lines of a task's log after a number.
+    Logs {
+        /// The owner.
+        user: UserId,
+        /// The task.
+        task: TaskId,
+        /// Lines above this number; 0 for all.
+        after: u32,
+        /// How many, at most 10,000.
+        limit: u32,
+    },
+    /// Event entries of a user after a cursor.
+    EventsSince {
+        /// The owner.
+        user: UserId,
+        /// The epoch the client knows.
+        epoch: u32,
+        /// The last number it has.
+        seq: u64,
+    },
+    /// Where a user's event log stands.
+    EventsHead {
+        /// The owner.
+        user: UserId,
+    },
+    /// What a worker holds.
+    Held {
+        /// The worker.
+        worker: WorkerId,
+    },
+    /// Which of these tasks exist.
+    Exist {
+        /// Owners and ids.
+        tasks: Vec<(UserId, TaskId)>,
+    },
+}
+
+/// The answer to a [`Query`], of the same kind.
+#[derive(Debug, Clone)]
+pub enum QueryReply {
+    /// To `Tasks`.
+    Tasks(Vec<StoredTask>),
+    /// To `List`.
+    List(TaskPage),
+    /// To `Counts`.
+    Counts(Counts),
+    /// To `Attempts`.
+    Attempts(Vec<AttemptRow>),
+    /// To `Logs`.
+    Logs(LogLines),
+    /// To `EventsSince` and `EventsHead`.
+    Events(EventsSince),
+    /// To `Held`.
+    Held(Vec<Held>),
+    /// To `Exist`: one answer per task, in order.
+    Exist(Vec<bool>),
+}
+
+/// A task as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredTask {
+    /// Its id.
+    pub id: TaskId,
+    /// The descriptor (JSON text).
+    pub descriptor: Text,
+    /// The state (JSON text); absent while it is queued and untouched.
+    pub state: Option<Text>,
+    /// Whether its cancellation was asked while it runs.
+    pub cancel_asked: bool,
+}
+
+/// Which tasks of a user. Empty lists and absent fields do not restrict.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TaskFilter {
+    /// In one of these states.
+    pub states: Vec<TaskState>,
+    /// Of this kind.
+    pub kind: Option<String>,
+    /// With this tag.
+    pub tag: Option<String>,
+    /// Whose id begins with this text.
+    pub id_prefix: Option<String>,
+    /// Created at or after, wall clock, ms.
+    pub since_ms: Option<i64>,
+    /// Created before, wall clock, ms.
+    pub until_ms: Option<i64>,
+}
+
+/// Where a page ended: opaque outside the store, stable while tasks arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor(pub TaskId);
+
+/// A page of tasks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TaskPage {
+    /// Newest first.
+    pub tasks: Vec<StoredTask>,
+    /// Where the next page starts; absent on the last one.
+    pub next: Option<Cursor>,
+}
+
+/// Tasks of a user per state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts([u64; 7]);
+
+impl Counts {
+    /// Tasks in `state`.
+    #[must_use]
+    pub fn of(&self, state: TaskState) -> u64 {
+        self.0[state as usize]
+    }
+
+    /// Changes the number in `state`.
+    pub fn set(&mut self, state: TaskState, count: u64) {
+        self.0[state as usize] = count;
+    }
+
+    /// Tasks in any state.
+    #[must_use]
+    pub fn all(&self) -> u64 {
+        self.0.iter().sum()
+    }
+}
+
+/// An attempt of the history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptRow {
+    /// Its place in the history, from 1.
+    pub number: u32,
+    /// JSON text.
+    pub text: Text,
+}
+
+/// A line of a task's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogRow {
+    /// Its number, from 1.
+    pub number: u32,
+    /// JSON text.
+    pub text: Text,
+}
+
+/// Lines of a task's log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogLines {
+    /// In order.
+    pub lines: Vec<LogRow>,
+    /// The oldest number still kept; 0 when there is none.
+    pub first: u32,
+    /// The newest number; 0 when there is none.
+    pub last: u32,
+}
+
+/// Event entries after a cursor.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventsSince {
+    /// The present epoch.
+    pub epoch: u32,
+    /// The newest number.
+    pub seq: u64,
+    /// Whether the cursor is of another epoch or older than the log: take a snapshot.
+    pub reset: bool,
+    /// The missed entries in order, unless `reset`.
+    pub entries: Vec<(u64, Text)>,
+}
