@@ -1,1 +1,72 @@
-//! placeholder
+//! What every store must do, whatever it is made of: named scenarios ([`conformance!`]) and a
+//! differential walk against the model ([`differential`]).
+//!
+//! ```text
+//! tasktonic_store::conformance!(|clock| async move { Arc::new(ModelStore::new(clock)) as Arc<dyn Store> });
+//! ```
+
+#![expect(clippy::unwrap_used, reason = "these are tests, shared by the crates of the stores")]
+
+mod differential;
+mod fences;
+mod lists;
+mod registry;
+mod scene;
+mod tasks;
+
+pub use differential::{Subject, differential};
+pub use fences::*;
+pub use lists::*;
+pub use registry::*;
+pub use scene::Scene;
+pub use tasks::*;
+
+/// Makes one test per scenario, each on a fresh store. The argument is a function from a
+/// [`Clock`](crate::clock::Clock) to a future of `Arc<dyn Store>`.
+#[macro_export]
+macro_rules! conformance {
+    ($make:expr) => {
+        $crate::conformance!(@each $make;
+            a_submitted_task_is_claimed_acked_and_kept
+            acked_stays_acked
+            one_key_gives_one_task_and_another_body_a_conflict
+            the_same_id_is_accepted_once
+            a_full_lane_refuses_and_keeps_nothing
+            a_delayed_task_is_not_claimed_before_its_time
+            a_failed_attempt_is_kept_and_followed_by_another
+            a_snoozed_or_released_task_uses_up_no_attempt
+            a_buried_task_can_be_redriven
+            a_waiting_task_is_cancelled_at_once
+            a_running_task_is_asked_to_stop_and_its_cancellation_sticks
+            users_take_turns
+            an_ended_task_is_gone_after_its_retention
+            a_forgotten_key_may_be_used_again
+            a_stale_worker_is_refused_and_nothing_of_it_is_shown
+            a_lost_lease_is_adopted_with_what_is_needed_to_settle_it
+            settling_ends_a_task_whose_attempts_are_used_up
+            x1_cancel_and_redrive_leave_one_claimable_task
+            x2_an_old_sweep_entry_does_not_remove_a_live_task
+            limits_are_kept_at_the_door
+            lists_page_and_filter
+            counts_agree_with_lists
+            logs_are_numbered_and_read_from_anywhere
+            events_are_numbered_without_gaps_and_resume
+            a_cursor_of_another_epoch_is_reset
+            a_subscriber_hears_events_progress_and_log_lines
+            a_parked_worker_is_woken_for_work
+            the_holder_is_told_of_a_cancellation
+            nobody_sees_anothers_tasks
+            what_a_worker_holds_can_be_asked
+            registry_records_are_changed_by_compare_and_set
+        );
+    };
+    (@each $make:expr; $($name:ident)*) => {$(
+        #[tokio::test]
+        async fn $name() {
+            let (clock, hand) = $crate::clock::Clock::manual(1_700_000_000_000);
+            let make = $make;
+            let store = make(clock).await;
+            $crate::conformance::$name($crate::conformance::Scene::new(store, hand)).await;
+        }
+    )*};
+}

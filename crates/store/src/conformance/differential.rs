@@ -1,0 +1,325 @@
+//! A random walk on a store and on the model at once: equal answers and equal dumps after every
+//! step, restarts included.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tasktonic_core::command::{
+    Again, Claim, Control, Idempotency, NewTask, Op, Redrive, Report, Submit, Sync, Write,
+};
+use tasktonic_core::routing::PartitionId;
+use tasktonic_core::{Lease, TaskId, Text, UserId};
+
+use crate::clock::{Clock, ManualClock};
+use crate::model::ModelStore;
+use crate::{Query, Store, SyncReply, TaskFilter};
+
+/// A store under differential test.
+#[async_trait]
+pub trait Subject: Send {
+    /// The store as it is now.
+    fn store(&self) -> Arc<dyn Store>;
+    /// Ends it, cleanly or as a crash would, and starts it again on what is left.
+    async fn restart(&mut self, crash: bool);
+    /// The whole state in the form of [`ModelStore::dump`].
+    async fn dump(&self) -> String;
+}
+
+/// The walk `seed` of `steps` steps, on one partition.
+///
+/// # Errors
+/// The first difference, with the seed that shows it again.
+pub async fn differential(
+    seed: u64,
+    steps: u32,
+    clock: Clock,
+    hand: ManualClock,
+    subject: &mut dyn Subject,
+) -> Result<(), String> {
+    let model = Arc::new(ModelStore::new(clock.clone()));
+    let mut walk = Walk { seed: Seed(seed), clock, tasks: Vec::new(), leases: Vec::new(), calls: 0 };
+    for number in 0..steps {
+        let step = walk.next(&hand);
+        let differs = |what: &str, model: &dyn Debug, subject: &dyn Debug| {
+            Err(format!(
+                "after {number} steps, {step:?}: {what} differs\n  model:   {model:?}\n  \
+                 subject: {subject:?}\nreplay: differential seed {seed:#x}, {steps} steps"
+            ))
+        };
+        let p = PartitionId(0);
+        let store = subject.store();
+        match step.clone() {
+            Step::Submit(batch) => {
+                let (a, b) = (model.submit(p, batch.clone()).await, store.submit(p, batch).await);
+                if a != b {
+                    return differs("the answer to a submit", &a, &b);
+                }
+            }
+            Step::Sync(sync) => {
+                let (a, b) = (model.sync(p, sync.clone()).await, store.sync(p, sync).await);
+                if a != b {
+                    return differs("the answer to a sync", &a, &b);
+                }
+                walk.learn(&a.map_err(|e| e.to_string())?);
+            }
+            Step::Control(control) => {
+                let (a, b) =
+                    (model.control(p, control.clone()).await, store.control(p, control).await);
+                if a != b {
+                    return differs("the answer to a control command", &a, &b);
+                }
+            }
+            Step::Read(query) => {
+                let a = format!("{:?}", model.read(p, query.clone()).await);
+                let b = format!("{:?}", store.read(p, query).await);
+                if a != b {
+                    return differs("the answer to a question", &a, &b);
+                }
+            }
+            Step::Pass => {}
+            Step::Restart { crash } => {
+                drop(store);
+                model.restart();
+                subject.restart(crash).await;
+            }
+        }
+        let (a, b) = (model.dump(), subject.dump().await);
+        if a != b {
+            let line = a.lines().zip(b.lines()).find(|(a, b)| a != b);
+            return match line {
+                Some((a, b)) => differs("the dump", &a, &b),
+                None => differs("the length of the dump", &a.len(), &b.len()),
+            };
+        }
+        let broken = model.check();
+        if !broken.is_empty() {
+            return differs("an invariant", &broken, &"");
+        }
+    }
+    Ok(())
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Submit(Submit),
+    Sync(Sync),
+    Control(Control),
+    Read(Query),
+    Pass,
+    Restart { crash: bool },
+}
+
+struct Walk {
+    seed: Seed,
+    clock: Clock,
+    tasks: Vec<(UserId, TaskId)>,
+    leases: Vec<(Lease, u32)>,
+    calls: u64,
+}
+
+const USERS: [&str; 4] = ["ana", "ben", "cleo", "~AAAAAAAAAAAAAAAAAAAAAA"];
+const QUEUES: [&str; 3] = ["mail", "media", "a.b-c_9"];
+
+impl Walk {
+    fn next(&mut self, hand: &ManualClock) -> Step {
+        match self.seed.below(100) {
+            0..30 => Step::Submit(self.submit()),
+            30..70 => Step::Sync(self.sync()),
+            70..78 => Step::Control(self.control()),
+            78..88 => Step::Read(self.query()),
+            88..97 => {
+                let ms = [1, 50, 250, 1_000, 2_500, 11_000, 70_000, -500][self.seed.pick(8)];
+                hand.advance(ms);
+                Step::Pass
+            }
+            97 => Step::Restart { crash: true },
+            98 => Step::Restart { crash: false },
+            _ => Step::Pass,
+        }
+    }
+
+    fn learn(&mut self, reply: &SyncReply) {
+        for held in reply.claimed.iter().chain(&reply.adopted) {
+            self.leases.push((held.lease.clone(), held.n));
+        }
+        if self.leases.len() > 60 {
+            self.leases.drain(..20);
+        }
+    }
+
+    fn user(&mut self) -> UserId {
+        USERS[self.seed.pick(USERS.len())].parse().expect("a user id")
+    }
+
+    fn queue(&mut self) -> tasktonic_core::Name {
+        QUEUES[self.seed.pick(QUEUES.len())].parse().expect("a queue name")
+    }
+
+    fn task_of(&mut self) -> (UserId, TaskId) {
+        if self.tasks.is_empty() || self.seed.below(20) == 0 {
+            return (self.user(), TaskId::new(7, self.seed.next()));
+        }
+        let at = self.seed.pick(self.tasks.len());
+        self.tasks[at].clone()
+    }
+
+    fn submit(&mut self) -> Submit {
+        let now_ms = self.clock.now_ms();
+        let count = 1 + self.seed.below(5);
+        let mut tasks = Vec::new();
+        for _ in 0..count {
+            let (user, queue) = (self.user(), self.queue());
+            let task = TaskId::new(now_ms, self.seed.next());
+            self.tasks.push((user.clone(), task));
+            let due_ms = (self.seed.below(4) == 0)
+                .then(|| now_ms + i64::try_from(self.seed.below(5_000)).unwrap_or(0) - 500);
+            let idempotency = (self.seed.below(4) == 0).then(|| Idempotency {
+                key: format!("k\u{e9}{}", self.seed.below(6)).into(),
+                body_hash: u128::from(self.seed.below(2)),
+                ttl_ms: 1 + i64::try_from(self.seed.below(60_000)).unwrap_or(0),
+            });
+            // Texts that look like the engine's own must pass through untouched.
+            let descriptor = format!(
+                r#"{{"v":1,"k":"{queue}","q":"{queue}","at":{now_ms},"max":3,"tags":["x{}"],"p":{{"s":"\"s\":\"cancelled\"|{{}}","n":{}}}}}"#,
+                self.seed.below(3),
+                self.seed.next()
+            );
+            tasks.push(NewTask {
+                user,
+                task,
+                queue,
+                due_ms,
+                descriptor: descriptor.into(),
+                event: Text::from(r#""k":"mail""#),
+                idempotency,
+                lane_max: 12,
+            });
+        }
+        if self.seed.below(10) == 0 {
+            tasks.push(tasks[0].clone());
+        }
+        Submit { created_ms: now_ms, tasks }
+    }
+
+    fn sync(&mut self) -> Sync {
+        self.calls += 1;
+        let mut ops = Vec::new();
+        for _ in 0..self.seed.below(4) {
+            if self.leases.is_empty() {
+                break;
+            }
+            let at = self.seed.pick(self.leases.len());
+            self.leases[at].1 += 1;
+            let (lease, n) = self.leases[at].clone();
+            ops.push(Op { lease, report: self.report(n) });
+        }
+        let queues: Vec<_> = (0..=self.seed.below(2)).map(|_| self.queue()).collect();
+        let limit = u32::try_from(self.seed.below(6)).unwrap_or(0);
+        let claims = self.seed.below(3) > 0;
+        let woken = if self.seed.below(5) == 0 { vec![self.queue()] } else { Vec::new() };
+        let worker = ["w-1", "w-2", "in-3"][self.seed.pick(3)];
+        Sync {
+            worker: worker.parse().expect("a worker id"),
+            call: self.calls,
+            lease_ms: 10_000,
+            ops,
+            claim: claims.then_some(Claim { queues, limit }),
+            woken,
+            park: self.seed.below(2) == 0,
+        }
+    }
+
+    fn report(&mut self, n: u32) -> Report {
+        let body = format!(r#""st":{},"err":{{"code":"e","message":"\"c\":9}}"}}"#, self.seed.next() % 99);
+        let write = Write { n, body: body.into(), event: None };
+        let attempt = Text::from(format!(r#"{{"a":1,"o":"failed","en":{n}}}"#));
+        let now_ms = self.clock.now_ms();
+        let later = now_ms + i64::try_from(self.seed.below(4_000)).unwrap_or(0) - 200;
+        let keep_s = [0, 1, 60][self.seed.pick(3)];
+        match self.seed.below(12) {
+            0 | 1 => Report::Heartbeat,
+            2 | 3 => Report::Progress { write },
+            4 => Report::Log { lines: vec![attempt.clone(), attempt] },
+            5 | 6 => Report::Ack { write, keep_s },
+            7 => Report::Nack { write, again: Again::At(later), attempt, keep_s },
+            8 => Report::Nack { write, again: Again::Now, attempt, keep_s },
+            9 => Report::Bury { write, keep_s },
+            10 => Report::Snooze { write, due_ms: later, attempt },
+            _ => match self.seed.below(3) {
+                0 => Report::Release { write, attempt: None },
+                1 => Report::Release { write, attempt: Some(attempt) },
+                _ => Report::Cancelled { write, keep_s },
+            },
+        }
+    }
+
+    fn control(&mut self) -> Control {
+        let at_ms = self.clock.now_ms();
+        let (user, task) = self.task_of();
+        match self.seed.below(5) {
+            0 | 1 => {
+                let body = Text::from(r#""why":"asked""#);
+                Control::Cancel { at_ms, user, tasks: vec![task], body, keep_s: 60 }
+            }
+            2 | 3 => {
+                let claim = 1 + u32::try_from(self.seed.below(3)).unwrap_or(0);
+                let attempt = (self.seed.below(2) == 0).then(|| Text::from(r#"{"a":9}"#));
+                Control::Redrive { at_ms, user, tasks: vec![Redrive { task, claim, attempt }] }
+            }
+            _ => {
+                let weight = 1 + u32::try_from(self.seed.below(4)).unwrap_or(0);
+                Control::Weigh { queue: self.queue(), user, weight }
+            }
+        }
+    }
+
+    fn query(&mut self) -> Query {
+        let (user, task) = self.task_of();
+        match self.seed.below(8) {
+            0 => Query::Tasks { user, tasks: vec![task, task] },
+            1 | 2 => {
+                let states = tasktonic_core::transitions::STATES;
+                let filter = TaskFilter {
+                    states: if self.seed.below(2) == 0 {
+                        Vec::new()
+                    } else {
+                        vec![states[self.seed.pick(states.len())]]
+                    },
+                    kind: (self.seed.below(3) == 0).then(|| self.queue().to_string()),
+                    tag: (self.seed.below(3) == 0).then(|| format!("x{}", self.seed.below(3))),
+                    ..TaskFilter::default()
+                };
+                let cursor = (self.seed.below(3) == 0).then_some(crate::Cursor(task));
+                let limit = 1 + u32::try_from(self.seed.below(5)).unwrap_or(0);
+                Query::List { user, filter, cursor, limit }
+            }
+            3 => Query::Counts { user },
+            4 => Query::Attempts { user, task },
+            5 => Query::Logs { user, task, after: 1, limit: 3 },
+            6 => Query::EventsSince { user, epoch: 1, seq: self.seed.below(20) },
+            _ => Query::Exist { tasks: vec![(user, task)] },
+        }
+    }
+}
+
+/// A small generator: the same seed walks the same way everywhere (splitmix64).
+struct Seed(u64);
+
+impl Seed {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+
+    fn pick(&mut self, count: usize) -> usize {
+        usize::try_from(self.below(count as u64)).expect("below a usize")
+    }
+}
