@@ -3,7 +3,11 @@
 //!
 //! This crate never does I/O and never decides anything.
 
+pub mod frames;
+pub mod http;
+pub mod problem;
 pub mod status;
 pub mod stored;
 pub mod task;
 pub mod time;
+pub mod worker;

@@ -103,7 +103,9 @@ impl Descriptor {
 }
 
 /// How far along a task is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema, schemars::JsonSchema)]
+#[derive(
+    Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema, schemars::JsonSchema,
+)]
 pub struct Progress {
     /// Units done.
     pub done: u64,
@@ -352,9 +354,7 @@ mod tests {
     #[test]
     fn a_descriptor_keeps_the_payload_byte_for_byte() {
         let payload = r#"{"n":12345678901234567890.000,"b":[ 1,2 ],"é":"\u0000"}"#;
-        let text = format!(
-            r#"{{"v":1,"k":"noop","q":"noop","at":5,"max":3,"p":{payload}}}"#
-        );
+        let text = format!(r#"{{"v":1,"k":"noop","q":"noop","at":5,"max":3,"p":{payload}}}"#);
         let read = Descriptor::parse(&text).unwrap();
         assert_eq!(read.payload.get(), payload);
         assert_eq!(Descriptor::parse(&read.text()).unwrap().payload.get(), payload);

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod conformance;
 pub mod filter;
 pub mod hub;
+pub mod kill_point;
 pub mod limits;
 pub mod model;
 mod query;
@@ -23,6 +24,7 @@ use tasktonic_core::reply::{Controlled, Submitted};
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::{Lease, Name, Text, UserId, WorkerId};
 
+pub use kill_point::KillPoint;
 pub use query::{
     AttemptRow, Counts, Cursor, EventsSince, LogLines, LogRow, Query, QueryReply, StoredTask,
     TaskFilter, TaskPage,

@@ -1,0 +1,1 @@
+//! Removing what no task uses any more.

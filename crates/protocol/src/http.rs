@@ -1,0 +1,15 @@
+//! Bodies of the HTTP API, by area. Members are `snake_case`, times RFC 3339 in UTC, durations end
+//! in `_ms`. Unknown members of a request are refused, so that a misspelt one is noticed.
+
+mod auth;
+mod catalogue;
+mod files;
+mod tasks;
+
+pub use auth::{LoginRequest, LogoutRequest, Me, RefreshRequest, Tokens};
+pub use catalogue::{Kind, KindList, Worker, WorkerList};
+pub use files::StoredFile;
+pub use tasks::{
+    Attempt, AttemptList, BATCH_TASKS_MAX, BatchItem, BatchReply, BatchRequest, BulkItem,
+    BulkReply, BulkRequest, Counts, IDS_MAX, LogLine, LogPage, SubmitRequest, TaskPage,
+};

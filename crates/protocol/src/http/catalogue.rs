@@ -1,0 +1,63 @@
+//! What can be submitted, and who works on it.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A kind that a worker has announced.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Kind {
+    /// The stable string that picks the handler.
+    pub kind: String,
+    /// The line its tasks wait in.
+    pub queue: String,
+    /// What people call it.
+    pub title: Option<String>,
+    /// What it does.
+    pub description: Option<String>,
+    /// JSON Schema (2020-12) of the payload.
+    #[schema(value_type = Object)]
+    pub schema: serde_json::Value,
+    /// Attempts unless a submission says otherwise.
+    pub attempts_max: u32,
+    /// Longest run of one attempt unless a submission says otherwise, ms.
+    pub timeout_ms: Option<u64>,
+    /// Whether a worker that is alive now knows it.
+    pub served: bool,
+    /// A payload to begin from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub example: Option<serde_json::Value>,
+}
+
+/// `GET /api/v1/kinds`: by name.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct KindList {
+    /// By name.
+    pub kinds: Vec<Kind>,
+}
+
+/// A worker that was heard of lately.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Worker {
+    /// New at every start.
+    pub id: String,
+    /// The machine.
+    pub host: String,
+    /// Its release.
+    pub version: String,
+    /// What it handles.
+    pub kinds: Vec<String>,
+    /// Attempts it may run at once.
+    pub concurrency: u32,
+    /// Attempts it runs.
+    pub running: u32,
+    /// When it was last heard of; RFC 3339.
+    pub seen_at: String,
+}
+
+/// `GET /api/v1/workers`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct WorkerList {
+    /// By id.
+    pub workers: Vec<Worker>,
+}

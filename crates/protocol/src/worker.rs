@@ -1,0 +1,23 @@
+//! What a worker in another process says, and hears: `POST /api/v1/worker/sync` and
+//! `POST /api/v1/worker/announce`. Also the records of workers and kinds in the registry, which a
+//! worker in the server's own process writes itself.
+//!
+//! The engine's texts (descriptors, states, lines) travel as JSON strings, byte for byte. Leases
+//! travel as their tokens. A body of a later version may have members that this one ignores; a
+//! report it does not know refuses the request.
+
+mod announce;
+mod sync;
+
+pub use announce::{Announce, KindRecord, WORKER_SEEN_MS_MAX, WorkerRecord};
+pub use sync::{
+    ClaimBody, HeldBody, Malformed, OpBody, ReportBody, SyncRequest, SyncResponse, WAIT_MS_MAX,
+    WriteBody,
+};
+
+/// The version of the worker protocol spoken here.
+pub const V: u8 = 1;
+/// The oldest version that is still understood.
+pub const V_MIN: u8 = 1;
+/// The header with the lease under which a worker reads or stores a file.
+pub const LEASE_HEADER: &str = "x-tt-lease";

@@ -1,0 +1,110 @@
+//! Who works, and on what: records of the registry.
+
+use serde::{Deserialize, Serialize};
+
+use crate::http;
+use crate::time::rfc3339;
+
+/// A worker not heard of for this long is not shown, and its kinds are not served by it.
+pub const WORKER_SEEN_MS_MAX: i64 = 180_000;
+
+/// A kind as it stands in the registry's table of kinds, under its name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KindRecord {
+    /// The stable string that picks the handler.
+    pub kind: String,
+    /// The line its tasks wait in.
+    pub queue: String,
+    /// What people call it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// What it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// JSON Schema (2020-12) of the payload.
+    pub schema: serde_json::Value,
+    /// Attempts unless a submission says otherwise.
+    pub attempts_max: u32,
+    /// Longest run of one attempt unless a submission says otherwise, ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// A payload to begin from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub example: Option<serde_json::Value>,
+}
+
+impl KindRecord {
+    /// The kind as the API shows it.
+    #[must_use]
+    pub fn shown(self, served: bool) -> http::Kind {
+        http::Kind {
+            kind: self.kind,
+            queue: self.queue,
+            title: self.title,
+            description: self.description,
+            schema: self.schema,
+            attempts_max: self.attempts_max,
+            timeout_ms: self.timeout_ms,
+            served,
+            example: self.example,
+        }
+    }
+}
+
+/// A worker as it stands in the registry's table of workers, under its id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerRecord {
+    /// New at every start.
+    pub id: String,
+    /// The machine.
+    pub host: String,
+    /// Its release.
+    pub version: String,
+    /// What it handles.
+    pub kinds: Vec<String>,
+    /// Attempts it may run at once.
+    pub concurrency: u32,
+    /// Attempts it runs.
+    #[serde(default)]
+    pub running: u32,
+    /// When it was last heard of, wall clock, ms. The server sets it for a remote worker.
+    #[serde(default)]
+    pub seen_ms: i64,
+}
+
+impl WorkerRecord {
+    /// Whether it was heard of lately.
+    #[must_use]
+    pub fn is_alive(&self, now_ms: i64) -> bool {
+        now_ms.saturating_sub(self.seen_ms) < WORKER_SEEN_MS_MAX
+    }
+
+    /// The worker as the API shows it.
+    #[must_use]
+    pub fn shown(self) -> http::Worker {
+        http::Worker {
+            id: self.id,
+            host: self.host,
+            version: self.version,
+            kinds: self.kinds,
+            concurrency: self.concurrency,
+            running: self.running,
+            seen_at: rfc3339(self.seen_ms),
+        }
+    }
+}
+
+/// `POST /api/v1/worker/announce`: at start, once a minute, and with `leaving` at the end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Announce {
+    /// The version of the worker protocol.
+    pub v: u8,
+    /// Who speaks.
+    pub worker: WorkerRecord,
+    /// Its kinds; empty if they have not changed since the last call.
+    #[serde(default)]
+    pub kinds: Vec<KindRecord>,
+    /// It stops now: forget it.
+    #[serde(default)]
+    pub leaving: bool,
+}

@@ -1,0 +1,18 @@
+//! What tests of processes and disks need, so that each test says only what it is about.
+//!
+//! Everything here cleans up after itself when it is dropped, also when the test fails. What a
+//! machine lacks (root, loop devices) is an error that names it: a test that cannot run fails, it
+//! never passes quietly.
+//!
+//! This crate is a dev-dependency. It knows nothing of tasks, stores or HTTP: it starts programs
+//! and prepares places for them. A simulated clock is `tasktonic_store::clock`.
+
+pub mod disk;
+pub mod kill_point;
+pub mod ports;
+pub mod process;
+pub mod scratch;
+pub mod wait;
+
+pub use process::Process;
+pub use scratch::Scratch;

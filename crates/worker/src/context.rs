@@ -1,0 +1,107 @@
+//! What a handler gets beside its payload.
+
+use std::sync::Arc;
+
+use tasktonic_core::{Lease, TaskId, UserId};
+use tasktonic_files::{Content, Error as FileError, FileId, FileMeta, TaskFiles};
+use tasktonic_protocol::stored::{LogLevel, Progress};
+use tokio_util::sync::CancellationToken;
+
+/// One attempt, from the inside: report progress, write log lines, read and make files, look
+/// whether to stop. Cheap to clone; all of it may be called from blocking threads too.
+#[derive(Clone)]
+pub struct Context {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) lease: Lease,
+    pub(crate) epoch: u32,
+    pub(crate) attempts_max: u32,
+    pub(crate) cancelled: CancellationToken,
+    pub(crate) reports: Box<dyn Reports>,
+    pub(crate) files: Arc<dyn TaskFiles>,
+}
+
+/// Where reports of an attempt go: into the worker's next sync.
+pub(crate) trait Reports: Send + Sync {
+    fn progress(&self, progress: Progress);
+    fn log(&self, level: LogLevel, text: String);
+}
+
+impl Context {
+    /// The task.
+    #[must_use]
+    pub fn task(&self) -> TaskId {
+        self.inner.lease.task
+    }
+
+    /// Its owner.
+    #[must_use]
+    pub fn user(&self) -> &UserId {
+        &self.inner.lease.user
+    }
+
+    /// Which counted attempt this is, from 1.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.inner.lease.attempt
+    }
+
+    /// Whether no other attempt follows this one.
+    #[must_use]
+    pub fn is_last_attempt(&self) -> bool {
+        self.attempt() >= self.inner.attempts_max
+    }
+
+    /// A number that rises with every claim of this task, for your own database: refuse a write
+    /// with a lower one. `epoch · 2^32 + claim`, exact in a double.
+    #[must_use]
+    pub fn fence(&self) -> u64 {
+        (u64::from(self.inner.epoch) << 32) + u64::from(self.inner.lease.claim)
+    }
+
+    /// Says how far along it is. The latest value wins; calling it often costs nothing.
+    pub fn progress(&self, done: u64, total: u64, unit: &str, note: impl Into<Option<String>>) {
+        let unit = (!unit.is_empty()).then(|| unit.to_owned());
+        self.inner.reports.progress(Progress { done, total, note: note.into(), unit });
+    }
+
+    /// Adds a line to the task's log.
+    pub fn log(&self, level: LogLevel, text: impl Into<String>) {
+        self.inner.reports.log(level, text.into());
+    }
+
+    /// Adds a line of level info.
+    pub fn info(&self, text: impl Into<String>) {
+        self.log(LogLevel::Info, text);
+    }
+
+    /// Whether to stop: somebody cancelled the task, its time is over, or the lease can no longer
+    /// be trusted.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.inner.cancelled.is_cancelled()
+    }
+
+    /// Waits until [`Context::is_cancelled`].
+    pub async fn cancelled(&self) {
+        self.inner.cancelled.cancelled().await;
+    }
+
+    /// A file of the task's user.
+    ///
+    /// # Errors
+    /// [`FileError::NotFound`] if there is none.
+    pub async fn read_file(&self, file: &FileId) -> Result<(FileMeta, Content), FileError> {
+        self.inner.files.read(&self.inner.lease, file).await
+    }
+
+    /// Keeps a file of the task, for as long as the task is kept.
+    ///
+    /// # Errors
+    /// As [`TaskFiles::keep`].
+    pub async fn keep_file(&self, name: &str, content: Content) -> Result<FileMeta, FileError> {
+        self.inner.files.keep(&self.inner.lease, name, content).await
+    }
+}

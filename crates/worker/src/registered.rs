@@ -1,0 +1,60 @@
+//! Handlers of any type side by side.
+
+use async_trait::async_trait;
+use serde_json::value::RawValue;
+use tasktonic_protocol::worker::KindRecord;
+
+use crate::handler::{Handler, KindInfo};
+use crate::{Context, Failure, Outcome};
+
+/// A handler whose payload and output are JSON texts: what the loop holds, and what a kind that
+/// is only known when the program runs implements by itself.
+#[async_trait]
+pub trait AnyHandler: Send + Sync + 'static {
+    /// What is announced of it.
+    fn record(&self) -> KindRecord;
+
+    /// One attempt.
+    async fn run_any(&self, payload: &RawValue, cx: &Context) -> Outcome;
+}
+
+/// A [`Handler`] as an [`AnyHandler`].
+#[derive(Debug)]
+pub struct Registered<H>(pub H);
+
+#[async_trait]
+impl<H: Handler> AnyHandler for Registered<H> {
+    fn record(&self) -> KindRecord {
+        let KindInfo { kind, title, description, attempts_max, timeout, example } = self.0.info();
+        KindRecord {
+            queue: kind.clone(),
+            kind,
+            title,
+            description,
+            schema: schemars::schema_for!(H::Payload).to_value(),
+            attempts_max,
+            timeout_ms: timeout.map(|t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX)),
+            example,
+        }
+    }
+
+    async fn run_any(&self, payload: &RawValue, cx: &Context) -> Outcome {
+        let payload: H::Payload = match serde_json::from_str(payload.get()) {
+            Ok(payload) => payload,
+            // The schema let it through, so another attempt would read the same.
+            Err(error) => {
+                let error = Failure::fatal("payload_unreadable", error.to_string());
+                return Outcome::Failed(error);
+            }
+        };
+        match self.0.run(payload, cx).await {
+            Ok(output) => match serde_json::value::to_raw_value(&output) {
+                Ok(output) => Outcome::Completed(output),
+                Err(error) => {
+                    Outcome::Failed(Failure::fatal("output_unwritable", error.to_string()))
+                }
+            },
+            Err(failure) => Outcome::Failed(failure),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+import { ApiError, problemOf, unreachable } from "./errors.ts";
+import type {
+  Attempt,
+  BulkResult,
+  Counts,
+  Json,
+  KindInfo,
+  LogPage,
+  Me,
+  StoredFile,
+  SubmitRequest,
+  Task,
+  TaskFilter,
+  TaskPage,
+  Tokens,
+  WorkerInfo,
+} from "./types.ts";
+
+export type ApiOptions = {
+  /** Where the API is; empty on the page's own origin. */
+  baseUrl?: string;
+  /** A bearer token. In a browser on the same origin leave it out: the cookie speaks. */
+  token?: string | undefined;
+  /** Sent with every request. */
+  headers?: Record<string, string>;
+  fetch?: typeof fetch;
+  /** Renews the token; true if it did. Asked once per refused request, then the request is repeated. */
+  renew?: () => Promise<boolean>;
+};
+
+type Ask = {
+  method?: string;
+  query?: Record<string, string | number | undefined>;
+  body?: unknown;
+  headers?: Record<string, string>;
+  signal?: AbortSignal | undefined;
+};
+
+const REQUEST_TIMEOUT_MS = 30_000;
+/** A wait is held open by the server; give it this much more than it was asked for. */
+const WAIT_GRACE_MS = 5_000;
+
+export function filterQuery(filter: TaskFilter): Record<string, string | undefined> {
+  return {
+    status: filter.status?.length ? filter.status.join(",") : undefined,
+    kind: filter.kind || undefined,
+    tag: filter.tag || undefined,
+    q: filter.q || undefined,
+    since: filter.since || undefined,
+    until: filter.until || undefined,
+  };
+}
+
+const path = (id: string) => encodeURIComponent(id);
+
+/** Every call of `/api/v1`, typed. Throws `ApiError` and nothing else. */
+export class ApiClient {
+  readonly #options: ApiOptions;
+
+  constructor(options: ApiOptions = {}) {
+    this.#options = options;
+  }
+
+  submit<Out = Json>(request: SubmitRequest): Promise<Task<Out>> {
+    return this.#ask("/api/v1/tasks", { method: "POST", body: request });
+  }
+  task<Out = Json>(id: string, signal?: AbortSignal): Promise<Task<Out>> {
+    return this.#ask(`/api/v1/tasks/${path(id)}`, { signal });
+  }
+  tasks(filter: TaskFilter = {}, page: { limit?: number; cursor?: string } = {}, signal?: AbortSignal) {
+    return this.#ask<TaskPage>("/api/v1/tasks", {
+      query: { ...filterQuery(filter), limit: page.limit, cursor: page.cursor },
+      signal,
+    });
+  }
+  counts(signal?: AbortSignal): Promise<Counts> {
+    return this.#ask("/api/v1/tasks/counts", { signal });
+  }
+  async attempts(id: string, signal?: AbortSignal): Promise<Attempt[]> {
+    const body = await this.#ask<{ attempts: Attempt[] }>(`/api/v1/tasks/${path(id)}/attempts`, { signal });
+    return body.attempts;
+  }
+  logs(id: string, after = 0, limit = 1000, signal?: AbortSignal): Promise<LogPage> {
+    return this.#ask(`/api/v1/tasks/${path(id)}/logs`, { query: { after, limit }, signal });
+  }
+  /** The task once it has ended, or as it is when the time is up. */
+  wait<Out = Json>(id: string, timeoutMs: number, signal?: AbortSignal): Promise<Task<Out>> {
+    const held = AbortSignal.timeout(timeoutMs + WAIT_GRACE_MS);
+    return this.#ask(`/api/v1/tasks/${path(id)}/wait`, {
+      query: { timeout_ms: timeoutMs },
+      signal: signal ? AbortSignal.any([signal, held]) : held,
+    });
+  }
+  cancel(id: string): Promise<Task> {
+    return this.#ask(`/api/v1/tasks/${path(id)}/cancel`, { method: "POST" });
+  }
+  /** Redrive: sends a failed or cancelled task back to its queue. */
+  retry(id: string): Promise<Task> {
+    return this.#ask(`/api/v1/tasks/${path(id)}/retry`, { method: "POST" });
+  }
+  cancelMany(ids: string[]): Promise<BulkResult> {
+    return this.#ask("/api/v1/tasks/cancel", { method: "POST", body: { ids } });
+  }
+  retryMany(ids: string[]): Promise<BulkResult> {
+    return this.#ask("/api/v1/tasks/retry", { method: "POST", body: { ids } });
+  }
+  async kinds(signal?: AbortSignal): Promise<KindInfo[]> {
+    return (await this.#ask<{ kinds: KindInfo[] }>("/api/v1/kinds", { signal })).kinds;
+  }
+  me(signal?: AbortSignal): Promise<Me> {
+    return this.#ask("/api/v1/me", { signal });
+  }
+  async workers(signal?: AbortSignal): Promise<WorkerInfo[]> {
+    return (await this.#ask<{ workers: WorkerInfo[] }>("/api/v1/workers", { signal })).workers;
+  }
+  token(username: string, password: string): Promise<Tokens> {
+    return this.#ask("/api/v1/auth/token", { method: "POST", body: { username, password } });
+  }
+  async logout(refreshToken?: string): Promise<void> {
+    await this.#ask("/api/v1/auth/logout", {
+      method: "POST",
+      body: refreshToken ? { refresh_token: refreshToken } : {},
+    });
+  }
+  upload(name: string, content: Blob | ArrayBuffer, type = "application/octet-stream"): Promise<StoredFile> {
+    return this.#ask("/api/v1/files", {
+      method: "POST",
+      query: { name },
+      body: content instanceof Blob ? content : new Blob([content], { type }),
+      headers: { "content-type": type },
+    });
+  }
+
+  async #ask<T>(where: string, ask: Ask): Promise<T> {
+    let response = await this.#send(where, ask);
+    if (response.status === 401 && this.#options.renew && (await this.#options.renew())) {
+      response = await this.#send(where, ask);
+    }
+    if (!response.ok) throw await problemOf(response);
+    if (response.status === 204) return undefined as T;
+    try {
+      return (await response.json()) as T;
+    } catch {
+      throw unreachable("The answer was cut off. Try again.");
+    }
+  }
+
+  async #send(where: string, ask: Ask): Promise<Response> {
+    const { baseUrl = "", token, headers, fetch: send = fetch } = this.#options;
+    const query = new URLSearchParams();
+    for (const [key, value] of Object.entries(ask.query ?? {})) {
+      if (value !== undefined) query.set(key, String(value));
+    }
+    const raw = ask.body instanceof Blob;
+    const limit = AbortSignal.timeout(raw ? 10 * REQUEST_TIMEOUT_MS : REQUEST_TIMEOUT_MS);
+    try {
+      return await send(`${baseUrl}${where}${query.size ? `?${query}` : ""}`, {
+        method: ask.method ?? "GET",
+        cache: "no-store",
+        redirect: "manual",
+        headers: {
+          accept: "application/json",
+          ...headers,
+          ...(token ? { authorization: `Bearer ${token}` } : {}),
+          ...(ask.body !== undefined && !raw ? { "content-type": "application/json" } : {}),
+          ...ask.headers,
+        },
+        signal: ask.signal ?? limit,
+        ...(ask.body === undefined ? {} : { body: raw ? (ask.body as Blob) : JSON.stringify(ask.body) }),
+      });
+    } catch (error) {
+      if (ask.signal?.aborted) throw new ApiError({ status: 0, code: "aborted", detail: "No longer needed." });
+      throw unreachable(
+        error instanceof DOMException && error.name === "TimeoutError"
+          ? "The server did not answer in time. Try again in a moment."
+          : "The server cannot be reached. Check the connection and try again.",
+      );
+    }
+  }
+}
+
+/** Where a stored file can be read. `inline` lets images the server holds safe show in the page. */
+export const fileUrl = (id: string, options: { inline?: boolean; baseUrl?: string } = {}): string =>
+  `${options.baseUrl ?? ""}/api/v1/files/${path(id)}${options.inline ? "?inline=1" : ""}`;

@@ -1,0 +1,18 @@
+export { RECONNECT_MS_MAX, reconnectMs } from "./backoff.ts";
+export { ApiError } from "./errors.ts";
+export type * from "./frames.ts";
+export { ApiClient, type ApiOptions, fileUrl, filterQuery } from "./http.ts";
+export { Live, type LiveOptions, socketUrl } from "./live.ts";
+export { LogStore, type LogView } from "./logs.ts";
+export { Session, type SessionOptions } from "./session.ts";
+export {
+  type Connection,
+  type ConnectionStatus,
+  LiveSocket,
+  type SocketLike,
+  type SocketOptions,
+} from "./socket.ts";
+export { canCancel, canTryAgain, hasEnded, STATUSES } from "./states.ts";
+export { LiveStore, soon } from "./store.ts";
+export type * from "./types.ts";
+export { uploadFile } from "./upload.ts";

@@ -1,0 +1,49 @@
+import { ApiError } from "@tasktonic/client";
+import type { Metadata } from "next";
+import { notFound } from "next/navigation";
+import { TaskView } from "@/features/tasks/detail/task-view";
+import { api, requireUser } from "@/lib/api/server";
+
+type Props = {
+  params: Promise<{ id: string }>;
+  searchParams: Promise<{ tab?: string | string[] }>;
+};
+
+const TASK_ID = /^[A-Za-z0-9_-]{16}$/;
+const LINES = 1_000;
+
+export async function generateMetadata({ params }: Props): Promise<Metadata> {
+  const { id } = await params;
+  return { title: TASK_ID.test(id) ? `Task ${id.slice(0, 6)}` : "Task" };
+}
+
+export default async function TaskPage({ params, searchParams }: Props) {
+  const { id } = await params;
+  const { tab } = await searchParams;
+  if (!TASK_ID.test(id)) notFound();
+  await requireUser(`/tasks/${id}`);
+  const tasktonic = await api();
+  try {
+    const [task, attempts, logs, kinds] = await Promise.all([
+      tasktonic.task(id),
+      tasktonic.attempts(id),
+      tasktonic.logs(id, 0, LINES),
+      tasktonic.kinds(),
+    ]);
+    const schema = kinds.find((kind) => kind.kind === task.kind)?.schema;
+    return (
+      <TaskView
+        key={id}
+        initial={task}
+        attempts={attempts}
+        logs={logs}
+        schema={schema}
+        tab={Array.isArray(tab) ? tab[0] : tab}
+      />
+    );
+  } catch (error) {
+    // Somebody else's task and one that never was get the same answer.
+    if (error instanceof ApiError && error.status === 404) notFound();
+    throw error;
+  }
+}

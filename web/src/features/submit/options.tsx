@@ -1,0 +1,198 @@
+"use client";
+
+import { ChevronRight } from "lucide-react";
+import { useId } from "react";
+import { describedBy, Field, Input, NativeSelect } from "@/components/ui/field";
+import type { Errors } from "./draft";
+
+export const UNITS = {
+  s: { label: "seconds", ms: 1_000 },
+  m: { label: "minutes", ms: 60_000 },
+  h: { label: "hours", ms: 3_600_000 },
+  d: { label: "days", ms: 86_400_000 },
+} as const;
+export type Unit = keyof typeof UNITS;
+
+/** The options as they are typed. Empty means: as the kind has it. */
+export type Options = {
+  delay: string;
+  delayUnit: Unit;
+  attempts: string;
+  timeout: string;
+  timeoutUnit: Unit;
+  tags: string;
+  key: string;
+};
+export const NO_OPTIONS: Options = {
+  delay: "",
+  delayUnit: "m",
+  attempts: "",
+  timeout: "",
+  timeoutUnit: "m",
+  tags: "",
+  key: "",
+};
+
+export type Settings = {
+  delay_ms?: number;
+  attempts_max?: number;
+  timeout_ms?: number;
+  tags?: string[];
+  idempotency_key?: string;
+};
+
+/** What was typed as the API takes it, or what is wrong with it. */
+export function settingsOf(options: Options): { settings: Settings; errors: Errors } {
+  const errors: Errors = {};
+  const settings: Settings = {};
+  const positive = (field: string, typed: string): number | undefined => {
+    if (typed.trim() === "") return undefined;
+    const value = Number(typed);
+    if (Number.isFinite(value) && value > 0) return value;
+    errors[field] = "This must be a number above zero.";
+    return undefined;
+  };
+  const delay = positive("/delay_ms", options.delay);
+  if (delay !== undefined) settings.delay_ms = Math.round(delay * UNITS[options.delayUnit].ms);
+  const attempts = positive("/attempts_max", options.attempts);
+  if (attempts !== undefined) settings.attempts_max = Math.round(attempts);
+  const timeout = positive("/timeout_ms", options.timeout);
+  if (timeout !== undefined) settings.timeout_ms = Math.round(timeout * UNITS[options.timeoutUnit].ms);
+  const tags = [
+    ...new Set(
+      options.tags
+        .split(",")
+        .map((tag) => tag.trim())
+        .filter(Boolean),
+    ),
+  ];
+  if (tags.length > 0) settings.tags = tags;
+  if (options.key.trim()) settings.idempotency_key = options.key.trim();
+  return { settings, errors };
+}
+
+export function OptionFields(props: {
+  options: Options;
+  onChange: (options: Options) => void;
+  errors: Errors;
+  attemptsMax: number;
+  open: boolean;
+}) {
+  const { options, onChange, errors } = props;
+  const id = useId();
+  const set = (part: Partial<Options>) => onChange({ ...options, ...part });
+  const tied = (name: string, pointer: string, hint?: string) => ({
+    id: `${id}-${name}`,
+    "data-pointer": `option:${pointer}`,
+    "aria-invalid": errors[pointer] ? true : undefined,
+    "aria-describedby": describedBy(`${id}-${name}`, hint, errors[pointer]),
+  });
+  return (
+    <details
+      className="group rounded-lg border border-line bg-surface"
+      open={props.open || Object.keys(errors).length > 0}
+    >
+      <summary className="flex cursor-pointer list-none items-center gap-2 rounded-lg px-4 py-3 text-sm font-medium [&::-webkit-details-marker]:hidden">
+        <ChevronRight aria-hidden className="size-4 text-ink-faint transition-transform group-open:rotate-90" />
+        Options
+        <span className="text-xs font-normal text-ink-faint">when, how often, labels</span>
+      </summary>
+      <div className="grid gap-5 px-4 pt-1 pb-5 sm:grid-cols-2">
+        <Field id={`${id}-delay`} label="Start after" error={errors["/delay_ms"]} hint="Empty: at once">
+          <Span
+            input={tied("delay", "/delay_ms", "hint")}
+            value={options.delay}
+            unit={options.delayUnit}
+            unitLabel="Unit of the delay"
+            onValue={(delay) => set({ delay })}
+            onUnit={(delayUnit) => set({ delayUnit })}
+          />
+        </Field>
+        <Field
+          id={`${id}-timeout`}
+          label="Time limit per attempt"
+          error={errors["/timeout_ms"]}
+          hint="Empty: as the kind has it"
+        >
+          <Span
+            input={tied("timeout", "/timeout_ms", "hint")}
+            value={options.timeout}
+            unit={options.timeoutUnit}
+            unitLabel="Unit of the time limit"
+            onValue={(timeout) => set({ timeout })}
+            onUnit={(timeoutUnit) => set({ timeoutUnit })}
+          />
+        </Field>
+        <Field
+          id={`${id}-attempts`}
+          label="Attempts"
+          error={errors["/attempts_max"]}
+          hint={`Empty: ${props.attemptsMax}`}
+        >
+          <Input
+            {...tied("attempts", "/attempts_max", "hint")}
+            inputMode="numeric"
+            value={options.attempts}
+            onChange={(event) => set({ attempts: event.target.value })}
+          />
+        </Field>
+        <Field id={`${id}-tags`} label="Tags" error={errors["/tags"]} hint="With commas between them">
+          <Input
+            {...tied("tags", "/tags", "hint")}
+            autoCapitalize="off"
+            value={options.tags}
+            onChange={(event) => set({ tags: event.target.value })}
+          />
+        </Field>
+        <Field
+          id={`${id}-key`}
+          label="Idempotency key"
+          error={errors["/idempotency_key"]}
+          hint="The same key twice makes one task. Empty: a new one."
+          className="sm:col-span-2"
+        >
+          <Input
+            {...tied("key", "/idempotency_key", "hint")}
+            className="font-mono text-sm"
+            autoCapitalize="off"
+            spellCheck={false}
+            value={options.key}
+            onChange={(event) => set({ key: event.target.value })}
+          />
+        </Field>
+      </div>
+    </details>
+  );
+}
+
+function Span(props: {
+  input: React.ComponentProps<"input">;
+  value: string;
+  unit: Unit;
+  unitLabel: string;
+  onValue: (value: string) => void;
+  onUnit: (unit: Unit) => void;
+}) {
+  return (
+    <div className="flex gap-2">
+      <Input
+        {...props.input}
+        inputMode="decimal"
+        value={props.value}
+        onChange={(event) => props.onValue(event.target.value)}
+      />
+      <NativeSelect
+        aria-label={props.unitLabel}
+        className="w-32"
+        value={props.unit}
+        onChange={(event) => props.onUnit(event.target.value as Unit)}
+      >
+        {(Object.keys(UNITS) as Unit[]).map((unit) => (
+          <option key={unit} value={unit}>
+            {UNITS[unit].label}
+          </option>
+        ))}
+      </NativeSelect>
+    </div>
+  );
+}

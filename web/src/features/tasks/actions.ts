@@ -1,0 +1,44 @@
+"use server";
+
+import type { Json } from "@tasktonic/client";
+import { z } from "zod";
+import { action } from "@/lib/action";
+
+/** What one bulk call of the API takes. */
+const BULK_MAX = 1000;
+const DAY_MS = 86_400_000;
+
+const TaskId = z.string().regex(/^[A-Za-z0-9_-]{16}$/, "This is no task id.");
+const One = z.strictObject({ id: TaskId });
+const Many = z.strictObject({ ids: z.array(TaskId).min(1).max(BULK_MAX) });
+
+const JsonValue: z.ZodType<Json> = z.json();
+
+const Submission = z.strictObject({
+  kind: z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, "This is no kind."),
+  payload: JsonValue,
+  delay_ms: z
+    .int()
+    .min(0)
+    .max(365 * DAY_MS)
+    .optional(),
+  attempts_max: z.int().min(1).max(1000).optional(),
+  timeout_ms: z.int().min(1).optional(),
+  tags: z.array(z.string().trim().min(1).max(64)).max(32).optional(),
+  idempotency_key: z.string().min(1).max(255).optional(),
+});
+
+export const submitTask = action(Submission, ({ input, api }) => api.submit(input));
+
+export const cancelTask = action(One, ({ input, api }) => api.cancel(input.id));
+
+export const retryTask = action(One, ({ input, api }) => api.retry(input.id));
+
+export const cancelTasks = action(Many, async ({ input, api }) => tally(await api.cancelMany(input.ids)));
+
+export const retryTasks = action(Many, async ({ input, api }) => tally(await api.retryMany(input.ids)));
+
+function tally({ results }: { results: { id: string; error?: { code: string; detail: string } }[] }) {
+  const failures = results.flatMap(({ id, error }) => (error ? [{ id, code: error.code, message: error.detail }] : []));
+  return { changed: results.length - failures.length, failures };
+}

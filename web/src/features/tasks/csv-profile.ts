@@ -1,0 +1,81 @@
+import type { Json } from "@tasktonic/client";
+
+type Bag = { [key: string]: Json };
+export type Bin = { label: string; count: number };
+export type ColumnProfile = {
+  name: string;
+  type: string;
+  filled: number | undefined;
+  empty: number | undefined;
+  distinct: number | undefined;
+  stats: [string, string | number][];
+  bins: Bin[];
+  /** Whether the bins are ranges of numbers or the most frequent values. */
+  shape: "ranges" | "values";
+};
+export type TableProfile = { rows: number | undefined; bytes: number | undefined; columns: ColumnProfile[] };
+
+const bag = (value: Json | undefined): Bag | undefined =>
+  value !== null && typeof value === "object" && !Array.isArray(value) ? value : undefined;
+const num = (...values: (Json | undefined)[]): number | undefined =>
+  values.find((value): value is number => typeof value === "number");
+const plain = (value: Json | undefined): value is string | number =>
+  typeof value === "string" || typeof value === "number";
+
+const STATS: [string, string[]][] = [
+  ["min", ["min"]],
+  ["mean", ["mean", "avg"]],
+  ["median", ["median", "p50"]],
+  ["max", ["max"]],
+  ["deviation", ["stddev", "std", "standard_deviation"]],
+  ["shortest", ["min_length", "length_min"]],
+  ["longest", ["max_length", "length_max"]],
+];
+
+/** Reads the output of a table profile. Undefined if this is none: then it is shown as any other JSON. */
+export function readProfile(output: Json | undefined): TableProfile | undefined {
+  const root = bag(output);
+  if (!root || !Array.isArray(root.columns) || root.columns.length === 0) return undefined;
+  const rows = num(root.rows, root.row_count, root.records);
+  const columns: ColumnProfile[] = [];
+  for (const item of root.columns) {
+    const column = bag(item);
+    if (!column || typeof column.name !== "string") return undefined;
+    const empty = num(column.nulls, column.empty, column.null_count, column.missing);
+    const count = num(column.filled, column.non_null, column.count);
+    const all = rows ?? (count !== undefined && empty !== undefined ? count + empty : count);
+    const ranges = binsOf(column.histogram ?? column.buckets ?? column.bins);
+    columns.push({
+      name: column.name,
+      type: typeof column.type === "string" ? column.type : "",
+      filled: all !== undefined && empty !== undefined ? all - empty : count,
+      empty,
+      distinct: num(column.distinct, column.unique, column.distinct_count, column.distinct_estimate),
+      stats: STATS.flatMap(([label, names]) => {
+        const value = names.map((name) => column[name]).find(plain);
+        return value === undefined ? [] : [[label, value] as [string, string | number]];
+      }),
+      bins: ranges.length ? ranges : binsOf(column.top ?? column.top_values ?? column.frequent),
+      shape: ranges.length ? "ranges" : "values",
+    });
+  }
+  return { rows, bytes: num(root.bytes, root.size), columns };
+}
+
+function binsOf(value: Json | undefined): Bin[] {
+  if (!Array.isArray(value)) return [];
+  return value.flatMap((item, index): Bin[] => {
+    if (typeof item === "number") return [{ label: String(index + 1), count: item }];
+    if (Array.isArray(item)) {
+      const [label, count] = item;
+      return plain(label) && typeof count === "number" ? [{ label: String(label), count }] : [];
+    }
+    const bin = bag(item);
+    const count = num(bin?.count, bin?.n);
+    if (!bin || count === undefined) return [];
+    const from = num(bin.from, bin.lo, bin.low, bin.start, bin.min);
+    const to = num(bin.to, bin.hi, bin.high, bin.end, bin.max);
+    if (from !== undefined && to !== undefined) return [{ label: `${from} to ${to}`, count }];
+    return plain(bin.value) ? [{ label: String(bin.value), count }] : [];
+  });
+}

@@ -1,0 +1,223 @@
+"use client";
+
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { hasEnded, type LogLevel, type LogLine, type LogPage, type Task } from "@tasktonic/client";
+import { useTaskLogs } from "@tasktonic/react";
+import { ArrowDownToLine, Download, Pause, Play, Search, WrapText } from "lucide-react";
+import { useEffect, useMemo, useRef, useState } from "react";
+import { Card } from "@/components/ui/bits";
+import { Button } from "@/components/ui/button";
+import { Input } from "@/components/ui/field";
+import { reachable } from "@/components/ui/reachable";
+import { cn } from "@/lib/cn";
+import { count } from "@/lib/format";
+
+const LINE_PX = 22;
+/** So near the end counts as following. */
+const NEAR_PX = 40;
+
+const LEVEL: Record<LogLevel, { word: string; look: string }> = {
+  debug: { word: "debug", look: "text-ink-faint" },
+  info: { word: "info", look: "text-ink-faint" },
+  warn: { word: "warn", look: "text-amber font-medium" },
+  error: { word: "error", look: "text-red font-medium" },
+};
+
+/** The log: live tail, search, wrap, download, and a link to every line. */
+export function LogView({ task, initial }: { task: Task; initial: LogPage }) {
+  const ended = hasEnded(task.status);
+  const { lines: live } = useTaskLogs(task.id, { initial, ended });
+  const [wrap, setWrap] = useState(false);
+  const [find, setFind] = useState("");
+  const [following, setFollowing] = useState(!ended);
+  const [held, setHeld] = useState<readonly LogLine[]>();
+  const scroller = useRef<HTMLDivElement>(null);
+  const target = useLineOfHash();
+
+  const all = held ?? live;
+  const wanted = find.trim().toLowerCase();
+  const lines = useMemo(
+    () => (wanted ? all.filter((line) => line.text.toLowerCase().includes(wanted)) : all),
+    [all, wanted],
+  );
+  const rows = useVirtualizer({
+    count: lines.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => LINE_PX,
+    overscan: 20,
+    getItemKey: (index) => lines[index]?.n ?? index,
+  });
+
+  useEffect(() => {
+    if (following && !held && lines.length > 0) rows.scrollToIndex(lines.length - 1, { align: "end" });
+  }, [following, held, lines.length, rows]);
+  useEffect(() => {
+    const index = target === undefined ? -1 : lines.findIndex((line) => line.n === target);
+    if (index < 0) return;
+    setFollowing(false);
+    rows.scrollToIndex(index, { align: "center" });
+    // Once per target, not with every new line.
+  }, [target, rows]);
+
+  const waiting = held ? live.length - held.length : 0;
+  return (
+    <Card className="overflow-hidden">
+      <div className="flex flex-wrap items-center gap-1.5 border-b border-line bg-sunken p-2">
+        <div className="relative min-w-0 flex-1 basis-40">
+          <Search
+            aria-hidden
+            className="pointer-events-none absolute top-1/2 left-2.5 size-3.5 -translate-y-1/2 text-ink-faint"
+          />
+          <Input
+            type="search"
+            aria-label="Search the log"
+            placeholder="Search the log"
+            value={find}
+            onChange={(event) => setFind(event.target.value)}
+            className="h-8 pl-8 text-sm sm:h-8"
+          />
+        </div>
+        <span role="status" className="tabular px-1.5 text-xs text-ink-faint">
+          {wanted ? `${count(lines.length)} of ${count(all.length)}` : `${count(all.length)} lines`}
+        </span>
+        {ended ? null : (
+          <Button
+            look="ghost"
+            size="sm"
+            aria-pressed={held !== undefined}
+            onClick={() => {
+              setHeld(held ? undefined : live);
+              if (held) setFollowing(true);
+            }}
+          >
+            {held ? <Play /> : <Pause />}
+            {held ? (waiting > 0 ? `Go on (${count(waiting)} new)` : "Go on") : "Pause"}
+          </Button>
+        )}
+        <Button
+          look="ghost"
+          size="icon-sm"
+          aria-label="Wrap long lines"
+          title="Wrap long lines"
+          aria-pressed={wrap}
+          onClick={() => setWrap(!wrap)}
+          className={cn(wrap && "bg-hover text-ink")}
+        >
+          <WrapText />
+        </Button>
+        <Button
+          look="ghost"
+          size="icon-sm"
+          aria-label="Download the log"
+          title="Download the log"
+          disabled={live.length === 0}
+          onClick={() => download(task.id, live)}
+        >
+          <Download />
+        </Button>
+      </div>
+      <div className="relative">
+        <div
+          ref={scroller}
+          {...reachable}
+          role="log"
+          aria-label="Log lines"
+          aria-live="off"
+          onScroll={(event) => {
+            const { scrollHeight, scrollTop, clientHeight } = event.currentTarget;
+            setFollowing(scrollHeight - scrollTop - clientHeight < NEAR_PX);
+          }}
+          className="h-[min(32rem,60vh)] overflow-auto -outline-offset-2"
+        >
+          {lines.length === 0 ? (
+            <p className="px-4 py-16 text-center text-sm text-ink-faint">
+              {wanted
+                ? "No line has that in it."
+                : ended
+                  ? "This task wrote no log."
+                  : "No line yet. What the handler writes shows up here at once."}
+            </p>
+          ) : (
+            <div className="relative min-w-full py-1.5" style={{ height: rows.getTotalSize() + 12 }}>
+              {rows.getVirtualItems().map((row) => {
+                const line = lines[row.index];
+                if (!line) return null;
+                return (
+                  <div
+                    key={row.key}
+                    ref={rows.measureElement}
+                    data-index={row.index}
+                    className={cn(
+                      "absolute top-1.5 left-0 flex min-w-full gap-3 px-3 font-mono text-xs leading-[22px] hover:bg-hover",
+                      wrap ? "w-full" : "w-max",
+                      target === line.n && "bg-citrus/25",
+                    )}
+                    style={{ transform: `translateY(${row.start}px)` }}
+                  >
+                    <a
+                      href={`#L${line.n}`}
+                      aria-label={`Line ${line.n}`}
+                      className="tabular w-9 shrink-0 text-right text-ink-faint select-none hover:text-ink hover:underline"
+                    >
+                      {line.n}
+                    </a>
+                    <time dateTime={line.at} className="shrink-0 text-ink-faint max-sm:hidden">
+                      {line.at.slice(11, 23)}
+                    </time>
+                    <span className={cn("w-10 shrink-0", LEVEL[line.level]?.look)}>
+                      {LEVEL[line.level]?.word ?? line.level}
+                    </span>
+                    <span
+                      className={cn(
+                        wrap ? "min-w-0 break-words whitespace-pre-wrap" : "whitespace-pre",
+                        line.level === "error" && "text-red",
+                      )}
+                    >
+                      {line.text}
+                    </span>
+                  </div>
+                );
+              })}
+            </div>
+          )}
+        </div>
+        {!following && lines.length > 0 && !held ? (
+          <Button
+            size="sm"
+            className="absolute right-4 bottom-4 animate-rise shadow-float"
+            onClick={() => {
+              setFollowing(true);
+              rows.scrollToIndex(lines.length - 1, { align: "end" });
+            }}
+          >
+            <ArrowDownToLine /> {ended ? "To the end" : "Follow"}
+          </Button>
+        ) : null}
+      </div>
+    </Card>
+  );
+}
+
+function useLineOfHash(): number | undefined {
+  const [line, setLine] = useState<number>();
+  useEffect(() => {
+    const read = () => {
+      const found = /^#L(\d+)$/.exec(location.hash);
+      setLine(found ? Number(found[1]) : undefined);
+    };
+    read();
+    window.addEventListener("hashchange", read);
+    return () => window.removeEventListener("hashchange", read);
+  }, []);
+  return line;
+}
+
+function download(id: string, lines: readonly LogLine[]) {
+  const text = lines.map((line) => `${line.at} ${line.level.padEnd(5)} ${line.text}`).join("\n");
+  const url = URL.createObjectURL(new Blob([`${text}\n`], { type: "text/plain" }));
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = `${id}.log`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 1_000);
+}

@@ -1,0 +1,134 @@
+import { Card, Tag } from "@/components/ui/bits";
+import { cn } from "@/lib/cn";
+import { bytes, count, number } from "@/lib/format";
+import type { ColumnProfile, TableProfile } from "../csv-profile";
+
+const VALUES_SHOWN = 4;
+
+/** What is in each column of a table, to be read at a glance. */
+export function ProfileTable({ profile }: { profile: TableProfile }) {
+  return (
+    <div className="flex flex-col gap-4">
+      <dl className="flex flex-wrap gap-x-8 gap-y-2">
+        <Big label="Rows" value={profile.rows} />
+        <Big label="Columns" value={profile.columns.length} />
+        {profile.bytes === undefined ? null : (
+          <div>
+            <dt className="text-xs text-ink-faint">Size</dt>
+            <dd className="tabular text-xl font-semibold tracking-tight">{bytes(profile.bytes)}</dd>
+          </div>
+        )}
+      </dl>
+      <ul className="grid gap-3 sm:grid-cols-2 xl:grid-cols-3">
+        {profile.columns.map((column) => (
+          <li key={column.name} className="flex">
+            <Card className="flex min-w-0 flex-1 flex-col gap-3 p-4">
+              <ColumnCard column={column} />
+            </Card>
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+function Big({ label, value }: { label: string; value: number | undefined }) {
+  if (value === undefined) return null;
+  return (
+    <div>
+      <dt className="text-xs text-ink-faint">{label}</dt>
+      <dd className="tabular text-xl font-semibold tracking-tight">{count(value)}</dd>
+    </div>
+  );
+}
+
+function ColumnCard({ column }: { column: ColumnProfile }) {
+  const { filled, empty } = column;
+  const all = (filled ?? 0) + (empty ?? 0);
+  const part = filled !== undefined && all > 0 ? filled / all : undefined;
+  return (
+    <>
+      <header className="flex items-baseline justify-between gap-3">
+        <h2 className="truncate font-mono text-sm font-medium tracking-normal" title={column.name}>
+          {column.name || "(no name)"}
+        </h2>
+        {column.type ? <Tag>{column.type}</Tag> : null}
+      </header>
+      {column.bins.length > 0 ? (
+        column.shape === "ranges" ? (
+          <Histogram column={column} />
+        ) : (
+          <TopValues column={column} all={filled} />
+        )
+      ) : null}
+      <dl className="mt-auto flex flex-wrap gap-x-5 gap-y-1.5 text-xs">
+        {part === undefined ? null : (
+          <Stat
+            label="filled"
+            value={part === 1 ? "all" : `${(Math.floor(part * 1000) / 10).toFixed(1)} %`}
+            warn={part < 0.5}
+          />
+        )}
+        {column.distinct === undefined ? null : <Stat label="different" value={count(column.distinct)} />}
+        {column.stats.map(([label, value]) => (
+          <Stat key={label} label={label} value={typeof value === "number" ? number(value) : value} />
+        ))}
+      </dl>
+    </>
+  );
+}
+
+function Stat({ label, value, warn }: { label: string; value: string; warn?: boolean }) {
+  return (
+    <div className="max-w-full min-w-0">
+      <dt className="text-2xs text-ink-faint">{label}</dt>
+      <dd className={cn("tabular truncate font-medium", warn && "text-amber")} title={value}>
+        {value}
+      </dd>
+    </div>
+  );
+}
+
+function Histogram({ column }: { column: ColumnProfile }) {
+  const top = Math.max(...column.bins.map((bin) => bin.count), 1);
+  return (
+    <div
+      role="img"
+      aria-label={`Distribution of ${column.name}: ${column.bins.map((bin) => `${bin.label}, ${bin.count}`).join("; ")}`}
+      className="flex h-16 items-end gap-px border-b border-line-strong"
+    >
+      {column.bins.map((bin) => (
+        <div
+          key={bin.label}
+          title={`${bin.label}: ${count(bin.count)}`}
+          className="min-w-0 flex-1 rounded-t-[2px] bg-chart transition-colors hover:bg-citrus-deep"
+          style={{ height: bin.count === 0 ? 0 : `max(2px, ${(bin.count / top) * 100}%)` }}
+        />
+      ))}
+    </div>
+  );
+}
+
+function TopValues({ column, all }: { column: ColumnProfile; all: number | undefined }) {
+  const top = all || Math.max(...column.bins.map((bin) => bin.count), 1);
+  return (
+    <ul className="flex flex-col gap-1">
+      {column.bins.slice(0, VALUES_SHOWN).map((bin) => (
+        <li
+          key={bin.label}
+          className="relative flex h-6 items-center justify-between gap-3 overflow-hidden rounded-sm bg-sunken px-2 text-xs"
+        >
+          <span
+            aria-hidden
+            className="absolute inset-y-0 left-0 bg-line"
+            style={{ width: `${Math.min(100, (bin.count / top) * 100)}%` }}
+          />
+          <span className="relative truncate" title={bin.label}>
+            {bin.label || "(empty)"}
+          </span>
+          <span className="tabular relative text-ink-soft">{count(bin.count)}</span>
+        </li>
+      ))}
+    </ul>
+  );
+}

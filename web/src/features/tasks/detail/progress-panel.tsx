@@ -1,0 +1,112 @@
+"use client";
+
+import type { Progress, Task } from "@tasktonic/client";
+import { useRef } from "react";
+import { Card, Notice } from "@/components/ui/bits";
+import { ProgressBar } from "@/components/ui/progress-bar";
+import { useNow } from "@/lib/clock";
+import { count, duration, fraction, when } from "@/lib/format";
+
+/** What is going on right now, in one glance: the bar, the numbers, or why nothing moves. */
+export function ProgressPanel({ task }: { task: Task }) {
+  switch (task.status) {
+    case "running":
+    case "cancelling":
+      return <Running task={task} />;
+    case "retrying":
+      return (
+        <Notice tone="amber" title={task.error?.message ?? "An attempt failed"}>
+          <Due task={task} what={`Attempt ${task.attempt + 1} of ${task.attempts_max} starts`} />
+        </Notice>
+      );
+    case "failed":
+      return (
+        <Notice title={task.error?.message ?? "This task failed"}>
+          {task.error ? <span className="font-mono text-xs">{task.error.code}</span> : task.reason}
+        </Notice>
+      );
+    case "scheduled":
+      return (
+        <Quiet>
+          <Due task={task} what="Starts" />
+        </Quiet>
+      );
+    case "queued":
+      return <Quiet>In line for the next free worker.</Quiet>;
+    case "waiting":
+      return <Quiet>Waits for other tasks to end.</Quiet>;
+    case "cancelled":
+      return <Quiet>{task.reason ?? "Stopped on request."}</Quiet>;
+    case "completed":
+      return null;
+    default:
+      return task.status satisfies never;
+  }
+}
+
+function Running({ task }: { task: Task }) {
+  const { progress } = task;
+  const part = fraction(progress);
+  return (
+    <Card className="p-5 sm:p-6">
+      <div className="flex flex-wrap items-end justify-between gap-x-6 gap-y-1">
+        <p className="tabular min-w-0">
+          {progress && part !== undefined ? (
+            <>
+              <span className="text-2xl font-semibold tracking-tight">{count(progress.done)}</span>
+              <span className="text-ink-soft">
+                {" "}
+                of {count(progress.total ?? 0)} {progress.unit ?? ""}
+              </span>
+            </>
+          ) : (
+            <span className="text-lg font-semibold">
+              {progress && progress.done > 0 ? `${count(progress.done)} ${progress.unit ?? ""}` : "Under way"}
+            </span>
+          )}
+        </p>
+        <p className="tabular text-sm text-ink-faint">
+          {task.status === "cancelling" ? (
+            "Stopping at its next safe place"
+          ) : (
+            <TimeLeft key={task.attempt} progress={progress} since={task.started_at} />
+          )}
+        </p>
+      </div>
+      <ProgressBar progress={progress} live label={`Progress of ${task.kind}`} className="mt-3 h-2.5" />
+      <p className="mt-2.5 min-h-5 truncate text-sm text-ink-soft">{progress?.note ?? ""}</p>
+    </Card>
+  );
+}
+
+/** Enough has been done to say how long the rest takes. */
+const PART_MIN = 0.05;
+const ELAPSED_MIN_MS = 3_000;
+
+function TimeLeft({ progress, since }: { progress: Progress | null; since: string | null }) {
+  const now = useNow();
+  const last = useRef<{ done: number; at: number; leftMs: number }>(undefined);
+  const part = fraction(progress);
+  if (!since || !progress || part === undefined || part < PART_MIN || part >= 1) return null;
+  const elapsed = now - Date.parse(since);
+  if (elapsed < ELAPSED_MIN_MS) return null;
+  // Counted anew with each step and down in between, so that a slow step does not make the rest grow.
+  if (last.current?.done !== progress.done) {
+    last.current = { done: progress.done, at: now, leftMs: (elapsed / part) * (1 - part) };
+  }
+  const leftMs = last.current.leftMs - (now - last.current.at);
+  return leftMs < 1_500 ? "about to end" : `about ${duration(Math.round(leftMs / 1_000) * 1_000)} left`;
+}
+
+function Due({ task, what }: { task: Task; what: string }) {
+  const now = useNow();
+  return (
+    <span className="tabular">
+      {what} {task.run_at ? when(task.run_at, now) : "soon"}.
+    </span>
+  );
+}
+
+function Quiet({ children }: { children: React.ReactNode }) {
+  return <p className="rounded-lg border border-line bg-sunken px-4 py-3 text-sm text-ink-soft">{children}</p>;
+}

@@ -1,0 +1,143 @@
+"use client";
+
+import { type Attempt, hasEnded, type Task } from "@tasktonic/client";
+import { useLive } from "@tasktonic/react";
+import { CalendarPlus, Flag, type LucideIcon } from "lucide-react";
+import { type ReactNode, useEffect, useState } from "react";
+import { Ago } from "@/lib/clock";
+import { cn } from "@/lib/cn";
+import { duration } from "@/lib/format";
+import { OUTCOME_FACE, OutcomeMark, STATUS_FACE, toneText, toneWash } from "../status-face";
+import { Elapsed } from "../task-row";
+
+/** What happened, in order: handed over, each attempt with its true times, the end. */
+export function Timeline({ task, initial }: { task: Task; initial: Attempt[] }) {
+  const attempts = useAttempts(task, initial);
+  return (
+    <ol className="relative flex max-w-3xl flex-col before:absolute before:top-4 before:bottom-4 before:left-[15px] before:w-px before:bg-line-strong">
+      <Step icon={CalendarPlus} look="bg-sunken text-ink-soft" title="Submitted" at={task.created_at}>
+        {task.run_at ? (
+          <p>
+            {task.started_at ? "Was to start" : "To start"} <Ago at={task.run_at} />
+          </p>
+        ) : null}
+      </Step>
+      {attempts.map((attempt, index) => {
+        const before = index === 0 ? task.created_at : attempts[index - 1]?.ended_at;
+        const waitMs = before ? Date.parse(attempt.started_at) - Date.parse(before) : 0;
+        const face = OUTCOME_FACE[attempt.outcome];
+        return (
+          <Step
+            key={`${attempt.number}-${attempt.started_at}`}
+            icon={face.icon}
+            look={cn(toneWash(face.tone), toneText(face.tone))}
+            turns={face.turns}
+            title={
+              <>
+                Attempt {attempt.number} <OutcomeMark outcome={attempt.outcome} className="ml-1 [&_svg]:hidden" />
+              </>
+            }
+            at={attempt.started_at}
+          >
+            <dl className="flex flex-wrap gap-x-6 gap-y-1">
+              <Fact name="waited">{duration(Math.max(0, waitMs))}</Fact>
+              <Fact name="took">
+                {attempt.ended_at ? (
+                  duration(attempt.duration_ms ?? Date.parse(attempt.ended_at) - Date.parse(attempt.started_at))
+                ) : (
+                  <Elapsed since={attempt.started_at} />
+                )}
+              </Fact>
+              {attempt.worker ? (
+                <Fact name="worker">
+                  <span className="font-mono">{attempt.worker}</span>
+                </Fact>
+              ) : null}
+            </dl>
+            {attempt.error ? (
+              <p className="mt-2 max-w-prose rounded-md bg-red-wash px-3 py-2 text-sm text-ink">
+                <span className="mr-2 font-mono text-xs text-red">{attempt.error.code}</span>
+                {attempt.error.message}
+              </p>
+            ) : null}
+          </Step>
+        );
+      })}
+      {task.status === "retrying" && task.run_at ? (
+        <Step
+          icon={STATUS_FACE.retrying.icon}
+          look={cn(toneWash("amber"), toneText("amber"))}
+          title={`Attempt ${task.attempt + 1} is due`}
+          at={task.run_at}
+        />
+      ) : null}
+      {hasEnded(task.status) && task.ended_at ? (
+        <Step
+          icon={Flag}
+          look={cn(toneWash(STATUS_FACE[task.status].tone), toneText(STATUS_FACE[task.status].tone))}
+          title={STATUS_FACE[task.status].label}
+          at={task.ended_at}
+        >
+          {task.reason ? <p>{task.reason}</p> : null}
+        </Step>
+      ) : null}
+    </ol>
+  );
+}
+
+function Step(props: {
+  icon: LucideIcon;
+  look: string;
+  turns?: boolean | undefined;
+  title: ReactNode;
+  at: string;
+  children?: ReactNode;
+}) {
+  const Icon = props.icon;
+  return (
+    <li className="relative flex gap-4 pb-6 last:pb-0">
+      <span className="z-10 grid size-8 shrink-0 place-items-center rounded-full bg-canvas">
+        <span className={cn("grid size-8 place-items-center rounded-full", props.look)}>
+          <Icon aria-hidden className={cn("size-4", props.turns && "animate-slow-spin")} />
+        </span>
+      </span>
+      <div className="min-w-0 flex-1 pt-1">
+        <p className="flex flex-wrap items-baseline justify-between gap-x-4 text-base font-medium">
+          <span>{props.title}</span>
+          <Ago at={props.at} className="text-xs font-normal text-ink-faint" />
+        </p>
+        <div className="mt-1 text-xs text-ink-soft empty:hidden">{props.children}</div>
+      </div>
+    </li>
+  );
+}
+
+function Fact({ name, children }: { name: string; children: ReactNode }) {
+  return (
+    <div className="flex gap-1.5">
+      <dt className="text-ink-faint">{name}</dt>
+      <dd className="tabular">{children}</dd>
+    </div>
+  );
+}
+
+/** Read again whenever the task enters or leaves an attempt. */
+function useAttempts(task: Task, initial: Attempt[]): Attempt[] {
+  const { api } = useLive();
+  const [attempts, setAttempts] = useState(initial);
+  const moment = `${task.attempt}/${task.status}/${task.ended_at ?? ""}`;
+  const [seen, setSeen] = useState(moment);
+  useEffect(() => {
+    if (moment === seen) return;
+    const stop = new AbortController();
+    api.attempts(task.id, stop.signal).then(
+      (next) => {
+        setAttempts(next);
+        setSeen(moment);
+      },
+      () => undefined,
+    );
+    return () => stop.abort();
+  }, [api, task.id, moment, seen]);
+  return attempts;
+}

@@ -1,0 +1,80 @@
+"use client";
+
+import { canCancel, canTryAgain, type Task } from "@tasktonic/client";
+import { useLive } from "@tasktonic/react";
+import { useCallback } from "react";
+import { toast } from "sonner";
+import { call } from "@/lib/call";
+import { cancelTask, cancelTasks, retryTask, retryTasks } from "./actions";
+
+const tasks = (n: number) => (n === 1 ? "1 task" : `${n} tasks`);
+
+/** What can be done to tasks, with the words people get to see for it. */
+export function useVerbs() {
+  const { store } = useLive();
+
+  const tryAgain = useCallback(
+    async (id: string) => {
+      const result = await call(() => retryTask({ id }));
+      if (result.ok) {
+        store.seed(result.value);
+        toast.success("Back in line", { id: `verb-${id}`, description: "It starts with its first attempt again." });
+      } else {
+        toast.error("Not tried again", { id: `verb-${id}`, description: result.message });
+      }
+      return result.ok;
+    },
+    [store],
+  );
+
+  const cancel = useCallback(
+    async (id: string) => {
+      const result = await call(() => cancelTask({ id }));
+      if (!result.ok) {
+        toast.error("Not cancelled", { id: `verb-${id}`, description: result.message });
+        return false;
+      }
+      store.seed(result.value);
+      const ended = result.value.status === "cancelled";
+      toast(ended ? "Cancelled" : "Asked to stop", {
+        id: `verb-${id}`,
+        description: ended ? "Nothing more will be done for it." : "The worker stops at its next safe place.",
+        ...(ended ? { action: { label: "Undo", onClick: () => void tryAgain(id) } } : {}),
+      });
+      return true;
+    },
+    [store, tryAgain],
+  );
+
+  const many = useCallback(
+    async (verb: "cancel" | "retry", ids: string[]) => {
+      const fits = verb === "cancel" ? canCancel : canTryAgain;
+      const wanted = ids.filter((id) => {
+        const task = store.get(id);
+        return task === undefined || fits(task.status);
+      });
+      if (wanted.length === 0) {
+        toast(verb === "cancel" ? "All of these have ended already." : "None of these has failed or was cancelled.");
+        return false;
+      }
+      const result = await call(() => (verb === "cancel" ? cancelTasks : retryTasks)({ ids: wanted }));
+      if (!result.ok) {
+        toast.error("Nothing was changed", { description: result.message });
+        return false;
+      }
+      const { changed, failures } = result.value;
+      const done = verb === "cancel" ? `${tasks(changed)} cancelled` : `${tasks(changed)} back in line`;
+      if (failures.length === 0) toast.success(done);
+      else toast.error(`${done}, ${tasks(failures.length)} not`, { description: failures[0]?.message });
+      return true;
+    },
+    [store],
+  );
+
+  return { tryAgain, cancel, many };
+}
+
+export const verbsFor = (task: Task) => ({
+  cancel: canCancel(task.status),
+  tryAgain: canTryAgain(task.status),
+});

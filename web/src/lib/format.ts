@@ -1,0 +1,87 @@
+import type { Progress } from "@tasktonic/client";
+
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+export const count = (n: number): string => whole.format(n);
+
+/** A number as a person would write it: no more than four digits that matter after the point. */
+export const number = (n: number): string =>
+  new Intl.NumberFormat("en", { maximumFractionDigits: Math.abs(n) >= 1000 ? 0 : 2 }).format(n);
+
+/** How long: `840 ms`, `12 s`, `3 m 04 s`, `2 h 10 m`, `3 d 4 h`. */
+export function duration(ms: number): string {
+  if (ms < 0 || !Number.isFinite(ms)) return "0 s";
+  if (ms < SECOND) return `${Math.round(ms)} ms`;
+  if (ms < 10 * SECOND) return `${(Math.floor(ms / 100) / 10).toFixed(1)} s`;
+  if (ms < MINUTE) return `${Math.floor(ms / SECOND)} s`;
+  if (ms < HOUR) return `${Math.floor(ms / MINUTE)} m ${pad(Math.floor((ms % MINUTE) / SECOND))} s`;
+  if (ms < DAY) return `${Math.floor(ms / HOUR)} h ${pad(Math.floor((ms % HOUR) / MINUTE))} m`;
+  return `${Math.floor(ms / DAY)} d ${Math.floor((ms % DAY) / HOUR)} h`;
+}
+
+/** How long so far: whole seconds, because tenths that jump are noise. */
+export const elapsed = (ms: number): string =>
+  ms < 10 * SECOND ? `${Math.floor(Math.max(0, ms) / SECOND)} s` : duration(ms);
+
+/** When, seen from `now`: `just now`, `4 min ago`, `in 2 h`, then the date. */
+export function when(at: string, now: number): string {
+  const ms = Date.parse(at) - now;
+  const away = Math.abs(ms);
+  if (away < 5 * SECOND) return ms > SECOND ? "in a moment" : "just now";
+  const text =
+    away < MINUTE
+      ? `${Math.floor(away / SECOND)} s`
+      : away < HOUR
+        ? `${Math.floor(away / MINUTE)} min`
+        : away < DAY
+          ? `${Math.floor(away / HOUR)} h`
+          : away < 7 * DAY
+            ? `${Math.floor(away / DAY)} d`
+            : undefined;
+  if (text === undefined) {
+    return new Intl.DateTimeFormat("en", { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" }).format(
+      new Date(at),
+    );
+  }
+  return ms < 0 ? `${text} ago` : `in ${text}`;
+}
+
+export function bytes(n: number): string {
+  if (n < 1000) return `${n} B`;
+  const units = ["kB", "MB", "GB", "TB"];
+  let value = n / 1000;
+  let unit = 0;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
+}
+
+/** Between 0 and 1, or undefined while the total is unknown. */
+export function fraction(progress: Progress | null): number | undefined {
+  if (!progress || progress.total === null || progress.total <= 0) return undefined;
+  return Math.min(1, Math.max(0, progress.done / progress.total));
+}
+
+/** `120 of 400 rows`. */
+export function progressText(progress: Progress | null): string | undefined {
+  if (!progress) return undefined;
+  const unit = progress.unit ? ` ${progress.unit}` : "";
+  if (progress.total === null || progress.total <= 0) {
+    return progress.done > 0 ? `${count(progress.done)}${unit}` : undefined;
+  }
+  return `${count(progress.done)} of ${count(progress.total)}${unit}`;
+}
+
+/** `400 rows`: how much there was, once all of it is done. */
+export function total(progress: Progress | null): string | undefined {
+  const n = progress?.total || progress?.done;
+  return n ? `${count(n)} ${progress?.unit ?? ""}`.trim() : undefined;
+}
+
+const pad = (n: number): string => String(n).padStart(2, "0");
