@@ -51,6 +51,35 @@ describe("a table's profile", () => {
     });
     expect(profile?.columns[1]).toMatchObject({ shape: "values", bins: [{ label: "x", count: 4 }] });
   });
+  it("says what is estimated, what is mixed, and what to know", () => {
+    const profile = readProfile({
+      rows: 9,
+      bytes: 99,
+      columns_total: 300,
+      notes: ["Only the first 1 of 300 columns were looked at."],
+      columns: [
+        {
+          name: "n",
+          type: "text",
+          nulls: 0,
+          distinct: 1_000_000,
+          distinct_estimated: true,
+          top: [{ value: "x", count: 4 }],
+          top_error_max: 2,
+          types: { integer: 3, text: 6 },
+        },
+      ],
+    });
+    expect(profile).toMatchObject({ total: 300, notes: ["Only the first 1 of 300 columns were looked at."] });
+    expect(profile?.columns[0]).toMatchObject({
+      estimated: true,
+      slack: 2,
+      mixed: [
+        ["text", 6],
+        ["integer", 3],
+      ],
+    });
+  });
   it("is none where the output has another form", () => {
     expect(readProfile({ columns: "three" })).toBeUndefined();
     expect(readProfile({ columns: [{ width: 3 }] })).toBeUndefined();

@@ -1,1 +1,103 @@
-fn main() {}
+//! The `tasktonic` program: a file per verb. The only place where a store is chosen, and where
+//! server, workers and the pages' process are put together and stopped together.
+
+mod account;
+mod api;
+mod config;
+mod data;
+mod handlers;
+mod kill_points;
+mod logging;
+mod pages;
+mod product;
+mod screen;
+mod serve;
+mod shutdown;
+mod store_url;
+mod submit;
+mod task;
+mod token;
+mod up;
+mod verify;
+mod work;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Ended well.
+const DONE: u8 = 0;
+/// What was asked for did not come about.
+const FAILED: u8 = 1;
+
+#[derive(Parser)]
+#[command(
+    name = "tasktonic",
+    version,
+    about = "Background tasks for the users of your product, live",
+    after_help = "Begin with `tasktonic up`. Clients read TASKTONIC_URL and TASKTONIC_TOKEN.\n\
+                  Exit codes: 0 done, 1 not done, 2 bad use."
+)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Start the whole product in one process: server, store, workers and pages
+    Up(up::Args),
+    /// Start a server without workers and pages
+    Serve(serve::Args),
+    /// Start a worker
+    Work(work::Args),
+    /// Hand a task over
+    Submit(submit::Args),
+    /// Look at tasks and change them
+    #[command(subcommand)]
+    Task(task::Verb),
+    /// Built-in accounts (while the server is stopped)
+    #[command(subcommand)]
+    Account(account::Verb),
+    /// Access tokens signed with this installation's key
+    #[command(subcommand)]
+    Token(token::Verb),
+    /// Check a signature or a token with the verifier the server uses
+    #[command(subcommand)]
+    Verify(verify::Verb),
+    /// List the points at which a build for tests can be killed
+    #[command(hide = true)]
+    KillPoints,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // One provider of cryptography for every TLS connection of this process.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let done = match cli.verb {
+        Verb::Up(args) => runtime(up::up(args)),
+        Verb::Serve(args) => runtime(serve::serve(args)),
+        Verb::Work(args) => runtime(work::work(args)),
+        Verb::Submit(args) => runtime(submit::submit(args)),
+        Verb::Task(verb) => runtime(task::task(verb)),
+        Verb::Account(verb) => runtime(account::account(verb)),
+        Verb::Token(verb) => token::token(verb),
+        Verb::Verify(verb) => return verify::verify(&verb),
+        Verb::KillPoints => kill_points::list(),
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            screen::error(&error);
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn runtime(work: impl Future<Output = anyhow::Result<u8>>) -> anyhow::Result<u8> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(work);
+    // A handler that ignores everything must not keep the program from ending.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    done
+}

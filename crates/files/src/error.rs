@@ -13,7 +13,9 @@ pub enum Error {
         limit_bytes: u64,
     },
     /// The user's files together would be larger than they may be.
-    #[error("your files may have at most {limit_bytes} bytes together; remove tasks you no longer need")]
+    #[error(
+        "your files may have at most {limit_bytes} bytes together; remove tasks you no longer need"
+    )]
     Quota {
         /// The limit.
         limit_bytes: u64,

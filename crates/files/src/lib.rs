@@ -14,17 +14,20 @@ use tasktonic_core::Lease;
 /// The content of a file on its way.
 pub type Content = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>>;
 
-mod id;
 mod error;
+mod id;
 mod meta;
+mod put;
 mod sniff;
+mod space;
 mod store;
 mod sweep;
 
 pub use error::Error;
 pub use id::FileId;
 pub use meta::FileMeta;
-pub use store::{FileLimits, Files, NewFile};
+pub use store::{FILE_BYTES_MAX, FileLimits, Files, NAME_BYTES_MAX, NewFile, USER_BYTES_MAX};
+pub use sweep::{LEFTOVER_KEPT_MS, Swept, TASK_FILE_KEPT_MS, UPLOAD_KEPT_MS, USE_KEPT_MS};
 
 /// The files that the holder of a lease may read and make: those of the task's user. In the
 /// server's process this is [`Files`] itself; in another it goes through the API.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tasktonic_protocol::http::StoredFile;
 use tasktonic_protocol::time::rfc3339;
 
-use crate::FileId;
+use crate::{FileId, sniff};
 
 /// What is known of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,9 +32,28 @@ pub(crate) struct StoredMeta {
     pub(crate) media_type: String,
     pub(crate) sha256: String,
     pub(crate) created_ms: i64,
+    /// The task that made it; absent for an upload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) task: Option<String>,
+}
+
+impl StoredMeta {
+    pub(crate) const V: u8 = 1;
+
+    pub(crate) fn read(self, id: FileId) -> FileMeta {
+        let Self { name, size, media_type, sha256, created_ms, .. } = self;
+        FileMeta { id, name, size, media_type, sha256, created_ms }
+    }
 }
 
 impl FileMeta {
+    /// Whether a browser may show it inside a page of ours: raster images and plain text. Any
+    /// other type (HTML, SVG and PDF among them) may carry programs and is only ever downloaded.
+    #[must_use]
+    pub fn is_inline_safe(&self) -> bool {
+        sniff::INLINE_SAFE.contains(&self.media_type.as_str())
+    }
+
     /// The file as the API shows it.
     #[must_use]
     pub fn shown(&self) -> StoredFile {

@@ -180,6 +180,7 @@ pub enum ServerFrame {
 /// One logged event.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
+#[expect(clippy::large_enum_variant, reason = "most events are changes, and none is kept")]
 pub enum Event {
     /// A new task, whole but for payload and output.
     New {

@@ -1,11 +1,15 @@
 //! What a handler gets beside its payload.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use tasktonic_core::{Lease, TaskId, UserId};
 use tasktonic_files::{Content, Error as FileError, FileId, FileMeta, TaskFiles};
 use tasktonic_protocol::stored::{LogLevel, Progress};
 use tokio_util::sync::CancellationToken;
+
+use crate::Failure;
 
 /// One attempt, from the inside: report progress, write log lines, read and make files, look
 /// whether to stop. Cheap to clone; all of it may be called from blocking threads too.
@@ -19,8 +23,48 @@ pub(crate) struct Inner {
     pub(crate) epoch: u32,
     pub(crate) attempts_max: u32,
     pub(crate) cancelled: CancellationToken,
+    pub(crate) trust: Trust,
     pub(crate) reports: Box<dyn Reports>,
     pub(crate) files: Arc<dyn TaskFiles>,
+}
+
+/// Until when the lease of an attempt may be believed, by the monotonic clock. Shared between the
+/// loop, which moves it, and the handler, which looks: a process that slept must not believe its
+/// lease for even one step.
+#[derive(Debug, Clone)]
+pub(crate) struct Trust {
+    base: Instant,
+    until_ms: Arc<AtomicU64>,
+}
+
+impl Trust {
+    pub(crate) fn until(until: Instant) -> Self {
+        let base = Instant::now();
+        let trust = Self { base, until_ms: Arc::new(AtomicU64::new(0)) };
+        trust.extend(until);
+        trust
+    }
+
+    pub(crate) fn for_ever() -> Self {
+        Self { base: Instant::now(), until_ms: Arc::new(AtomicU64::new(u64::MAX)) }
+    }
+
+    /// Moves the end; never to an earlier time.
+    pub(crate) fn extend(&self, until: Instant) {
+        let ms = until.saturating_duration_since(self.base).as_millis();
+        self.until_ms.fetch_max(u64::try_from(ms).unwrap_or(u64::MAX), Ordering::SeqCst);
+    }
+
+    pub(crate) fn has_ended(&self, now: Instant) -> bool {
+        now >= self.end()
+    }
+
+    /// When it ends.
+    pub(crate) fn end(&self) -> Instant {
+        /// Far enough to be never.
+        const LONG: Duration = Duration::from_secs(10 * 365 * 86_400);
+        self.base + Duration::from_millis(self.until_ms.load(Ordering::SeqCst)).min(LONG)
+    }
 }
 
 /// Where reports of an attempt go: into the worker's next sync.
@@ -81,7 +125,7 @@ impl Context {
     /// be trusted.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.inner.cancelled.is_cancelled()
+        self.inner.cancelled.is_cancelled() || self.inner.trust.has_ended(Instant::now())
     }
 
     /// Waits until [`Context::is_cancelled`].
@@ -103,5 +147,26 @@ impl Context {
     /// As [`TaskFiles::keep`].
     pub async fn keep_file(&self, name: &str, content: Content) -> Result<FileMeta, FileError> {
         self.inner.files.keep(&self.inner.lease, name, content).await
+    }
+
+    /// Runs `work` where it may block: long calculations and blocking calls belong here, so that
+    /// the other attempts of this worker go on. The context may be cloned into it; it should look
+    /// at [`Context::is_cancelled`] now and then.
+    ///
+    /// # Errors
+    /// Of code `handler_panicked` if `work` panics.
+    pub async fn spawn_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Failure> {
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|_| Failure::attempt("handler_panicked", "The handler panicked."))
+    }
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").field("lease", &self.inner.lease).finish_non_exhaustive()
     }
 }

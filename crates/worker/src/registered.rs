@@ -39,22 +39,34 @@ impl<H: Handler> AnyHandler for Registered<H> {
     }
 
     async fn run_any(&self, payload: &RawValue, cx: &Context) -> Outcome {
-        let payload: H::Payload = match serde_json::from_str(payload.get()) {
-            Ok(payload) => payload,
-            // The schema let it through, so another attempt would read the same.
-            Err(error) => {
-                let error = Failure::fatal("payload_unreadable", error.to_string());
-                return Outcome::Failed(error);
-            }
-        };
-        match self.0.run(payload, cx).await {
-            Ok(output) => match serde_json::value::to_raw_value(&output) {
-                Ok(output) => Outcome::Completed(output),
-                Err(error) => {
-                    Outcome::Failed(Failure::fatal("output_unwritable", error.to_string()))
-                }
-            },
-            Err(failure) => Outcome::Failed(failure),
+        run_typed(&self.0, payload, cx).await
+    }
+}
+
+/// One attempt of a typed handler, from JSON to JSON.
+pub(crate) async fn run_typed<H: Handler>(
+    handler: &H,
+    payload: &RawValue,
+    cx: &Context,
+) -> Outcome {
+    let payload: H::Payload = match serde_json::from_str(payload.get()) {
+        Ok(payload) => payload,
+        // The schema let it through, so another attempt would read the same. The text names the
+        // place, not the value: an error of serde may quote the payload.
+        Err(error) => {
+            let message = format!(
+                "The payload does not fit this kind (line {}, column {}). Submit it again as the schema says.",
+                error.line(),
+                error.column()
+            );
+            return Outcome::Failed(Failure::fatal("payload_unreadable", message));
         }
+    };
+    match handler.run(payload, cx).await {
+        Ok(output) => match serde_json::value::to_raw_value(&output) {
+            Ok(output) => Outcome::Completed(output),
+            Err(error) => Outcome::Failed(Failure::fatal("output_unwritable", error.to_string())),
+        },
+        Err(failure) => Outcome::Failed(failure),
     }
 }

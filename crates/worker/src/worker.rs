@@ -1,26 +1,50 @@
-//! The loop of a worker: claim, run, heartbeat, report, drain.
+//! A worker: handlers, settings, and the thread its loop runs on.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use tasktonic_core::WorkerId;
+use tasktonic_core::limits::{CLAIM_QUEUES_MAX, LEASE_MS_DEFAULT, LEASE_MS_MAX, LEASE_MS_MIN};
+use tasktonic_core::{Name, WorkerId};
 use tasktonic_files::TaskFiles;
+use tasktonic_protocol::worker::{KindRecord, WorkerRecord};
 use tasktonic_store::Store;
+use tasktonic_store::clock::Clock;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use crate::announce::Announcer;
+use crate::attempt::Shop;
+use crate::limits::heartbeat;
+use crate::sync_loop::{Setup, SyncLoop};
 use crate::{AnyHandler, Handler, Registered};
 
 /// How a worker works.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Attempts at once.
+    /// Attempts at once, 1 or more.
     pub concurrency: u32,
-    /// How long a claim may go without a heartbeat.
+    /// How long a claim may go without a heartbeat: 5 s to 1 h.
     pub lease: Duration,
     /// How long running attempts may go on after the worker was asked to stop.
     pub drain: Duration,
     /// What people see as who ran it, e.g. the machine's name.
     pub host: String,
+}
+
+impl Settings {
+    /// 8 attempts at once, leases of 10 s, a drain of 20 s.
+    #[must_use]
+    pub fn new(host: impl Into<String>) -> Self {
+        Self {
+            concurrency: 8,
+            lease: Duration::from_millis(LEASE_MS_DEFAULT.into()),
+            drain: Duration::from_secs(20),
+            host: host.into(),
+        }
+    }
 }
 
 /// A worker in the making.
@@ -30,13 +54,26 @@ pub struct Worker {
     files: Arc<dyn TaskFiles>,
     handlers: Vec<Arc<dyn AnyHandler>>,
     settings: Settings,
+    clock: Clock,
 }
 
 impl Worker {
     /// A worker over `store` with a fresh random `id`.
     #[must_use]
-    pub fn new(id: WorkerId, store: Arc<dyn Store>, files: Arc<dyn TaskFiles>, settings: Settings) -> Self {
-        Self { id, store, files, handlers: Vec::new(), settings }
+    pub fn new(
+        id: WorkerId,
+        store: Arc<dyn Store>,
+        files: Arc<dyn TaskFiles>,
+        settings: Settings,
+    ) -> Self {
+        Self { id, store, files, handlers: Vec::new(), settings, clock: Clock::system() }
+    }
+
+    /// With another wall clock than the machine's.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
     }
 
     /// Adds a handler.
@@ -52,11 +89,128 @@ impl Worker {
         self
     }
 
-    /// Works until `stop`, then drains.
+    /// Works until `stop`, then drains: claims nothing more, lets what runs end within
+    /// [`Settings::drain`], and gives the rest back unharmed. It answers within the drain and a
+    /// few seconds, also when the store does not.
+    ///
+    /// Handlers run on the runtime this is called from. Claims, heartbeats and reports run on a
+    /// thread of their own, so that a handler that calculates for long loses no lease.
+    ///
+    /// # Errors
+    /// [`RunError`]: the worker could not start. A store that does not answer is none; the worker
+    /// waits for it as long as it takes.
     pub async fn run_until(self, stop: CancellationToken) -> Result<(), RunError> {
-        let _ = (&self.id, &self.store, &self.files, &self.handlers, &self.settings, stop);
-        Ok(())
+        let kinds: Vec<KindRecord> = self.handlers.iter().map(|handler| handler.record()).collect();
+        let queues = check(&kinds, &self.settings)?;
+        let Self { id, store, files, handlers, settings, clock } = self;
+        let running = Arc::new(AtomicU32::new(0));
+        let announcer = Announcer {
+            store: store.clone(),
+            clock: clock.clone(),
+            worker: WorkerRecord {
+                id: id.to_string(),
+                host: settings.host.clone(),
+                version: env!("CARGO_PKG_VERSION").into(),
+                kinds: kinds.iter().map(|kind| kind.kind.clone()).collect(),
+                concurrency: settings.concurrency,
+                running: 0,
+                seen_ms: 0,
+            },
+            running: running.clone(),
+            kinds: kinds.clone(),
+        };
+        let shop = Shop {
+            runtime: Handle::current(),
+            files,
+            clock,
+            mailbox: Arc::default(),
+            host: settings.host,
+            heartbeat: heartbeat(settings.lease),
+        };
+        let setup = Setup {
+            id,
+            store,
+            handlers: kinds
+                .into_iter()
+                .map(|kind| kind.kind)
+                .zip(handlers)
+                .collect::<HashMap<_, _>>(),
+            queues,
+            concurrency: settings.concurrency,
+            lease: settings.lease,
+            drain: settings.drain,
+            shop,
+            running,
+        };
+        // Whoever drops this future stops the worker too.
+        let stop = stop.child_token();
+        let _stop_on_drop = stop.clone().drop_guard();
+        let (ended, end) = oneshot::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| RunError::Thread(e.to_string()))?;
+        std::thread::Builder::new()
+            .name("tasktonic-sync".into())
+            .spawn(move || {
+                let outcome = runtime.block_on(work(announcer, setup, stop));
+                // Nothing that the store has left running here may hold the thread.
+                runtime.shutdown_background();
+                let _ = ended.send(outcome);
+            })
+            .map_err(|e| RunError::Thread(e.to_string()))?;
+        end.await
+            .unwrap_or_else(|_| Err(RunError::Thread("it panicked; its log says where".into())))
     }
+}
+
+async fn work(announcer: Announcer, setup: Setup, stop: CancellationToken) -> Result<(), RunError> {
+    if !announcer.begin(&stop).await? {
+        return Ok(());
+    }
+    let done = CancellationToken::new();
+    let announcing = tokio::spawn(announcer.go_on(done.clone()));
+    SyncLoop::new(setup).run(stop).await;
+    done.cancel();
+    let _ = announcing.await;
+    Ok(())
+}
+
+/// The queues of these kinds, if a worker can serve them.
+fn check(kinds: &[KindRecord], settings: &Settings) -> Result<Vec<Name>, RunError> {
+    let refuse = |text: String| Err(RunError::Handlers(text));
+    if kinds.is_empty() {
+        return refuse("a worker needs at least one handler; register one".into());
+    }
+    let mut seen = BTreeSet::new();
+    let mut queues = BTreeSet::new();
+    for KindRecord { kind, queue, .. } in kinds {
+        for name in [kind, queue] {
+            if let Err(error) = name.parse::<Name>() {
+                return refuse(format!("{name:?}: {error}"));
+            }
+        }
+        if !seen.insert(kind) {
+            return refuse(format!("two handlers of kind {kind}; register one of them"));
+        }
+        queues.extend(queue.parse::<Name>());
+    }
+    if queues.len() > CLAIM_QUEUES_MAX {
+        return refuse(format!(
+            "{} queues; one worker serves at most {CLAIM_QUEUES_MAX}. Run a second one for the rest",
+            queues.len()
+        ));
+    }
+    if settings.concurrency == 0 {
+        return Err(RunError::Settings("the concurrency is 0; set it to 1 or more".into()));
+    }
+    let lease_ms = settings.lease.as_millis();
+    if !(u128::from(LEASE_MS_MIN)..=u128::from(LEASE_MS_MAX)).contains(&lease_ms) {
+        return Err(RunError::Settings(format!(
+            "a lease of {lease_ms} ms; set it between {LEASE_MS_MIN} and {LEASE_MS_MAX}"
+        )));
+    }
+    Ok(queues.into_iter().collect())
 }
 
 /// Why a worker could not start or go on.
@@ -65,4 +219,22 @@ pub enum RunError {
     /// Two handlers of one kind, no handler at all, or a kind's name that is none.
     #[error("{0}")]
     Handlers(String),
+    /// A setting out of its range.
+    #[error("{0}")]
+    Settings(String),
+    /// A queue holds a kind that this worker has no handler for, and a worker cannot choose among
+    /// the tasks of a queue.
+    #[error(
+        "queue {queue} also holds tasks of kind {kind}, for which this worker has no handler; \
+         register one, or give its kinds a queue of their own"
+    )]
+    KindMissing {
+        /// The kind.
+        kind: String,
+        /// The queue.
+        queue: String,
+    },
+    /// The thread of the loop could not be made, or ended.
+    #[error("the thread of the worker: {0}")]
+    Thread(String),
 }

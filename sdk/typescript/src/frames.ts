@@ -7,23 +7,25 @@ export type TaskPatch = Partial<TaskSummary> & {
   removed?: boolean;
 };
 
+/** A new or changed task comes inside `task`; a request to cancel and a removal name the id only. */
+export type LoggedEvent = TaskPatch | { task: TaskPatch };
+
 export type SnapshotFrame = {
   t: "snapshot";
   epoch: number;
   seq: number;
   cursor: string;
   tasks: TaskSummary[];
-  counts?: Counts;
+  counts: Counts;
 };
 
-/** Logged events. A frame may carry several; then `first_seq` is the place of its first one. */
+/** One entry of the log of events: its place, and what happened there. */
 export type EventsFrame = {
   t: "events";
   epoch: number;
   seq: number;
-  first_seq?: number;
   cursor: string;
-  events: (TaskPatch | { task: TaskPatch })[];
+  events: LoggedEvent[];
 };
 
 /** Latest wins, not numbered. */

@@ -43,6 +43,7 @@ export type SocketOptions = {
 export const RECENT = 100;
 /** Ids one hello or watch names at most. */
 export const WATCH_MAX = 500;
+const WATCH_LOGS_MAX = 32;
 export const POLL_EVERY_MS = 3_000;
 /** So many handshakes in a row must fail before polling begins. */
 export const POLL_AFTER_FAILURES = 2;
@@ -51,7 +52,14 @@ const PONG_WAIT_MS = 5_000;
 const HOLE_WAIT_MS = 5_000;
 const OPEN_WAIT_MS = 10_000;
 const WATCH_DELAY_MS = 50;
+/** The server reads tasks for each `watch` and takes only so many in a row. */
+const WATCH_EVERY_MS = 500;
+/** A connection that lasted this long has worked; a shorter one counts as another failure. */
+const STABLE_MS = 5_000;
 const CLOSE_TOKEN_EXPIRED = 4401;
+/** Too slow, too many, or a rule broken: coming back at once would only repeat it. */
+const CLOSE_LATER = new Set([1003, 1008, 1009, 1013]);
+const LATER_FAILURES = 4;
 const OPEN = 1;
 
 type Timer = ReturnType<typeof setTimeout>;
@@ -73,6 +81,7 @@ export class LiveSocket {
   #asked: ReadonlySet<string> = new Set();
   #heartbeatMs = HEARTBEAT_MS_DEFAULT;
   #pingAtMs = 0;
+  #watchedAtMs = 0;
   #reconnectTimer: Timer | undefined;
   #openTimer: Timer | undefined;
   #pingTimer: Timer | undefined;
@@ -142,11 +151,17 @@ export class LiveSocket {
     if (this.#socket?.readyState === OPEN) {
       // Time asleep is no silence of the server's: ask, rather than count.
       this.#ping();
-    } else if (this.#reconnectTimer !== undefined) {
-      clearTimeout(this.#reconnectTimer);
-      this.#reconnectTimer = undefined;
-      void this.#connect();
+    } else {
+      this.#connectNow();
     }
+  }
+
+  /** Cuts a waiting backoff short. */
+  #connectNow(): void {
+    if (this.#reconnectTimer === undefined) return;
+    clearTimeout(this.#reconnectTimer);
+    this.#reconnectTimer = undefined;
+    void this.#connect();
   }
 
   async #connect(): Promise<void> {
@@ -245,21 +260,23 @@ export class LiveSocket {
   }
 
   #watch(): Watch {
-    return { tasks: this.#options.store.watched().slice(0, WATCH_MAX), logs: this.#options.logs.watched() };
+    const logs = Object.entries(this.#options.logs.watched()).slice(0, WATCH_LOGS_MAX);
+    return { tasks: this.#options.store.watched().slice(0, WATCH_MAX), logs: Object.fromEntries(logs) };
   }
   #watchLater = (): void => {
     if (this.#watchTimer !== undefined) return;
+    const waitMs = Math.max(WATCH_DELAY_MS, this.#watchedAtMs + WATCH_EVERY_MS - this.#now());
     this.#watchTimer = setTimeout(() => {
       this.#watchTimer = undefined;
+      this.#watchedAtMs = this.#now();
       if (this.#connection.status === "live") this.#send({ t: "watch", ...this.#watch() });
-    }, WATCH_DELAY_MS);
+    }, waitMs);
   };
 
   #alive(): void {
     clearTimeout(this.#openTimer);
     clearTimeout(this.#pollTimer);
     this.#pollTimer = undefined;
-    this.#failures = 0;
     this.#say({ status: "live", wasLive: true });
     if (this.#pingTimer === undefined) this.#pingLater();
   }
@@ -294,6 +311,8 @@ export class LiveSocket {
   async #closed(code: number): Promise<void> {
     const openedAtMs = this.#openedAtMs;
     const wasLive = this.#connection.status === "live";
+    if (wasLive && this.#now() - openedAtMs >= STABLE_MS) this.#failures = 0;
+    if (CLOSE_LATER.has(code)) this.#failures = Math.max(this.#failures, LATER_FAILURES);
     this.#letGo(1000);
     if (!this.#running) return;
     if (wasLive) this.#say({ status: "reconnecting" });
@@ -351,8 +370,11 @@ export class LiveSocket {
       const answered = await poll().catch(() => false);
       if (this.#pollTimer !== timer || !this.#running) return;
       this.#pollTimer = undefined;
+      const back = answered && this.#connection.status === "offline";
       this.#say({ status: answered ? "polling" : "offline" });
       this.#pollSoon(POLL_EVERY_MS);
+      // The server answers again, so the socket need not wait out its backoff.
+      if (back) this.#connectNow();
     }, inMs);
     this.#pollTimer = timer;
   }

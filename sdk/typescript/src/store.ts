@@ -1,4 +1,4 @@
-import type { EventsFrame, ProgressFrame, SnapshotFrame, TaskPatch } from "./frames.ts";
+import type { EventsFrame, LoggedEvent, ProgressFrame, SnapshotFrame, TaskPatch } from "./frames.ts";
 import type { Counts, Task, TaskSummary } from "./types.ts";
 
 type Wake = () => void;
@@ -138,7 +138,7 @@ export class LiveStore {
   applyEvents(frame: EventsFrame): Applied {
     if (frame.epoch !== this.epoch) return "other_epoch";
     if (frame.seq <= this.seq) return "repeated";
-    if ((frame.first_seq ?? frame.seq) > this.seq + 1) return "hole";
+    if (frame.seq > this.seq + 1) return "hole";
     this.seq = frame.seq;
     this.cursor = frame.cursor;
     for (const event of frame.events) this.#patch(asPatch(event));
@@ -196,12 +196,14 @@ export class LiveStore {
       else this.#meet(patch);
       return;
     }
-    if (asked && (fields.rev === undefined || fields.rev > old.rev) && old.status === "running") {
-      this.#replace(old, { ...old, ...fields, rev: fields.rev ?? old.rev, status: "cancelling" });
+    if (asked && fields.rev === undefined) {
+      if (old.status === "running") this.#replace(old, { ...old, status: "cancelling" });
       return;
     }
     if (fields.rev === undefined || fields.rev <= old.rev) return;
-    this.#replace(old, { ...old, ...fields, rev: fields.rev });
+    // The time of the next attempt is over once it starts, and a patch does not say so.
+    const due = old.status === "retrying" && fields.run_at === undefined ? { run_at: null } : {};
+    this.#replace(old, stillAsked(old, { ...old, ...due, ...fields, rev: fields.rev }));
   }
 
   #meet(patch: TaskPatch): void {
@@ -217,8 +219,10 @@ export class LiveStore {
     if (removed !== undefined && removed >= task.rev) return;
     const old = this.#tasks.get(task.id);
     if (old) {
-      const filled = fill(task.rev > old.rev ? task : old, task.rev > old.rev ? old : task);
-      if (filled !== old) this.#replace(old, filled);
+      // A whole record is at least as right as what patches made of an earlier one at the same rev.
+      const [newer, older] = task.rev >= old.rev ? [task, old] : [old, task];
+      const next = fill(stillAsked(older, newer), older);
+      if (!same(old, next)) this.#replace(old, next);
       return;
     }
     const stranger = this.#strangers.get(task.id);
@@ -282,10 +286,21 @@ export class LiveStore {
 
 const ENDS: ReadonlySet<string> = new Set(["completed", "cancelled", "failed"]);
 
-const asPatch = (event: TaskPatch | { task: TaskPatch }): TaskPatch => ("task" in event ? event.task : event);
+const asPatch = (event: LoggedEvent): TaskPatch => ("task" in event ? event.task : event);
 
 const isWhole = (patch: Partial<Task>): patch is TaskSummary =>
   typeof patch.kind === "string" && typeof patch.created_at === "string" && typeof patch.rev === "number";
+
+/**
+ * Asking a running task to stop changes no rev, and is not taken back while its attempt lasts. So what
+ * either record knows of it is kept: `newer`, or `newer` as cancelling.
+ */
+function stillAsked(other: Task, newer: Task): Task {
+  const same = other.attempt === newer.attempt && other.started_at === newer.started_at;
+  return same && other.status === "cancelling" && newer.status === "running"
+    ? { ...newer, status: "cancelling" }
+    : newer;
+}
 
 /**
  * `newer` with the payload and output that only `older` knows. The payload never changes; an output is
@@ -300,6 +315,19 @@ function fill(newer: Task, older: Task): Task {
     ...(payload ? { payload: older.payload } : {}),
     ...(output ? { output: older.output } : {}),
   } as Task;
+}
+
+/** Whether nothing changed, so that nobody needs to be woken. */
+function same(a: Task, b: Task): boolean {
+  if (a === b) return true;
+  const keys = new Set([...Object.keys(a), ...Object.keys(b)]) as Set<keyof Task>;
+  for (const key of keys) {
+    const [one, other] = [a[key], b[key]];
+    if (one === other) continue;
+    if (typeof one !== "object" || typeof other !== "object") return false;
+    if (JSON.stringify(one) !== JSON.stringify(other)) return false;
+  }
+  return true;
 }
 
 function trim<V>(map: Map<string, V>, max: number): void {

@@ -44,10 +44,10 @@ export type TaskSummary = {
 /** A whole task. In the live store payload and output appear once they were read. */
 export type Task<Out = Json, In = Json> = TaskSummary & { payload?: In; output?: Out | null };
 
+/** Tasks by state. `scheduled` includes those that wait for their next attempt. */
 export type Counts = {
   all: number;
   scheduled: number;
-  retrying?: number;
   waiting: number;
   queued: number;
   running: number;
@@ -62,7 +62,7 @@ export type Attempt = {
   number: number;
   outcome: AttemptOutcome;
   worker: string | null;
-  started_at: string;
+  started_at: string | null;
   ended_at: string | null;
   duration_ms: number | null;
   error: TaskError | null;
@@ -159,4 +159,5 @@ export type Problem = {
   errors?: FieldError[];
 };
 
+/** One result per id, in the order they were asked for. */
 export type BulkResult = { results: { id: string; task?: TaskSummary; error?: Problem }[] };

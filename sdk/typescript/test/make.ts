@@ -37,6 +37,16 @@ export const aSnapshot = (epoch: number, seq: number, tasks: TaskSummary[]): Sna
   seq,
   cursor: `${epoch}-${seq}`,
   tasks,
+  counts: {
+    all: tasks.length,
+    scheduled: 0,
+    waiting: 0,
+    queued: tasks.length,
+    running: 0,
+    completed: 0,
+    failed: 0,
+    cancelled: 0,
+  },
 });
 
 export const someEvents = (epoch: number, seq: number, ...patches: TaskPatch[]): EventsFrame => ({

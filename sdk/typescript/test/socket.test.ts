@@ -226,6 +226,47 @@ describe("the socket", () => {
     socket.stop();
   });
 
+  it("does not wait out its backoff once polling shows that the server is back", async () => {
+    const poll = vi.fn(async () => false);
+    const { socket } = aLink({ poll, random: () => 1 });
+    socket.start();
+    await vi.advanceTimersByTimeAsync(0);
+    for (let n = 0; n < 6; n += 1) {
+      FakeSocket.last.drop();
+      if (n < 5) await vi.advanceTimersByTimeAsync(RECONNECT_MS_MAX);
+    }
+    await vi.advanceTimersByTimeAsync(POLL_EVERY_MS);
+    expect(socket.getConnection().status).toBe("offline");
+    const opened = FakeSocket.all.length;
+    poll.mockResolvedValue(true);
+    await vi.advanceTimersByTimeAsync(POLL_EVERY_MS);
+    expect(socket.getConnection().status).toBe("polling");
+    expect(FakeSocket.all).toHaveLength(opened + 1);
+    socket.stop();
+  });
+
+  it("waits longer and longer for a server that welcomes and then hangs up", async () => {
+    const { socket } = aLink({ random: () => 1 });
+    socket.start();
+    await vi.advanceTimersByTimeAsync(0);
+    const welcomeAndDrop = () => {
+      FakeSocket.last.accept();
+      FakeSocket.last.say(WELCOME);
+      FakeSocket.last.drop(1013);
+    };
+    for (let n = 0; n < 8; n += 1) {
+      welcomeAndDrop();
+      await vi.advanceTimersByTimeAsync(RECONNECT_MS_MAX);
+    }
+    const opened = FakeSocket.all.length;
+    welcomeAndDrop();
+    await vi.advanceTimersByTimeAsync(RECONNECT_MS_MAX - 1);
+    expect(FakeSocket.all).toHaveLength(opened);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(FakeSocket.all).toHaveLength(opened + 1);
+    socket.stop();
+  });
+
   it("tells the server when what is watched changes, once for many changes", async () => {
     const { socket, store } = await live();
     store.subscribe("x", () => {});

@@ -34,12 +34,54 @@ describe("the store", () => {
     expect(store.get("a")?.status).toBe("queued");
   });
 
-  it("takes a frame of several events that begins where the last one ended", () => {
+  it("keeps a request to stop, which has no rev of its own, for as long as the attempt lasts", () => {
     const { store } = aStore();
-    store.applySnapshot(aSnapshot(1, 4, [aTask("a")]));
-    const frame = { ...someEvents(1, 7, { id: "a", rev: REV + 2, status: "running" }), first_seq: 5 };
-    expect(store.applyEvents(frame)).toBe("applied");
-    expect(store.seq).toBe(7);
+    const running = { status: "running", attempt: 1, started_at: "2026-11-01T10:00:01.000Z" } as const;
+    store.applySnapshot(aSnapshot(1, 1, [aTask("a", { ...running, rev: REV + 2 })]));
+    store.applyEvents({
+      t: "events",
+      epoch: 1,
+      seq: 2,
+      cursor: "1-2",
+      events: [{ id: "a", cancel_requested: true }],
+    });
+    expect(store.get("a")?.status).toBe("cancelling");
+    store.applyProgress({ t: "progress", epoch: 1, patches: [aTask("a", { ...running, rev: REV + 3 })] });
+    expect(store.get("a")).toMatchObject({ status: "cancelling", rev: REV + 3 });
+    store.seed(aTask("a", { ...running, rev: REV + 4 }));
+    expect(store.get("a")).toMatchObject({ status: "cancelling", rev: REV + 4 });
+    store.applyEvents(someEvents(1, 3, { id: "a", rev: REV + 5, status: "running", attempt: 2 }));
+    expect(store.get("a")?.status).toBe("running");
+  });
+
+  it("lets a whole record of the same rev mend what patches could not say, and wakes nobody for an equal one", () => {
+    const { store, crank } = aStore();
+    store.applySnapshot(aSnapshot(1, 1, [aTask("a")]));
+    const due = "2026-11-01T10:05:00.000Z";
+    store.applyEvents(someEvents(1, 2, { id: "a", rev: REV + 2, status: "retrying", run_at: due, attempt: 1 }));
+    expect(store.get("a")?.run_at).toBe(due);
+    store.applyEvents(someEvents(1, 3, { id: "a", rev: REV + 3, status: "running", attempt: 2 }));
+    expect(store.get("a")?.run_at).toBeNull();
+    const record = { ...aTask("a", { rev: REV + 3, status: "running", attempt: 2, timeout_ms: 60_000 }), payload: {} };
+    store.seed(record);
+    expect(store.get("a")).toEqual(record);
+    crank.turn();
+    const woken = vi.fn();
+    store.subscribe("a", woken);
+    store.seed(structuredClone(record));
+    store.applyPolled([aTask("a", { rev: REV + 3, status: "running", attempt: 2, timeout_ms: 60_000 })]);
+    crank.turn();
+    expect(woken).not.toHaveBeenCalled();
+  });
+
+  it("believes a record of the same rev that knows of a request to stop", () => {
+    const { store } = aStore();
+    const running = { status: "running", attempt: 1, started_at: "2026-11-01T10:00:01.000Z" } as const;
+    store.seed(aTask("a", running));
+    store.seed({ ...aTask("a", { ...running, status: "cancelling" }), payload: { n: 1 } });
+    expect(store.get("a")).toMatchObject({ status: "cancelling", payload: { n: 1 } });
+    store.seed(aTask("a", running));
+    expect(store.get("a")?.status).toBe("cancelling");
   });
 
   it("lets a late frame not revive a removed task", () => {

@@ -29,12 +29,17 @@ export function useNow(everyMs = SECOND): number {
   );
 }
 
-/** A moment as people say it, with the exact one behind it. */
-export function Ago({ at, className }: { at: string; className?: string }) {
-  const now = useNow(10 * SECOND);
+/**
+ * A moment as people say it, with the exact one behind it. Unless it may lie ahead (`due`), it is past: then
+ * neither our coarse clock nor one that is wrong makes it "in a moment".
+ */
+export function Ago({ at, due = false, className }: { at: string; due?: boolean; className?: string }) {
+  const coarse = useNow(10 * SECOND);
+  // Seconds are told for the first minute only.
+  const now = useNow(Math.abs(Date.parse(at) - coarse) < 60 * SECOND + 10 * SECOND ? SECOND : 10 * SECOND);
   return (
     <time dateTime={at} title={new Date(at).toUTCString()} className={className}>
-      {when(at, Math.max(now, 0))}
+      {when(at, due ? now : Math.max(now, Date.parse(at)))}
     </time>
   );
 }

@@ -1,4 +1,4 @@
-const API_URL_DEFAULT = "http://127.0.0.1:7700";
+const API_URL_DEFAULT = "http://127.0.0.1:8080";
 
 /** Where the Rust server listens for this one: the only setting of the pages. */
 export function apiUrl(): string {

@@ -68,20 +68,31 @@ export function fraction(progress: Progress | null): number | undefined {
   return Math.min(1, Math.max(0, progress.done / progress.total));
 }
 
-/** `120 of 400 rows`. */
+/** Done and total as they are read: bytes in kB and MB, everything else as numbers with their unit. */
+export function progressParts(progress: Progress): { done: string; total: string | undefined; unit: string } {
+  const inBytes = progress.unit === "bytes";
+  const say = inBytes ? bytes : count;
+  const known = progress.total !== null && progress.total > 0;
+  return {
+    done: say(progress.done),
+    total: known ? say(progress.total ?? 0) : undefined,
+    unit: inBytes ? "" : (progress.unit ?? ""),
+  };
+}
+
+/** `120 of 400 rows`, `52 MB of 108 MB`. */
 export function progressText(progress: Progress | null): string | undefined {
   if (!progress) return undefined;
-  const unit = progress.unit ? ` ${progress.unit}` : "";
-  if (progress.total === null || progress.total <= 0) {
-    return progress.done > 0 ? `${count(progress.done)}${unit}` : undefined;
-  }
-  return `${count(progress.done)} of ${count(progress.total)}${unit}`;
+  const { done, total, unit } = progressParts(progress);
+  if (total === undefined) return progress.done > 0 ? `${done} ${unit}`.trim() : undefined;
+  return `${done} of ${total} ${unit}`.trim();
 }
 
 /** `400 rows`: how much there was, once all of it is done. */
 export function total(progress: Progress | null): string | undefined {
-  const n = progress?.total || progress?.done;
-  return n ? `${count(n)} ${progress?.unit ?? ""}`.trim() : undefined;
+  if (!progress) return undefined;
+  const { done, total, unit } = progressParts(progress);
+  return progress.total || progress.done ? `${total ?? done} ${unit}`.trim() : undefined;
 }
 
 const pad = (n: number): string => String(n).padStart(2, "0");

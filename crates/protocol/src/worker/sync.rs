@@ -175,6 +175,9 @@ pub struct SyncResponse {
     pub next_in_ms: Option<u64>,
     /// For fences.
     pub epoch: u32,
+    /// Queues with work for this worker: the answer to a request that waits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub woken: Vec<String>,
 }
 
 /// A lease together with what is needed to work on it.

@@ -37,7 +37,8 @@ export function useTask<Out = Json>(
     return () => {
       wanted = false;
     };
-  }, [live, id, missing, unread]);
+    // What could not be read while the line was cut is read once it is back.
+  }, [live, id, missing, unread, connection.status]);
 
   return { task: task as Task<Out> | undefined, error, connection };
 }

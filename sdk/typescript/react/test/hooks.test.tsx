@@ -2,7 +2,7 @@ import { ApiClient, Live, type TaskFilter } from "@tasktonic/client";
 import { act, render, renderHook, screen, waitFor } from "@testing-library/react";
 import type { ReactNode } from "react";
 import { describe, expect, it, vi } from "vitest";
-import { aSnapshot, aTask, FakeSocket, REV, someEvents } from "../../test/make.ts";
+import { aSnapshot, aTask, FakeSocket, REV, someEvents, WELCOME } from "../../test/make.ts";
 import {
   TasktonicProvider,
   useConnection,
@@ -51,6 +51,23 @@ describe("useTask", () => {
     await frame();
     rerender();
     expect(result.current.task).toBeUndefined();
+  });
+
+  it("reads the output again once the line is back, if it could not be read before", async () => {
+    const done = aTask("a", { rev: REV + 1, status: "completed", has_output: true });
+    let up = false;
+    const { live, wrapper } = aWorld(() => {
+      if (!up) throw new TypeError("no connection");
+      return { ...done, payload: {}, output: { ok: true } };
+    });
+    const { result } = renderHook(() => useTask("a", { initial: done, whole: true }), { wrapper });
+    await waitFor(() => expect(result.current.error?.unreachable).toBe(true));
+    up = true;
+    FakeSocket.last.accept();
+    FakeSocket.last.say(WELCOME);
+    await waitFor(() => expect(result.current.task?.output).toEqual({ ok: true }));
+    expect(result.current.error).toBeUndefined();
+    live.stop();
   });
 
   it("re-renders the row that changed and not its neighbour", async () => {

@@ -6,6 +6,7 @@ import { Button } from "@/components/ui/button";
 import { describedBy, Field, FieldError, Input, NativeSelect, Textarea } from "@/components/ui/field";
 import { Switch } from "@/components/ui/switch";
 import { cn } from "@/lib/cn";
+import { number } from "@/lib/format";
 import { Chosen, type Draft, draftOf, type Errors, escapePart } from "./draft";
 import { FileField } from "./file-field";
 import type { Shape } from "./shape";
@@ -171,9 +172,9 @@ function NumberNode({ shape, draft, onChange, at, required }: NodeProps<Of<"numb
   const { min, max } = shape;
   const range =
     min !== undefined && max !== undefined && max < 1e9
-      ? `${min} to ${max}`
+      ? `${number(min)} to ${number(max)}`
       : min !== undefined && min > 0
-        ? `at least ${min}`
+        ? `at least ${number(min)}`
         : undefined;
   return (
     <Field {...field}>

@@ -8,12 +8,26 @@ export type ColumnProfile = {
   filled: number | undefined;
   empty: number | undefined;
   distinct: number | undefined;
+  /** Whether `distinct` is an estimate. */
+  estimated: boolean;
   stats: [string, string | number][];
   bins: Bin[];
   /** Whether the bins are ranges of numbers or the most frequent values. */
   shape: "ranges" | "values";
+  /** By how much the counts of frequent values may be too high. */
+  slack: number;
+  /** What cells are, where they are not all of one type; most first. */
+  mixed: [string, number][];
 };
-export type TableProfile = { rows: number | undefined; bytes: number | undefined; columns: ColumnProfile[] };
+export type TableProfile = {
+  rows: number | undefined;
+  bytes: number | undefined;
+  columns: ColumnProfile[];
+  /** Columns in the table, of which only some may have been looked at. */
+  total: number;
+  /** What a reader of the numbers should know. */
+  notes: string[];
+};
 
 const bag = (value: Json | undefined): Bag | undefined =>
   value !== null && typeof value === "object" && !Array.isArray(value) ? value : undefined;
@@ -24,8 +38,10 @@ const plain = (value: Json | undefined): value is string | number =>
 
 const STATS: [string, string[]][] = [
   ["min", ["min"]],
-  ["mean", ["mean", "avg"]],
+  ["p5", ["p05"]],
   ["median", ["median", "p50"]],
+  ["mean", ["mean", "avg"]],
+  ["p95", ["p95"]],
   ["max", ["max"]],
   ["deviation", ["stddev", "std", "standard_deviation"]],
   ["shortest", ["min_length", "length_min"]],
@@ -51,15 +67,26 @@ export function readProfile(output: Json | undefined): TableProfile | undefined 
       filled: all !== undefined && empty !== undefined ? all - empty : count,
       empty,
       distinct: num(column.distinct, column.unique, column.distinct_count, column.distinct_estimate),
+      estimated: column.distinct_estimated === true,
       stats: STATS.flatMap(([label, names]) => {
         const value = names.map((name) => column[name]).find(plain);
         return value === undefined ? [] : [[label, value] as [string, string | number]];
       }),
       bins: ranges.length ? ranges : binsOf(column.top ?? column.top_values ?? column.frequent),
       shape: ranges.length ? "ranges" : "values",
+      slack: num(column.top_error_max) ?? 0,
+      mixed: Object.entries(bag(column.types) ?? {})
+        .flatMap(([type, n]): [string, number][] => (typeof n === "number" ? [[type, n]] : []))
+        .sort((a, b) => b[1] - a[1]),
     });
   }
-  return { rows, bytes: num(root.bytes, root.size), columns };
+  return {
+    rows,
+    bytes: num(root.bytes, root.size),
+    columns,
+    total: num(root.columns_total) ?? columns.length,
+    notes: Array.isArray(root.notes) ? root.notes.filter((note) => typeof note === "string") : [],
+  };
 }
 
 function binsOf(value: Json | undefined): Bin[] {

@@ -47,7 +47,7 @@ export function NothingHere({ tab, onClear }: { tab: TabId; onClear: (() => void
 }
 
 /** The first look: what this is, and three ways to begin. */
-export function FirstTask({ kinds }: { kinds: KindInfo[] }) {
+export function FirstTask({ user, kinds }: { user: string; kinds: KindInfo[] }) {
   const origin = useOrigin();
   const ready = kinds.filter((one) => one.served && one.example !== undefined);
   // A file would have to be sent first, which is no first line to copy.
@@ -55,7 +55,16 @@ export function FirstTask({ kinds }: { kinds: KindInfo[] }) {
   const name = kind?.kind ?? "http.request";
   const payload = JSON.stringify(kind?.example ?? { url: "https://example.com" });
   const snippets = [
-    { id: "cli", label: "Command line", text: `tasktonic submit ${name} --data '${payload}' --follow` },
+    {
+      id: "cli",
+      label: "Command line",
+      text: [
+        `export TASKTONIC_URL=${origin}`,
+        `export TASKTONIC_TOKEN=$(tasktonic token mint --user ${user})`,
+        `tasktonic submit ${name} --follow \\`,
+        `  --data '${payload}'`,
+      ].join("\n"),
+    },
     {
       id: "curl",
       label: "curl",
@@ -147,5 +156,5 @@ export const useOrigin = (): string =>
   useSyncExternalStore(
     () => () => {},
     () => location.origin,
-    () => "http://localhost:7700",
+    () => "http://localhost:8080",
   );

@@ -9,11 +9,7 @@ export const TABS: Record<TabId, Tab> = {
   all: { label: "All", statuses: [], count: (c) => c.all },
   running: { label: "Running", statuses: ["running", "cancelling"], count: (c) => c.running },
   queued: { label: "Queued", statuses: ["queued", "waiting"], count: (c) => c.queued + c.waiting },
-  scheduled: {
-    label: "Scheduled",
-    statuses: ["scheduled", "retrying"],
-    count: (c) => c.scheduled + (c.retrying ?? 0),
-  },
+  scheduled: { label: "Scheduled", statuses: ["scheduled", "retrying"], count: (c) => c.scheduled },
   completed: { label: "Completed", statuses: ["completed"], count: (c) => c.completed },
   failed: { label: "Failed", statuses: ["failed"], count: (c) => c.failed },
   cancelled: { label: "Cancelled", statuses: ["cancelled"], count: (c) => c.cancelled },

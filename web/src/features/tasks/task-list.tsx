@@ -22,9 +22,16 @@ const CancelDialog = dynamic(() => import("./cancel-dialog").then((module) => mo
 /** Rows that no longer match leave this long after, and only while nobody is at the list. */
 const SWEEP_MS = 4_000;
 
-type Props = { query: ListQuery; filter: TaskFilter; initial: TaskPage; counts: Counts; kinds: KindInfo[] };
+type Props = {
+  user: string;
+  query: ListQuery;
+  filter: TaskFilter;
+  initial: TaskPage;
+  counts: Counts;
+  kinds: KindInfo[];
+};
 
-export function TaskList({ query, filter, initial, counts, kinds }: Props) {
+export function TaskList({ user, query, filter, initial, counts, kinds }: Props) {
   const router = useRouter();
   const [moving, startMove] = useTransition();
   const list = useTasks(filter, { initial });
@@ -95,7 +102,7 @@ export function TaskList({ query, filter, initial, counts, kinds }: Props) {
             </ul>
           </>
         ) : nothingEver ? (
-          <FirstTask kinds={kinds} />
+          <FirstTask user={user} kinds={kinds} />
         ) : (
           <NothingHere
             tab={query.status}
@@ -179,7 +186,7 @@ function ListHead(props: { all: boolean; some: boolean; onAll: (all: boolean) =>
       <span className="max-lg:hidden">Status</span>
       <span className="max-lg:hidden">Task</span>
       <span className="max-lg:hidden">Progress</span>
-      <span className="max-lg:hidden">Started</span>
+      <span className="max-lg:hidden">Submitted</span>
       <span className="text-right max-lg:hidden">Took</span>
     </div>
   );

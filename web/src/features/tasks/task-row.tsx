@@ -61,7 +61,7 @@ export const TaskRow = memo(function TaskRow({ id, initial, selected, onSelect, 
         <Activity task={task} />
         <div className="flex items-center gap-2 text-xs text-ink-faint lg:contents lg:text-sm">
           <span className="order-1 lg:order-none">
-            <StartedAt task={task} />
+            <Ago at={task.created_at} className="text-xs whitespace-nowrap text-ink-faint" />
           </span>
           <span className="tabular order-2 before:mr-2 before:content-['·'] empty:hidden lg:order-none lg:text-right lg:before:content-none lg:empty:block">
             <Took task={task} />
@@ -132,10 +132,6 @@ function Activity({ task }: { task: Task }) {
           ? (total(task.progress) ?? "")
           : "";
   return <p className="min-w-0 truncate text-xs text-ink-faint empty:max-lg:hidden">{line}</p>;
-}
-
-function StartedAt({ task }: { task: Task }) {
-  return <Ago at={task.started_at ?? task.created_at} className="text-xs whitespace-nowrap text-ink-faint" />;
 }
 
 function Took({ task }: { task: Task }) {

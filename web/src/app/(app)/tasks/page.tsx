@@ -14,7 +14,7 @@ type Props = { searchParams: Promise<Record<string, string | string[] | undefine
 
 export default async function TasksPage({ searchParams }: Props) {
   const query = readQuery(await searchParams);
-  await requireUser(`/tasks${writeQuery(query)}`);
+  const user = await requireUser(`/tasks${writeQuery(query)}`);
   const filter = toFilter(query, Date.now());
   const tasktonic = await api();
   const [page, counts, kinds] = await Promise.all([
@@ -32,7 +32,7 @@ export default async function TasksPage({ searchParams }: Props) {
           </Link>
         </Button>
       </header>
-      <TaskList query={query} filter={filter} initial={page} counts={counts} kinds={kinds} />
+      <TaskList user={user.user} query={query} filter={filter} initial={page} counts={counts} kinds={kinds} />
     </>
   );
 }

@@ -59,11 +59,17 @@ export function LogView({ task, initial }: { task: Task; initial: LogPage }) {
     // Once per target, not with every new line.
   }, [target, rows]);
 
+  // A log that fits needs no way to its end.
+  useEffect(() => {
+    const box = scroller.current;
+    if (box && lines.length > 0 && box.scrollHeight - box.clientHeight < NEAR_PX) setFollowing(true);
+  }, [lines.length]);
+
   const waiting = held ? live.length - held.length : 0;
   return (
     <Card className="overflow-hidden">
       <div className="flex flex-wrap items-center gap-1.5 border-b border-line bg-sunken p-2">
-        <div className="relative min-w-0 flex-1 basis-40">
+        <div className="relative min-w-0 flex-1 basis-full sm:basis-40">
           <Search
             aria-hidden
             className="pointer-events-none absolute top-1/2 left-2.5 size-3.5 -translate-y-1/2 text-ink-faint"
@@ -77,7 +83,7 @@ export function LogView({ task, initial }: { task: Task; initial: LogPage }) {
             className="h-8 pl-8 text-sm sm:h-8"
           />
         </div>
-        <span role="status" className="tabular px-1.5 text-xs text-ink-faint">
+        <span role="status" className="tabular mr-auto px-1.5 text-xs text-ink-faint sm:mr-0">
           {wanted ? `${count(lines.length)} of ${count(all.length)}` : `${count(all.length)} lines`}
         </span>
         {ended ? null : (
@@ -127,7 +133,7 @@ export function LogView({ task, initial }: { task: Task; initial: LogPage }) {
             const { scrollHeight, scrollTop, clientHeight } = event.currentTarget;
             setFollowing(scrollHeight - scrollTop - clientHeight < NEAR_PX);
           }}
-          className="h-[min(32rem,60vh)] overflow-auto -outline-offset-2"
+          className="max-h-[min(32rem,60vh)] min-h-40 overflow-auto -outline-offset-2"
         >
           {lines.length === 0 ? (
             <p className="px-4 py-16 text-center text-sm text-ink-faint">

@@ -11,7 +11,7 @@ export function ProfileTable({ profile }: { profile: TableProfile }) {
     <div className="flex flex-col gap-4">
       <dl className="flex flex-wrap gap-x-8 gap-y-2">
         <Big label="Rows" value={profile.rows} />
-        <Big label="Columns" value={profile.columns.length} />
+        <Big label="Columns" value={profile.total} />
         {profile.bytes === undefined ? null : (
           <div>
             <dt className="text-xs text-ink-faint">Size</dt>
@@ -19,6 +19,13 @@ export function ProfileTable({ profile }: { profile: TableProfile }) {
           </div>
         )}
       </dl>
+      {profile.notes.length > 0 ? (
+        <ul className="flex flex-col gap-1 rounded-lg border border-amber/30 bg-amber-wash px-4 py-3 text-sm">
+          {profile.notes.map((note) => (
+            <li key={note}>{note}</li>
+          ))}
+        </ul>
+      ) : null}
       <ul className="grid gap-3 sm:grid-cols-2 xl:grid-cols-3">
         {profile.columns.map((column) => (
           <li key={column.name} className="flex">
@@ -52,7 +59,7 @@ function ColumnCard({ column }: { column: ColumnProfile }) {
         <h2 className="truncate font-mono text-sm font-medium tracking-normal" title={column.name}>
           {column.name || "(no name)"}
         </h2>
-        {column.type ? <Tag>{column.type}</Tag> : null}
+        {column.type ? <Tag className="shrink-0">{column.type}</Tag> : null}
       </header>
       {column.bins.length > 0 ? (
         column.shape === "ranges" ? (
@@ -69,20 +76,33 @@ function ColumnCard({ column }: { column: ColumnProfile }) {
             warn={part < 0.5}
           />
         )}
-        {column.distinct === undefined ? null : <Stat label="different" value={count(column.distinct)} />}
+        {column.distinct === undefined ? null : (
+          <Stat
+            label="different"
+            value={`${column.estimated ? "≈ " : ""}${count(column.distinct)}`}
+            hint={column.estimated ? "Estimated, within 2 %" : undefined}
+          />
+        )}
         {column.stats.map(([label, value]) => (
           <Stat key={label} label={label} value={typeof value === "number" ? number(value) : value} />
         ))}
       </dl>
+      {column.mixed.length > 0 ? (
+        <p className="text-2xs text-ink-faint">
+          Cells are {column.mixed.map(([type, n]) => `${count(n)} × ${type}`).join(", ")}
+        </p>
+      ) : null}
     </>
   );
 }
 
-function Stat({ label, value, warn }: { label: string; value: string; warn?: boolean }) {
+type StatProps = { label: string; value: string; warn?: boolean; hint?: string | undefined };
+
+function Stat({ label, value, warn, hint }: StatProps) {
   return (
     <div className="max-w-full min-w-0">
       <dt className="text-2xs text-ink-faint">{label}</dt>
-      <dd className={cn("tabular truncate font-medium", warn && "text-amber")} title={value}>
+      <dd className={cn("tabular truncate font-medium", warn && "text-amber")} title={hint ?? value}>
         {value}
       </dd>
     </div>
@@ -126,7 +146,13 @@ function TopValues({ column, all }: { column: ColumnProfile; all: number | undef
           <span className="relative truncate" title={bin.label}>
             {bin.label || "(empty)"}
           </span>
-          <span className="tabular relative text-ink-soft">{count(bin.count)}</span>
+          <span
+            className="tabular relative text-ink-soft"
+            title={column.slack > 0 ? `At most ${count(column.slack)} too high` : undefined}
+          >
+            {column.slack > 0 ? "≈ " : ""}
+            {count(bin.count)}
+          </span>
         </li>
       ))}
     </ul>

@@ -5,7 +5,7 @@ import { useRef } from "react";
 import { Card, Notice } from "@/components/ui/bits";
 import { ProgressBar } from "@/components/ui/progress-bar";
 import { useNow } from "@/lib/clock";
-import { count, duration, fraction, when } from "@/lib/format";
+import { duration, fraction, progressParts, progressText, when } from "@/lib/format";
 
 /** What is going on right now, in one glance: the bar, the numbers, or why nothing moves. */
 export function ProgressPanel({ task }: { task: Task }) {
@@ -47,22 +47,21 @@ export function ProgressPanel({ task }: { task: Task }) {
 function Running({ task }: { task: Task }) {
   const { progress } = task;
   const part = fraction(progress);
+  const parts = progress ? progressParts(progress) : undefined;
   return (
     <Card className="p-5 sm:p-6">
       <div className="flex flex-wrap items-end justify-between gap-x-6 gap-y-1">
         <p className="tabular min-w-0">
-          {progress && part !== undefined ? (
+          {parts && part !== undefined ? (
             <>
-              <span className="text-2xl font-semibold tracking-tight">{count(progress.done)}</span>
+              <span className="text-2xl font-semibold tracking-tight">{parts.done}</span>
               <span className="text-ink-soft">
                 {" "}
-                of {count(progress.total ?? 0)} {progress.unit ?? ""}
+                of {parts.total} {parts.unit}
               </span>
             </>
           ) : (
-            <span className="text-lg font-semibold">
-              {progress && progress.done > 0 ? `${count(progress.done)} ${progress.unit ?? ""}` : "Under way"}
-            </span>
+            <span className="text-lg font-semibold">{progressText(progress) ?? "Under way"}</span>
           )}
         </p>
         <p className="tabular text-sm text-ink-faint">

@@ -1,7 +1,7 @@
 "use client";
 
 import { type Attempt, hasEnded, type Task } from "@tasktonic/client";
-import { useLive } from "@tasktonic/react";
+import { useConnection, useLive } from "@tasktonic/react";
 import { CalendarPlus, Flag, type LucideIcon } from "lucide-react";
 import { type ReactNode, useEffect, useState } from "react";
 import { Ago } from "@/lib/clock";
@@ -18,17 +18,18 @@ export function Timeline({ task, initial }: { task: Task; initial: Attempt[] }) 
       <Step icon={CalendarPlus} look="bg-sunken text-ink-soft" title="Submitted" at={task.created_at}>
         {task.run_at ? (
           <p>
-            {task.started_at ? "Was to start" : "To start"} <Ago at={task.run_at} />
+            {task.started_at ? "Was to start" : "To start"} <Ago at={task.run_at} due />
           </p>
         ) : null}
       </Step>
       {attempts.map((attempt, index) => {
         const before = index === 0 ? task.created_at : attempts[index - 1]?.ended_at;
-        const waitMs = before ? Date.parse(attempt.started_at) - Date.parse(before) : 0;
+        const started = attempt.started_at;
+        const waitMs = before && started ? Date.parse(started) - Date.parse(before) : undefined;
         const face = OUTCOME_FACE[attempt.outcome];
         return (
           <Step
-            key={`${attempt.number}-${attempt.started_at}`}
+            key={`${attempt.number}-${started ?? index}`}
             icon={face.icon}
             look={cn(toneWash(face.tone), toneText(face.tone))}
             turns={face.turns}
@@ -37,17 +38,17 @@ export function Timeline({ task, initial }: { task: Task; initial: Attempt[] }) 
                 Attempt {attempt.number} <OutcomeMark outcome={attempt.outcome} className="ml-1 [&_svg]:hidden" />
               </>
             }
-            at={attempt.started_at}
+            at={started}
           >
             <dl className="flex flex-wrap gap-x-6 gap-y-1">
-              <Fact name="waited">{duration(Math.max(0, waitMs))}</Fact>
-              <Fact name="took">
-                {attempt.ended_at ? (
-                  duration(attempt.duration_ms ?? Date.parse(attempt.ended_at) - Date.parse(attempt.started_at))
-                ) : (
-                  <Elapsed since={attempt.started_at} />
-                )}
-              </Fact>
+              {waitMs === undefined ? null : <Fact name="waited">{duration(Math.max(0, waitMs))}</Fact>}
+              {attempt.ended_at && attempt.duration_ms !== null ? (
+                <Fact name="took">{duration(attempt.duration_ms)}</Fact>
+              ) : !attempt.ended_at && started ? (
+                <Fact name="running for">
+                  <Elapsed since={started} />
+                </Fact>
+              ) : null}
               {attempt.worker ? (
                 <Fact name="worker">
                   <span className="font-mono">{attempt.worker}</span>
@@ -69,6 +70,7 @@ export function Timeline({ task, initial }: { task: Task; initial: Attempt[] }) 
           look={cn(toneWash("amber"), toneText("amber"))}
           title={`Attempt ${task.attempt + 1} is due`}
           at={task.run_at}
+          due
         />
       ) : null}
       {hasEnded(task.status) && task.ended_at ? (
@@ -90,7 +92,9 @@ function Step(props: {
   look: string;
   turns?: boolean | undefined;
   title: ReactNode;
-  at: string;
+  at: string | null;
+  /** It may lie ahead. */
+  due?: boolean;
   children?: ReactNode;
 }) {
   const Icon = props.icon;
@@ -104,7 +108,9 @@ function Step(props: {
       <div className="min-w-0 flex-1 pt-1">
         <p className="flex flex-wrap items-baseline justify-between gap-x-4 text-base font-medium">
           <span>{props.title}</span>
-          <Ago at={props.at} className="text-xs font-normal text-ink-faint" />
+          {props.at ? (
+            <Ago at={props.at} due={props.due ?? false} className="text-xs font-normal text-ink-faint" />
+          ) : null}
         </p>
         <div className="mt-1 text-xs text-ink-soft empty:hidden">{props.children}</div>
       </div>
@@ -121,13 +127,16 @@ function Fact({ name, children }: { name: string; children: ReactNode }) {
   );
 }
 
-/** Read again whenever the task enters or leaves an attempt. */
+/** Read again whenever the task enters or leaves an attempt, and once the line is back if that failed. */
 function useAttempts(task: Task, initial: Attempt[]): Attempt[] {
   const { api } = useLive();
+  const { status } = useConnection();
   const [attempts, setAttempts] = useState(initial);
   const moment = `${task.attempt}/${task.status}/${task.ended_at ?? ""}`;
   const [seen, setSeen] = useState(moment);
   useEffect(() => {
+    // Named here because a new state of the line is a reason to ask again.
+    void status;
     if (moment === seen) return;
     const stop = new AbortController();
     api.attempts(task.id, stop.signal).then(
@@ -138,6 +147,6 @@ function useAttempts(task: Task, initial: Attempt[]): Attempt[] {
       () => undefined,
     );
     return () => stop.abort();
-  }, [api, task.id, moment, seen]);
+  }, [api, task.id, moment, seen, status]);
   return attempts;
 }

@@ -1,0 +1,122 @@
+//! Every figure in one run, kept in the repository: a line per run in `figures.jsonl`, and the
+//! latest as a table. Nothing is left out because it is poor.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+use tasktonic_protocol::time::rfc3339;
+use tasktonic_store::clock::Clock;
+
+use crate::figures::{Figure, table};
+use crate::machine::Machine;
+use crate::{Options, floors, lifecycles, pickup, sockets, startup, submits};
+
+/// One run of everything.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Run {
+    /// RFC 3339.
+    at: String,
+    machine: Machine,
+    groups: Vec<Group>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Group {
+    name: String,
+    figures: Vec<Figure>,
+}
+
+pub(crate) async fn measure(options: &Options, repository: &Path) -> Result<Vec<Figure>> {
+    let scratch = options.scratch()?;
+    let machine = Machine::here(repository, scratch.path());
+    let at = rfc3339(Clock::system().now_ms());
+    let mut groups = Vec::new();
+    let mut add = |name: &str, figures: Vec<Figure>| {
+        eprintln!("## {name}\n{}", table(&figures));
+        groups.push(Group { name: name.into(), figures });
+    };
+    add("Startup", startup::measure(options).await?);
+    add("Submitting", submits::measure(options).await?);
+    add("Picking up", pickup::measure(options).await?);
+    add("Sockets", sockets::measure(options, sockets::COUNT).await?);
+    add("The embedded store alone", lifecycles::measure(options, repository).await?);
+    add("The disk again", floors::fdatasync_figures(scratch.path())?);
+    let run = Run { at, machine, groups };
+    if options.quick {
+        eprintln!("--quick: nothing is written");
+    } else {
+        keep(&run, &repository.join("docs/benchmarks"))?;
+    }
+    Ok(run.groups.into_iter().flat_map(|group| group.figures).collect())
+}
+
+/// Adds the run to the history and writes the page anew.
+fn keep(run: &Run, folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    let history = folder.join("figures.jsonl");
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&history)?;
+    writeln!(file, "{}", serde_json::to_string(run)?)
+        .with_context(|| format!("writing {}", history.display()))?;
+    let page = folder.join("README.md");
+    std::fs::write(&page, text(run)).with_context(|| format!("writing {}", page.display()))
+}
+
+fn text(run: &Run) -> String {
+    let Run { at, machine, groups } = run;
+    let mut text = format!(
+        "# Benchmarks\n\n\
+         Written by `cargo xtask bench -- all`; every run so far is a line of \
+         [figures.jsonl](figures.jsonl). Rates and times hold for this machine and this moment: \
+         compare them with the floors measured in the same run, not with other machines.\n\n\
+         | | |\n|---|---|\n\
+         | When | {at} |\n\
+         | Commit | {} |\n\
+         | Processor | {}, {} cores; load, bench and product share them |\n\
+         | Memory | {:.1} GiB |\n\
+         | Kernel, file system | {}, {} |\n\
+         | Load before | {:.2} |\n",
+        machine.commit,
+        machine.processor,
+        machine.cores,
+        machine.memory_bytes as f64 / f64::from(1 << 30),
+        machine.kernel,
+        machine.file_system,
+        machine.load,
+    );
+    for Group { name, figures } in groups {
+        // Writing to a text cannot fail.
+        let _ = write!(text, "\n## {name}\n\n{}", table(figures));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(value: f64) -> Run {
+        let here = std::env::current_dir().unwrap();
+        let figures = vec![Figure::new("submissions", value, "per s", "1 producer")];
+        let groups = vec![Group { name: "Submitting".into(), figures }];
+        Run { at: rfc3339(0), machine: Machine::here(&here, &here), groups }
+    }
+
+    #[test]
+    fn every_run_is_kept_and_the_latest_is_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        for value in [4_321.0, 12.0] {
+            keep(&run(value), folder.path()).unwrap();
+        }
+        let history = std::fs::read_to_string(folder.path().join("figures.jsonl")).unwrap();
+        let kept: Vec<Run> =
+            history.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(kept.len(), 2);
+        assert_eq!(kept[0].groups[0].figures[0].value, 4_321.0);
+        let page = std::fs::read_to_string(folder.path().join("README.md")).unwrap();
+        assert!(page.contains("| submissions | 12.0 per s | 1 producer |"), "{page}");
+        assert!(!page.contains("4,321"), "{page}");
+    }
+}

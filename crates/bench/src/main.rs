@@ -1,0 +1,131 @@
+//! Figures of the product as it is shipped: each verb starts the real program in a scratch folder
+//! and measures it from outside, beside the floors of the same machine.
+//!
+//! It knows the program's command line and the API, nothing of its insides.
+
+mod all;
+mod figures;
+mod floors;
+mod lifecycles;
+mod machine;
+mod pickup;
+mod product;
+mod sockets;
+mod startup;
+mod submits;
+mod wire;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand};
+use figures::Figure;
+
+/// Measures a release build of `tasktonic`, in scratch folders that are removed afterwards.
+#[derive(Parser)]
+#[command(name = "tasktonic-bench", version)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// What every verb takes.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Options {
+    /// The program to measure [default: `tasktonic` beside this one]
+    #[arg(long, global = true, value_name = "FILE")]
+    program: Option<PathBuf>,
+    /// Where scratch folders are made: the disk that is measured [default: beside the program]
+    #[arg(long, global = true, value_name = "DIR")]
+    scratch: Option<PathBuf>,
+    /// Short runs, for trying the bench itself; not for figures
+    #[arg(long, global = true)]
+    pub(crate) quick: bool,
+    /// Print figures as JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Durable submissions per second and how long one waits, with 1 and 256 producers
+    Submits,
+    /// From a submission to `running` on its owner's socket, with an idle worker
+    Pickup,
+    /// Memory of the server per idle socket
+    Sockets {
+        /// How many sockets
+        #[arg(long, default_value_t = sockets::COUNT)]
+        count: usize,
+    },
+    /// From start to ready, on a new folder and on one that is in use
+    Startup,
+    /// The embedded store alone: durable lifecycles in bulk
+    Lifecycles,
+    /// Everything, written to `docs/benchmarks` of the repository
+    All {
+        /// The repository [default: the folder above this one that holds Cargo.lock]
+        #[arg(long, value_name = "DIR")]
+        repository: Option<PathBuf>,
+    },
+}
+
+impl Options {
+    /// The program to measure.
+    pub(crate) fn program(&self) -> Result<PathBuf> {
+        let program = match &self.program {
+            Some(program) => program.clone(),
+            None => std::env::current_exe().context("finding myself")?.with_file_name("tasktonic"),
+        };
+        anyhow::ensure!(
+            program.is_file(),
+            "{} is not there; build it with `cargo build --release -p tasktonic-cli`, or name it \
+             with --program",
+            program.display()
+        );
+        Ok(program)
+    }
+
+    /// A folder that is gone when it is dropped, on the disk to measure.
+    pub(crate) fn scratch(&self) -> Result<tempfile::TempDir> {
+        // A folder for temporary files is often memory, where an fdatasync costs nothing.
+        let place = match &self.scratch {
+            Some(place) => place.clone(),
+            None => std::env::current_exe()
+                .context("finding myself")?
+                .parent()
+                .context("a folder of my own")?
+                .to_owned(),
+        };
+        tempfile::Builder::new()
+            .prefix("bench-")
+            .tempdir_in(&place)
+            .with_context(|| format!("making a folder in {}", place.display()))
+    }
+}
+
+fn main() -> Result<()> {
+    let Cli { verb, options } = Cli::parse();
+    machine::allow_many_files()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let figures: Vec<Figure> = runtime.block_on(async {
+        match verb {
+            Verb::Submits => submits::measure(&options).await,
+            Verb::Pickup => pickup::measure(&options).await,
+            Verb::Sockets { count } => sockets::measure(&options, count).await,
+            Verb::Startup => startup::measure(&options).await,
+            Verb::Lifecycles => lifecycles::measure(&options, &machine::repository(None)?).await,
+            Verb::All { repository } => {
+                all::measure(&options, &machine::repository(repository)?).await
+            }
+        }
+    })?;
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&figures)?);
+    } else {
+        print!("{}", figures::table(&figures));
+    }
+    Ok(())
+}

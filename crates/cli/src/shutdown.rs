@@ -1,0 +1,34 @@
+//! Being asked to stop, and by whom.
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::screen;
+
+/// A token that is cancelled on SIGINT, SIGTERM or SIGHUP. A second signal ends the process where
+/// it stands: everything acknowledged is on disk anyway.
+pub(crate) fn on_signal() -> std::io::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let mut kinds = Vec::new();
+    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
+        kinds.push(signal(kind)?);
+    }
+    let asked = stop.clone();
+    tokio::spawn(async move {
+        let [mut interrupt, mut terminate, mut hangup] =
+            <[_; 3]>::try_from(kinds).unwrap_or_else(|_| unreachable!("three signals"));
+        loop {
+            let signal = tokio::select! {
+                _ = interrupt.recv() => 2,
+                _ = terminate.recv() => 15,
+                _ = hangup.recv() => 1,
+            };
+            if asked.is_cancelled() {
+                std::process::exit(128 + signal);
+            }
+            screen::note("stopping: attempts may finish; again to stop at once");
+            asked.cancel();
+        }
+    });
+    Ok(stop)
+}

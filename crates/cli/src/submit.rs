@@ -1,0 +1,115 @@
+//! `tasktonic submit`: hand a task over, and watch what becomes of it.
+
+mod attach;
+mod watch;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use tasktonic_client::submission;
+
+use crate::api::Remote;
+use crate::screen;
+use crate::task;
+
+/// The largest file that `--data @file` reads; a payload is far smaller.
+const DATA_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Arguments of `submit`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    tasktonic submit noop --data '{\"sleep_ms\":500}' --follow\n  \
+    tasktonic submit images.resize --file a.jpg --file b.jpg --data '{\"sizes\":[800]}' --follow\n  \
+    tasktonic submit csv.profile --file table.csv --json\n\n\
+    Exit codes: 0 accepted (with --follow: completed), 1 refused (with --follow: not completed), \
+    2 bad use.")]
+pub(crate) struct Args {
+    /// What to do (`images.resize`, `csv.profile`, `http.request`, …)
+    kind: String,
+    /// The payload as JSON, or @FILE (`@-` reads standard input)
+    #[arg(long, default_value = "{}", value_name = "JSON|@FILE")]
+    data: String,
+    /// Upload this file and put it into the payload; FIELD=PATH where the kind has several fields
+    /// for files
+    #[arg(long = "file", value_name = "[FIELD=]PATH")]
+    files: Vec<String>,
+    /// Wait for its end, showing progress and log
+    #[arg(long)]
+    follow: bool,
+    /// Print the task as the API gives it (with --follow: once it has ended)
+    #[arg(long)]
+    json: bool,
+    /// A repetition under the same key finds this task instead of making another
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+    /// Not before this long from now
+    #[arg(long, value_name = "MS")]
+    delay_ms: Option<u64>,
+    /// Attempts in all
+    #[arg(long, value_name = "N")]
+    attempts_max: Option<u32>,
+    /// Longest run of one attempt
+    #[arg(long, value_name = "MS")]
+    timeout_ms: Option<u64>,
+    /// A label for filtering; may be given more than once
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+pub(crate) async fn submit(args: Args) -> Result<u8> {
+    let client = args.remote.client()?;
+    let mut payload = payload(&args.data)?;
+    if !args.files.is_empty() {
+        attach::files(&client, &args.kind, &args.files, &mut payload).await?;
+    }
+    let mut request = submission(&args.kind, serde_json::value::to_raw_value(&payload)?);
+    request.idempotency_key = args.idempotency_key;
+    request.delay_ms = args.delay_ms;
+    request.attempts_max = args.attempts_max;
+    request.timeout_ms = args.timeout_ms;
+    request.tags = args.tags;
+    let submitted = client.submit(request).await?;
+    if !args.follow {
+        if args.json {
+            task::print_json(&submitted.task)?;
+        } else {
+            let word = if submitted.is_new { "accepted" } else { "exists already" };
+            screen::say(&format!("{}  {word}", submitted.task.id));
+        }
+        return Ok(crate::DONE);
+    }
+    let ended = watch::until_ended(&client, &submitted.task, args.json).await?;
+    if args.json {
+        task::print_json(&ended)?;
+    } else {
+        task::show(&ended);
+    }
+    let is_completed = ended.status.state() == tasktonic_core::TaskState::Completed;
+    Ok(if is_completed { crate::DONE } else { crate::FAILED })
+}
+
+fn payload(data: &str) -> Result<Value> {
+    let text = match data.strip_prefix('@') {
+        None => data.to_owned(),
+        Some("-") => std::io::read_to_string(std::io::stdin()).context("reading standard input")?,
+        Some(path) => {
+            let path = PathBuf::from(path);
+            let size = std::fs::metadata(&path)
+                .with_context(|| format!("reading {}", path.display()))?
+                .len();
+            if size > DATA_BYTES_MAX {
+                bail!("{} has {size} bytes; a payload is JSON, use --file", path.display());
+            }
+            std::fs::read_to_string(&path)
+                .with_context(|| format!("reading {}", path.display()))?
+        }
+    };
+    let value: Value = serde_json::from_str(&text).context("the payload is not JSON")?;
+    if !value.is_object() {
+        bail!("the payload is a JSON object, like '{{\"sleep_ms\":500}}'");
+    }
+    Ok(value)
+}

@@ -1,0 +1,256 @@
+//! `tasktonic task get | list | cancel | retry | logs`.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use clap::Subcommand;
+use tasktonic_client::{Client, Filter};
+use tasktonic_protocol::http::{BulkItem, LogLine};
+use tasktonic_protocol::status::TaskStatus;
+use tasktonic_protocol::task::Task;
+
+use crate::api::Remote;
+use crate::screen::{self, Style, harmless, styled};
+
+/// Log lines asked for at once.
+const LOGS_PAGE: u32 = 1_000;
+/// How long one question for the end of a followed task is held.
+const FOLLOW_WAIT: Duration = Duration::from_millis(1_000);
+
+/// What to do with tasks.
+#[derive(Subcommand)]
+pub(crate) enum Verb {
+    /// Show one task
+    #[command(after_help = "Example: tasktonic task get AZrS0mXvQ4yKcD1e")]
+    Get {
+        /// The task's id
+        id: String,
+        /// Print the task as the API gives it
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// List tasks, newest first
+    #[command(after_help = "Example: tasktonic task list --status running,queued --kind csv.profile")]
+    List {
+        /// Only in these (scheduled, retrying, queued, running, completed, failed, cancelled, …)
+        #[arg(long, value_delimiter = ',', value_parser = status, value_name = "STATUS")]
+        status: Vec<TaskStatus>,
+        /// Only of this kind
+        #[arg(long)]
+        kind: Option<String>,
+        /// Only with this label
+        #[arg(long)]
+        tag: Option<String>,
+        /// How many
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
+        limit: u32,
+        /// Where the page before ended
+        #[arg(long)]
+        cursor: Option<String>,
+        /// Print the page as the API gives it
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Stop tasks: those that wait at once, those that run by asking their worker
+    #[command(after_help = "Example: tasktonic task cancel AZrS0mXvQ4yKcD1e")]
+    Cancel(Many),
+    /// Try failed or cancelled tasks again
+    #[command(after_help = "Example: tasktonic task retry AZrS0mXvQ4yKcD1e")]
+    Retry(Many),
+    /// Print a task's log
+    #[command(after_help = "Example: tasktonic task logs AZrS0mXvQ4yKcD1e --follow")]
+    Logs {
+        /// The task's id
+        id: String,
+        /// Go on until the task has ended
+        #[arg(long)]
+        follow: bool,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        remote: Remote,
+    },
+}
+
+/// Several tasks.
+#[derive(clap::Args)]
+pub(crate) struct Many {
+    /// The tasks' ids
+    #[arg(required = true, num_args = 1..=1000)]
+    ids: Vec<String>,
+    /// Print what became of each as the API gives it
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+fn status(word: &str) -> Result<TaskStatus, String> {
+    TaskStatus::from_name(word).ok_or_else(|| {
+        let names = tasktonic_protocol::status::STATUSES.iter().map(|status| status.name());
+        format!("one of {}", names.collect::<Vec<_>>().join(", "))
+    })
+}
+
+pub(crate) async fn task(verb: Verb) -> Result<u8> {
+    match verb {
+        Verb::Get { id, json, remote } => {
+            let task = remote.client()?.task(&id).await?;
+            if json { print_json(&task)? } else { show(&task) }
+            Ok(crate::DONE)
+        }
+        Verb::List { status, kind, tag, limit, cursor, json, remote } => {
+            let filter = Filter { status, kind, tag, ..Filter::default() };
+            let page = remote.client()?.tasks(&filter, limit, cursor.as_deref()).await?;
+            if json {
+                print_json(&page)?;
+                return Ok(crate::DONE);
+            }
+            let rows: Vec<_> = page.tasks.iter().map(row).collect();
+            screen::table(&["ID", "STATUS", "KIND", "ATTEMPT", "CREATED", "PROGRESS"], &rows);
+            if let Some(cursor) = page.next_cursor {
+                screen::note(&format!("there are more: --cursor {cursor}"));
+            }
+            Ok(crate::DONE)
+        }
+        Verb::Cancel(many) => {
+            let results = many.remote.client()?.cancel_many(many.ids).await?;
+            told(&results, many.json)
+        }
+        Verb::Retry(many) => {
+            let results = many.remote.client()?.retry_many(many.ids).await?;
+            told(&results, many.json)
+        }
+        Verb::Logs { id, follow, json, remote } => {
+            logs(&remote.client()?, &id, follow, json).await
+        }
+    }
+}
+
+/// One line per task that was named; not done if one of them was refused.
+fn told(results: &[BulkItem], json: bool) -> Result<u8> {
+    if json {
+        print_json(&results)?;
+    }
+    let mut refused = 0;
+    for BulkItem { id, task, error } in results {
+        refused += usize::from(error.is_some());
+        if json {
+            continue;
+        }
+        match (task, error) {
+            (_, Some(error)) => screen::note(&format!("{id}: {}", harmless(&error.detail))),
+            (Some(task), None) => screen::say(&format!("{id}  {}", screen::status(task.status.name()))),
+            (None, None) => bail!("the server said nothing about {id}"),
+        }
+    }
+    Ok(if refused == 0 { crate::DONE } else { crate::FAILED })
+}
+
+async fn logs(client: &Client, id: &str, follow: bool, json: bool) -> Result<u8> {
+    let mut after = 0;
+    loop {
+        // Asked before the lines are read, so that the last of them are not missed.
+        let ended = !follow || {
+            let task = client.wait(id, FOLLOW_WAIT).await?;
+            task.status.state().is_terminal()
+        };
+        loop {
+            let page = client.logs(id, after, LOGS_PAGE).await?;
+            for line in &page.lines {
+                after = line.n;
+                if json { print_json(line)? } else { screen::say(&log_line(line)) }
+            }
+            if page.lines.len() < LOGS_PAGE as usize {
+                break;
+            }
+        }
+        if ended {
+            return Ok(crate::DONE);
+        }
+    }
+}
+
+/// A log line for people.
+pub(crate) fn log_line(line: &LogLine) -> String {
+    use tasktonic_protocol::stored::LogLevel;
+    let text = harmless(&line.text);
+    let text = match line.level {
+        LogLevel::Debug => styled(&text, Style::Dim),
+        LogLevel::Info => text,
+        LogLevel::Warn => styled(&text, Style::Yellow),
+        LogLevel::Error => styled(&text, Style::Red),
+    };
+    format!("{}  {text}", styled(&line.at, Style::Dim))
+}
+
+fn row(task: &Task) -> Vec<String> {
+    vec![
+        task.id.clone(),
+        task.status.name().to_owned(),
+        harmless(&task.kind),
+        format!("{}/{}", task.attempt, task.attempts_max),
+        task.created_at.clone(),
+        progress(task),
+    ]
+}
+
+fn progress(task: &Task) -> String {
+    let Some(progress) = &task.progress else {
+        return task.error.as_ref().map(|error| harmless(&error.message)).unwrap_or_default();
+    };
+    let unit = progress.unit.as_deref().unwrap_or_default();
+    let text = if progress.total > 0 {
+        format!("{} of {} {unit}", progress.done, progress.total)
+    } else {
+        format!("{} {unit}", progress.done)
+    };
+    harmless(text.trim_end())
+}
+
+/// A whole task for people.
+pub(crate) fn show(task: &Task) {
+    let line = |name: &str, value: &str| {
+        if !value.is_empty() {
+            let padded = format!("{name:<10}");
+            screen::say(&format!("{} {value}", styled(&padded, Style::Dim)));
+        }
+    };
+    line("id", &styled(&task.id, Style::Bold));
+    line("status", &screen::status(task.status.name()));
+    line("kind", &harmless(&task.kind));
+    line("attempt", &format!("{} of {}", task.attempt, task.attempts_max));
+    line("progress", &progress(task));
+    if let Some(error) = &task.error {
+        line("error", &harmless(&format!("{} ({})", error.message, error.code)));
+    }
+    line("reason", &harmless(task.reason.as_deref().unwrap_or_default()));
+    line("tags", &harmless(&task.tags.join(", ")));
+    line("worker", &harmless(task.worker.as_deref().unwrap_or_default()));
+    line("created", &task.created_at);
+    line("due", task.run_at.as_deref().unwrap_or_default());
+    line("started", task.started_at.as_deref().unwrap_or_default());
+    line("ended", task.ended_at.as_deref().unwrap_or_default());
+    if let Some(output) = &task.output {
+        screen::say("");
+        screen::say(&pretty(output.get()));
+    }
+}
+
+/// JSON over several lines, or the text as it is.
+fn pretty(json: &str) -> String {
+    let read = serde_json::from_str::<serde_json::Value>(json);
+    let text = read.ok().and_then(|value| serde_json::to_string_pretty(&value).ok());
+    text.unwrap_or_else(|| harmless(json))
+}
+
+/// One JSON value on one line.
+pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    screen::say(&serde_json::to_string(value)?);
+    Ok(())
+}

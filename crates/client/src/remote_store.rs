@@ -1,0 +1,157 @@
+//! A store behind the API, as far as a worker needs one: `sync`, wakes and announcements.
+//!
+//! All of its requests run on a thread of its own. A handler that keeps every thread of its
+//! runtime busy therefore never delays a heartbeat.
+
+mod engine;
+mod registry;
+mod wakes;
+
+use async_trait::async_trait;
+use tasktonic_core::command::{Control, Submit, Sync as SyncCommand};
+use tasktonic_core::reply::{Controlled, Submitted};
+use tasktonic_core::routing::PartitionId;
+use tasktonic_core::{Lease, Name, UserId, WorkerId};
+use tasktonic_protocol::problem::Code;
+use tasktonic_protocol::worker::{HeldBody, SyncRequest, SyncResponse, V};
+use tasktonic_store::{
+    Durability, Error as StoreError, EventStream, Held, Query, QueryReply, Registry, Result, Store,
+    SyncReply, UserEvent, WakeStream, limits,
+};
+
+use crate::{Client, Error};
+use engine::Engine;
+use registry::RemoteRegistry;
+
+/// The one partition of a remote store: the server knows the real ones.
+pub(crate) const PARTITION: PartitionId = PartitionId(0);
+
+/// A store behind the API. One per process; workers share it.
+#[derive(Debug)]
+pub struct RemoteStore {
+    engine: Engine,
+    registry: RemoteRegistry,
+}
+
+impl RemoteStore {
+    /// The store of the server that `client` reaches; its token must be one of a worker. The store
+    /// opens connections of its own.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the thread or the HTTP client cannot be started.
+    pub fn new(client: Client) -> crate::Result<Self> {
+        let engine = Engine::start(client.apart()?)?;
+        let registry = RemoteRegistry::new(engine.clone());
+        Ok(Self { engine, registry })
+    }
+}
+
+/// What a worker is told that asks for more than a worker's part.
+fn not_here(what: &str) -> StoreError {
+    StoreError::Invalid(format!(
+        "a worker that reaches its store through the server cannot {what}; use the HTTP API"
+    ))
+}
+
+#[async_trait]
+impl Store for RemoteStore {
+    async fn submit(&self, _p: PartitionId, _batch: Submit) -> Result<Vec<Submitted>> {
+        Err(not_here("submit through it"))
+    }
+
+    async fn sync(&self, p: PartitionId, request: SyncCommand) -> Result<SyncReply> {
+        limits::check_sync(&request)?;
+        if p != PARTITION {
+            return Err(StoreError::Invalid("a remote store has one partition".into()));
+        }
+        let body = SyncRequest::of(request, 0);
+        let sent = self.engine.run(|client| async move { client.worker_sync(&body).await });
+        reply_of(sent.await?.map_err(store_error)?)
+    }
+
+    async fn control(&self, _p: PartitionId, _control: Control) -> Result<Vec<Controlled>> {
+        Err(not_here("cancel or redrive tasks"))
+    }
+
+    async fn read(&self, _p: PartitionId, _query: Query) -> Result<QueryReply> {
+        Err(not_here("read the record"))
+    }
+
+    fn wakes(&self, worker: &WorkerId) -> WakeStream {
+        wakes::listen(&self.engine, worker)
+    }
+
+    fn events(&self, _user: &UserId) -> EventStream {
+        // There is no refusal in this form; a listener that must read is refused there.
+        Box::pin(futures_util::stream::iter([UserEvent::Lagged]))
+    }
+
+    fn partitions(&self) -> u16 {
+        1
+    }
+
+    fn durability(&self) -> Durability {
+        // What the server promises stands in each task; a worker never decides by it.
+        Durability::Disk
+    }
+
+    fn registry(&self) -> &dyn Registry {
+        &self.registry
+    }
+}
+
+/// What a failed call means to who uses a store.
+pub(crate) fn store_error(error: Error) -> StoreError {
+    match error.code() {
+        Some(Code::StoreFull) => StoreError::Full,
+        Some(Code::StoreDiskFull) => StoreError::DiskFull,
+        Some(Code::TooManyRequests) => StoreError::Busy,
+        Some(Code::OutcomeUnknown) => StoreError::OutcomeUnknown,
+        Some(
+            Code::BadRequest
+            | Code::PayloadTooLarge
+            | Code::PayloadInvalid
+            | Code::MediaTypeUnsupported,
+        ) => StoreError::Invalid(error.to_string()),
+        _ if error.is_outcome_unknown() => StoreError::OutcomeUnknown,
+        _ => StoreError::Unavailable(error.to_string()),
+    }
+}
+
+fn malformed(what: &str) -> StoreError {
+    // The sync may have been carried out; a claim in it comes back by its lease.
+    tracing::warn!(what, "the server's answer to a sync cannot be read");
+    StoreError::OutcomeUnknown
+}
+
+fn reply_of(answer: SyncResponse) -> Result<SyncReply> {
+    if answer.v != V {
+        return Err(StoreError::Unavailable(format!(
+            "the server speaks version {} of the worker protocol and this worker {V}; \
+             bring both to one release",
+            answer.v
+        )));
+    }
+    let held = |held: HeldBody| {
+        let lease = held.lease.parse().map_err(|_| malformed("a lease"))?;
+        let descriptor = held.descriptor.into();
+        Ok(Held { lease, n: held.n, descriptor, state: held.state.map(Into::into) })
+    };
+    Ok(SyncReply {
+        refused: answer.refused,
+        cancelled: leases(&answer.cancelled)?,
+        adopted: answer.adopted.into_iter().map(held).collect::<Result<_>>()?,
+        claimed: answer.claimed.into_iter().map(held).collect::<Result<_>>()?,
+        more: answer.more,
+        next_in_ms: answer.next_in_ms,
+        epoch: answer.epoch,
+    })
+}
+
+pub(crate) fn leases(tokens: &[String]) -> Result<Vec<Lease>> {
+    tokens.iter().map(|token| token.parse().map_err(|_| malformed("a lease"))).collect()
+}
+
+pub(crate) fn queues(names: &[String]) -> Result<Vec<Name>> {
+    names.iter().map(|name| name.parse().map_err(|_| malformed("a queue"))).collect()
+}

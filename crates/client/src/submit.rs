@@ -1,0 +1,87 @@
+//! Handing tasks over, each once however often the line breaks.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::StatusCode;
+use serde_json::value::RawValue;
+use tasktonic_protocol::http::{
+    BATCH_TASKS_MAX, BatchItem, BatchReply, BatchRequest, SubmitRequest,
+};
+use tasktonic_protocol::task::Task;
+
+use crate::ask::{Ask, Repeat};
+use crate::{Client, Error, Result};
+
+/// What became of a submission.
+#[derive(Debug, Clone)]
+pub struct Submitted {
+    /// The task.
+    pub task: Task,
+    /// Whether this call made it; otherwise the same key and body came before.
+    pub is_new: bool,
+}
+
+/// A submission of `kind` with nothing else said.
+#[must_use]
+pub fn submission(kind: impl Into<String>, payload: Box<RawValue>) -> SubmitRequest {
+    SubmitRequest {
+        kind: kind.into(),
+        payload,
+        queue: None,
+        idempotency_key: None,
+        run_at: None,
+        delay_ms: None,
+        attempts_max: None,
+        timeout_ms: None,
+        tags: Vec::new(),
+    }
+}
+
+impl Client {
+    /// Submits a task. Without an idempotency key it gets a random one, so that this call can be
+    /// repeated when an answer is lost and the task is still made once.
+    ///
+    /// # Errors
+    /// A problem such as `payload_invalid` or `kind_unknown`: nothing was stored.
+    /// [`Error::is_outcome_unknown`]: submit again with the same key of your own.
+    pub async fn submit(&self, mut request: SubmitRequest) -> Result<Submitted> {
+        let is_ours = with_key(&mut request);
+        let mut unsure = false;
+        let ask = Ask::post(&["api", "v1", "tasks"], Repeat::Always).json(&request)?;
+        let answer = self.answer(&ask, &mut unsure).await?;
+        // Under a key that nobody else knows an existing task is this call's own.
+        let is_new = answer.status == StatusCode::ACCEPTED || (is_ours && unsure);
+        Ok(Submitted { task: self.read(&answer)?, is_new })
+    }
+
+    /// Submits up to [`BATCH_TASKS_MAX`] tasks; each has its own answer, in order. Keys as in
+    /// [`Client::submit`].
+    ///
+    /// # Errors
+    /// If the batch as a whole was not taken.
+    pub async fn submit_batch(&self, mut tasks: Vec<SubmitRequest>) -> Result<Vec<BatchItem>> {
+        let count = tasks.len();
+        if count > BATCH_TASKS_MAX {
+            return Err(Error::Invalid(format!(
+                "{count} tasks in one batch; at most {BATCH_TASKS_MAX}, send them in parts"
+            )));
+        }
+        for task in &mut tasks {
+            with_key(task);
+        }
+        let ask = Ask::post(&["api", "v1", "tasks", "batch"], Repeat::Always)
+            .json(&BatchRequest { tasks })?;
+        let reply: BatchReply = self.ask(ask).await?;
+        Ok(reply.results)
+    }
+}
+
+/// Gives a request a key if it has none; whether it did.
+fn with_key(request: &mut SubmitRequest) -> bool {
+    let is_ours = request.idempotency_key.is_none();
+    if is_ours {
+        let random = rand::random::<[u8; 16]>();
+        request.idempotency_key = Some(format!("once-{}", URL_SAFE_NO_PAD.encode(random)));
+    }
+    is_ours
+}

@@ -1,0 +1,190 @@
+//! Reading and changing tasks.
+
+use std::time::{Duration, Instant};
+
+use tasktonic_core::TaskId;
+use tasktonic_protocol::http::{
+    Attempt, AttemptList, BulkItem, BulkReply, BulkRequest, Counts, LogPage, TaskPage,
+};
+use tasktonic_protocol::problem::Code;
+use tasktonic_protocol::status::TaskStatus;
+use tasktonic_protocol::task::Task;
+
+use crate::ask::{Ask, Repeat};
+use crate::{Client, Error, Result};
+
+/// The longest that one request waits for a task; longer waits are several requests.
+const WAIT_MAX: Duration = Duration::from_secs(20);
+
+/// Which tasks. Empty lists and absent fields do not restrict.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// In one of these.
+    pub status: Vec<TaskStatus>,
+    /// Of this kind.
+    pub kind: Option<String>,
+    /// With this label.
+    pub tag: Option<String>,
+    /// Whose id begins so.
+    pub id_prefix: Option<String>,
+    /// Created at or after; RFC 3339.
+    pub since: Option<String>,
+    /// Created before; RFC 3339.
+    pub until: Option<String>,
+}
+
+/// Whether a task in this status will not change by itself.
+pub(crate) fn has_ended(task: &Task) -> bool {
+    task.status.state().is_terminal()
+}
+
+/// Refuses what cannot be the id of a task before it becomes part of an address.
+pub(crate) fn check(id: &str) -> Result<&str> {
+    match id.parse::<TaskId>() {
+        Ok(_) => Ok(id),
+        Err(error) => Err(Error::Invalid(error.to_string())),
+    }
+}
+
+impl Client {
+    /// One page of tasks, newest first, without payload and output; `cursor` is the
+    /// `next_cursor` of the page before.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn tasks(
+        &self,
+        filter: &Filter,
+        limit: u32,
+        cursor: Option<&str>,
+    ) -> Result<TaskPage> {
+        let status: Vec<_> = filter.status.iter().map(|status| status.name()).collect();
+        let ask = Ask::get(&["api", "v1", "tasks"])
+            .query("status", (!status.is_empty()).then(|| status.join(",")))
+            .query("kind", filter.kind.clone())
+            .query("tag", filter.tag.clone())
+            .query("q", filter.id_prefix.clone())
+            .query("since", filter.since.clone())
+            .query("until", filter.until.clone())
+            .query("limit", Some(limit.to_string()))
+            .query("cursor", cursor.map(str::to_owned));
+        self.ask(ask).await
+    }
+
+    /// How many tasks there are, by state.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn counts(&self) -> Result<Counts> {
+        self.ask(Ask::get(&["api", "v1", "tasks", "counts"])).await
+    }
+
+    /// A task with payload and output.
+    ///
+    /// # Errors
+    /// A problem `not_found` if the caller has no such task.
+    pub async fn task(&self, id: &str) -> Result<Task> {
+        self.ask(Ask::get(&["api", "v1", "tasks", check(id)?])).await
+    }
+
+    /// A task once it has ended, or as it is after `within` (about 20 s at most).
+    ///
+    /// # Errors
+    /// As [`Client::task`].
+    pub async fn wait(&self, id: &str, within: Duration) -> Result<Task> {
+        let held = within.min(WAIT_MAX);
+        let ask = Ask::get(&["api", "v1", "tasks", check(id)?, "wait"])
+            .query("timeout_ms", Some(held.as_millis().to_string()))
+            .held(held);
+        self.ask(ask).await
+    }
+
+    /// A task once it has ended, however long that takes; or as it is after `within`.
+    ///
+    /// # Errors
+    /// As [`Client::task`].
+    pub async fn wait_until_ended(&self, id: &str, within: Option<Duration>) -> Result<Task> {
+        let since = Instant::now();
+        loop {
+            let left = within.map_or(WAIT_MAX, |within| within.saturating_sub(since.elapsed()));
+            let asked = Instant::now();
+            let task = self.wait(id, left).await?;
+            if has_ended(&task) || within.is_some_and(|within| since.elapsed() >= within) {
+                return Ok(task);
+            }
+            // A server that answers early (it may be stopping) is not asked in a tight circle.
+            if asked.elapsed() < Duration::from_millis(200) {
+                tokio::time::sleep(Duration::from_millis(200).min(left)).await;
+            }
+        }
+    }
+
+    /// Who tried a task, when, and how it ended; oldest first.
+    ///
+    /// # Errors
+    /// As [`Client::task`].
+    pub async fn attempts(&self, id: &str) -> Result<Vec<Attempt>> {
+        let ask = Ask::get(&["api", "v1", "tasks", check(id)?, "attempts"]);
+        Ok(self.ask::<AttemptList>(ask).await?.attempts)
+    }
+
+    /// Log lines of a task above the number `after`.
+    ///
+    /// # Errors
+    /// As [`Client::task`].
+    pub async fn logs(&self, id: &str, after: u32, limit: u32) -> Result<LogPage> {
+        let ask = Ask::get(&["api", "v1", "tasks", check(id)?, "logs"])
+            .query("after", Some(after.to_string()))
+            .query("limit", Some(limit.to_string()));
+        self.ask(ask).await
+    }
+
+    /// Stops a task: one that waits at once, one that runs by asking its worker.
+    ///
+    /// # Errors
+    /// A problem `already_ended` if there is nothing left to stop.
+    pub async fn cancel(&self, id: &str) -> Result<Task> {
+        self.change(id, "cancel", Code::AlreadyEnded).await
+    }
+
+    /// Sends a task that failed or was cancelled back to its queue, attempts counted anew.
+    ///
+    /// # Errors
+    /// A problem `not_retryable` for any other.
+    pub async fn retry(&self, id: &str) -> Result<Task> {
+        self.change(id, "retry", Code::NotRetryable).await
+    }
+
+    async fn change(&self, id: &str, verb: &str, done_before: Code) -> Result<Task> {
+        let ask = Ask::post(&["api", "v1", "tasks", check(id)?, verb], Repeat::Always);
+        let mut unsure = false;
+        match self.answer(&ask, &mut unsure).await {
+            Ok(answer) => self.read(&answer),
+            // The first sending, whose answer was lost, did it.
+            Err(error) if unsure && error.code() == Some(done_before) => self.task(id).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    /// [`Client::cancel`] for up to 1,000 tasks, each with its own answer, in order.
+    ///
+    /// # Errors
+    /// If the request as a whole was not taken.
+    pub async fn cancel_many(&self, ids: Vec<String>) -> Result<Vec<BulkItem>> {
+        self.change_many(ids, "cancel").await
+    }
+
+    /// [`Client::retry`] for up to 1,000 tasks, each with its own answer, in order.
+    ///
+    /// # Errors
+    /// If the request as a whole was not taken.
+    pub async fn retry_many(&self, ids: Vec<String>) -> Result<Vec<BulkItem>> {
+        self.change_many(ids, "retry").await
+    }
+
+    async fn change_many(&self, ids: Vec<String>, verb: &str) -> Result<Vec<BulkItem>> {
+        let ask =
+            Ask::post(&["api", "v1", "tasks", verb], Repeat::Always).json(&BulkRequest { ids })?;
+        Ok(self.ask::<BulkReply>(ask).await?.results)
+    }
+}

@@ -1,0 +1,31 @@
+//! What a worker in another process says. Never repeated here: the worker's loop knows better
+//! what to send next.
+
+use std::time::Duration;
+
+use tasktonic_protocol::worker::{Announce, SyncRequest, SyncResponse};
+
+use crate::ask::{Ask, Repeat};
+use crate::{Client, Result};
+
+impl Client {
+    /// One sync of a worker; with `wait_ms` and no claim the server holds the answer back until
+    /// there is something to look at.
+    ///
+    /// # Errors
+    /// See [`Error`](crate::Error).
+    pub async fn worker_sync(&self, request: &SyncRequest) -> Result<SyncResponse> {
+        let held = Duration::from_millis(request.wait_ms.into());
+        let ask = Ask::post(&["api", "v1", "worker", "sync"], Repeat::Never).held(held);
+        self.ask(ask.json(request)?).await
+    }
+
+    /// Says who works and on what.
+    ///
+    /// # Errors
+    /// See [`Error`](crate::Error).
+    pub async fn worker_announce(&self, announce: &Announce) -> Result<()> {
+        let ask = Ask::post(&["api", "v1", "worker", "announce"], Repeat::Always);
+        self.answer(&ask.json(announce)?, &mut false).await.map(drop)
+    }
+}

@@ -1,0 +1,22 @@
+//! Kinds that run a program: JSON on its standard input, lines on its standard output. They are
+//! declared in the configuration; no shell is involved and nothing of a payload stands in a
+//! command line.
+
+mod declare;
+mod group;
+mod lines;
+mod run;
+mod speech;
+
+pub use declare::{DeclareError, ExecKind};
+
+/// Longest payload line a program may be given is the payload's own limit; its lines have this
+/// one, in bytes. An output has to fit in one.
+pub const LINE_BYTES_MAX: usize = 128 * 1024;
+/// All that a program may print in one attempt, in bytes, unless its declaration says otherwise.
+pub const PRINTED_BYTES_MAX_DEFAULT: u64 = 64 << 20;
+/// Lines that go into the task's log in one attempt, unless its declaration says otherwise.
+pub const LOG_LINES_MAX_DEFAULT: u64 = 2_000;
+/// How long a program may take to end after it was asked to (SIGTERM), before it is killed. Less
+/// than the time a worker leaves to a handler.
+pub const TERM_GRACE_MS: u64 = 3_000;

@@ -1,0 +1,124 @@
+//! Lines of a program, each of bounded length, whatever it prints.
+
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+/// Bytes read at once.
+const READ_BYTES: usize = 16 * 1024;
+
+/// A line without its end.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    /// The line; what is no UTF-8 in it is replaced.
+    pub(super) text: String,
+    /// Whether it was longer than a line may be, and was cut.
+    pub(super) cut: bool,
+}
+
+/// Cuts what comes into lines of at most `bytes_max` bytes; the rest of a longer one is dropped.
+pub(super) struct Lines<R> {
+    from: R,
+    bytes_max: usize,
+    buffer: Box<[u8]>,
+    /// What of the buffer is not looked at yet.
+    left: std::ops::Range<usize>,
+    line: Vec<u8>,
+    cut: bool,
+    ended: bool,
+    /// All bytes that came.
+    pub(super) bytes: u64,
+}
+
+impl<R: AsyncRead + Unpin> Lines<R> {
+    pub(super) fn new(from: R, bytes_max: usize) -> Self {
+        let buffer = vec![0; READ_BYTES].into_boxed_slice();
+        Self {
+            from,
+            bytes_max,
+            buffer,
+            left: 0..0,
+            line: Vec::new(),
+            cut: false,
+            ended: false,
+            bytes: 0,
+        }
+    }
+
+    /// The next line, or nothing at the end. Loses nothing when dropped half-way.
+    pub(super) async fn next(&mut self) -> std::io::Result<Option<Line>> {
+        loop {
+            let new = &self.buffer[self.left.clone()];
+            let end = new.iter().position(|byte| *byte == b'\n');
+            let part = &new[..end.unwrap_or(new.len())];
+            let room = self.bytes_max - self.line.len();
+            self.cut |= part.len() > room;
+            self.line.extend_from_slice(&part[..part.len().min(room)]);
+            self.left.start += part.len() + usize::from(end.is_some());
+            if end.is_some() || (self.ended && (!self.line.is_empty() || self.cut)) {
+                return Ok(Some(self.take()));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            // Only here it waits, and everything that was read is in `self`.
+            let read = self.from.read(&mut self.buffer).await?;
+            self.bytes += read as u64;
+            self.left = 0..read;
+            self.ended = read == 0;
+        }
+    }
+
+    fn take(&mut self) -> Line {
+        let line = std::mem::take(&mut self.line);
+        let line = line.strip_suffix(b"\r").unwrap_or(&line);
+        Line {
+            text: String::from_utf8_lossy(line).into_owned(),
+            cut: std::mem::take(&mut self.cut),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    async fn all(text: &[u8], bytes_max: usize) -> Vec<Line> {
+        let mut lines = Lines::new(text, bytes_max);
+        let mut all = Vec::new();
+        while let Some(line) = lines.next().await.unwrap() {
+            all.push(line);
+        }
+        assert_eq!(lines.bytes, text.len() as u64);
+        all
+    }
+
+    proptest! {
+        #[test]
+        fn lines_are_those_of_the_standard_library_cut(
+            text in "([a-zé ]{0,20}\r?\n){0,30}[a-z]{0,5}", bytes_max in 4_usize..30,
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let found = runtime.block_on(all(text.as_bytes(), bytes_max));
+            let expected: Vec<_> = text.lines().collect();
+            prop_assert_eq!(found.len(), expected.len());
+            for (line, whole) in found.iter().zip(expected) {
+                if !line.cut {
+                    prop_assert_eq!(&line.text, whole);
+                } else {
+                    prop_assert!(whole.len() + 1 > bytes_max);
+                    let kept = line.text.trim_end_matches('\u{FFFD}');
+                    prop_assert!(whole.starts_with(kept), "{kept:?} of {whole:?}");
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_endless_line_takes_no_more_than_its_limit() {
+        let text = [vec![b'x'; 5_000_000], b"\nnext".to_vec()].concat();
+        let found = all(&text, 100).await;
+        assert_eq!(found[0], Line { text: "x".repeat(100), cut: true });
+        assert_eq!(found[1], Line { text: "next".into(), cut: false });
+    }
+}

@@ -1,0 +1,91 @@
+//! The routes under `/api/v1`, but for signing in. Each is described where it is made, and the
+//! OpenAPI document is built from the same list. Never knows which store there is, nor how a
+//! caller proved who they are.
+
+mod about;
+mod access;
+mod batch;
+mod body;
+mod change;
+mod files;
+mod history;
+mod json;
+pub(crate) mod kinds;
+pub(crate) mod operation;
+pub(crate) mod rate;
+mod read;
+mod submit;
+mod wait;
+pub(crate) mod worker;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::any;
+use tasktonic_protocol::problem::Code;
+
+use self::operation::Operation;
+use crate::{App, Limits};
+use crate::problem::{Refusal, with_request_id};
+
+/// What the routes share among themselves.
+pub(crate) struct Shared {
+    pub(crate) kinds: kinds::Kinds,
+    pub(crate) remote_workers: worker::Sessions,
+    pub(crate) waits: wait::Waits,
+    pub(crate) requests: rate::Limiter,
+}
+
+impl Shared {
+    /// Nothing known yet.
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            kinds: kinds::Kinds::default(),
+            remote_workers: worker::Sessions::default(),
+            waits: wait::Waits::default(),
+            requests: rate::Limiter::new(limits.requests),
+        }
+    }
+}
+
+/// Everything this part answers to.
+pub(crate) fn operations() -> Vec<Operation> {
+    [
+        submit::operations(),
+        batch::operations(),
+        read::operations(),
+        wait::operations(),
+        history::operations(),
+        change::operations(),
+        kinds::operations(),
+        about::operations(),
+        files::operations(),
+        worker::operations(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// The routes, each behind the limit on requests, with a refusal for every other address under
+/// `/api/`.
+pub(crate) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
+    let mut router = Router::new();
+    for operation in operations() {
+        router = router.route(operation.path, operation.handler);
+    }
+    router
+        .route("/api/{*rest}", any(nothing_here))
+        .method_not_allowed_fallback(wrong_method)
+        .route_layer(from_fn_with_state(Arc::clone(app), rate::limit))
+        .layer(from_fn(with_request_id))
+}
+
+async fn nothing_here() -> Refusal {
+    Refusal::not_found()
+}
+
+async fn wrong_method() -> Refusal {
+    Refusal::new(Code::MethodNotAllowed, "See the header `Allow` for what this address takes.")
+}

@@ -1,0 +1,350 @@
+//! Submitting a task: every check before anything is stored, then one store call.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::header::LOCATION;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+use tasktonic_core::command::{Idempotency, NewTask, Submit};
+use tasktonic_core::reply::Submitted;
+use tasktonic_core::routing::{PartitionId, partition_of};
+use tasktonic_core::{TaskId, Text, UserId};
+use tasktonic_protocol::http::SubmitRequest;
+use tasktonic_protocol::problem::{Code, FieldError};
+use tasktonic_protocol::stored::{Descriptor, SubmitEvent};
+use tasktonic_protocol::task::Task;
+use tasktonic_protocol::time::parse_rfc3339;
+use tasktonic_store::KillPoint;
+
+use super::access::{Need, check};
+use super::kinds::Compiled;
+use super::operation::{Body, Operation};
+use super::{body, json, read};
+use crate::App;
+use crate::door::Caller;
+use crate::problem::Refusal;
+
+/// How long an idempotency key is remembered, from submission.
+const KEY_TTL_MS: i64 = 24 * 3_600 * 1_000;
+/// Longest idempotency key, in bytes.
+pub(super) const KEY_BYTES_MAX: usize = 255;
+/// Most attempts one may ask for.
+pub(super) const ATTEMPTS_MAX: u32 = 1_000;
+/// Longest run of one attempt one may ask for: 7 days.
+pub(super) const TIMEOUT_MS_MAX: u64 = 7 * 24 * 3_600 * 1_000;
+/// How far ahead a task may be scheduled: 366 days.
+pub(super) const AHEAD_MS_MAX: i64 = 366 * 24 * 3_600 * 1_000;
+/// Labels on one task.
+pub(super) const TAGS_MAX: usize = 32;
+/// Longest label, in characters.
+pub(super) const TAG_CHARS_MAX: usize = 64;
+/// What may stand around the payload in the body of one submission, in bytes.
+pub(super) const AROUND_BYTES_MAX: usize = 64 * 1024;
+/// When to come back to a full line, in seconds.
+const LANE_RETRY_S: u64 = 10;
+
+/// The header that does what the member `idempotency_key` does.
+pub(super) const KEY_HEADER: &str = "idempotency-key";
+
+pub(super) fn operations() -> Vec<Operation> {
+    vec![
+        Operation::post("/api/v1/tasks", "tasks", submit)
+            .about("Submits a task.")
+            .header("Idempotency-Key", "Makes a repetition find this task instead of making another.")
+            .takes(Body::Json("SubmitRequest"))
+            .answers(202, "It is accepted, with the durability it says.", Body::Json("Task"))
+            .answers(200, "This key came before with the same body: that task.", Body::Json("Task"))
+            .refuses(&[
+                Code::IdempotencyConflict,
+                Code::PayloadTooLarge,
+                Code::MediaTypeUnsupported,
+                Code::PayloadInvalid,
+                Code::KindUnknown,
+                Code::QuotaExceeded,
+                Code::StoreFull,
+                Code::OutcomeUnknown,
+                Code::StoreDiskFull,
+            ]),
+    ]
+}
+
+/// A task that may be stored: everything about it was checked.
+pub(super) struct Draft {
+    /// What the store is given.
+    pub(super) new: NewTask,
+    /// Where it will be in the schedule, wall clock, ms.
+    due_ms: Option<i64>,
+}
+
+async fn submit(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    request: Request,
+) -> Result<Response, Refusal> {
+    check(&caller, Need::SubmitTasks)?;
+    let (parts, content) = request.into_parts();
+    let bytes_max = app.limits.body_bytes_max.min(app.limits.payload_bytes_max + AROUND_BYTES_MAX);
+    let mut asked: SubmitRequest = body::read(&parts, content, bytes_max).await?;
+    take_key_header(&parts.headers, &mut asked)?;
+    let user = &caller.0.user;
+    let now_ms = app.clock.now_ms();
+    let draft = check_one(&app, user, now_ms, asked).await?;
+    let batch = Submit { created_ms: now_ms, tasks: vec![draft.new.clone()] };
+    let p = partition(&app, user);
+    let outcome = app.store.submit(p, batch).await?.first().copied();
+    KillPoint::ServerBeforeReply.pass();
+    let outcome = outcome.ok_or_else(|| Refusal::internal(&"the store did not answer a submit"))?;
+    let (status, task) = answer(&app, user, &draft, outcome).await?;
+    let place = format!("/api/v1/tasks/{}", task.id);
+    let mut response = (status, Json(task)).into_response();
+    let place = place.parse().map_err(|error| Refusal::internal(&error))?;
+    response.headers_mut().insert(LOCATION, place);
+    Ok(response)
+}
+
+/// The partition of a user.
+pub(super) fn partition(app: &App, user: &UserId) -> PartitionId {
+    partition_of(user, app.store.partitions())
+}
+
+fn take_key_header(headers: &HeaderMap, asked: &mut SubmitRequest) -> Result<(), Refusal> {
+    let mut given = headers.get_all(KEY_HEADER).iter();
+    let Some(header) = given.next() else { return Ok(()) };
+    if given.next().is_some() {
+        return Err(Refusal::bad_request("Send one `Idempotency-Key`."));
+    }
+    let Ok(header) = std::str::from_utf8(header.as_bytes()) else {
+        return Err(Refusal::bad_request("`Idempotency-Key` has to be UTF-8."));
+    };
+    if asked.idempotency_key.as_ref().is_some_and(|member| member != header) {
+        return Err(Refusal::bad_request(
+            "`Idempotency-Key` and `idempotency_key` differ. Send one of them, or the same.",
+        ));
+    }
+    asked.idempotency_key = Some(header.to_owned());
+    Ok(())
+}
+
+/// Checks one submission whole, and attaches its files to the task it will be. Nothing of a
+/// refused one stays but the note on a file that a task without record used it, which the orphan
+/// sweep removes.
+pub(super) async fn check_one(
+    app: &App,
+    user: &UserId,
+    now_ms: i64,
+    asked: SubmitRequest,
+) -> Result<Draft, Refusal> {
+    let due_ms = check_members(&asked, now_ms)?;
+    let payload_bytes = asked.payload.get().len();
+    if payload_bytes > app.limits.payload_bytes_max {
+        let limit = app.limits.payload_bytes_max;
+        return Err(Refusal::new(
+            Code::PayloadTooLarge,
+            format!("A payload has at most {limit} bytes. Store the rest as a file and send its id."),
+        ));
+    }
+    let kind = app.api.kinds.find(&*app.store, &asked.kind).await?;
+    let task = TaskId::new(now_ms, rand::random());
+    check_payload(app, user, &kind, &asked.payload, task).await?;
+
+    let queue = asked.queue.as_deref().unwrap_or(&kind.record.queue);
+    let Ok(queue) = queue.parse::<tasktonic_core::Name>() else {
+        return Err(Refusal::bad_request("`queue` is 1 to 64 characters of A-Z a-z 0-9 _ . -"));
+    };
+    let idempotency = asked.idempotency_key.as_ref().map(|key| Idempotency {
+        key: Text::from(key.as_str()),
+        body_hash: body_hash(&asked),
+        ttl_ms: KEY_TTL_MS,
+    });
+    let attempts_max = asked.attempts_max.unwrap_or(kind.record.attempts_max);
+    let event = SubmitEvent {
+        k: asked.kind.clone(),
+        q: queue.to_string(),
+        max: attempts_max,
+        tags: asked.tags.clone(),
+        key: asked.idempotency_key.clone(),
+    };
+    let descriptor = Descriptor {
+        v: Descriptor::V,
+        kind: asked.kind,
+        queue: queue.to_string(),
+        created_ms: now_ms,
+        attempts_max,
+        backoff: None,
+        timeout_ms: asked.timeout_ms.or(kind.record.timeout_ms),
+        keep_s: None,
+        due_ms,
+        tags: asked.tags,
+        key: asked.idempotency_key.map(|key| (key, now_ms.saturating_add(KEY_TTL_MS))),
+        payload: asked.payload,
+    };
+    let new = NewTask {
+        user: user.clone(),
+        task,
+        queue,
+        due_ms,
+        descriptor: descriptor.text(),
+        event: event.members(),
+        idempotency,
+        lane_max: app.limits.lane_max,
+    };
+    Ok(Draft { new, due_ms })
+}
+
+/// Checks everything but the payload; answers when the task is due.
+fn check_members(asked: &SubmitRequest, now_ms: i64) -> Result<Option<i64>, Refusal> {
+    let refuse = |detail: String| Err(Refusal::bad_request(detail));
+    if asked.attempts_max.is_some_and(|n| !(1..=ATTEMPTS_MAX).contains(&n)) {
+        return refuse(format!("`attempts_max` is 1 to {ATTEMPTS_MAX}."));
+    }
+    if asked.timeout_ms.is_some_and(|ms| !(1..=TIMEOUT_MS_MAX).contains(&ms)) {
+        return refuse(format!("`timeout_ms` is 1 to {TIMEOUT_MS_MAX} (7 days)."));
+    }
+    if asked.tags.len() > TAGS_MAX {
+        return refuse(format!("A task has at most {TAGS_MAX} tags."));
+    }
+    let fits = |tag: &String| {
+        (1..=TAG_CHARS_MAX).contains(&tag.chars().count()) && !tag.chars().any(char::is_control)
+    };
+    if !asked.tags.iter().all(fits) {
+        return refuse(format!("A tag is 1 to {TAG_CHARS_MAX} characters, none of them a control character."));
+    }
+    if let Some(key) = &asked.idempotency_key
+        && (!(1..=KEY_BYTES_MAX).contains(&key.len()) || key.chars().any(char::is_control))
+    {
+        return refuse(format!(
+            "An idempotency key is 1 to {KEY_BYTES_MAX} bytes without control characters."
+        ));
+    }
+    let due_ms = match (&asked.run_at, asked.delay_ms) {
+        (Some(_), Some(_)) => return refuse("Send `run_at` or `delay_ms`, not both.".into()),
+        (None, None) => return Ok(None),
+        (Some(text), None) => match parse_rfc3339(text) {
+            Some(at_ms) => at_ms,
+            None => {
+                return refuse("`run_at` is a time such as 2026-11-24T10:15:00Z (RFC 3339).".into());
+            }
+        },
+        (None, Some(delay_ms)) => now_ms.saturating_add_unsigned(delay_ms),
+    };
+    if due_ms > now_ms.saturating_add(AHEAD_MS_MAX) {
+        return refuse("A task may be scheduled at most 366 days ahead.".into());
+    }
+    // The past means now, and is not worth remembering.
+    Ok(Some(due_ms).filter(|due_ms| *due_ms > now_ms))
+}
+
+/// Checks a payload against its kind, and that every file it names is the user's.
+async fn check_payload(
+    app: &App,
+    user: &UserId,
+    kind: &Compiled,
+    payload: &RawValue,
+    task: TaskId,
+) -> Result<(), Refusal> {
+    json::check_depth(payload.get().as_bytes())?;
+    let value = json::strict_value(payload.get()).map_err(|fault| invalid(vec![fault]))?;
+    let files = kind.check(&value).map_err(invalid)?;
+    let mut faults = Vec::new();
+    for file in files {
+        match app.files.attach(user, &file.id, task).await {
+            Ok(()) => {}
+            Err(tasktonic_files::Error::NotFound) => faults.push(FieldError {
+                pointer: file.pointer,
+                detail: "you have no such file; upload it first".into(),
+            }),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if faults.is_empty() { Ok(()) } else { Err(invalid(faults)) }
+}
+
+fn invalid(faults: Vec<FieldError>) -> Refusal {
+    Refusal::new(
+        Code::PayloadInvalid,
+        "Nothing was stored. Correct the fields listed in `errors`, then send it again.",
+    )
+    .with_errors(faults)
+}
+
+/// What has to be equal for a repetition under the same key to be the same submission.
+fn body_hash(asked: &SubmitRequest) -> u128 {
+    let mut hash = Sha256::new();
+    let mut part = |text: Option<&str>| {
+        // Lengths keep the parts apart; an absent part is no empty one.
+        let length = text.map_or(u64::MAX, |text| text.len() as u64);
+        hash.update(length.to_be_bytes());
+        hash.update(text.unwrap_or_default());
+    };
+    part(Some(&asked.kind));
+    part(asked.queue.as_deref());
+    part(Some(asked.payload.get()));
+    part(asked.run_at.as_deref());
+    part(asked.delay_ms.map(|ms| ms.to_string()).as_deref());
+    let digest = hash.finalize();
+    let (first, _) = digest.split_at(16);
+    u128::from_be_bytes(first.try_into().expect("sixteen bytes"))
+}
+
+/// The answer to one outcome: the status and the task.
+pub(super) async fn answer(
+    app: &App,
+    user: &UserId,
+    draft: &Draft,
+    outcome: Submitted,
+) -> Result<(StatusCode, Task), Refusal> {
+    app.metrics.submitted(word(outcome), 1);
+    match outcome {
+        Submitted::Accepted => Ok((StatusCode::ACCEPTED, accepted(app, draft)?)),
+        Submitted::Existing(id) => match read::one(app, user, id).await? {
+            Some(stored) => Ok((StatusCode::OK, read::shown(app, &stored, true)?)),
+            None => Err(Refusal::new(
+                Code::IdempotencyConflict,
+                "The task of this key is gone. Use a new key.",
+            )),
+        },
+        Submitted::Conflict(id) => Err(Refusal::new(
+            Code::IdempotencyConflict,
+            format!("The key belongs to task {id}. Use a new key, or send what was sent before."),
+        )),
+        Submitted::LaneFull => Err(Refusal::new(
+            Code::QuotaExceeded,
+            format!(
+                "You have {} tasks waiting in this queue. Wait until some are worked off.",
+                app.limits.lane_max
+            ),
+        )
+        .retry_after(LANE_RETRY_S)),
+    }
+}
+
+/// The outcome in the figures for operators.
+fn word(outcome: Submitted) -> &'static str {
+    match outcome {
+        Submitted::Accepted => "accepted",
+        Submitted::Existing(_) => "existing",
+        Submitted::Conflict(_) => "conflict",
+        Submitted::LaneFull => "lane_full",
+    }
+}
+
+/// The task as it stands in the moment of its acceptance: known without asking the store again.
+fn accepted(app: &App, draft: &Draft) -> Result<Task, Refusal> {
+    let at_ms = draft.new.task.to_bytes()[..6].iter().fold(0_i64, |ms, b| (ms << 8) | i64::from(*b));
+    let state = draft.due_ms.map(|due_ms| {
+        format!(r#"{{"s":"scheduled","c":1,"n":0,"at":{at_ms},"a":1,"due":{due_ms}}}"#)
+    });
+    Task::from_stored(
+        &draft.new.task.to_string(),
+        &draft.new.descriptor,
+        state.as_deref(),
+        false,
+        app.store.durability().name(),
+        true,
+    )
+    .map_err(|error| Refusal::internal(&error))
+}

@@ -1,0 +1,26 @@
+//! Workers in other processes: their one call, and their announcements. A worker acts only on
+//! leases it holds; what it writes is checked before the engine stores it as text.
+
+mod announce;
+mod sessions;
+mod sync;
+mod texts;
+
+pub(crate) use self::sessions::Sessions;
+use super::operation::{Body, Operation};
+use tasktonic_protocol::problem::Code;
+
+pub(super) fn operations() -> Vec<Operation> {
+    vec![
+        Operation::post("/api/v1/worker/sync", "workers", sync::sync)
+            .about("A worker's one call: its reports and its next claim, or a wait for wakes.")
+            .takes(Body::AnyJson)
+            .answers(200, "What became of the reports, and new work.", Body::AnyJson)
+            .refuses(&[Code::PayloadTooLarge, Code::MediaTypeUnsupported, Code::StoreDiskFull]),
+        Operation::post("/api/v1/worker/announce", "workers", announce::announce)
+            .about("Who works, and on what kinds; at start, once a minute, and at the end.")
+            .takes(Body::AnyJson)
+            .answers(204, "It is noted.", Body::Nothing)
+            .refuses(&[Code::PayloadTooLarge, Code::MediaTypeUnsupported]),
+    ]
+}

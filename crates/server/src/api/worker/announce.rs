@@ -1,0 +1,115 @@
+//! Announcements of remote workers: records of the registry, checked before they are kept.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use tasktonic_core::{Name, WorkerId};
+use tasktonic_protocol::worker::{Announce, KindRecord, WorkerRecord};
+use tasktonic_store::{Expect, Table};
+
+use super::sync::check_version;
+use crate::App;
+use crate::api::access::{Need, check};
+use crate::api::kinds::Schema;
+use crate::api::submit::{ATTEMPTS_MAX, TIMEOUT_MS_MAX};
+use crate::api::body;
+use crate::door::Caller;
+use crate::problem::Refusal;
+
+/// Largest announcement, in bytes.
+const ANNOUNCE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Kinds of one worker.
+pub(super) const KINDS_MAX: usize = 256;
+/// Longest name of a machine or a release, in bytes.
+const NAME_BYTES_MAX: usize = 255;
+/// Longest text about a kind, in bytes.
+const ABOUT_BYTES_MAX: usize = 4_096;
+
+pub(super) async fn announce(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    request: Request,
+) -> Result<StatusCode, Refusal> {
+    check(&caller, Need::Work)?;
+    let (parts, content) = request.into_parts();
+    let Announce { v, mut worker, kinds, leaving } =
+        body::read(&parts, content, ANNOUNCE_BYTES_MAX).await?;
+    check_version(v)?;
+    let id = check_worker(&worker)?;
+    if kinds.len() > KINDS_MAX {
+        return Err(Refusal::bad_request(format!("A worker has at most {KINDS_MAX} kinds.")));
+    }
+    for kind in &kinds {
+        check_kind(kind)?;
+    }
+    app.api.remote_workers.contact(&*app.store, &app.stop, &id, &caller.0.user)?;
+    if leaving {
+        app.store.registry().delete(Table::Workers, id.as_str()).await?;
+        app.api.remote_workers.leave(&id);
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    // Kinds first: a worker that is shown can be submitted to.
+    for kind in kinds {
+        keep_kind(&app, kind).await?;
+    }
+    worker.seen_ms = app.clock.now_ms();
+    let value = text(&worker)?;
+    app.store.registry().put(Table::Workers, id.as_str(), value, Expect::Any).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn text(record: &impl serde::Serialize) -> Result<String, Refusal> {
+    serde_json::to_string(record).map_err(|error| Refusal::internal(&error))
+}
+
+/// Writes a kind unless it stands there already: its version rises only when it changes.
+async fn keep_kind(app: &App, kind: KindRecord) -> Result<(), Refusal> {
+    let registry = app.store.registry();
+    let before = registry.get(Table::Kinds, &kind.kind).await?;
+    let same = before.is_some_and(|entry| {
+        serde_json::from_str::<KindRecord>(&entry.value).is_ok_and(|known| known == kind)
+    });
+    if !same {
+        registry.put(Table::Kinds, &kind.kind, text(&kind)?, Expect::Any).await?;
+        app.api.kinds.forget(&kind.kind);
+    }
+    Ok(())
+}
+
+fn check_worker(worker: &WorkerRecord) -> Result<WorkerId, Refusal> {
+    let id = worker.id.parse().map_err(|error: tasktonic_core::ids::IdError| {
+        Refusal::bad_request(error.to_string())
+    })?;
+    let names = worker.kinds.iter().all(|kind| kind.parse::<Name>().is_ok());
+    let short = worker.host.len() <= NAME_BYTES_MAX && worker.version.len() <= NAME_BYTES_MAX;
+    if worker.kinds.len() > KINDS_MAX || !names || !short {
+        return Err(Refusal::bad_request(format!(
+            "A worker has at most {KINDS_MAX} kinds, each a kind's name; host and version have at \
+             most {NAME_BYTES_MAX} bytes."
+        )));
+    }
+    Ok(id)
+}
+
+fn check_kind(kind: &KindRecord) -> Result<(), Refusal> {
+    let refuse = |what: String| Err(Refusal::bad_request(what));
+    if kind.kind.parse::<Name>().is_err() || kind.queue.parse::<Name>().is_err() {
+        return refuse("A kind and its queue are 1 to 64 characters of A-Z a-z 0-9 _ . -".into());
+    }
+    let name = &kind.kind;
+    let short = |text: &Option<String>| text.as_ref().is_none_or(|t| t.len() <= ABOUT_BYTES_MAX);
+    if !short(&kind.title) || !short(&kind.description) {
+        return refuse(format!("Title and description of `{name}` have at most {ABOUT_BYTES_MAX} bytes."));
+    }
+    if !(1..=ATTEMPTS_MAX).contains(&kind.attempts_max) {
+        return refuse(format!("`attempts_max` of `{name}` is 1 to {ATTEMPTS_MAX}."));
+    }
+    if kind.timeout_ms.is_some_and(|ms| !(1..=TIMEOUT_MS_MAX).contains(&ms)) {
+        return refuse(format!("`timeout_ms` of `{name}` is 1 to {TIMEOUT_MS_MAX} (7 days)."));
+    }
+    match Schema::compile(&kind.schema) {
+        Ok(_) => Ok(()),
+        Err(fault) => refuse(format!("The schema of `{name}` cannot be used: {fault}")),
+    }
+}

@@ -1,0 +1,137 @@
+//! What has to be done now and then though nobody asks: due tasks promoted, lost leases settled,
+//! old records removed. Several servers may do it at once; every step is one of the store's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tasktonic_core::command::Sync as SyncCommand;
+use tasktonic_core::limits::{LEASE_MS_DEFAULT, SYNC_OPS_MAX};
+use tasktonic_core::routing::PartitionId;
+use tasktonic_core::WorkerId;
+use tasktonic_protocol::worker::{WORKER_SEEN_MS_MAX, WorkerRecord};
+use tasktonic_store::{Table, settle};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::App;
+
+/// Each partition is looked after at least this often.
+const ROUND_MS_MAX: u64 = 1_000;
+/// And at most this often.
+const ROUND_MS_MIN: u64 = 20;
+/// Key files of external issuers are looked at this often.
+const ISSUERS_EVERY: Duration = Duration::from_secs(5);
+/// The first cleaning comes soon after the start, the others hourly.
+const CLEAN_FIRST: Duration = Duration::from_secs(30);
+const CLEAN_EVERY: Duration = Duration::from_secs(3_600);
+/// Workers are forgotten when nothing was heard of them for this many times the time after which
+/// they are no longer shown.
+const FORGET_WORKERS_AFTER: i64 = 20;
+
+/// Starts the loops; they end with the server.
+pub(crate) fn start(app: &Arc<App>) {
+    for p in 0..app.store.partitions() {
+        let app = app.clone();
+        tokio::spawn(async move {
+            let stop = app.stop.clone();
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = look_after(&app, PartitionId(p)) => {}
+            }
+        });
+    }
+    let app = app.clone();
+    tokio::spawn(async move {
+        let stop = app.stop.clone();
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = clean_now_and_then(&app) => {}
+        }
+    });
+}
+
+/// A worker that never claims: its syncs are the store's heartbeat. Random, as a new process must
+/// not be taken for a dead one.
+fn keeper() -> WorkerId {
+    let id = format!("{}keep-{:016x}", WorkerId::IN_PROCESS, rand::random::<u64>());
+    id.parse().expect("word characters, and short")
+}
+
+async fn look_after(app: &App, p: PartitionId) {
+    let worker = keeper();
+    let mut call = 0;
+    let mut ops = Vec::new();
+    loop {
+        call += 1;
+        let request = SyncCommand {
+            worker: worker.clone(),
+            call,
+            lease_ms: LEASE_MS_DEFAULT,
+            ops: std::mem::take(&mut ops),
+            claim: None,
+            woken: Vec::new(),
+            park: false,
+        };
+        let wait_ms = match app.store.sync(p, request).await {
+            Ok(reply) => {
+                let count = reply.adopted.len() as u64;
+                ops = settle(&reply.adopted, &reply.cancelled, app.clock.now_ms(), rand::random);
+                debug_assert!(ops.len() <= SYNC_OPS_MAX, "one turn adopts no more than a sync says");
+                if count > 0 {
+                    app.metrics.adopted(count);
+                    tracing::info!(partition = p.0, leases = count, "settles leases of lost workers");
+                    0
+                } else {
+                    reply.next_in_ms.unwrap_or(ROUND_MS_MAX).clamp(ROUND_MS_MIN, ROUND_MS_MAX)
+                }
+            }
+            Err(error) => {
+                // What was adopted runs out again, and is adopted again.
+                tracing::warn!(partition = p.0, %error, "housekeeping could not reach the store");
+                ROUND_MS_MAX
+            }
+        };
+        sleep(Duration::from_millis(wait_ms)).await;
+    }
+}
+
+async fn clean_now_and_then(app: &Arc<App>) {
+    let mut clean_at = Instant::now() + CLEAN_FIRST;
+    let mut issuers_at = Instant::now() + ISSUERS_EVERY;
+    loop {
+        tokio::select! {
+            () = sleep_until(issuers_at) => {
+                app.identity.reload_issuers();
+                issuers_at = Instant::now() + ISSUERS_EVERY;
+            }
+            () = sleep_until(clean_at) => {
+                clean(app).await;
+                clean_at = Instant::now() + CLEAN_EVERY;
+            }
+        }
+    }
+}
+
+async fn clean(app: &Arc<App>) {
+    match app.identity.forget_expired().await {
+        Ok(0) => {}
+        Ok(families) => tracing::info!(families, "removed sign-ins whose time was over"),
+        Err(error) => tracing::warn!(%error, "old sign-ins could not be removed"),
+    }
+    if let Err(error) = forget_workers(app).await {
+        tracing::warn!(%error, "old workers could not be removed");
+    }
+    crate::sweep::files(app).await;
+}
+
+async fn forget_workers(app: &App) -> tasktonic_store::Result<()> {
+    let registry = app.store.registry();
+    let before_ms = app.clock.now_ms() - FORGET_WORKERS_AFTER * WORKER_SEEN_MS_MAX;
+    for entry in registry.list(Table::Workers).await? {
+        let old = serde_json::from_str::<WorkerRecord>(&entry.value)
+            .is_ok_and(|worker| worker.seen_ms < before_ms);
+        if old {
+            registry.delete(Table::Workers, &entry.key).await?;
+        }
+    }
+    Ok(())
+}

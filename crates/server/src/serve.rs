@@ -1,0 +1,150 @@
+//! Connections in, answers out: HTTP/1.1 and HTTP/2 with time-outs and bounds on all that a peer
+//! can make us hold. It knows nothing of what is asked.
+
+mod paced;
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use tasktonic_store::KillPoint;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+use crate::App;
+pub(crate) use paced::Paced;
+
+/// A request's head must be here by then, also the next one on a connection kept open.
+pub(crate) const HEADER_WAIT: Duration = Duration::from_secs(10);
+/// What is under way when the server stops has so long to end.
+pub(crate) const DRAIN_WAIT: Duration = Duration::from_secs(10);
+/// Bytes of a request's head and of the read buffer of a connection.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Headers the parser takes; the door refuses earlier, and explains it.
+const HEADERS_MAX: usize = 200;
+/// Requests at once on one HTTP/2 connection.
+const STREAMS_MAX: u32 = 100;
+/// An HTTP/2 peer that does not answer a ping for this long is gone.
+const H2_PING: Duration = Duration::from_secs(20);
+/// Pause when the system has no descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long saying no to a connection may take.
+const SHED_WAIT: Duration = Duration::from_secs(1);
+
+const SHED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 2\r\n\
+    Content-Type: application/problem+json\r\nCache-Control: no-store\r\nContent-Length: 2\r\n\r\n{}";
+
+/// Who is at the other end of the connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Remote(pub(crate) SocketAddr);
+
+/// Serves `router` until `stop`, then lets what is under way end.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    app: Arc<App>,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let room = Arc::new(Semaphore::new(app.limits.connections_max));
+    let drain = GracefulShutdown::new();
+    let builder = Arc::new(builder());
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, remote) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Gone before it was taken, or no descriptor left: neither ends the server.
+                tracing::warn!(%error, "a connection could not be taken");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(permit) = room.clone().try_acquire_owned() else {
+            app.metrics.connection_shed();
+            tokio::spawn(shed(stream));
+            continue;
+        };
+        // Frames are small and are wanted now.
+        let _ = stream.set_nodelay(true);
+        let router = router.clone();
+        let service = service_fn(move |request: hyper::Request<Incoming>| {
+            let mut request: Request = request.map(Body::new);
+            request.extensions_mut().insert(Remote(remote));
+            let router = router.clone();
+            async move { Ok::<_, Infallible>(answer(router, request).await) }
+        });
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+        let connection = drain.watch(connection.into_owned());
+        let app = app.clone();
+        app.metrics.connections(1);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%remote, %error, "a connection broke");
+            }
+            drop(permit);
+            app.metrics.connections(-1);
+        });
+    }
+    // Nobody new can connect from here on.
+    drop(listener);
+    app.stop.cancel();
+    app.sockets.close();
+    KillPoint::ServerInDrain.pass();
+    let ended = async {
+        tokio::join!(drain.shutdown(), app.sockets.wait());
+    };
+    if tokio::time::timeout(DRAIN_WAIT, ended).await.is_err() {
+        tracing::warn!("some connections did not end in time and were cut");
+    }
+    Ok(())
+}
+
+async fn answer(router: Router, request: Request) -> axum::response::Response {
+    match router.oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+fn builder() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_WAIT)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .max_headers(HEADERS_MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEAD_BYTES_MAX as u32)
+        .keep_alive_interval(H2_PING)
+        .keep_alive_timeout(H2_PING);
+    builder
+}
+
+/// Says that there is no room, so that the peer comes back later and does not wonder.
+async fn shed(mut stream: TcpStream) {
+    let _ = tokio::time::timeout(SHED_WAIT, async {
+        stream.write_all(SHED).await?;
+        stream.shutdown().await
+    })
+    .await;
+}

@@ -1,0 +1,61 @@
+//! Files that no task uses any more are removed: `Files` knows the files, the store knows the
+//! tasks, and here the one is asked in the name of the other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tasktonic_core::routing::partition_of;
+use tasktonic_core::{TaskId, UserId};
+use tasktonic_files::Error;
+use tasktonic_store::{Query, QueryReply, Store};
+
+use crate::App;
+
+/// One sweep over all files. On a thread of its own: it may walk many folders, and its question is
+/// not one that may move between threads.
+pub(crate) async fn files(app: &Arc<App>) {
+    let app = app.clone();
+    let here = tokio::runtime::Handle::current();
+    let swept = tokio::task::spawn_blocking(move || here.block_on(sweep(&app)));
+    if let Err(error) = swept.await {
+        tracing::error!(%error, "the sweep over all files broke off");
+    }
+}
+
+async fn sweep(app: &App) {
+    let exists = async |tasks| exist(app.store.clone(), tasks).await;
+    match app.files.sweep(app.clock.now_ms(), exists).await {
+        Ok(swept) if swept.files + swept.uses + swept.leftovers > 0 => {
+            let (files, bytes) = (swept.files, swept.bytes);
+            tracing::info!(files, bytes, "removed files that no task uses");
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "files could not be swept"),
+    }
+}
+
+/// Which of these tasks there are, in order.
+async fn exist(
+    store: Arc<dyn Store>,
+    tasks: Vec<(UserId, TaskId)>,
+) -> Result<Vec<bool>, Error> {
+    let mut shares: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+    for (at, (user, _)) in tasks.iter().enumerate() {
+        shares.entry(partition_of(user, store.partitions())).or_default().push(at);
+    }
+    // What nobody answers for is taken to exist: nothing is removed on a guess.
+    let mut answers = vec![true; tasks.len()];
+    for (p, places) in shares {
+        let asked = places.iter().map(|at| tasks[*at].clone()).collect();
+        let reply = store.read(p, Query::Exist { tasks: asked }).await;
+        match reply.map_err(|error| Error::Unavailable(error.to_string()))? {
+            QueryReply::Exist(found) if found.len() == places.len() => {
+                for (at, there) in places.into_iter().zip(found) {
+                    answers[at] = there;
+                }
+            }
+            _ => return Err(Error::Unavailable("the store answered another question".into())),
+        }
+    }
+    Ok(answers)
+}

@@ -1,0 +1,20 @@
+//! The API through the real router and the real door, in process, on the model store.
+
+#[path = "api/access.rs"]
+mod access;
+#[path = "api/change.rs"]
+mod change;
+#[path = "api/files.rs"]
+mod files;
+#[path = "api/hostile.rs"]
+mod hostile;
+#[path = "api/isolation.rs"]
+mod isolation;
+#[path = "api/read.rs"]
+mod read;
+#[path = "api/submit.rs"]
+mod submit;
+#[path = "api/support.rs"]
+mod support;
+#[path = "api/worker.rs"]
+mod worker;

@@ -1,0 +1,191 @@
+//! Lists, counts, waiting, attempts and logs.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{Site, ack, bury};
+
+fn ids(page: &Value) -> Vec<String> {
+    let tasks = page["tasks"].as_array().unwrap();
+    tasks.iter().map(|task| task["id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn pages_hold_every_task_once_newest_first_while_others_arrive() {
+    let site = Site::open().await;
+    let mut expected = Vec::new();
+    for _ in 0..25 {
+        site.hand.advance(1);
+        expected.insert(0, site.echo("ana").await);
+    }
+    let mut found = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let page = site.get("ana", &format!("/api/v1/tasks?limit=10{cursor}")).await.expect(200);
+        found.extend(ids(&page));
+        assert!(page["tasks"][0].get("payload").is_none(), "lists come without payloads");
+        site.hand.advance(1);
+        site.echo("ana").await;
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn filters_narrow_a_list_together() {
+    let site = Site::open().await;
+    let a = site.submit("ana", json!({ "kind": "echo", "payload": 1, "tags": ["x", "é &"] })).await;
+    site.hand.advance(1_000);
+    let b = site.submit("ana", json!({ "kind": "mail", "payload": { "to": [] }, "tags": ["x"] })).await;
+    let later = json!({ "kind": "echo", "payload": 1, "delay_ms": 5_000 });
+    let c = site.submit("ana", later).await;
+    let (a, b, c) = (&a["id"], &b["id"], &c["id"]);
+    for (query, want) in [
+        ("", vec![c, b, a]),
+        ("?kind=echo", vec![c, a]),
+        ("?tag=x", vec![b, a]),
+        ("?tag=%C3%A9%20%26", vec![a]),
+        ("?kind=echo&tag=x", vec![a]),
+        ("?status=queued", vec![b, a]),
+        ("?status=scheduled,running", vec![c]),
+        ("?status=retrying", vec![]),
+        ("?since=2023-11-14T22:13:21Z", vec![c, b]),
+        ("?until=2023-11-14T22:13:21Z", vec![a]),
+        ("?kind=&tag=&status=", vec![c, b, a]),
+        ("?q=*", vec![]),
+    ] {
+        let page = site.get("ana", &format!("/api/v1/tasks{query}")).await.expect(200);
+        let mut found = ids(&page);
+        let mut want: Vec<_> = want.iter().map(|id| id.as_str().unwrap().to_owned()).collect();
+        found.sort();
+        want.sort();
+        assert_eq!(found, want, "{query}");
+    }
+    let prefix = &a.as_str().unwrap()[..12];
+    let page = site.get("ana", &format!("/api/v1/tasks?q={prefix}")).await.expect(200);
+    assert_eq!(ids(&page), [a.as_str().unwrap()]);
+}
+
+#[tokio::test]
+async fn a_query_that_cannot_be_meant_is_refused() {
+    let site = Site::open().await;
+    for query in [
+        "limit=0", "limit=201", "limit=x", "status=done", "since=yesterday", "cursor=!", "page=2",
+        "kind=a&kind=b", "limit=1;2",
+    ] {
+        let path = format!("/api/v1/tasks?{query}");
+        site.get("ana", &path).await.refused(400, "bad_request");
+    }
+    site.get("ana", "/api/v1/tasks?limit=200").await.expect(200);
+    site.get("ana", "/api/v1/tasks?limit=1").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_task_that_waits_for_its_next_attempt_is_retrying_and_not_scheduled() {
+    let site = Site::open().await;
+    let id = site.echo("ana").await;
+    let (lease, n) = site.claim("w-1", 1).await.remove(0);
+    let nack = json!({
+        "report": "nack", "due_ms": 1_700_000_060_000_i64, "keep_s": 60,
+        "attempt": r#"{"a":1,"o":"failed","wk":"w-1","st":1700000000000,"en":1700000000500,"err":{"code":"x","message":"y"}}"#,
+        "write": { "n": n + 1, "body": r#""err":{"code":"x","message":"y"}"# },
+    });
+    assert!(site.report("w-1", &lease, nack).await);
+    let task = site.get("ana", &format!("/api/v1/tasks/{id}")).await.expect(200);
+    assert_eq!((&task["status"], &task["attempt"]), (&json!("retrying"), &json!(1)));
+    let list = async |status: &str| {
+        ids(&site.get("ana", &format!("/api/v1/tasks?status={status}")).await.expect(200)).len()
+    };
+    assert_eq!((list("retrying").await, list("scheduled").await), (1, 0));
+    let path = format!("/api/v1/tasks/{id}/attempts");
+    let attempts = site.get("ana", &path).await.expect(200);
+    let attempts = attempts["attempts"].as_array().unwrap();
+    assert_eq!(attempts.len(), 1);
+    assert_eq!(attempts[0]["outcome"], "failed");
+    assert_eq!(attempts[0]["duration_ms"], 500);
+    assert_eq!(attempts[0]["error"]["message"], "y");
+}
+
+#[tokio::test]
+async fn counts_follow_every_status() {
+    let site = Site::open().await;
+    for _ in 0..4 {
+        site.echo("ana").await;
+    }
+    site.submit("ana", json!({ "kind": "echo", "payload": 1, "delay_ms": 9_000 })).await;
+    let held = site.claim("w-1", 3).await;
+    assert!(site.report("w-1", &held[0].0, ack(held[0].1)).await);
+    assert!(site.report("w-1", &held[1].0, bury(held[1].1)).await);
+    let counts = site.get("ana", "/api/v1/tasks/counts").await.expect(200);
+    let want = json!({
+        "all": 5, "scheduled": 1, "waiting": 0, "queued": 1, "running": 1, "completed": 1,
+        "failed": 1, "cancelled": 0,
+    });
+    assert_eq!(counts, want);
+    assert_eq!(site.get("ben", "/api/v1/tasks/counts").await.expect(200)["all"], 0);
+}
+
+#[tokio::test]
+async fn an_ended_task_shows_output_and_the_attempt_that_made_it() {
+    let site = Site::open().await;
+    let id = site.echo("ana").await;
+    let path = format!("/api/v1/tasks/{id}");
+    let (lease, n) = site.claim("w-1", 1).await.remove(0);
+    let running = site.get("ana", &format!("{path}/attempts")).await.expect(200);
+    assert_eq!(running["attempts"][0]["outcome"], "running");
+    assert_eq!(running["attempts"][0]["worker"], "w-1");
+    assert_eq!(running["attempts"][0]["ended_at"], Value::Null);
+    assert!(site.report("w-1", &lease, ack(n)).await);
+    let answer = site.get("ana", &path).await;
+    assert!(String::from_utf8_lossy(&answer.body).contains(r#""output":{"a":1.50}"#));
+    let task = answer.expect(200);
+    assert_eq!((&task["status"], &task["has_output"]), (&json!("completed"), &json!(true)));
+    let done = site.get("ana", &format!("{path}/attempts")).await.expect(200);
+    assert_eq!(done["attempts"].as_array().unwrap().len(), 1);
+    assert_eq!(done["attempts"][0]["outcome"], "succeeded");
+}
+
+#[tokio::test]
+async fn a_wait_is_answered_when_the_task_ends_and_not_before() {
+    let site = std::sync::Arc::new(Site::open().await);
+    let id = site.echo("ana").await;
+    let path = format!("/api/v1/tasks/{id}/wait");
+    let short = site.get("ana", &format!("{path}?timeout_ms=0")).await.expect(200);
+    assert_eq!(short["status"], "queued");
+    let waiting = tokio::spawn({
+        let (site, path) = (site.clone(), format!("{path}?timeout_ms=50000"));
+        async move { site.get("ana", &path).await.expect(200) }
+    });
+    let (lease, n) = site.claim("w-1", 1).await.remove(0);
+    assert!(!waiting.is_finished());
+    assert!(site.report("w-1", &lease, ack(n)).await);
+    let ended = tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("it ends");
+    assert_eq!(ended.unwrap()["status"], "completed");
+    let at_once = site.get("ana", &path).await.expect(200);
+    assert_eq!(at_once["status"], "completed");
+}
+
+#[tokio::test]
+async fn logs_are_numbered_and_read_on_from_any_line() {
+    let site = Site::open().await;
+    let id = site.echo("ana").await;
+    let path = format!("/api/v1/tasks/{id}/logs");
+    let none = site.get("ana", &path).await.expect(200);
+    assert_eq!(none, json!({ "lines": [], "first": 0, "last": 0, "capped": false }));
+    let (lease, _) = site.claim("w-1", 1).await.remove(0);
+    let line = |n: u32| format!(r#"{{"at":1700000000000,"l":"info","x":"line {n}"}}"#);
+    let lines: Vec<_> = (1..=5).map(line).collect();
+    assert!(site.report("w-1", &lease, json!({ "report": "log", "lines": lines })).await);
+    let page = site.get("ana", &format!("{path}?after=2&limit=2")).await.expect(200);
+    assert_eq!(page["lines"].as_array().unwrap().len(), 2);
+    let first = json!({ "n": 3, "at": "2023-11-14T22:13:20.000Z", "level": "info", "text": "line 3" });
+    assert_eq!(page["lines"][0], first);
+    assert_eq!((&page["first"], &page["last"], &page["capped"]), (&json!(1), &json!(5), &json!(false)));
+    site.get("ana", &format!("{path}?limit=10000")).await.expect(200);
+    site.get("ana", &format!("{path}?limit=10001")).await.refused(400, "bad_request");
+    site.get("ana", &format!("{path}?after=-1")).await.refused(400, "bad_request");
+}

@@ -1,0 +1,306 @@
+//! A server without a connection, a cast of callers, and short words for calls.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use tasktonic_auth::Role;
+use tasktonic_core::command::{Control, Submit, Sync as SyncCommand};
+use tasktonic_core::reply::{Controlled, Submitted};
+use tasktonic_core::routing::PartitionId;
+use tasktonic_core::{UserId, WorkerId};
+use tasktonic_files::{FileLimits, Files};
+use tasktonic_server::{Config, Identity, Limits, Server};
+use tasktonic_store::clock::{Clock, ManualClock};
+use tasktonic_store::model::ModelStore;
+use tasktonic_store::{
+    Durability, EventStream, Query, QueryReply, Registry, Result, Store, SyncReply, WakeStream,
+};
+use tower::ServiceExt as _;
+
+/// Files in tests: small enough to meet the limits.
+pub(crate) const FILE_BYTES_MAX: u64 = 100_000;
+
+/// A server in process.
+pub(crate) struct Site {
+    pub(crate) router: Router,
+    pub(crate) hand: ManualClock,
+    identity: Identity,
+    host: String,
+    server: Server,
+    _folder: tempfile::TempDir,
+}
+
+/// An answer, whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Asserts the status and answers the body.
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{self:?}");
+        if self.body.is_empty() { Value::Null } else { self.json() }
+    }
+
+    /// Asserts a refusal by this code, in its proper form.
+    #[track_caller]
+    pub(crate) fn refused(self, status: u16, code: &str) -> Value {
+        assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
+        assert_eq!(self.header("cache-control"), "no-store");
+        let instance = self.header("x-request-id").to_owned();
+        let body = self.expect(status);
+        assert_eq!(body["code"], code, "{body}");
+        assert_eq!(body["instance"], instance.as_str(), "{body}");
+        assert_eq!(body["type"], format!("/docs/errors/{code}"));
+        body
+    }
+}
+
+impl Site {
+    pub(crate) async fn open() -> Self {
+        Self::open_with(Limits::default()).await
+    }
+
+    pub(crate) async fn open_with(limits: Limits) -> Self {
+        let (clock, hand) = Clock::manual(1_700_000_000_000);
+        Self::on(Arc::new(ModelStore::new(clock.clone())), clock, hand, limits).await
+    }
+
+    /// A server on a store of several partitions.
+    pub(crate) async fn with_partitions(count: usize) -> Self {
+        let (clock, hand) = Clock::manual(1_700_000_000_000);
+        let parts = (0..count).map(|_| ModelStore::new(clock.clone())).collect();
+        Self::on(Arc::new(Parts(parts)), clock, hand, Limits::default()).await
+    }
+
+    async fn on(store: Arc<dyn Store>, clock: Clock, hand: ManualClock, limits: Limits) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let limits_of_files =
+            FileLimits { file_bytes_max: FILE_BYTES_MAX, user_bytes_max: 3 * FILE_BYTES_MAX };
+        let url = format!("file://{}/files", folder.path().display());
+        let files = Files::open(&url, limits_of_files, || 1_700_000_000_000).await.unwrap();
+        let keys = folder.path().join("keys");
+        let identity = Identity::open(store.clone(), &keys, Vec::new(), clock.clone()).unwrap();
+        let config = Config {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            origins: Vec::new(),
+            pages: None,
+            pages_static: None,
+            metrics_public: false,
+            limits,
+        };
+        let server =
+            Server::bind(config, store.clone(), files, identity.clone(), clock).await.unwrap();
+        let host = format!("localhost:{}", server.local_addr().port());
+        let site =
+            Self { router: server.router(), hand, identity, host, server, _folder: folder };
+        site.announce("crew").await;
+        site
+    }
+
+    /// Announces the kinds of these tests.
+    pub(crate) async fn announce(&self, worker: &str) {
+        let file = json!({ "type": "string", "format": "file" });
+        let photos = json!({ "type": "array", "items": file });
+        let kinds = json!([
+            { "kind": "echo", "queue": "echo", "schema": true, "attempts_max": 3 },
+            { "kind": "mail", "queue": "mail", "attempts_max": 2, "timeout_ms": 60_000, "schema": {
+                "type": "object",
+                "properties": {
+                    "to": { "type": "array", "items": { "type": "string" } },
+                    "photos": photos,
+                },
+                "required": ["to"],
+                "additionalProperties": false,
+            } },
+        ]);
+        let record = json!({
+            "id": worker, "host": "h", "version": "1", "kinds": ["echo", "mail"], "concurrency": 2,
+        });
+        let body = json!({ "v": 1, "worker": record, "kinds": kinds });
+        self.post_as(Role::Worker, "crew", "/api/v1/worker/announce", body).await.expect(204);
+    }
+
+    pub(crate) fn token(&self, subject: &str, role: Role) -> String {
+        self.identity.mint(subject, role, 3_600 * 24).unwrap()
+    }
+
+    /// Tells the server to stop, as far as requests under way notice.
+    pub(crate) fn stop(&self) {
+        self.server.begin_stop();
+    }
+
+    /// A request with everything that the door wants.
+    pub(crate) fn request(
+        &self,
+        token: Option<&str>,
+        method: &str,
+        path: &str,
+    ) -> axum::http::request::Builder {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let request =
+            Request::builder().method(method).uri(path).header("host", self.host.as_str());
+        match token {
+            Some(token) => request.header("authorization", format!("Bearer {token}")),
+            None => request,
+        }
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.expect("a router answers");
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.expect("a whole body").to_bytes();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    pub(crate) async fn get(&self, user: &str, path: &str) -> Answer {
+        let token = self.token(user, Role::User);
+        self.send(self.request(Some(&token), "GET", path).body(Body::empty()).unwrap()).await
+    }
+
+    pub(crate) async fn post_as(
+        &self,
+        role: Role,
+        user: &str,
+        path: &str,
+        body: impl ToString,
+    ) -> Answer {
+        let token = self.token(user, role);
+        let request = self
+            .request(Some(&token), "POST", path)
+            .header("content-type", "application/json")
+            .body(Body::from(body.to_string()))
+            .unwrap();
+        self.send(request).await
+    }
+
+    pub(crate) async fn post(&self, user: &str, path: &str, body: impl ToString) -> Answer {
+        self.post_as(Role::User, user, path, body).await
+    }
+
+    /// Submits and answers the task.
+    pub(crate) async fn submit(&self, user: &str, body: Value) -> Value {
+        self.post(user, "/api/v1/tasks", body).await.expect(202)
+    }
+
+    /// Submits a task of kind `echo` and answers its id.
+    pub(crate) async fn echo(&self, user: &str) -> String {
+        let task = self.submit(user, json!({ "kind": "echo", "payload": {} })).await;
+        task["id"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn sync(&self, body: Value) -> Answer {
+        self.post_as(Role::Worker, "crew", "/api/v1/worker/sync", body).await
+    }
+
+    /// Claims up to `limit` tasks as `worker`; leases with their counts of writes.
+    pub(crate) async fn claim(&self, worker: &str, limit: u32) -> Vec<(String, u64)> {
+        let claim = json!({ "queues": ["echo", "mail"], "limit": limit });
+        let body = json!({ "v": 1, "worker": worker, "call": 1, "lease_ms": 10_000, "claim": claim });
+        let answer = self.sync(body).await.expect(200);
+        let claimed = answer["claimed"].as_array().cloned().unwrap_or_default();
+        let held = |held: &Value| {
+            (held["lease"].as_str().unwrap().to_owned(), held["n"].as_u64().unwrap())
+        };
+        claimed.iter().map(held).collect()
+    }
+
+    /// Sends one report; whether it was accepted.
+    pub(crate) async fn report(&self, worker: &str, lease: &str, report: Value) -> bool {
+        let mut op = report;
+        op["lease"] = lease.into();
+        let body = json!({ "v": 1, "worker": worker, "call": 2, "lease_ms": 10_000, "ops": [op] });
+        let answer = self.sync(body).await.expect(200);
+        answer.get("refused").is_none()
+    }
+
+    /// Uploads and answers the file's id.
+    pub(crate) async fn upload(&self, user: &str, name: &str, content: &[u8]) -> String {
+        let token = self.token(user, Role::User);
+        let request = self
+            .request(Some(&token), "POST", &format!("/api/v1/files?name={name}"))
+            .body(Body::from(content.to_vec()))
+            .unwrap();
+        self.send(request).await.expect(201)["id"].as_str().unwrap().to_owned()
+    }
+}
+
+/// A report that a task is done.
+pub(crate) fn ack(n: u64) -> Value {
+    json!({ "report": "ack", "keep_s": 60, "write": { "n": n + 1, "body": r#""st":5,"ho":true,"out":{"a":1.50}"# } })
+}
+
+/// A report that a task failed for good.
+pub(crate) fn bury(n: u64) -> Value {
+    let body = r#""st":5,"err":{"code":"boom","message":"It broke."}"#;
+    json!({ "report": "bury", "keep_s": 60, "write": { "n": n + 1, "body": body } })
+}
+
+/// Several model stores as the partitions of one.
+struct Parts(Vec<ModelStore>);
+
+impl Parts {
+    fn part(&self, p: PartitionId) -> &ModelStore {
+        &self.0[usize::from(p.0)]
+    }
+}
+
+#[async_trait]
+impl Store for Parts {
+    async fn submit(&self, p: PartitionId, batch: Submit) -> Result<Vec<Submitted>> {
+        self.part(p).submit(p, batch).await
+    }
+
+    async fn sync(&self, p: PartitionId, request: SyncCommand) -> Result<SyncReply> {
+        self.part(p).sync(p, request).await
+    }
+
+    async fn control(&self, p: PartitionId, control: Control) -> Result<Vec<Controlled>> {
+        self.part(p).control(p, control).await
+    }
+
+    async fn read(&self, p: PartitionId, query: Query) -> Result<QueryReply> {
+        self.part(p).read(p, query).await
+    }
+
+    fn wakes(&self, worker: &WorkerId) -> WakeStream {
+        let streams = self.0.iter().map(|part| part.wakes(worker));
+        futures_util::stream::select_all(streams).boxed()
+    }
+
+    fn events(&self, user: &UserId) -> EventStream {
+        let streams = self.0.iter().map(|part| part.events(user));
+        futures_util::stream::select_all(streams).boxed()
+    }
+
+    fn partitions(&self) -> u16 {
+        u16::try_from(self.0.len()).unwrap()
+    }
+
+    fn durability(&self) -> Durability {
+        Durability::Memory
+    }
+
+    fn registry(&self) -> &dyn Registry {
+        self.0[0].registry()
+    }
+}

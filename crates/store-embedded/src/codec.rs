@@ -1,0 +1,300 @@
+//! The bytes of a journal row and of a control record: postcard, with a format number beside it.
+//! Forms only grow by new numbers; the texts inside are opaque.
+
+use serde::{Deserialize, Serialize};
+use tasktonic_core::changes::{Place, TaskControl};
+use tasktonic_core::ids::IdError;
+use tasktonic_core::{TaskId, TaskState, Text, UserId};
+use tasktonic_store::Table;
+
+use crate::delta::{Delta, KeyValue, TaskDelta};
+
+/// The form written today.
+pub(crate) const FORMAT: u32 = 1;
+
+/// Why bytes are not what they should be.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("the bytes are not of form {FORMAT}")]
+    Form(#[from] postcard::Error),
+    #[error("{0}")]
+    Id(#[from] IdError),
+    #[error("an unknown state or table")]
+    Word,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RoundForm<'a> {
+    #[serde(borrow)]
+    tasks: Vec<TaskForm<'a>>,
+    #[serde(borrow)]
+    keys: Vec<KeyForm<'a>>,
+    #[serde(borrow)]
+    weights: Vec<(&'a str, &'a str, u32)>,
+    #[serde(borrow)]
+    registry: Vec<RegistryForm<'a>>,
+}
+
+/// Table, key, and version and value unless the record is gone.
+type RegistryForm<'a> = (&'a str, &'a str, Option<(u64, &'a str)>);
+
+#[derive(Serialize, Deserialize)]
+struct TaskForm<'a> {
+    user: &'a str,
+    task: [u8; 12],
+    born: bool,
+    gone: bool,
+    descriptor: Option<&'a str>,
+    #[serde(borrow)]
+    control: Option<ControlForm<'a>>,
+    state: Option<Option<&'a str>>,
+    attempts: Vec<(u32, &'a str)>,
+    log: Vec<(u32, &'a str)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeyForm<'a> {
+    user: &'a str,
+    key: &'a str,
+    value: Option<([u8; 12], u128, i64)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ControlForm<'a> {
+    queue: &'a str,
+    claim: u32,
+    n: u32,
+    attempt: u32,
+    attempts_kept: u32,
+    log_lines: u32,
+    #[serde(borrow)]
+    place: PlaceForm<'a>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum PlaceForm<'a> {
+    Scheduled { due_ms: i64 },
+    Queued { position: i64 },
+    Running { worker: &'a str, call: u64, deadline_lt: i64, cancel_asked: bool },
+    Ended { state: &'a str, at_ms: i64, keep_s: u32 },
+}
+
+fn texts(list: &[(u32, Text)]) -> Vec<(u32, &str)> {
+    list.iter().map(|(number, text)| (*number, &**text)).collect()
+}
+
+fn owned(list: Vec<(u32, &str)>) -> Vec<(u32, Text)> {
+    list.into_iter().map(|(number, text)| (number, text.into())).collect()
+}
+
+impl<'a> From<&'a TaskControl> for ControlForm<'a> {
+    fn from(control: &'a TaskControl) -> Self {
+        let TaskControl { queue, claim, n, attempt, attempts_kept, log_lines, place } = control;
+        let place = match place {
+            Place::Scheduled { due_ms } => PlaceForm::Scheduled { due_ms: *due_ms },
+            Place::Queued { position } => PlaceForm::Queued { position: *position },
+            Place::Running { worker, call, deadline_lt, cancel_asked } => PlaceForm::Running {
+                worker: worker.as_str(),
+                call: *call,
+                deadline_lt: *deadline_lt,
+                cancel_asked: *cancel_asked,
+            },
+            Place::Ended { state, at_ms, keep_s } => {
+                PlaceForm::Ended { state: state.name(), at_ms: *at_ms, keep_s: *keep_s }
+            }
+        };
+        Self {
+            queue: queue.as_str(),
+            claim: *claim,
+            n: *n,
+            attempt: *attempt,
+            attempts_kept: *attempts_kept,
+            log_lines: *log_lines,
+            place,
+        }
+    }
+}
+
+impl TryFrom<ControlForm<'_>> for TaskControl {
+    type Error = Error;
+
+    fn try_from(form: ControlForm<'_>) -> Result<Self, Error> {
+        let place = match form.place {
+            PlaceForm::Scheduled { due_ms } => Place::Scheduled { due_ms },
+            PlaceForm::Queued { position } => Place::Queued { position },
+            PlaceForm::Running { worker, call, deadline_lt, cancel_asked } => {
+                Place::Running { worker: worker.parse()?, call, deadline_lt, cancel_asked }
+            }
+            PlaceForm::Ended { state, at_ms, keep_s } => {
+                let state = TaskState::from_name(state).ok_or(Error::Word)?;
+                Place::Ended { state, at_ms, keep_s }
+            }
+        };
+        let ControlForm { queue, claim, n, attempt, attempts_kept, log_lines, .. } = form;
+        let queue = queue.parse()?;
+        Ok(Self { queue, claim, n, attempt, attempts_kept, log_lines, place })
+    }
+}
+
+/// The bytes of a control record.
+pub(crate) fn control_bytes(control: &TaskControl) -> Vec<u8> {
+    postcard::to_stdvec(&ControlForm::from(control)).expect("a control record has a form")
+}
+
+/// The control record of these bytes.
+pub(crate) fn control(bytes: &[u8]) -> Result<TaskControl, Error> {
+    postcard::from_bytes::<ControlForm<'_>>(bytes)?.try_into()
+}
+
+/// The body of a journal row, appended to `out`.
+pub(crate) fn encode(delta: &Delta, out: Vec<u8>) -> Vec<u8> {
+    let Delta { tasks, keys, weights, registry } = delta;
+    let form = RoundForm {
+        tasks: tasks.iter().map(task_form).collect(),
+        keys: keys
+            .iter()
+            .map(|((user, key), value)| KeyForm {
+                user: user.as_str(),
+                key,
+                value: value.as_ref().map(|v| (v.task.to_bytes(), v.body_hash, v.expires_ms)),
+            })
+            .collect(),
+        weights: weights
+            .iter()
+            .map(|((queue, user), weight)| (queue.as_str(), user.as_str(), *weight))
+            .collect(),
+        registry: registry
+            .iter()
+            .map(|((table, key), value)| {
+                let value = value.as_ref().map(|(version, value)| (*version, value.as_str()));
+                (table.name(), key.as_str(), value)
+            })
+            .collect(),
+    };
+    postcard::to_extend(&form, out).expect("a delta has a form")
+}
+
+fn task_form<'a>((id, delta): (&'a (UserId, TaskId), &'a TaskDelta)) -> TaskForm<'a> {
+    TaskForm {
+        user: id.0.as_str(),
+        task: id.1.to_bytes(),
+        born: delta.born,
+        gone: delta.gone,
+        descriptor: delta.descriptor.as_deref(),
+        control: delta.control.as_ref().map(ControlForm::from),
+        state: delta.state.as_ref().map(|state| state.as_deref()),
+        attempts: texts(&delta.attempts),
+        log: texts(&delta.log),
+    }
+}
+
+/// The delta of a journal row's body.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Delta, Error> {
+    let form: RoundForm<'_> = postcard::from_bytes(bytes)?;
+    let mut delta = Delta::default();
+    for task in form.tasks {
+        let value = TaskDelta {
+            born: task.born,
+            gone: task.gone,
+            descriptor: task.descriptor.map(Text::from),
+            control: task.control.map(TaskControl::try_from).transpose()?,
+            state: task.state.map(|state| state.map(Text::from)),
+            attempts: owned(task.attempts),
+            log: owned(task.log),
+        };
+        delta.tasks.insert((task.user.parse()?, TaskId::from_bytes(task.task)), value);
+    }
+    for KeyForm { user, key, value } in form.keys {
+        let value = value.map(|(task, body_hash, expires_ms)| KeyValue {
+            task: TaskId::from_bytes(task),
+            body_hash,
+            expires_ms,
+        });
+        delta.keys.insert((user.parse()?, key.into()), value);
+    }
+    for (queue, user, weight) in form.weights {
+        delta.weights.insert((queue.parse()?, user.parse()?), weight);
+    }
+    for (table, key, value) in form.registry {
+        let value = value.map(|(version, value)| (version, value.to_owned()));
+        delta.registry.insert((self::table(table)?, key.to_owned()), value);
+    }
+    Ok(delta)
+}
+
+/// The registry table of this name.
+pub(crate) fn table(name: &str) -> Result<Table, Error> {
+    Table::ALL.iter().copied().find(|table| table.name() == name).ok_or(Error::Word)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn place() -> impl Strategy<Value = Place> {
+        prop_oneof![
+            any::<i64>().prop_map(|due_ms| Place::Scheduled { due_ms }),
+            any::<i64>().prop_map(|position| Place::Queued { position }),
+            (any::<u64>(), any::<i64>(), any::<bool>()).prop_map(
+                |(call, deadline_lt, cancel_asked)| Place::Running {
+                    worker: "in-7".parse().unwrap(),
+                    call,
+                    deadline_lt,
+                    cancel_asked
+                }
+            ),
+            (any::<i64>(), any::<u32>()).prop_map(|(at_ms, keep_s)| Place::Ended {
+                state: TaskState::Dead,
+                at_ms,
+                keep_s
+            }),
+        ]
+    }
+
+    prop_compose! {
+        fn task_delta()(
+            place in proptest::option::of(place()), descriptor: Option<String>, born: bool,
+            state: Option<Option<String>>, lines: Vec<(u32, String)>, gone: bool, claim: u32,
+        ) -> TaskDelta {
+            let control = |place| TaskControl {
+                queue: "a.b-c_9".parse().unwrap(), claim, n: 2, attempt: 3, attempts_kept: 4,
+                log_lines: 5, place,
+            };
+            let lines: Vec<_> = lines.into_iter().map(|(n, s)| (n, Text::from(s))).collect();
+            TaskDelta {
+                born, gone, descriptor: descriptor.map(Text::from), control: place.map(control),
+                state: state.map(|s| s.map(Text::from)), attempts: lines.clone(), log: lines,
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded(
+            tasks in proptest::collection::vec(task_delta(), 0..4),
+            key: String, hash: u128, expires_ms: i64, weight: u32, version: u64,
+        ) {
+            let mut delta = Delta::default();
+            let user = UserId::encode(&key);
+            for (n, task) in (0..).zip(tasks) {
+                delta.tasks.insert((user.clone(), TaskId::new(n, 1)), task);
+            }
+            let value = KeyValue { task: TaskId::new(9, 9), body_hash: hash, expires_ms };
+            delta.keys.insert((user.clone(), key.as_str().into()), Some(value));
+            delta.keys.insert((user.clone(), "gone".into()), None);
+            delta.weights.insert(("q".parse().unwrap(), user), weight);
+            delta.registry.insert((Table::Kinds, key.clone()), Some((version, key.clone())));
+            delta.registry.insert((Table::Accounts, key), None);
+            let bytes = encode(&delta, Vec::new());
+            prop_assert_eq!(decode(&bytes).unwrap(), delta);
+        }
+
+        #[test]
+        fn other_bytes_are_refused_without_a_panic(bytes: Vec<u8>) {
+            let _ = decode(&bytes);
+            let _ = control(&bytes);
+        }
+    }
+}

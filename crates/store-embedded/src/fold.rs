@@ -1,0 +1,137 @@
+//! The fold thread: takes what a window of rounds changed, merged, and writes it to the tables in
+//! one transaction. Knows neither requests nor who waits for them.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use crate::database::Fault;
+use crate::delta::Delta;
+use crate::options::{FOLD_WINDOW_BYTES, FULL_RETRY_MS};
+use crate::shared::Shared;
+use crate::tables::Tables;
+
+/// Tasks let go of at once while the state is locked.
+const LET_GO_MAX: usize = 256;
+
+/// What the owner thread tells this one.
+pub(crate) enum Feed {
+    /// A round is durable.
+    Round { lsn: u64, delta: Delta, bytes: u64 },
+    /// Write everything, then close in order.
+    Close,
+    /// Stop where you are.
+    Abandon,
+}
+
+/// Rounds that are not in the tables yet.
+#[derive(Default)]
+struct Window {
+    delta: Delta,
+    lsn: u64,
+    bytes: u64,
+}
+
+/// How a collection of rounds ended.
+#[derive(PartialEq, Eq)]
+enum Next {
+    Go,
+    Close,
+    Abandon,
+}
+
+/// Folds until it is told to stop. Answers whether everything is in the tables.
+pub(crate) fn run(shared: &Arc<Shared>, feed: &Receiver<Feed>, mut tables: Tables) -> bool {
+    loop {
+        let mut window = Window::default();
+        let mut next = collect(shared, feed, &mut window);
+        if next != Next::Abandon && window.lsn > 0 {
+            next = write(shared, feed, &mut tables, window, next);
+        }
+        if next == Next::Abandon {
+            return false;
+        }
+        if next == Next::Close {
+            return match tables.close() {
+                Ok(()) => true,
+                Err(fault) => {
+                    // Nothing is lost: the next start sees an unclean stop and goes on from here.
+                    tracing::warn!(%fault, "the tables were not closed in order");
+                    false
+                }
+            };
+        }
+    }
+}
+
+fn collect(shared: &Shared, feed: &Receiver<Feed>, window: &mut Window) -> Next {
+    let mut until: Option<Instant> = None;
+    loop {
+        let got = match until {
+            None => feed.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(until) => feed.recv_timeout(until.saturating_duration_since(Instant::now())),
+        };
+        match got {
+            Ok(Feed::Round { lsn, delta, bytes }) => {
+                window.delta.merge(delta);
+                window.lsn = lsn;
+                window.bytes += bytes;
+                let wait = Duration::from_millis(shared.options.fold_window_ms);
+                until.get_or_insert_with(|| Instant::now() + wait);
+                if window.bytes >= FOLD_WINDOW_BYTES {
+                    return Next::Go;
+                }
+            }
+            Ok(Feed::Close) => return Next::Close,
+            Ok(Feed::Abandon) | Err(RecvTimeoutError::Disconnected) => return Next::Abandon,
+            Err(RecvTimeoutError::Timeout) => return Next::Go,
+        }
+    }
+}
+
+/// Writes a window; a full disk is tried again, unless `next` is the end. Answers what is next.
+fn write(
+    shared: &Shared,
+    feed: &Receiver<Feed>,
+    tables: &mut Tables,
+    window: Window,
+    mut next: Next,
+) -> Next {
+    let Window { mut delta, mut lsn, mut bytes } = window;
+    loop {
+        match tables.fold(&delta, lsn).and_then(|()| tables.upkeep()) {
+            Ok(()) => break,
+            Err(Fault::Full) => {}
+            Err(fault) => {
+                shared.fail(format!("the tables cannot be written: {fault}"));
+                return Next::Abandon;
+            }
+        }
+        if next == Next::Close {
+            tracing::warn!("the disk is full: the journal keeps what the tables do not have");
+            return Next::Abandon;
+        }
+        match feed.recv_timeout(Duration::from_millis(FULL_RETRY_MS)) {
+            Ok(Feed::Round { lsn: newer, delta: more, bytes: size }) => {
+                delta.merge(more);
+                lsn = newer;
+                bytes += size;
+            }
+            Ok(Feed::Close) => next = Next::Close,
+            Ok(Feed::Abandon) | Err(RecvTimeoutError::Disconnected) => return Next::Abandon,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+    let tasks: Vec<_> = delta.tasks.into_keys().collect();
+    for some in tasks.chunks(LET_GO_MAX) {
+        let mut state = shared.state.lock();
+        for (user, task) in some {
+            state.folded(user, *task, lsn, shared.options.texts_bytes_max);
+        }
+    }
+    shared.folded.store(lsn, Ordering::SeqCst);
+    shared.behind.fetch_sub(bytes, Ordering::SeqCst);
+    shared.nudge();
+    next
+}

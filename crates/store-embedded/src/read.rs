@@ -1,0 +1,352 @@
+//! Answers from the record: memory first, the tables for what is only there. Knows neither the
+//! journal nor the owner thread.
+//!
+//! The state is locked only to look; the tables are read afterwards. What is not in memory was
+//! committed to the tables before it left memory, so a later look at the tables finds it.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use tasktonic_core::changes::Place;
+use tasktonic_core::limits::{ATTEMPTS_KEPT_MAX, LOG_LINES_MAX};
+use tasktonic_core::transitions::STATES;
+use tasktonic_core::{Lease, TaskId, TaskState, Text, UserId};
+use tasktonic_store::filter::matches;
+use tasktonic_store::limits::{LIST_MAX, LOGS_MAX};
+use tasktonic_store::{
+    AttemptRow, Counts, Cursor, Error, EventsSince, Held, LogLines, LogRow, Query, QueryReply,
+    Result, StoredTask, TaskFilter, TaskPage,
+};
+
+use crate::options::LIST_EXAMINED_MAX;
+use crate::shared::Shared;
+use crate::state::{Kept, KeptState, State};
+use crate::tables::{Lines, Readers};
+
+/// Tasks of a list looked at together.
+const CHUNK: usize = 256;
+
+/// Whether a question may need the tables, so that it must not hold up an executor.
+pub(crate) fn may_need_tables(query: &Query) -> bool {
+    !matches!(
+        query,
+        Query::Counts { .. }
+            | Query::EventsSince { .. }
+            | Query::EventsHead { .. }
+            | Query::Exist { .. }
+    )
+}
+
+/// Answers a question.
+pub(crate) fn answer(shared: &Shared, query: Query) -> Result<QueryReply> {
+    Ok(match query {
+        Query::Tasks { user, tasks } => {
+            let seen = {
+                let state = shared.state.lock();
+                tasks.iter().filter_map(|task| look(&state, &user, *task)).collect()
+            };
+            let found = complete(shared, &user, seen)?;
+            QueryReply::Tasks(found.into_iter().flatten().map(|(task, _)| task).collect())
+        }
+        Query::List { user, filter, cursor, limit } => {
+            QueryReply::List(list(shared, &user, &filter, cursor, limit)?)
+        }
+        Query::Counts { user } => {
+            let state = shared.state.lock();
+            let mut counts = Counts::default();
+            for of in STATES {
+                counts.set(*of, state.partition.count(&user, *of));
+            }
+            QueryReply::Counts(counts)
+        }
+        Query::Attempts { user, task } => {
+            let look = {
+                let state = shared.state.lock();
+                lines_of(&state, &user, task, Lines::Attempts)
+            };
+            let Some(look) = look else { return Ok(QueryReply::Attempts(Vec::new())) };
+            let lines = look.read(&shared.readers, &user, task, 0, ATTEMPTS_KEPT_MAX)?;
+            let row = |(number, text)| AttemptRow { number, text };
+            QueryReply::Attempts(lines.into_iter().map(row).collect())
+        }
+        Query::Logs { user, task, after, limit } => {
+            QueryReply::Logs(logs(shared, &user, task, after, limit)?)
+        }
+        Query::EventsSince { user, epoch, seq } => {
+            let state = shared.state.lock();
+            let now = (state.partition.epoch(), state.partition.seq(&user));
+            QueryReply::Events(state.events.since(&user, (epoch, seq), now))
+        }
+        Query::EventsHead { user } => {
+            let state = shared.state.lock();
+            let (epoch, seq) = (state.partition.epoch(), state.partition.seq(&user));
+            QueryReply::Events(EventsSince { epoch, seq, ..EventsSince::default() })
+        }
+        Query::Held { worker } => {
+            let state = shared.state.lock();
+            let held = state.partition.held_by(&worker).into_iter();
+            let held = held.map(|claimed| held_of(shared, &state, claimed.lease, claimed.n));
+            QueryReply::Held(held.collect::<Result<_>>()?)
+        }
+        Query::Exist { tasks } => {
+            let state = shared.state.lock();
+            let known = |(user, task)| state.partition.task(&user, &task).is_some();
+            QueryReply::Exist(tasks.into_iter().map(known).collect())
+        }
+    })
+}
+
+fn held_of(shared: &Shared, state: &State, lease: Lease, n: u32) -> Result<Held> {
+    held(&shared.readers, state, lease, n).map_err(|(_, error)| error)
+}
+
+/// A lease with the texts of its task; the lease comes back with the error if they cannot be read.
+pub(crate) fn held(
+    readers: &Readers,
+    state: &State,
+    lease: Lease,
+    n: u32,
+) -> std::result::Result<Held, (Lease, Error)> {
+    match main_texts(readers, state, &lease.user, lease.task) {
+        Ok((descriptor, state)) => Ok(Held { lease, n, descriptor, state }),
+        Err(error) => Err((lease, error)),
+    }
+}
+
+/// Descriptor and state of a task that exists, under the lock.
+fn main_texts(
+    readers: &Readers,
+    state: &State,
+    user: &UserId,
+    task: TaskId,
+) -> Result<(Text, Option<Text>)> {
+    let kept = state.kept(user, &task);
+    let (descriptor, text) = match kept {
+        Some(Kept { descriptor: Some(descriptor), state: KeptState::Here(text), .. }) => {
+            return Ok((descriptor.clone(), text.clone()));
+        }
+        Some(kept) => (kept.descriptor.clone(), kept.state.clone()),
+        None => (None, KeptState::InTables),
+    };
+    let stored = readers.texts(user, &[task])?.pop().flatten().ok_or_else(|| missing(task))?;
+    let text = match text {
+        KeptState::Here(text) => text,
+        KeptState::InTables => stored.state,
+    };
+    Ok((descriptor.unwrap_or(stored.descriptor), text))
+}
+
+fn missing(task: TaskId) -> Error {
+    tracing::error!(%task, "the record of a task is missing in the tables");
+    Error::Unavailable(format!("the record is damaged: task {task} is missing in the tables"))
+}
+
+/// Every text of a task.
+pub(crate) struct AllTexts {
+    pub(crate) descriptor: Text,
+    pub(crate) state: Option<Text>,
+    pub(crate) attempts: Vec<(u32, Text)>,
+    pub(crate) log: Vec<(u32, Text)>,
+}
+
+/// Every text of a task that exists, under the lock.
+pub(crate) fn all_texts(
+    readers: &Readers,
+    state: &State,
+    user: &UserId,
+    task: TaskId,
+) -> Result<AllTexts> {
+    let (descriptor, text) = main_texts(readers, state, user, task)?;
+    let read = |which, max| match lines_of(state, user, task, which) {
+        Some(look) => look.read(readers, user, task, 0, max),
+        None => Ok(Vec::new()),
+    };
+    let attempts = read(Lines::Attempts, ATTEMPTS_KEPT_MAX)?;
+    let log = read(Lines::Log, LOG_LINES_MAX)?;
+    Ok(AllTexts { descriptor, state: text, attempts, log })
+}
+
+/// A task as memory knows it.
+struct Seen {
+    id: TaskId,
+    state: TaskState,
+    cancel_asked: bool,
+    descriptor: Option<Text>,
+    text: KeptState,
+}
+
+fn look(state: &State, user: &UserId, id: TaskId) -> Option<Seen> {
+    let control = state.partition.task(user, &id)?;
+    let kept = state.kept(user, &id);
+    Some(Seen {
+        id,
+        state: control.place.state(),
+        cancel_asked: matches!(control.place, Place::Running { cancel_asked: true, .. }),
+        descriptor: kept.and_then(|kept| kept.descriptor.clone()),
+        text: kept.map_or(KeptState::InTables, |kept| kept.state.clone()),
+    })
+}
+
+/// Adds from the tables what memory does not have. A task that was removed meanwhile is left out.
+fn complete(
+    shared: &Shared,
+    user: &UserId,
+    seen: Vec<Seen>,
+) -> Result<Vec<Option<(StoredTask, TaskState)>>> {
+    let lacks = |seen: &&Seen| seen.descriptor.is_none() || seen.text == KeptState::InTables;
+    let wanted: Vec<TaskId> = seen.iter().filter(lacks).map(|seen| seen.id).collect();
+    let mut stored =
+        if wanted.is_empty() { Vec::new() } else { shared.readers.texts(user, &wanted)? }
+            .into_iter();
+    let mut whole = Vec::with_capacity(seen.len());
+    for task in seen {
+        let Seen { id, state, cancel_asked, descriptor, text } = task;
+        let pair = match (descriptor, text) {
+            (Some(descriptor), KeptState::Here(text)) => Some((descriptor, text)),
+            (descriptor, text) => match (stored.next().flatten(), text) {
+                (Some(row), KeptState::Here(text)) => {
+                    Some((descriptor.unwrap_or(row.descriptor), text))
+                }
+                (Some(row), KeptState::InTables) => {
+                    Some((descriptor.unwrap_or(row.descriptor), row.state))
+                }
+                (None, _) => {
+                    // Removed, or removed and submitted again, since we looked; or damage.
+                    let state = shared.state.lock();
+                    if state.partition.task(user, &id).is_some() {
+                        Some(main_texts(&shared.readers, &state, user, id)?)
+                    } else {
+                        None
+                    }
+                }
+            },
+        };
+        whole.push(pair.map(|(descriptor, text)| {
+            (StoredTask { id, descriptor, state: text, cancel_asked }, state)
+        }));
+    }
+    Ok(whole)
+}
+
+fn list(
+    shared: &Shared,
+    user: &UserId,
+    filter: &TaskFilter,
+    cursor: Option<Cursor>,
+    limit: u32,
+) -> Result<TaskPage> {
+    let limit = limit.clamp(1, LIST_MAX) as usize;
+    let TaskFilter { states, kind, tag, since_ms, until_ms, .. } = filter;
+    // Without these every task of the right state is one of the page.
+    let texts_decide = kind.is_some() || tag.is_some() || since_ms.is_some() || until_ms.is_some();
+    let mut page = TaskPage::default();
+    let mut at = cursor.map(|Cursor(id)| id);
+    let mut examined = 0;
+    loop {
+        let (mut seen, mut looked) = (Vec::new(), 0);
+        let chunk = if texts_decide { CHUNK } else { limit + 1 - page.tasks.len() };
+        let done = {
+            let state = shared.state.lock();
+            let Some(tasks) = state.users.get(user) else { return Ok(page) };
+            let below = at.map_or(Bound::Unbounded, Bound::Excluded);
+            let mut ids = tasks.range((Bound::Unbounded, below)).rev();
+            loop {
+                if seen.len() >= chunk || looked >= CHUNK * 16 {
+                    break false;
+                }
+                let Some((id, _)) = ids.next() else { break true };
+                looked += 1;
+                at = Some(*id);
+                let prefixed =
+                    filter.id_prefix.as_ref().is_none_or(|p| id.to_string().starts_with(p));
+                let task = if prefixed { look(&state, user, *id) } else { None };
+                seen.extend(task.filter(|t| states.is_empty() || states.contains(&t.state)));
+            }
+        };
+        examined += looked;
+        for (task, state) in complete(shared, user, seen)?.into_iter().flatten() {
+            if !matches(filter, &task, state) {
+                continue;
+            }
+            if page.tasks.len() == limit {
+                page.next = page.tasks.last().map(|task| Cursor(task.id));
+                return Ok(page);
+            }
+            page.tasks.push(task);
+        }
+        if done {
+            return Ok(page);
+        }
+        if examined >= LIST_EXAMINED_MAX {
+            page.next = at.map(Cursor);
+            return Ok(page);
+        }
+    }
+}
+
+/// Numbered texts of a task as memory knows them.
+struct LinesSeen {
+    which: Lines,
+    /// The newest number.
+    last: u32,
+    /// Those the tables may not have yet.
+    here: Vec<(u32, Text)>,
+    /// Whether the tables have only those of a former life.
+    fresh: bool,
+}
+
+fn lines_of(state: &State, user: &UserId, task: TaskId, which: Lines) -> Option<LinesSeen> {
+    let control = state.partition.task(user, &task)?;
+    let kept = state.kept(user, &task);
+    let here = kept.map(|kept| match which {
+        Lines::Attempts => kept.attempts.clone(),
+        Lines::Log => kept.log.clone(),
+    });
+    let last = match which {
+        Lines::Attempts => control.attempts_kept,
+        Lines::Log => control.log_lines,
+    };
+    let fresh = kept.is_some_and(|kept| kept.fresh);
+    Some(LinesSeen { which, last, here: here.unwrap_or_default(), fresh })
+}
+
+impl LinesSeen {
+    /// Numbers at or below this have fallen out.
+    fn out(&self) -> u32 {
+        let max = match self.which {
+            Lines::Attempts => ATTEMPTS_KEPT_MAX,
+            Lines::Log => LOG_LINES_MAX,
+        };
+        self.last.saturating_sub(max)
+    }
+
+    fn read(
+        self,
+        readers: &Readers,
+        user: &UserId,
+        task: TaskId,
+        after: u32,
+        limit: u32,
+    ) -> Result<Vec<(u32, Text)>> {
+        let after = after.max(self.out());
+        let mut lines = BTreeMap::new();
+        if !self.fresh && self.last > after {
+            lines.extend(readers.lines(self.which, user, task, after, limit)?);
+        }
+        lines.extend(self.here.into_iter().filter(|(number, _)| *number > after));
+        Ok(lines.into_iter().take(limit as usize).collect())
+    }
+}
+
+fn logs(shared: &Shared, user: &UserId, task: TaskId, after: u32, limit: u32) -> Result<LogLines> {
+    let seen = {
+        let state = shared.state.lock();
+        lines_of(&state, user, task, Lines::Log)
+    };
+    let Some(seen) = seen else { return Ok(LogLines::default()) };
+    let last = seen.last;
+    let first = if last == 0 { 0 } else { seen.out() + 1 };
+    let lines = seen.read(&shared.readers, user, task, after, limit.min(LOGS_MAX))?;
+    let row = |(number, text)| LogRow { number, text };
+    Ok(LogLines { lines: lines.into_iter().map(row).collect(), first, last })
+}

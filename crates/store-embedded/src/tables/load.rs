@@ -1,0 +1,121 @@
+//! load: what a fresh partition is made from, every row checked.
+
+use std::collections::{BTreeMap, HashMap};
+
+use rusqlite::Row as SqlRow;
+use tasktonic_core::partition::{Key, Records, Row, Weight};
+use tasktonic_core::{TaskId, UserId};
+use tasktonic_store::Table;
+
+use super::fold::{entry_crc, key_crc};
+use super::{CONTROL, RowCounts, Tables, crc_at};
+use crate::codec;
+use crate::database::Fault;
+
+/// All that is kept in memory.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded {
+    pub(crate) records: Records,
+    pub(crate) registry: BTreeMap<(Table, String), (u64, String)>,
+}
+
+fn damaged(what: impl std::fmt::Display) -> Fault {
+    Fault::Damaged(format!("tasks.db: {what}"))
+}
+
+/// The task id in a column.
+pub(super) fn task_id(bytes: &[u8]) -> Result<TaskId, Fault> {
+    let bytes = bytes.try_into().map_err(|_| damaged("a task has no id of ours"))?;
+    Ok(TaskId::from_bytes(bytes))
+}
+
+/// Users by their number.
+struct Names(HashMap<i64, UserId>);
+
+impl Names {
+    fn of(&self, number: i64) -> Result<UserId, Fault> {
+        let known = self.0.get(&number);
+        known.cloned().ok_or_else(|| damaged(format!("user number {number} is missing")))
+    }
+}
+
+impl Tables {
+    /// Reads everything but texts, attempts and log lines.
+    pub(crate) fn load(&mut self) -> Result<Loaded, Fault> {
+        let mut names = Names(HashMap::new());
+        self.each("SELECT number, id FROM users", |row| {
+            let (number, id): (i64, String) = (row.get(0)?, row.get(1)?);
+            names.0.insert(number, id.parse().map_err(damaged)?);
+            Ok(())
+        })?;
+        self.users = names.0.iter().map(|(number, user)| (user.clone(), *number)).collect();
+
+        let mut loaded = Loaded::default();
+        let Records { rows, keys, weights } = &mut loaded.records;
+        self.each("SELECT user, id, control, crc FROM tasks", |row| {
+            let user: i64 = row.get(0)?;
+            let task = task_id(row.get_ref(1)?.as_blob().map_err(damaged)?)?;
+            let control = row.get_ref(2)?.as_blob().map_err(damaged)?;
+            if crc_at(user, task, CONTROL, control) != row.get::<_, u32>(3)? {
+                return Err(damaged(format!("task {task} is not what was written")));
+            }
+            let control = codec::control(control).map_err(damaged)?;
+            rows.push(Row { user: names.of(user)?, task, control });
+            Ok(())
+        })?;
+        self.each("SELECT user, key, task, body_hash, expires_ms, crc FROM keys", |row| {
+            let (user, key): (i64, String) = (row.get(0)?, row.get(1)?);
+            let (task, hash): (Vec<u8>, [u8; 16]) = (row.get(2)?, row.get(3)?);
+            let expires_ms = row.get(4)?;
+            if key_crc(user, &key, &task, &hash, expires_ms) != row.get::<_, u32>(5)? {
+                return Err(damaged("an idempotency key is not what was written"));
+            }
+            let (user, task) = (names.of(user)?, task_id(&task)?);
+            let body_hash = u128::from_le_bytes(hash);
+            keys.push(Key { user, key: key.into(), task, body_hash, expires_ms });
+            Ok(())
+        })?;
+        self.each("SELECT queue, user, weight FROM weights", |row| {
+            let queue: String = row.get(0)?;
+            let queue = queue.parse().map_err(damaged)?;
+            weights.push(Weight { queue, user: names.of(row.get(1)?)?, weight: row.get(2)? });
+            Ok(())
+        })?;
+        let registry = &mut loaded.registry;
+        self.each("SELECT part, key, version, value, crc FROM registry", |row| {
+            let (part, key): (String, String) = (row.get(0)?, row.get(1)?);
+            let (version, value): (i64, String) = (row.get(2)?, row.get(3)?);
+            if entry_crc(&part, &key, version, &value) != row.get::<_, u32>(4)? {
+                return Err(damaged(format!("the record {key:?} of {part} was changed")));
+            }
+            let table = codec::table(&part).map_err(damaged)?;
+            registry.insert((table, key), (version.unsigned_abs(), value));
+            Ok(())
+        })?;
+
+        let count = |rows: usize| i64::try_from(rows).expect("rows that fit in memory");
+        let found = RowCounts {
+            tasks: count(loaded.records.rows.len()),
+            keys: count(loaded.records.keys.len()),
+            registry: count(loaded.registry.len()),
+        };
+        if found != self.counts {
+            let kept = self.counts;
+            return Err(damaged(format!("{kept:?} were written and {found:?} are there")));
+        }
+        Ok(loaded)
+    }
+
+    fn each(
+        &self,
+        sql: &str,
+        mut take: impl FnMut(&SqlRow<'_>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let mut read = self.db.prepare(sql)?;
+        let mut rows = read.query([])?;
+        while let Some(row) = rows.next()? {
+            take(row)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,101 @@
+//! Every limit of a worker, by name. Those that depend on the engine's check each other here.
+
+use std::time::Duration;
+
+use tasktonic_core::limits::{HEARTBEAT_MS, LEASE_MS_MIN, LEASE_TIME_STEP_MS_MAX};
+
+/// Longest output, in bytes of JSON. Larger ones belong in a file.
+pub const OUTPUT_BYTES_MAX: usize = 65_536;
+/// Longest stable word of an error, in bytes; the rest is cut off.
+pub const ERROR_CODE_BYTES_MAX: usize = 64;
+/// Longest text of an error, in bytes; the rest is cut off.
+pub const ERROR_MESSAGE_BYTES_MAX: usize = 2_000;
+/// Longest note of a progress, in bytes; the rest is cut off.
+pub const PROGRESS_NOTE_BYTES_MAX: usize = 200;
+/// Longest unit of a progress, in bytes; the rest is cut off.
+pub const PROGRESS_UNIT_BYTES_MAX: usize = 32;
+
+/// Log lines one attempt may write per second, in the long run.
+pub const LOG_LINES_PER_S: u32 = 100;
+/// Log lines one attempt may write at once.
+pub const LOG_LINES_BURST: u32 = 1_000;
+/// Bytes of log lines of one attempt that wait for the next sync.
+pub const LOG_WAITING_BYTES_MAX: usize = 256 * 1_024;
+/// Log lines of one attempt in one sync.
+pub const LOG_LINES_PER_SYNC: usize = 200;
+
+/// Bytes of reports in one sync.
+pub const SYNC_BYTES_MAX: usize = 512 * 1_024;
+/// Progress and log lines alone cause a sync of a partition no more often than this; with any
+/// other sync they go at once.
+pub const REPORT_EVERY: Duration = Duration::from_millis(100);
+/// An idle worker looks at a partition at least this often, whatever wakes it missed.
+pub const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// A worker says that it is there this often.
+pub const ANNOUNCE_EVERY: Duration = Duration::from_secs(60);
+
+/// First wait after the store did not answer.
+pub const STORE_WAIT_FIRST: Duration = Duration::from_millis(100);
+/// Longest wait after the store did not answer, before jitter. Short against a lease, so that a
+/// store that comes back finds the leases renewed.
+pub const STORE_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// A handler that is asked to stop because its task was cancelled has this long to end by itself.
+pub const CANCEL_GRACE: Duration = Duration::from_secs(10);
+/// A handler whose time is over has this long to end by itself.
+pub const TIMEOUT_GRACE: Duration = Duration::from_secs(5);
+/// A handler that is asked to stop at the end of a drain has this long to end by itself.
+pub const DRAIN_GRACE: Duration = Duration::from_secs(1);
+/// A handler whose lease is lost has this long to end by itself.
+pub const LOST_GRACE: Duration = Duration::from_secs(5);
+/// After the drain a worker spends at most this long on its last words.
+pub const LEAVE_WITHIN: Duration = Duration::from_secs(3);
+
+/// Shortest snooze.
+pub const SNOOZE_MIN: Duration = Duration::from_millis(100);
+/// Longest snooze.
+pub const SNOOZE_MAX: Duration = Duration::from_secs(366 * 86_400);
+/// A claimed task whose kind nobody here handles is looked at again after this long.
+pub const UNKNOWN_KIND_SNOOZE: Duration = Duration::from_secs(30);
+
+/// The part of a lease that is not believed in any case, ms; with [`MARGIN_SHARE`] of the lease.
+pub const MARGIN_MS: u32 = 2_000;
+/// See [`MARGIN_MS`].
+pub const MARGIN_SHARE: f64 = 0.05;
+
+/// How long after the sending of a request a lease that it took or renewed may be believed.
+pub(crate) fn trust(lease: Duration) -> Duration {
+    let margin = Duration::from_millis(u64::from(MARGIN_MS)) + lease.mul_f64(MARGIN_SHARE);
+    lease.saturating_sub(margin)
+}
+
+/// How often a lease is renewed: three times in its life at least.
+pub(crate) fn heartbeat(lease: Duration) -> Duration {
+    Duration::from_millis(u64::from(HEARTBEAT_MS)).min(lease / 3)
+}
+
+/// How long an answer of the store is waited for. Half a lease, so that a lost answer leaves time
+/// to say it again.
+pub(crate) fn answer_within(lease: Duration) -> Duration {
+    (lease / 2).clamp(Duration::from_secs(2), Duration::from_secs(30))
+}
+
+const _: () = assert!(MARGIN_MS as i64 >= LEASE_TIME_STEP_MS_MAX, "a step of the clock fits in");
+const _: () = assert!(LEASE_MS_MIN > MARGIN_MS + LEASE_MS_MIN / 20, "some trust is left");
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tasktonic_core::limits::LEASE_MS_MAX;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn every_lease_is_renewed_before_its_trust_ends(ms in LEASE_MS_MIN..LEASE_MS_MAX) {
+            let lease = Duration::from_millis(ms.into());
+            prop_assert!(heartbeat(lease) < trust(lease));
+            prop_assert!(trust(lease) + Duration::from_millis(2_000) < lease);
+        }
+    }
+}

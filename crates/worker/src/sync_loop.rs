@@ -1,0 +1,210 @@
+//! The loop of a worker: one sync in flight per partition, everything that is said meanwhile rides
+//! in the next. It runs on a thread of its own, which handlers cannot starve.
+
+mod answers;
+mod partition;
+mod rounds;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tasktonic_core::{Name, WorkerId};
+use tasktonic_store::{Store, Wake, WakeStream};
+use tokio::time::sleep_until;
+use tokio_util::sync::CancellationToken;
+
+use crate::AnyHandler;
+use crate::attempt::{Attempt, Shop};
+use crate::conclude::Cause;
+use crate::limits::{LEAVE_WITHIN, STORE_WAIT_FIRST};
+use answers::Answer;
+use partition::Partition;
+
+/// What a loop is made of.
+pub(crate) struct Setup {
+    pub(crate) id: WorkerId,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) handlers: HashMap<String, Arc<dyn AnyHandler>>,
+    pub(crate) queues: Vec<Name>,
+    pub(crate) concurrency: u32,
+    pub(crate) lease: Duration,
+    pub(crate) drain: Duration,
+    pub(crate) shop: Shop,
+    /// How many attempts run, for whoever announces the worker.
+    pub(crate) running: Arc<AtomicU32>,
+}
+
+type InFlight = FuturesUnordered<Pin<Box<dyn Future<Output = Answer> + Send>>>;
+
+pub(crate) struct SyncLoop {
+    setup: Setup,
+    partitions: Vec<Partition>,
+    attempts: BTreeMap<u64, Attempt>,
+    in_flight: InFlight,
+    next_key: u64,
+    /// Claiming calls so far.
+    calls: u64,
+    /// Places asked for by syncs in flight.
+    reserved: u32,
+    /// The partition that is asked first for the next claim.
+    turn: usize,
+    /// Since when the worker drains.
+    draining: Option<Instant>,
+    drain_is_over: bool,
+}
+
+impl SyncLoop {
+    pub(crate) fn new(setup: Setup) -> Self {
+        let now = Instant::now();
+        let partitions = (0..setup.store.partitions()).map(|p| Partition::new(p, now)).collect();
+        Self {
+            setup,
+            partitions,
+            attempts: BTreeMap::new(),
+            in_flight: FuturesUnordered::new(),
+            next_key: 0,
+            calls: 0,
+            reserved: 0,
+            turn: 0,
+            draining: None,
+            drain_is_over: false,
+        }
+    }
+
+    /// Works until `stop`, then drains.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        let store = self.setup.store.clone();
+        let id = self.setup.id.clone();
+        let mailbox = self.setup.shop.mailbox.clone();
+        // Subscribed before the first call parks, so that no wake falls in between.
+        let mut wakes = store.wakes(&id);
+        let mut wakes_from = None;
+        loop {
+            let now = Instant::now();
+            self.read_mailbox();
+            self.look_at_clocks(now);
+            if self.is_finished(now) {
+                break;
+            }
+            let next = self.send_what_is_due(now);
+            tokio::select! {
+                () = stop.cancelled(), if self.draining.is_none() => self.begin_drain(),
+                Some(answer) = self.in_flight.next() => self.take_answer(answer),
+                wake = next_wake(&mut wakes, wakes_from) => match wake {
+                    Some(wake) => self.take_wake(wake),
+                    None => {
+                        // The stream broke off; what it would have said is looked for.
+                        wakes = store.wakes(&id);
+                        wakes_from = Some(Instant::now() + STORE_WAIT_FIRST);
+                        self.take_wake(Wake::Lagged);
+                    }
+                },
+                () = mailbox.news.notified() => {}
+                () = sleep_until(next.into()) => {}
+            }
+        }
+        for attempt in self.attempts.values() {
+            attempt.abort();
+        }
+    }
+
+    fn read_mailbox(&mut self) {
+        for key in self.setup.shop.mailbox.take() {
+            if let Some(attempt) = self.attempts.get_mut(&key) {
+                attempt.read_desk(&self.setup.shop);
+            }
+        }
+        self.attempts.retain(|_, attempt| !attempt.is_done());
+        let running = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX);
+        self.setup.running.store(running, Ordering::Relaxed);
+    }
+
+    fn look_at_clocks(&mut self, now: Instant) {
+        if !self.drain_is_over && self.draining.is_some_and(|since| now >= since + self.setup.drain)
+        {
+            self.drain_is_over = true;
+            for attempt in self.attempts.values_mut() {
+                attempt.ask_to_stop(Cause::Drain, now);
+            }
+        }
+        for attempt in self.attempts.values_mut() {
+            if attempt.look_at_clock(&self.setup.shop, now) {
+                let task = attempt.lease.task;
+                tracing::warn!(%task, kind = attempt.kind(), "the lease could not be renewed in time; the handler is stopped and nothing more is reported");
+            }
+        }
+    }
+
+    fn begin_drain(&mut self) {
+        let running = self.attempts.len();
+        tracing::info!(running, "draining: nothing more is claimed");
+        self.draining = Some(Instant::now());
+    }
+
+    /// When the loop ends in any case.
+    fn leave_at(&self) -> Option<Instant> {
+        Some(self.draining? + self.setup.drain + LEAVE_WITHIN)
+    }
+
+    fn is_finished(&self, now: Instant) -> bool {
+        let Some(leave_at) = self.leave_at() else { return false };
+        let said = self.in_flight.is_empty()
+            && self.attempts.values().all(Attempt::is_over)
+            && self.partitions.iter().all(Partition::has_nothing_to_settle);
+        said || now >= leave_at
+    }
+
+    fn take_wake(&mut self, wake: Wake) {
+        match wake {
+            Wake::Work(p, queue) => {
+                if let Some(partition) = self.partitions.get_mut(usize::from(p.0)) {
+                    partition.woken(queue);
+                }
+            }
+            Wake::Cancel(lease) => {
+                let mut attempts = self.attempts.values_mut();
+                if let Some(attempt) = attempts.find(|attempt| attempt.lease == lease) {
+                    attempt.ask_to_stop(Cause::Asked, Instant::now());
+                }
+            }
+            Wake::Lagged => self.partitions.iter_mut().for_each(Partition::look_again),
+        }
+    }
+
+    /// Places for which nobody is found yet.
+    fn free_places(&self) -> u32 {
+        let taken = self.attempts.values().filter(|attempt| attempt.takes_place()).count();
+        let taken = u32::try_from(taken).unwrap_or(u32::MAX);
+        self.setup.concurrency.saturating_sub(taken.saturating_add(self.reserved))
+    }
+
+    /// The queues in the order of the next call: each is first in its turn.
+    fn queues_in_turn(&self) -> Vec<Name> {
+        let mut queues = self.setup.queues.clone();
+        let count = queues.len().max(1) as u64;
+        queues.rotate_left(usize::try_from(self.calls % count).unwrap_or(0));
+        queues
+    }
+
+    fn partition_of(&self, attempt: &Attempt) -> usize {
+        let count = u16::try_from(self.partitions.len()).unwrap_or(u16::MAX).max(1);
+        usize::from(tasktonic_core::routing::partition_of(&attempt.lease.user, count).0)
+    }
+
+    /// Leases that are known here.
+    fn known(&self) -> BTreeSet<tasktonic_core::Lease> {
+        self.attempts.values().map(|attempt| attempt.lease.clone()).collect()
+    }
+}
+
+async fn next_wake(wakes: &mut WakeStream, from: Option<Instant>) -> Option<Wake> {
+    if let Some(from) = from {
+        sleep_until(from.into()).await;
+    }
+    wakes.next().await
+}

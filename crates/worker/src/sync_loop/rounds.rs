@@ -1,0 +1,234 @@
+//! What is sent, and when: for each partition without a request in flight, everything that is due
+//! in one sync.
+
+use std::time::{Duration, Instant};
+
+use tasktonic_core::Text;
+use tasktonic_core::command::{Claim, Op, Report, Sync as SyncCommand};
+use tasktonic_core::limits::{CLAIM_MAX, SYNC_OPS_MAX};
+use tasktonic_store::{Error, Query};
+
+use super::SyncLoop;
+use super::answers::{Answer, Carried};
+use crate::attempt::{Attempt, bytes_of};
+use crate::limits::{LOOK_EVERY, REPORT_EVERY, SYNC_BYTES_MAX, answer_within};
+
+/// What makes a sync of one partition due.
+#[derive(Debug, Clone, Copy, Default)]
+struct Due {
+    /// Now, whatever else there is.
+    now: bool,
+    /// There is progress or a line.
+    news: bool,
+    /// When something becomes due by itself.
+    at: Option<Instant>,
+}
+
+impl Due {
+    fn by(&mut self, at: Instant) {
+        self.at = Some(self.at.map_or(at, |known| known.min(at)));
+    }
+}
+
+impl SyncLoop {
+    /// Sends a sync to each partition where one is due. Answers when to look again.
+    pub(super) fn send_what_is_due(&mut self, now: Instant) -> Instant {
+        let mut next = now + LOOK_EVERY;
+        let mut dues = vec![Due::default(); self.partitions.len()];
+        for attempt in self.attempts.values() {
+            let due = &mut dues[self.partition_of(attempt)];
+            due.now |= attempt.has_end() || attempt.has_mark();
+            due.news |= attempt.has_news();
+            if attempt.renews() {
+                due.now |= attempt.renew_at <= now;
+                due.by(attempt.renew_at);
+            }
+            next = next.min(attempt.next_look().unwrap_or(next));
+        }
+        next = next.min(self.leave_at().unwrap_or(next));
+        if let Some(since) = self.draining.filter(|_| !self.drain_is_over) {
+            next = next.min(since + self.setup.drain);
+        }
+
+        let (count, turn) = (self.partitions.len(), self.turn);
+        for index in (0..count).map(|i| (turn + i) % count) {
+            let may_claim = self.draining.is_none() && self.free_places() > 0;
+            let partition = &self.partitions[index];
+            let mut due = dues[index];
+            due.now |= !partition.has_nothing_to_settle() || !partition.woken.is_empty();
+            due.now |= due.news && partition.report_from <= now;
+            if due.news {
+                due.by(partition.report_from);
+            }
+            let claims = may_claim && (partition.hot || partition.look_at <= now);
+            due.now |= claims;
+            if may_claim {
+                due.by(partition.look_at);
+            }
+            // An answer that is awaited wakes the loop by itself.
+            if partition.in_flight {
+                continue;
+            }
+            if due.now && partition.wait_until <= now {
+                self.send(index, claims, now);
+            } else if due.now {
+                next = next.min(partition.wait_until);
+            } else if let Some(at) = due.at {
+                next = next.min(at.max(partition.wait_until));
+            }
+        }
+        next
+    }
+
+    fn send(&mut self, index: usize, claims: bool, now: Instant) {
+        if self.partitions[index].ask_held {
+            self.ask_what_is_held(index);
+            return;
+        }
+        let (ops, carried) = self.gather(index, now);
+        let limit = if claims { self.free_places().min(CLAIM_MAX) } else { 0 };
+        let queues = self.queues_in_turn();
+        let count = self.partitions.len();
+        let partition = &mut self.partitions[index];
+        let request = SyncCommand {
+            worker: self.setup.id.clone(),
+            // Also a call that claims nothing may adopt, and what it takes must have a name of its own.
+            call: self.calls + 1,
+            lease_ms: u32::try_from(self.setup.lease.as_millis()).unwrap_or(u32::MAX),
+            ops,
+            claim: (limit > 0).then_some(Claim { queues, limit }),
+            woken: std::mem::take(&mut partition.woken).into_iter().collect(),
+            park: limit > 0,
+        };
+        self.calls += 1;
+        self.reserved += limit;
+        if limit > 0 {
+            // The next partition is asked first next time.
+            self.turn = (index + 1) % count;
+            partition.hot = false;
+        }
+        partition.in_flight = true;
+        partition.report_from = now + REPORT_EVERY;
+        let (p, store) = (partition.id, self.setup.store.clone());
+        let within = answer_within(self.setup.lease);
+        self.in_flight.push(Box::pin(async move {
+            let sent = Instant::now();
+            let woken = request.woken.clone();
+            let reply = timed(within, store.sync(p, request)).await;
+            Answer::Sync { index, sent, limit, carried, woken, reply }
+        }));
+    }
+
+    fn ask_what_is_held(&mut self, index: usize) {
+        let partition = &mut self.partitions[index];
+        partition.in_flight = true;
+        let (p, store) = (partition.id, self.setup.store.clone());
+        let query = Query::Held { worker: self.setup.id.clone() };
+        let within = answer_within(self.setup.lease);
+        self.in_flight.push(Box::pin(async move {
+            Answer::Held { index, reply: timed(within, store.read(p, query)).await }
+        }));
+    }
+
+    /// All that is to be said in this partition, what is urgent first, within the limits of one
+    /// sync. What does not fit is due at once when the answer is there.
+    fn gather(&mut self, index: usize, now: Instant) -> (Vec<Op>, Vec<Carried>) {
+        let mut load = Load::default();
+        let settling = &mut self.partitions[index].settling;
+        let first = settling.len().min(SYNC_OPS_MAX / 2);
+        for op in settling.drain(..first) {
+            load.add(op.clone(), Carried::Settled(op));
+        }
+        let count = u16::try_from(self.partitions.len()).unwrap_or(u16::MAX).max(1);
+        let here = |attempt: &Attempt| {
+            usize::from(tasktonic_core::routing::partition_of(&attempt.lease.user, count).0)
+                == index
+        };
+        let shop = &self.setup.shop;
+        let mut attempts: Vec<(u64, &mut Attempt)> = self
+            .attempts
+            .iter_mut()
+            .filter(|(_, attempt)| !attempt.is_over() && here(attempt))
+            .map(|(key, attempt)| (*key, attempt))
+            .collect();
+        // Those that wait longest come first, so that none is left out for ever.
+        attempts.sort_by_key(|(_, attempt)| attempt.renew_at);
+
+        // A lease that is soon to be renewed is renewed with the others: fewer syncs.
+        let soon = now + shop.heartbeat / 3;
+        let any_due = attempts.iter().any(|(_, a)| a.renews() && a.renew_at <= now);
+        for (key, attempt) in &mut attempts {
+            let renew = any_due && attempt.renew_at <= soon;
+            if attempt.renews() && (renew || attempt.has_mark()) && !load.is_full() {
+                load.renew(*key, attempt.renewal(shop));
+            }
+        }
+        for (key, attempt) in &mut attempts {
+            if attempt.has_end() && !load.is_full() {
+                // Its last lines come before its end; if they do not fit, both wait.
+                load.lines(*key, attempt);
+                if !load.is_full()
+                    && attempt.desk.lines(|lines| lines.is_empty())
+                    && let Some(op) = attempt.take_end()
+                {
+                    load.add(op, Carried::End(*key));
+                }
+            }
+        }
+        for (key, attempt) in &mut attempts {
+            if attempt.has_news() && !load.is_full() {
+                let progress = attempt.renewal_if_new(shop);
+                if let Some(op) = progress {
+                    load.renew(*key, op);
+                }
+                load.lines(*key, attempt);
+            }
+        }
+        (load.ops, load.carried)
+    }
+}
+
+/// One sync while it is filled.
+#[derive(Default)]
+struct Load {
+    ops: Vec<Op>,
+    carried: Vec<Carried>,
+    bytes: usize,
+}
+
+impl Load {
+    /// Whether there is no room for another attempt's lines and end.
+    fn is_full(&self) -> bool {
+        self.ops.len() + 2 > SYNC_OPS_MAX || self.bytes >= SYNC_BYTES_MAX
+    }
+
+    fn add(&mut self, op: Op, carried: Carried) {
+        self.bytes += bytes_of(&op);
+        self.ops.push(op);
+        self.carried.push(carried);
+    }
+
+    fn renew(&mut self, key: u64, op: Op) {
+        let with_state = matches!(op.report, Report::Progress { .. });
+        self.add(op, Carried::Renewal { key, with_state });
+    }
+
+    fn lines(&mut self, key: u64, attempt: &Attempt) {
+        if self.is_full() {
+            return;
+        }
+        let room = SYNC_BYTES_MAX.saturating_sub(self.bytes);
+        let lines: Vec<Text> = attempt.desk.lines(|lines| lines.take(room));
+        if !lines.is_empty() {
+            let report = Report::Log { lines: lines.clone() };
+            self.add(Op { lease: attempt.lease.clone(), report }, Carried::Lines { key, lines });
+        }
+    }
+}
+
+async fn timed<T>(
+    within: Duration,
+    call: impl Future<Output = tasktonic_store::Result<T>>,
+) -> tasktonic_store::Result<T> {
+    tokio::time::timeout(within, call).await.unwrap_or(Err(Error::OutcomeUnknown))
+}

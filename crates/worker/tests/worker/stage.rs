@@ -1,0 +1,253 @@
+//! A store, a way to hand tasks in, a way to look at them, and handlers made of closures.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Value, json};
+use tasktonic_core::command::{Control, NewTask, Submit};
+use tasktonic_core::reply::Submitted;
+use tasktonic_core::routing::partition_of;
+use tasktonic_core::{TaskId, UserId};
+use tasktonic_protocol::stored::{AttemptRecord, Descriptor, StoredBackoff, StoredState};
+use tasktonic_protocol::worker::KindRecord;
+use tasktonic_store::clock::Clock;
+use tasktonic_store::model::ModelStore;
+use tasktonic_store::{Query, QueryReply, Store};
+use tasktonic_worker::testing::NoFiles;
+use tasktonic_worker::{AnyHandler, Context, Failure, Outcome, RunError, Settings, Worker};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+pub(crate) struct Stage {
+    pub(crate) store: Arc<dyn Store>,
+    next: AtomicU64,
+}
+
+/// What a task looks like now.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) state: String,
+    pub(crate) stored: Option<StoredState>,
+    pub(crate) output: Option<String>,
+}
+
+/// A task to be.
+#[derive(Clone)]
+pub(crate) struct Draft {
+    pub(crate) user: &'static str,
+    pub(crate) kind: &'static str,
+    pub(crate) payload: Value,
+    pub(crate) attempts_max: u32,
+    pub(crate) timeout_ms: Option<u64>,
+}
+
+pub(crate) fn draft(kind: &'static str) -> Draft {
+    Draft { user: "ana", kind, payload: json!({}), attempts_max: 3, timeout_ms: None }
+}
+
+pub(crate) fn now_ms() -> i64 {
+    Clock::system().now_ms()
+}
+
+impl Stage {
+    pub(crate) fn new() -> Self {
+        Self::on(Arc::new(ModelStore::new(Clock::system())))
+    }
+
+    pub(crate) fn on(store: Arc<dyn Store>) -> Self {
+        Self { store, next: AtomicU64::new(1) }
+    }
+
+    pub(crate) async fn submit(&self, draft: Draft) -> (UserId, TaskId) {
+        let user = UserId::encode(draft.user);
+        let task = TaskId::new(now_ms(), self.next.fetch_add(1, Ordering::SeqCst));
+        let descriptor = Descriptor {
+            v: Descriptor::V,
+            kind: draft.kind.into(),
+            queue: draft.kind.into(),
+            created_ms: now_ms(),
+            attempts_max: draft.attempts_max,
+            backoff: Some(StoredBackoff { base_ms: 50, factor: 1.0, max_ms: 50, jitter: 0.0 }),
+            timeout_ms: draft.timeout_ms,
+            keep_s: None,
+            due_ms: None,
+            tags: Vec::new(),
+            key: None,
+            payload: to_raw_value(&draft.payload).unwrap(),
+        };
+        let new = NewTask {
+            user: user.clone(),
+            task,
+            queue: draft.kind.parse().unwrap(),
+            due_ms: None,
+            descriptor: descriptor.text(),
+            event: "".into(),
+            idempotency: None,
+            lane_max: 10_000,
+        };
+        let batch = Submit { created_ms: now_ms(), tasks: vec![new] };
+        let p = partition_of(&user, self.store.partitions());
+        assert_eq!(self.store.submit(p, batch).await.unwrap(), [Submitted::Accepted]);
+        (user, task)
+    }
+
+    pub(crate) async fn cancel(&self, (user, task): &(UserId, TaskId)) {
+        let control = Control::Cancel {
+            at_ms: now_ms(),
+            user: user.clone(),
+            tasks: vec![*task],
+            body: "".into(),
+            keep_s: 3_600,
+        };
+        let p = partition_of(user, self.store.partitions());
+        self.store.control(p, control).await.unwrap();
+    }
+
+    pub(crate) async fn see(&self, (user, task): &(UserId, TaskId)) -> Seen {
+        let query = Query::Tasks { user: user.clone(), tasks: vec![*task] };
+        let p = partition_of(user, self.store.partitions());
+        let QueryReply::Tasks(tasks) = self.store.read(p, query).await.unwrap() else {
+            panic!("answered in kind")
+        };
+        let text = tasks.first().expect("it is there").state.clone();
+        let stored: Option<StoredState> =
+            text.as_deref().map(|text| serde_json::from_str(text).unwrap());
+        Seen {
+            state: stored.as_ref().map_or("queued".into(), |stored| stored.s.clone()),
+            output: text
+                .as_deref()
+                .and_then(tasktonic_protocol::stored::output_of)
+                .map(|output| output.get().to_owned()),
+            stored,
+        }
+    }
+
+    /// Waits until the task is in `state`.
+    pub(crate) async fn wait(&self, task: &(UserId, TaskId), state: &str) -> Seen {
+        self.wait_for(task, state, |seen| seen.state == state).await
+    }
+
+    pub(crate) async fn wait_for(
+        &self,
+        task: &(UserId, TaskId),
+        what: &str,
+        ready: impl Fn(&Seen) -> bool,
+    ) -> Seen {
+        let since = std::time::Instant::now();
+        loop {
+            let seen = self.see(task).await;
+            if ready(&seen) {
+                return seen;
+            }
+            assert!(since.elapsed() < SOON, "waited for {what}, saw {seen:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    pub(crate) async fn attempts(&self, (user, task): &(UserId, TaskId)) -> Vec<AttemptRecord> {
+        let query = Query::Attempts { user: user.clone(), task: *task };
+        let p = partition_of(user, self.store.partitions());
+        let QueryReply::Attempts(rows) = self.store.read(p, query).await.unwrap() else {
+            panic!("answered in kind")
+        };
+        rows.iter().map(|row| serde_json::from_str(&row.text).unwrap()).collect()
+    }
+
+    pub(crate) async fn log(&self, (user, task): &(UserId, TaskId)) -> Vec<String> {
+        let query = Query::Logs { user: user.clone(), task: *task, after: 0, limit: 10_000 };
+        let p = partition_of(user, self.store.partitions());
+        let QueryReply::Logs(logs) = self.store.read(p, query).await.unwrap() else {
+            panic!("answered in kind")
+        };
+        let line = |text: &str| serde_json::from_str::<Value>(text).unwrap()["x"].clone();
+        logs.lines.iter().map(|row| line(&row.text).as_str().unwrap().to_owned()).collect()
+    }
+}
+
+/// A worker at work; dropping it stops it.
+pub(crate) struct Running {
+    stop: CancellationToken,
+    service: JoinHandle<Result<(), RunError>>,
+}
+
+impl Running {
+    /// Asks it to stop, and waits until it has.
+    pub(crate) async fn stop(mut self) {
+        self.stop.cancel();
+        (&mut self.service).await.unwrap().unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+pub(crate) fn settings() -> Settings {
+    Settings { concurrency: 4, drain: Duration::ZERO, ..Settings::new("the test machine") }
+}
+
+pub(crate) fn worker(
+    store: Arc<dyn Store>,
+    id: &str,
+    settings: Settings,
+    handlers: Vec<Arc<dyn AnyHandler>>,
+) -> Worker {
+    let worker = Worker::new(id.parse().unwrap(), store, Arc::new(NoFiles), settings);
+    handlers.into_iter().fold(worker, Worker::register_any)
+}
+
+pub(crate) fn start(worker: Worker) -> Running {
+    let stop = CancellationToken::new();
+    Running { service: tokio::spawn(worker.run_until(stop.clone())), stop }
+}
+
+/// A handler of `kind` that does `run`.
+pub(crate) fn handler<F>(
+    kind: &str,
+    run: impl Fn(Value, Context) -> F + Send + Sync + 'static,
+) -> Arc<dyn AnyHandler>
+where
+    F: Future<Output = Result<Value, Failure>> + Send + 'static,
+{
+    Arc::new(Closure { kind: kind.into(), run })
+}
+
+struct Closure<R> {
+    kind: String,
+    run: R,
+}
+
+#[async_trait]
+impl<R, F> AnyHandler for Closure<R>
+where
+    R: Fn(Value, Context) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<Value, Failure>> + Send + 'static,
+{
+    fn record(&self) -> KindRecord {
+        KindRecord {
+            kind: self.kind.clone(),
+            queue: self.kind.clone(),
+            title: None,
+            description: None,
+            schema: json!({}),
+            attempts_max: 3,
+            timeout_ms: None,
+            example: None,
+        }
+    }
+
+    async fn run_any(&self, payload: &RawValue, cx: &Context) -> Outcome {
+        let payload = serde_json::from_str(payload.get()).unwrap();
+        match (self.run)(payload, cx.clone()).await {
+            Ok(output) => Outcome::Completed(to_raw_value(&output).unwrap()),
+            Err(failure) => Outcome::Failed(failure),
+        }
+    }
+}

@@ -1,0 +1,202 @@
+// The product as people start it: `tasktonic up`, workers beside it, tokens. Knows no browser.
+import { execFile } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import os from "node:os";
+import path from "node:path";
+import { promisify } from "node:util";
+import { REPORT, ROOT } from "./places.mjs";
+import { start } from "./processes.mjs";
+import { final, SECOND, until } from "./wait.mjs";
+
+/** How long the product may take from start to ready: a debug build, a cold disk, two cores. */
+const READY_MS = 60 * SECOND;
+/** How long a worker that is asked to stop lets attempts go on, s. */
+const DRAIN_S = 2;
+
+export const BIN = firstThere("TASKTONIC_BIN", ["target/product/tasktonic", "target/debug/tasktonic"]);
+const WEB = firstThere("TASKTONIC_WEB_DIR", ["web/.next/standalone/web"]);
+
+function firstThere(variable, usual) {
+  const named = process.env[variable];
+  const found = named
+    ? path.resolve(named)
+    : usual.map((place) => path.join(ROOT, place)).find((place) => existsSync(place));
+  if (!found || !existsSync(found)) {
+    throw new Error(`${found ?? usual.join(" or ")} is not there: build it first, or name it in ${variable}`);
+  }
+  return found;
+}
+
+export function scratch(name) {
+  return mkdtempSync(path.join(os.tmpdir(), `tasktonic-e2e-${name}-`));
+}
+
+export function freePort() {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.on("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+/** One installation: a data folder, a port, and the server over it, which may be killed and started again. */
+export class Product {
+  /** @param {string} name of the test file, for its logs @param {{ workers?: boolean, args?: string[], accounts?: Record<string, string> }} options */
+  static async up(name, options = {}) {
+    const product = new Product();
+    product.name = name;
+    product.options = options;
+    product.data = scratch(name);
+    product.port = await freePort();
+    product.logs = path.join(REPORT, name);
+    product.workers = [];
+    rmSync(product.logs, { recursive: true, force: true });
+    for (const [account, password] of Object.entries(options.accounts ?? {})) {
+      const adding = promisify(execFile)(BIN, ["account", "add", account, "--data", product.data]);
+      adding.child.stdin.end(password);
+      await adding;
+    }
+    await product.start();
+    return product;
+  }
+
+  async start() {
+    const { workers = true, args = [] } = this.options;
+    const flags = ["up", "--data", this.data, "--port", String(this.port), "--json"];
+    if (!workers) flags.push("--no-workers");
+    this.server = start({
+      name: "tasktonic up",
+      program: BIN,
+      args: [...flags, ...args],
+      env: { TASKTONIC_WEB_DIR: WEB },
+      log: path.join(this.logs, "server.log"),
+    });
+    const ready = await until(
+      "tasktonic up is ready",
+      () => {
+        if (this.server.ended)
+          throw final(`tasktonic up ended (${JSON.stringify(this.server.ended)}):\n${this.server.logged()}`);
+        return readyLine(this.server.stdout);
+      },
+      READY_MS,
+    );
+    Object.assign(this, {
+      url: ready.url.replace(/\/$/, ""),
+      user: ready.user,
+      password: ready.password,
+      token: ready.token,
+    });
+  }
+
+  /** @param {{ kinds?: string[], concurrency?: number, wrap?: string[] }} how */
+  async work(name, { kinds, concurrency, wrap = [] } = {}) {
+    const token = await this.mint(name, ["--role", "worker"]);
+    const args = ["work", "--server", this.url, "--drain", String(DRAIN_S)];
+    if (kinds) args.push("--kinds", kinds.join(","));
+    if (concurrency) args.push("--concurrency", String(concurrency));
+    const [program, ...rest] = [...wrap, BIN, ...args];
+    const worker = start({
+      name: `tasktonic work (${name})`,
+      program,
+      args: rest,
+      env: { TASKTONIC_TOKEN: token },
+      log: path.join(this.logs, `${name}.log`),
+    });
+    this.workers.push(worker);
+    const known = new Set((await this.api("/api/v1/workers")).workers.map((one) => one.id));
+    worker.id = await until(`worker ${name} has come forward`, async () => {
+      if (worker.ended) throw final(`worker ${name} ended:\n${worker.logged()}`);
+      const { workers } = await this.api("/api/v1/workers");
+      const mine = workers.filter((one) => !known.has(one.id));
+      return mine.length === 1 ? mine[0].id : undefined;
+    });
+    return worker;
+  }
+
+  async mint(user, more = []) {
+    const { stdout } = await run("token", "mint", "--user", user, "--data", this.data, ...more);
+    return stdout.trim().split("\n").at(-1);
+  }
+
+  /** One call of the API; throws the problem. `token` is somebody else's, `body` makes it a POST. */
+  async api(where, { token = this.token, body, method = body === undefined ? "GET" : "POST", headers = {} } = {}) {
+    const response = await this.ask(where, { token, body, method, headers });
+    const text = await response.text();
+    if (!response.ok)
+      throw Object.assign(new Error(`${method} ${where}: ${response.status} ${text}`), { status: response.status });
+    return text ? JSON.parse(text) : undefined;
+  }
+
+  ask(where, { token = this.token, body, method = "GET", headers = {} } = {}) {
+    const raw = body instanceof Uint8Array;
+    return fetch(`${this.url}${where}`, {
+      method,
+      redirect: "manual",
+      headers: {
+        ...(token ? { authorization: `Bearer ${token}` } : {}),
+        ...(body === undefined || raw ? {} : { "content-type": "application/json" }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: raw ? body : JSON.stringify(body) }),
+    });
+  }
+
+  submit(kind, payload, options = {}) {
+    return this.api("/api/v1/tasks", { body: { kind, payload, ...options } });
+  }
+  task(id) {
+    return this.api(`/api/v1/tasks/${id}`);
+  }
+  async attempts(id) {
+    return (await this.api(`/api/v1/tasks/${id}/attempts`)).attempts;
+  }
+  ended(id, withinMs = 30 * SECOND) {
+    return this.reached(id, ["completed", "failed", "cancelled"], withinMs);
+  }
+  reached(id, statuses, withinMs = 15 * SECOND) {
+    return until(
+      `task ${id} is ${statuses.join(" or ")}`,
+      async () => {
+        const task = await this.task(id);
+        if (statuses.includes(task.status)) return task;
+        throw new Error(`it is ${task.status} (${task.error?.message ?? task.progress?.done ?? ""})`);
+      },
+      withinMs,
+    );
+  }
+  /** Kinds appear once a worker has come forward. */
+  kind(name) {
+    return until(`a worker serves ${name}`, async () => {
+      const { kinds } = await this.api("/api/v1/kinds");
+      return kinds.find((kind) => kind.kind === name && kind.served);
+    });
+  }
+
+  async down() {
+    const troubles = [];
+    for (const program of [...this.workers, this.server]) {
+      await program.stop().catch((error) => troubles.push(error));
+    }
+    rmSync(this.data, { recursive: true, force: true });
+    if (troubles.length) throw new AggregateError(troubles, troubles.map((error) => error.message).join("; "));
+  }
+}
+
+export const run = (...args) => promisify(execFile)(BIN, args, { maxBuffer: 64 * 1024 * 1024 });
+
+function readyLine(text) {
+  for (const line of text.split("\n")) {
+    if (!line.startsWith("{")) continue;
+    try {
+      const value = JSON.parse(line);
+      if (value.ready) return value;
+    } catch {
+      // The line is not whole yet.
+    }
+  }
+  return undefined;
+}
