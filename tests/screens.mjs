@@ -96,7 +96,7 @@ async function shoot(look, screens) {
       await page.evaluate(() => {
         for (const img of document.images) img.loading = "eager";
       });
-      await page.waitForFunction(() => [...document.images].every((img) => img.complete));
+      await page.evaluate(() => Promise.all([...document.images].map((img) => img.decode().catch(() => undefined))));
     }
     await page.waitForLoadState("networkidle");
     await page.screenshot({ path: path.join(values.into, `${screen}.${name}.png`), fullPage, animations: "disabled" });

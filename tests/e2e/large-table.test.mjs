@@ -56,7 +56,7 @@ suite("large-table", { workers: false }, ({ scenario }) => {
 
       const task = await product.task(id);
       compare(task.output, table);
-      assert.equal(task.worker, worker.id);
+      assert.ok(worker.is(task.worker), task.worker);
       assert.equal(task.attempt, 1);
 
       // What the page says of it.

@@ -18,18 +18,18 @@ const resize: Json = {
 };
 
 describe("a schema", () => {
-  it("becomes fields", () => {
+  it("becomes fields: what is needed first, then what is chosen with one press", () => {
     const shape = readSchema(resize);
     if (shape.is !== "group") throw new Error("no group");
     expect(shape.properties.map(({ name, required, shape: inner }) => [name, inner.is, required])).toEqual([
       ["photos", "list", true],
+      ["format", "choice", false],
       ["width", "number", false],
       ["height", "number", false],
-      ["format", "choice", false],
       ["strip_metadata", "switch", false],
       ["crop", "group", false],
     ]);
-    const height = shape.properties[2]?.shape;
+    const height = shape.properties[3]?.shape;
     expect(height).toMatchObject({ is: "number", whole: true, max: 8192, title: "Height" });
     expect(shape.properties[4]?.shape.title).toBe("Strip metadata");
   });
@@ -62,7 +62,7 @@ describe("a schema", () => {
     expect([wordsOf("stripMetadata"), wordsOf("attempts_max"), wordsOf("url")]).toEqual([
       "Strip metadata",
       "Attempts max",
-      "Url",
+      "URL",
     ]);
   });
 });

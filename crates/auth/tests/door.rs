@@ -1,6 +1,8 @@
 //! The front door's verdicts, row by row from `door_cases.toml`. The rows know nothing of this
 //! crate, so that they can be sent to a running front door as well.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails, and that is right")]
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -256,9 +258,10 @@ proptest::proptest! {
         let head = Head { method: &method, target: &target, headers: &fields };
         let verdict = decide(&head, &world.policy, &world.verifier, NOW_S);
         let path = target.split('?').next().unwrap_or_default().to_ascii_lowercase();
-        let odd = ["//", "\\", ";", "%2f", "%5c", "%00", "%2e", "/../", "/./", "%25"]
+        let odd = ["//", "\\", ";", "%2f", "%5c", "%00", "%2e", "%25"]
             .iter()
-            .any(|odd| format!("{path}/").contains(odd));
+            .any(|odd| path.contains(odd))
+            || path.split('/').any(|segment| segment == "." || segment == "..");
         let refused = matches!(verdict, Verdict::Refuse { .. });
         proptest::prop_assert!(!odd || refused, "{} {:?}", target, verdict);
     }

@@ -1,5 +1,7 @@
 //! The public examples of RFC 7515, 7519, 7520, 7797 and 8037, as printed there.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails, and that is right")]
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
 use tasktonic_auth::command::{Asked, KeyFile, Refused, keys, verify_jws, verify_jwt};

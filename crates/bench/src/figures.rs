@@ -51,7 +51,7 @@ impl Times {
         let mut times = self.0.clone();
         times.sort_unstable();
         let rank = (share / 100.0 * times.len() as f64).ceil() as usize;
-        times.get(rank.saturating_sub(1)).map_or(0.0, |time| time.as_secs_f64() * 1_000.0)
+        times.get(rank.saturating_sub(1)).map_or(0.0, |time| time.as_nanos() as f64 / 1e6)
     }
 
     /// Half and all but one percent, as two figures.

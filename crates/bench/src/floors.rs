@@ -54,7 +54,7 @@ pub(crate) async fn healthz(authority: &str, length: Duration) -> Result<Vec<Fig
         for ended in loops {
             times.merge(ended.await.context("a loop of the bench")??);
         }
-        let note = format!("floor: GET /healthz, {connections} connections");
+        let note = format!("floor: GET /healthz, connections: {connections}");
         let rate = times.count() as f64 / length.as_secs_f64();
         figures.push(Figure::new("bare requests", rate, "per s", &*note));
         figures.extend(times.figures("bare request", &note));

@@ -85,14 +85,15 @@ impl Options {
              with --program",
             program.display()
         );
-        Ok(program)
+        // It is started in another folder.
+        std::path::absolute(&program).with_context(|| format!("finding {}", program.display()))
     }
 
     /// A folder that is gone when it is dropped, on the disk to measure.
     pub(crate) fn scratch(&self) -> Result<tempfile::TempDir> {
         // A folder for temporary files is often memory, where an fdatasync costs nothing.
         let place = match &self.scratch {
-            Some(place) => place.clone(),
+            Some(place) => std::path::absolute(place).context("finding the scratch folder")?,
             None => std::env::current_exe()
                 .context("finding myself")?
                 .parent()

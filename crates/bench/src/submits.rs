@@ -29,7 +29,7 @@ pub(crate) async fn measure(options: &Options) -> Result<Vec<Figure>> {
         // The first second warms up what a long-lived server has warm.
         singles(&product, &tokens, producers, length / 10).await?;
         let (times, took) = singles(&product, &tokens, producers, length).await?;
-        let note = format!("{producers} producers, each durable before its answer");
+        let note = format!("producers: {producers}; each is durable before its answer");
         let rate = times.count() as f64 / took.as_secs_f64();
         figures.push(Figure::new("submissions", rate, "per s", &*note));
         figures.extend(times.figures("submission", &note));

@@ -10,7 +10,12 @@ use tasktonic_client::{Client, Credentials, Token, TokenFile, Waits};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Remote {
     /// The server
-    #[arg(long, env = "TASKTONIC_URL", default_value = "http://127.0.0.1:8080", value_name = "URL")]
+    #[arg(
+        long,
+        env = "TASKTONIC_URL",
+        default_value = "http://127.0.0.1:8080",
+        value_name = "URL"
+    )]
     pub(crate) url: String,
     /// A file that holds the access token (else it is read from TASKTONIC_TOKEN; never an argument,
     /// which other users of the machine could see)

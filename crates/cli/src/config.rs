@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use serde::Deserialize;
 use tasktonic_auth::Role;
+use tasktonic_handlers::HandlersConfig;
 use tasktonic_server::IssuerFile;
 
 use crate::data::Data;
@@ -18,8 +19,8 @@ pub(crate) struct ConfigFile {
     pub(crate) server: ServerPart,
     /// Issuers of tokens beside our own.
     pub(crate) issuer: Vec<IssuerPart>,
-    /// `http.request`.
-    pub(crate) http: HttpPart,
+    /// The handlers we ship.
+    pub(crate) handlers: HandlersConfig,
     /// Programs as kinds; the handlers read them from the text.
     pub(crate) exec: Vec<toml::Table>,
 }
@@ -32,16 +33,6 @@ pub(crate) struct ServerPart {
     pub(crate) origins: Vec<String>,
     /// Whether `/metrics` is answered to other machines too.
     pub(crate) metrics_public: bool,
-}
-
-/// `[http]`: where `http.request` may go beside the public internet.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct HttpPart {
-    /// Names that may lead to private addresses.
-    pub(crate) allow_hosts: Vec<String>,
-    /// Every private address is allowed: for tests and closed networks.
-    pub(crate) allow_private: bool,
 }
 
 /// `[[issuer]]`: users of another system sign in with its tokens.

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tasktonic_store::KillPoint;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -68,6 +68,13 @@ impl Built {
     }
 }
 
+/// A running server. The pipe is its sign that we live: waiting for a child closes the pipe that
+/// it still owns, so it is taken out.
+struct Running {
+    child: Child,
+    _pipe: Option<ChildStdin>,
+}
+
 /// Where the pages' server will listen: a port that is free now.
 pub(crate) fn choose_address() -> Result<SocketAddr> {
     let held = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
@@ -84,27 +91,27 @@ pub(crate) async fn start(
     stop: CancellationToken,
 ) -> Result<tokio::task::JoinHandle<()>> {
     let logs = data.logs();
-    let mut child = spawn(&built, address, api, &logs)?;
+    let mut running = spawn(&built, address, api, &logs)?;
     KillPoint::UpAfterChild.pass();
     let deadline = Instant::now() + READY_WAIT;
     while !listens(address).await {
-        if let Some(status) = child.try_wait()? {
+        if let Some(status) = running.child.try_wait()? {
             bail!(
                 "the pages' server ended at once ({status}); its words are in {}",
                 logs.join("pages.log").display()
             );
         }
         if stop.is_cancelled() || Instant::now() > deadline {
-            end(&mut child).await;
+            end(&mut running.child).await;
             bail!("the pages' server did not answer within {} s", READY_WAIT.as_secs());
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    Ok(tokio::spawn(keep_up(child, built, address, api, logs, stop)))
+    Ok(tokio::spawn(keep_up(running, built, address, api, logs, stop)))
 }
 
 async fn keep_up(
-    mut child: Child,
+    mut running: Running,
     built: Built,
     address: SocketAddr,
     api: SocketAddr,
@@ -115,37 +122,40 @@ async fn keep_up(
     loop {
         let since = Instant::now();
         tokio::select! {
-            status = child.wait() => {
+            status = running.child.wait() => {
                 let status = status.map_or_else(|e| e.to_string(), |s| s.to_string());
                 tracing::warn!(%status, "the pages' server ended; starting it again");
             }
             () = hangs(address) => {
                 tracing::warn!("the pages' server does not answer; starting it again");
-                kill(&child, Signal::SIGKILL);
-                let _ = child.wait().await;
+                kill(&running.child, Signal::SIGKILL);
+                let _ = running.child.wait().await;
             }
-            () = stop.cancelled() => return end(&mut child).await,
+            () = stop.cancelled() => return end(&mut running.child).await,
         }
         if since.elapsed() > STEADY {
             pause = RESTART_FIRST;
         }
-        child = loop {
+        running = loop {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = stop.cancelled() => return,
             }
             pause = (pause * 2).min(RESTART_LONGEST);
             match spawn(&built, address, api, &logs) {
-                Ok(child) => break child,
+                Ok(running) => break running,
                 Err(error) => tracing::error!("the pages' server cannot be started: {error:#}"),
             }
         };
     }
 }
 
-fn spawn(built: &Built, address: SocketAddr, api: SocketAddr, logs: &Path) -> Result<Child> {
+fn spawn(built: &Built, address: SocketAddr, api: SocketAddr, logs: &Path) -> Result<Running> {
+    if !built.folder.is_dir() {
+        bail!("the folder of the pages, {}, is gone", built.folder.display());
+    }
     let log = logging::log_file(logs, "pages.log")?;
-    Command::new("node")
+    let mut child = Command::new("node")
         .args(["--import", END_WITH_PARENT, "server.js"])
         .current_dir(&built.folder)
         .env("HOSTNAME", address.ip().to_string())
@@ -162,7 +172,9 @@ fn spawn(built: &Built, address: SocketAddr, api: SocketAddr, logs: &Path) -> Re
         .process_group(0)
         .kill_on_drop(true)
         .spawn()
-        .context("starting node (Node.js 20.9 or newer must be on the PATH; or use --no-ui)")
+        .context("starting node (Node.js 20.9 or newer must be on the PATH; or use --no-ui)")?;
+    let pipe = child.stdin.take();
+    Ok(Running { child, _pipe: pipe })
 }
 
 async fn listens(address: SocketAddr) -> bool {

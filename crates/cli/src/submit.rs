@@ -103,8 +103,7 @@ fn payload(data: &str) -> Result<Value> {
             if size > DATA_BYTES_MAX {
                 bail!("{} has {size} bytes; a payload is JSON, use --file", path.display());
             }
-            std::fs::read_to_string(&path)
-                .with_context(|| format!("reading {}", path.display()))?
+            std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?
         }
     };
     let value: Value = serde_json::from_str(&text).context("the payload is not JSON")?;

@@ -32,7 +32,9 @@ pub(crate) enum Verb {
         remote: Remote,
     },
     /// List tasks, newest first
-    #[command(after_help = "Example: tasktonic task list --status running,queued --kind csv.profile")]
+    #[command(
+        after_help = "Example: tasktonic task list --status running,queued --kind csv.profile"
+    )]
     List {
         /// Only in these (scheduled, retrying, queued, running, completed, failed, cancelled, …)
         #[arg(long, value_delimiter = ',', value_parser = status, value_name = "STATUS")]
@@ -101,7 +103,11 @@ pub(crate) async fn task(verb: Verb) -> Result<u8> {
     match verb {
         Verb::Get { id, json, remote } => {
             let task = remote.client()?.task(&id).await?;
-            if json { print_json(&task)? } else { show(&task) }
+            if json {
+                print_json(&task)?
+            } else {
+                show(&task)
+            }
             Ok(crate::DONE)
         }
         Verb::List { status, kind, tag, limit, cursor, json, remote } => {
@@ -126,9 +132,7 @@ pub(crate) async fn task(verb: Verb) -> Result<u8> {
             let results = many.remote.client()?.retry_many(many.ids).await?;
             told(&results, many.json)
         }
-        Verb::Logs { id, follow, json, remote } => {
-            logs(&remote.client()?, &id, follow, json).await
-        }
+        Verb::Logs { id, follow, json, remote } => logs(&remote.client()?, &id, follow, json).await,
     }
 }
 
@@ -145,7 +149,9 @@ fn told(results: &[BulkItem], json: bool) -> Result<u8> {
         }
         match (task, error) {
             (_, Some(error)) => screen::note(&format!("{id}: {}", harmless(&error.detail))),
-            (Some(task), None) => screen::say(&format!("{id}  {}", screen::status(task.status.name()))),
+            (Some(task), None) => {
+                screen::say(&format!("{id}  {}", screen::status(task.status.name())))
+            }
             (None, None) => bail!("the server said nothing about {id}"),
         }
     }

@@ -2,13 +2,16 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use serde::Serialize;
 use tasktonic_auth::{Role, account};
 use tasktonic_core::WorkerId;
 use tasktonic_server::Identity;
+use tasktonic_store::{Registry as _, Table};
+use tasktonic_store_embedded::EmbeddedStore;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::ConfigFile;
@@ -24,6 +27,9 @@ const DEMO: &str = "demo";
 const TOKEN_TTL_S: u32 = 12 * 3_600;
 /// How long running attempts may go on after the first signal.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// How long the worker may take to announce itself before we say that we are ready all the same.
+const ANNOUNCE_WAIT: Duration = Duration::from_secs(10);
 
 /// Arguments of `up`.
 #[derive(clap::Args)]
@@ -97,8 +103,10 @@ pub(crate) async fn up(args: Args) -> Result<u8> {
         let id = work::fresh_id(WorkerId::IN_PROCESS);
         let settings = work::settings(args.concurrency, DRAIN);
         let files = std::sync::Arc::new(files);
-        let worker = work::build(id, store.clone(), files, &handlers, &[], settings)?;
-        Some(tokio::spawn(worker.run_until(stop.clone())))
+        let worker = work::build(id.clone(), store.clone(), files, &handlers, &[], settings)?;
+        let working = tokio::spawn(worker.run_until(stop.clone()));
+        announced(&store, &id, &working).await;
+        Some(working)
     };
     let pages = match (built, &pages_at) {
         (Some(built), Some(at)) => {
@@ -127,6 +135,17 @@ pub(crate) async fn up(args: Args) -> Result<u8> {
     }
     store.close().await;
     Ok(code)
+}
+
+/// Waits until the worker has announced its kinds: who reads that we are ready may submit at once.
+async fn announced<T>(store: &EmbeddedStore, id: &WorkerId, working: &JoinHandle<T>) {
+    let until = Instant::now() + ANNOUNCE_WAIT;
+    while Instant::now() < until && !working.is_finished() {
+        if let Ok(Some(_)) = store.get(Table::Workers, id.as_str()).await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 fn ended_early<E>(ended: Result<Result<(), E>, tokio::task::JoinError>) -> Result<u8>

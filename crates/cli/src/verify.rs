@@ -21,9 +21,11 @@ pub(crate) enum Verb {
         key: KeyArgs,
     },
     /// Check an access token on standard input, claims too; they go to standard output as JSON
-    #[command(after_help = "Example: tasktonic verify jwt --jwks keys.json --iss https://id.example \
+    #[command(
+        after_help = "Example: tasktonic verify jwt --jwks keys.json --iss https://id.example \
                             --aud tasks < token\n\n\
-                            Exit codes: 0 good, 1 refused (a stable word on standard error), 2 bad use.")]
+                            Exit codes: 0 good, 1 refused (a stable word on standard error), 2 bad use."
+    )]
     Jwt {
         #[command(flatten)]
         key: KeyArgs,

@@ -61,12 +61,15 @@ pub(crate) async fn work(args: Args) -> Result<u8> {
     let config = config::read(args.config.as_deref(), &["tasktonic.toml".into()])?;
     let handlers = handlers::of(&config)?;
     let client = api::client(url, args.token_file.as_ref())?;
+    let client_url = client.url().to_owned();
     let store: Arc<dyn Store> = Arc::new(RemoteStore::new(client.clone())?);
     let files: Arc<dyn TaskFiles> = Arc::new(RemoteFiles::new(client));
     let stop = shutdown::on_signal()?;
     let settings = settings(args.concurrency, Duration::from_secs(args.drain));
     let worker = build(fresh_id(""), store, files, &handlers, &args.kinds, settings)?;
+    tracing::info!(server = client_url, "working");
     worker.run_until(stop).await?;
+    tracing::info!("every attempt has ended or was given back");
     Ok(crate::DONE)
 }
 

@@ -1,6 +1,8 @@
 //! Files in a folder: kept whole or not at all, under their user, within their limits, and swept
 //! when nothing uses them.
 
+#![expect(clippy::unwrap_used, reason = "in tests and what only tests use")]
+
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tasktonic_files::Content;
 use tasktonic_worker::{Context, Failure, Handler, KindInfo};
+use tokio::sync::Semaphore;
 
 use crate::blocking::blocking;
 use crate::file::{self, FileOut, FileRef, OUTPUT_BYTES_MAX};
@@ -34,8 +35,15 @@ pub const EDGE_MAX: u32 = 8_192;
 pub const PHOTO_BYTES_MAX: u64 = 100 << 20;
 /// Most pixels of one photo: 120 million, which take 480 MB while they are worked on.
 pub const PIXELS_MAX: u64 = 120_000_000;
+/// Pixels that all attempts of this process work on at once, in millions: what a large photo needs
+/// is not needed twice.
+pub const MEGAPIXELS_AT_ONCE_MAX: u32 = 160;
 /// Longest part of a photo's own name in the names of its copies, in bytes.
 const STEM_BYTES_MAX: usize = 160;
+
+static MEGAPIXELS: Semaphore = Semaphore::const_new(MEGAPIXELS_AT_ONCE_MAX as usize);
+const _: () =
+    assert!(PIXELS_MAX / 1_000_000 <= MEGAPIXELS_AT_ONCE_MAX as u64, "the largest photo must pass");
 
 /// The handler.
 #[derive(Debug, Clone, Copy, Default)]
@@ -215,8 +223,16 @@ async fn make(
     cx: &Context,
 ) -> Result<Vec<Made>, Failure> {
     let (sizes, format, quality) = (unique_sizes(&payload.sizes), payload.format, payload.quality);
+    // What is no photo or too large is refused by the decoder, before it takes any memory.
+    let megapixels = decode::pixels(&bytes).unwrap_or(0).min(PIXELS_MAX) / 1_000_000 + 1;
+    let megapixels = u32::try_from(megapixels).unwrap_or(1).min(MEGAPIXELS_AT_ONCE_MAX);
+    let room = tokio::select! {
+        () = cx.cancelled() => return Err(Failure::Cancelled),
+        room = MEGAPIXELS.acquire_many(megapixels) => room.expect("nobody closes it"),
+    };
     let cx = cx.clone();
     blocking(move || {
+        let _room = room;
         stop_if_cancelled(&cx)?;
         let photo = decode(&bytes).map_err(|why| match why {
             decode::Error::TooLarge(why) => too_large(&name, &why),

@@ -255,6 +255,9 @@ pub struct SubmitEvent {
     /// The idempotency key, by which an optimistic row finds its task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// Longest run of one attempt, ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<u64>,
 }
 
 impl SubmitEvent {

@@ -19,5 +19,6 @@ pub use sync::{
 pub const V: u8 = 1;
 /// The oldest version that is still understood.
 pub const V_MIN: u8 = 1;
-/// The header with the lease under which a worker reads or stores a file.
-pub const LEASE_HEADER: &str = "x-tt-lease";
+/// The header with the lease under which a worker reads or stores a file. Not one of `x-tt-…`:
+/// those are the front door's own, and it removes them from whatever comes in.
+pub const LEASE_HEADER: &str = "tasktonic-lease";

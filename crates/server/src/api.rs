@@ -18,16 +18,19 @@ mod submit;
 mod wait;
 pub(crate) mod worker;
 
+use std::any::Any;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 use tasktonic_protocol::problem::Code;
+use tower_http::catch_panic::CatchPanicLayer;
 
 use self::operation::Operation;
-use crate::{App, Limits};
 use crate::problem::{Refusal, with_request_id};
+use crate::{App, Limits};
 
 /// What the routes share among themselves.
 pub(crate) struct Shared {
@@ -79,7 +82,13 @@ pub(crate) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/api/{*rest}", any(nothing_here))
         .method_not_allowed_fallback(wrong_method)
         .route_layer(from_fn_with_state(Arc::clone(app), rate::limit))
+        .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(with_request_id))
+}
+
+/// A defect of ours ends one request and no connection.
+fn panicked(_: Box<dyn Any + Send>) -> Response {
+    Refusal::internal(&"a route panicked; the panic stands above").into_response()
 }
 
 async fn nothing_here() -> Refusal {

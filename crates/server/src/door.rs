@@ -17,7 +17,9 @@ use axum::http::{HeaderMap, Method, StatusCode, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use tasktonic_auth::Claims;
-use tasktonic_auth::door::{CookieNames, Head, Pass, Policy, Route, Scheme, Verdict, closes, decide};
+use tasktonic_auth::door::{
+    CookieNames, Head, Pass, Policy, Route, Scheme, Verdict, closes, decide,
+};
 use tasktonic_protocol::problem::Code;
 
 use crate::App;
@@ -56,7 +58,8 @@ impl Peer {
             let local = remote.to_canonical().is_loopback();
             return Self { client: remote, local };
         }
-        let last = named.and_then(|value| value.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
+        let last =
+            named.and_then(|value| value.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
         Self { client: last.unwrap_or(remote), local: false }
     }
 }
@@ -124,12 +127,12 @@ pub(crate) async fn stand(
             let route = pass.route;
             let label = matched.unwrap_or_else(|| label_of(route).to_owned());
             request.extensions_mut().insert(peer);
-            let response = next.run(admit(request, *Box::new(pass))).await;
+            let response = next.run(admit(request, pass)).await;
             (label, finish(route, response))
         }
         Verdict::Redirect { location, clear_cookies } => {
             let method = request.method();
-            ("redirect".to_owned(), redirect(&app, method, &location, &clear_cookies))
+            ("redirect".to_owned(), redirect(method, &location, &clear_cookies))
         }
         Verdict::Refuse { code, route } => ("refused".to_owned(), finish(route, refuse(code))),
     };
@@ -190,7 +193,7 @@ fn admit(request: Request, pass: Pass) -> Request {
     Request::from_parts(parts, Body::new(Paced::new(body)))
 }
 
-fn redirect(app: &App, method: &Method, location: &str, clear: &[&'static str]) -> Response {
+fn redirect(method: &Method, location: &str, clear: &[&'static str]) -> Response {
     let reads = matches!(*method, Method::GET | Method::HEAD);
     let status = if reads { StatusCode::FOUND } else { StatusCode::SEE_OTHER };
     let Ok(location) = HeaderValue::from_str(location) else { return refuse(Code::BadRequest) };
@@ -206,7 +209,6 @@ fn redirect(app: &App, method: &Method, location: &str, clear: &[&'static str]) 
             headers.append(SET_COOKIE, value);
         }
     }
-    let _ = app;
     response
 }
 
@@ -218,7 +220,9 @@ fn refuse(code: Code) -> Response {
         Code::ForeignOrigin => "Use the address under which this installation is configured.",
         Code::UnknownHost => "Use a host name that is configured in `origins`.",
         Code::AmbiguousTarget => "Write the path plainly: no dot segments, no escaped slashes.",
-        Code::HeadersTooLarge => "Send fewer or smaller headers; cookies of other sites may be why.",
+        Code::HeadersTooLarge => {
+            "Send fewer or smaller headers; cookies of other sites may be why."
+        }
         Code::UpgradeRequired => "Open this address as a WebSocket, version 13.",
         Code::MethodNotAllowed => "Use another method.",
         Code::NotFound => return Refusal::not_found().into_response(),

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tasktonic_core::WorkerId;
 use tasktonic_core::command::Sync as SyncCommand;
 use tasktonic_core::limits::{LEASE_MS_DEFAULT, SYNC_OPS_MAX};
 use tasktonic_core::routing::PartitionId;
-use tasktonic_core::WorkerId;
 use tasktonic_protocol::worker::{WORKER_SEEN_MS_MAX, WorkerRecord};
 use tasktonic_store::{Table, settle};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -75,10 +75,17 @@ async fn look_after(app: &App, p: PartitionId) {
             Ok(reply) => {
                 let count = reply.adopted.len() as u64;
                 ops = settle(&reply.adopted, &reply.cancelled, app.clock.now_ms(), rand::random);
-                debug_assert!(ops.len() <= SYNC_OPS_MAX, "one turn adopts no more than a sync says");
+                debug_assert!(
+                    ops.len() <= SYNC_OPS_MAX,
+                    "one turn adopts no more than a sync says"
+                );
                 if count > 0 {
                     app.metrics.adopted(count);
-                    tracing::info!(partition = p.0, leases = count, "settles leases of lost workers");
+                    tracing::info!(
+                        partition = p.0,
+                        leases = count,
+                        "settles leases of lost workers"
+                    );
                     0
                 } else {
                     reply.next_in_ms.unwrap_or(ROUND_MS_MAX).clamp(ROUND_MS_MIN, ROUND_MS_MAX)

@@ -256,8 +256,7 @@ impl Identity {
         let unknown = || Error::Unknown(name.to_owned());
         let key = account::account_name(name).ok_or_else(unknown)?;
         for _ in 0..CHANGES_MAX {
-            let entry =
-                self.registry().get(Table::Accounts, &key).await?.ok_or_else(unknown)?;
+            let entry = self.registry().get(Table::Accounts, &key).await?.ok_or_else(unknown)?;
             let mut account: Account = from_json(&key, &entry.value)?;
             change(&mut account);
             let expect = Expect::Version(entry.version);

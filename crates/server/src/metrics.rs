@@ -7,8 +7,8 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -62,7 +62,11 @@ impl Metrics {
         let requests = Family::<Request, Counter>::default();
         registry.register("http_requests", "Requests answered", requests.clone());
         let seconds = Histogram::new(BUCKETS_S);
-        registry.register("http_request_seconds", "Time to the head of the answer", seconds.clone());
+        registry.register(
+            "http_request_seconds",
+            "Time to the head of the answer",
+            seconds.clone(),
+        );
         let connections = Gauge::default();
         registry.register("connections", "Connections that are open", connections.clone());
         let shed = Counter::default();

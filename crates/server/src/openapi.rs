@@ -55,8 +55,7 @@ struct Schemas;
 /// The document, as pretty JSON with a line at the end.
 #[must_use]
 pub fn document() -> String {
-    let mut text =
-        serde_json::to_string_pretty(&value()).expect("maps with string keys serialise");
+    let mut text = serde_json::to_string_pretty(&value()).expect("maps with string keys serialise");
     text.push('\n');
     text
 }
@@ -131,7 +130,8 @@ fn parameters(operation: &Operation) -> Vec<Value> {
     for part in operation.path.split('/') {
         if let Some(name) = part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
             let schema = json!({ "type": "string" });
-            parameters.push(json!({ "name": name, "in": "path", "required": true, "schema": schema }));
+            parameters
+                .push(json!({ "name": name, "in": "path", "required": true, "schema": schema }));
         }
     }
     for parameter in &operation.query {
@@ -145,7 +145,8 @@ fn parameters(operation: &Operation) -> Vec<Value> {
     }
     for (name, about) in &operation.headers {
         let schema = json!({ "type": "string" });
-        parameters.push(json!({ "name": name, "in": "header", "description": about, "schema": schema }));
+        parameters
+            .push(json!({ "name": name, "in": "header", "description": about, "schema": schema }));
     }
     parameters
 }
@@ -212,7 +213,12 @@ fn elsewhere() -> Vec<Operation> {
             .about("Exchanges a refresh token, from the body or the cookie, for the next tokens.")
             .takes(Body::Json("RefreshRequest"))
             .answers(200, "The tokens.", Body::Json("Tokens"))
-            .refuses(&[Code::BadRequest, Code::TokenMissing, Code::TokenInvalid, Code::ForeignOrigin]),
+            .refuses(&[
+                Code::BadRequest,
+                Code::TokenMissing,
+                Code::TokenInvalid,
+                Code::ForeignOrigin,
+            ]),
         auth("get", "/api/v1/auth/refresh")
             .about("The same for a browser on its way to a page.")
             .answers(303, "To the page, or to the sign-in.", Body::Nothing),
@@ -222,7 +228,9 @@ fn elsewhere() -> Vec<Operation> {
             .answers(204, "It is over.", Body::Nothing)
             .refuses(&[Code::BadRequest, Code::ForeignOrigin]),
         Operation::elsewhere("get", "/api/v1/auth/verify", "people")
-            .about("Whether the token is good, for a proxy that asks before it passes a request on.")
+            .about(
+                "Whether the token is good, for a proxy that asks before it passes a request on.",
+            )
             .answers(204, "It is.", Body::Nothing),
         Operation::elsewhere("get", "/ws", "live")
             .about("The socket with live updates; WebSocket, subprotocol `tt.v1`.")
@@ -231,10 +239,16 @@ fn elsewhere() -> Vec<Operation> {
         status("/.well-known/jwks.json")
             .about("The keys that tokens of this installation are signed with.")
             .answers(200, "A JSON Web Key Set.", Body::AnyJson),
-        status("/openapi.json")
-            .about("This document.")
-            .answers(200, "The document.", Body::AnyJson),
-        status("/healthz").about("Whether the process is alive.").answers(200, "It is.", Body::Text),
+        status("/openapi.json").about("This document.").answers(
+            200,
+            "The document.",
+            Body::AnyJson,
+        ),
+        status("/healthz").about("Whether the process is alive.").answers(
+            200,
+            "It is.",
+            Body::Text,
+        ),
         status("/readyz")
             .about("Whether it can take work: store, pages, not draining.")
             .answers(200, "It can.", Body::AnyJson)

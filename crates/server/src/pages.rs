@@ -196,6 +196,8 @@ mod tests {
     #[test]
     fn the_page_for_people_tries_again_by_itself_and_loads_nothing() {
         assert!(AWAY.contains("http-equiv=\"refresh\"") && AWAY.contains("color-scheme"));
-        assert!(!AWAY.contains("<script") && !AWAY.contains("http://") && !AWAY.contains("https://"));
+        assert!(
+            !AWAY.contains("<script") && !AWAY.contains("http://") && !AWAY.contains("https://")
+        );
     }
 }

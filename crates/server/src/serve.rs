@@ -44,6 +44,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long saying no to a connection may take.
 const SHED_WAIT: Duration = Duration::from_secs(1);
 
+/// What an HTTP/2 connection begins with.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Pause while only a part of that is there.
+const PREFACE_PAUSE: Duration = Duration::from_millis(20);
+
 const SHED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 2\r\n\
     Content-Type: application/problem+json\r\nCache-Control: no-store\r\nContent-Length: 2\r\n\r\n{}";
 
@@ -89,13 +94,20 @@ pub(crate) async fn serve(
             let router = router.clone();
             async move { Ok::<_, Infallible>(answer(router, request).await) }
         });
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-        let connection = drain.watch(connection.into_owned());
-        let app = app.clone();
+        let (builder, watcher) = (builder.clone(), drain.watcher());
+        let (app, stop) = (app.clone(), stop.clone());
         app.metrics.connections(1);
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%remote, %error, "a connection broke");
+            let begun = tokio::select! {
+                () = stop.cancelled() => false,
+                begun = tokio::time::timeout(HEADER_WAIT, begins(&stream)) => begun == Ok(true),
+            };
+            if begun {
+                let io = TokioIo::new(stream);
+                let connection = builder.serve_connection_with_upgrades(io, service);
+                if let Err(error) = watcher.watch(connection).await {
+                    tracing::debug!(%remote, %error, "a connection broke");
+                }
             }
             drop(permit);
             app.metrics.connections(-1);
@@ -138,6 +150,21 @@ fn builder() -> Builder<TokioExecutor> {
         .keep_alive_interval(H2_PING)
         .keep_alive_timeout(H2_PING);
     builder
+}
+
+/// Waits until the peer has said enough to tell HTTP/1.1 from HTTP/2: what reads that has no
+/// time-out of its own. False if the peer has gone.
+async fn begins(stream: &TcpStream) -> bool {
+    let mut first = [0; PREFACE.len()];
+    loop {
+        match stream.peek(&mut first).await {
+            Ok(0) | Err(_) => return false,
+            Ok(n) if n < PREFACE.len() && PREFACE.starts_with(&first[..n]) => {
+                tokio::time::sleep(PREFACE_PAUSE).await;
+            }
+            Ok(_) => return true,
+        }
+    }
 }
 
 /// Says that there is no room, so that the peer comes back later and does not wonder.

@@ -89,7 +89,6 @@ impl Server {
 
     /// Every route behind the door, for tests that call it without a connection.
     #[doc(hidden)]
-    #[must_use]
     pub fn router(&self) -> Router {
         router(&self.app)
     }

@@ -35,10 +35,7 @@ async fn sweep(app: &App) {
 }
 
 /// Which of these tasks there are, in order.
-async fn exist(
-    store: Arc<dyn Store>,
-    tasks: Vec<(UserId, TaskId)>,
-) -> Result<Vec<bool>, Error> {
+async fn exist(store: Arc<dyn Store>, tasks: Vec<(UserId, TaskId)>) -> Result<Vec<bool>, Error> {
     let mut shares: BTreeMap<_, Vec<usize>> = BTreeMap::new();
     for (at, (user, _)) in tasks.iter().enumerate() {
         shares.entry(partition_of(user, store.partitions())).or_default().push(at);

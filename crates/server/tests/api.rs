@@ -1,9 +1,13 @@
 //! The API through the real router and the real door, in process, on the model store.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as loudly as the tests")]
+
 #[path = "api/access.rs"]
 mod access;
 #[path = "api/change.rs"]
 mod change;
+#[path = "api/embedded.rs"]
+mod embedded;
 #[path = "api/files.rs"]
 mod files;
 #[path = "api/hostile.rs"]

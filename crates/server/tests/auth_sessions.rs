@@ -1,4 +1,5 @@
 //! Signing in, staying signed in, and signing out, over HTTP.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 
@@ -37,8 +38,12 @@ async fn a_login_gives_a_token_that_opens_the_api_and_a_wrong_one_says_nothing()
     assert_eq!(answer.header("cache-control").as_deref(), Some("no-store"));
     let bearer = format!("Bearer {}", text(&answer, "access_token"));
     let me = server.ask("GET", "/api/v1/me", &[("Authorization", &bearer)], "").await;
-    assert_eq!((me.status, text(&me, "user"), text(&me, "name")), (200, "ana".into(), "ana".into()));
-    let verified = server.ask("GET", "/api/v1/auth/verify", &[("Authorization", &bearer)], "").await;
+    assert_eq!(
+        (me.status, text(&me, "user"), text(&me, "name")),
+        (200, "ana".into(), "ana".into())
+    );
+    let verified =
+        server.ask("GET", "/api/v1/auth/verify", &[("Authorization", &bearer)], "").await;
     assert_eq!((verified.status, verified.header("x-tt-user").as_deref()), (204, Some("ana")));
     assert_eq!(server.ask("GET", "/api/v1/auth/verify", &[], "").await.status, 401);
 
@@ -78,9 +83,9 @@ async fn a_refresh_token_is_good_once_and_its_reuse_ends_the_session() {
 async fn many_tabs_that_renew_at_once_all_get_the_same_successor() {
     let server = with_ana().await;
     let first = text(&login(&server, "ana", PASSWORD).await, "refresh_token");
-    let answers =
-        futures_util::future::join_all((0..20).map(|_| renew(&server, &first))).await;
-    let mut tokens: Vec<String> = answers.iter().map(|answer| text(answer, "refresh_token")).collect();
+    let answers = futures_util::future::join_all((0..20).map(|_| renew(&server, &first))).await;
+    let mut tokens: Vec<String> =
+        answers.iter().map(|answer| text(answer, "refresh_token")).collect();
     tokens.dedup();
     assert_eq!(tokens.len(), 1, "{tokens:?}");
     assert_eq!(renew(&server, &tokens[0]).await.status, 200);
@@ -111,7 +116,10 @@ async fn a_browsers_cookies_are_renewed_and_cleared_and_hold_no_readable_token()
     // A navigation: renewed and on to where it was going.
     let path = "/api/v1/auth/refresh?next=%2Ftasks%3Fstatus%3Dfailed";
     let went = server.ask("GET", path, &[("Cookie", &next)], "").await;
-    assert_eq!((went.status, went.header("location").as_deref()), (303, Some("/tasks?status=failed")));
+    assert_eq!(
+        (went.status, went.header("location").as_deref()),
+        (303, Some("/tasks?status=failed"))
+    );
     let latest = went.all("set-cookie")[1].split(';').next().unwrap().to_owned();
     for evil in ["//evil.example", "https://evil.example", "/%5Cevil.example", "/login"] {
         let path = format!("/api/v1/auth/refresh?next={evil}");
@@ -123,7 +131,8 @@ async fn a_browsers_cookies_are_renewed_and_cleared_and_hold_no_readable_token()
     let out = server.ask("POST", "/api/v1/auth/logout", &headers, "").await;
     assert_eq!(out.status, 204, "{out:?}");
     assert!(out.all("set-cookie").iter().all(|cookie| cookie.contains("Max-Age=0")));
-    let gone = server.ask("GET", "/api/v1/auth/refresh?next=/tasks/x", &[("Cookie", &latest)], "").await;
+    let gone =
+        server.ask("GET", "/api/v1/auth/refresh?next=/tasks/x", &[("Cookie", &latest)], "").await;
     assert_eq!(gone.header("location").as_deref(), Some("/login?next=/tasks/x"));
     assert_eq!(gone.all("set-cookie").len(), 2, "both are cleared, or the two redirects never end");
 }
@@ -163,7 +172,7 @@ async fn the_public_keys_verify_our_tokens_and_hold_nothing_private() {
     let server = start().await;
     let answer = server.ask("GET", "/.well-known/jwks.json", &[], "").await;
     let keys = tasktonic_auth::KeySet::from_jwks(answer.body.as_bytes(), None).unwrap();
-    let payload = tasktonic_auth::jws::verify_compact(&server.token("ana"), &keys, None);
+    let payload = tasktonic_auth::jws::verify_compact(server.token("ana"), &keys, None);
     assert!(payload.is_ok());
     assert!(answer.json()["keys"][0].get("d").is_none());
 }

@@ -1,4 +1,5 @@
 //! What a page sees of its user's tasks, over real sockets.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 
@@ -180,7 +181,10 @@ async fn a_resumed_socket_gets_what_it_missed_or_is_told_that_it_starts_anew() {
         late.hello(Some(bad)).await;
         late.next_of("reset").await;
         let snapshot = late.next().await.unwrap();
-        assert_eq!((&snapshot["t"], snapshot["tasks"].as_array().unwrap().len()), (&json!("snapshot"), 3));
+        assert_eq!(
+            (&snapshot["t"], snapshot["tasks"].as_array().unwrap().len()),
+            (&json!("snapshot"), 3)
+        );
     }
     // The socket that stayed hears of it with the next event.
     server.submit("ana").await;
@@ -217,20 +221,27 @@ async fn handshakes_that_must_not_be_are_refused_with_their_reason() {
     let cookie = format!("tt_at={}", server.token("ana"));
     let own = format!("http://{}", server.addr);
     let upper = own.to_uppercase();
-    let status = async |headers: &[(&str, &str)], protocols: &str| {
-        match server.open_with(headers, protocols).await {
-            Ok(_) => 101,
-            Err(WsError::Http(answer)) => answer.status().as_u16(),
-            Err(other) => panic!("{other}"),
-        }
+    let status = async |headers: &[(&str, &str)], protocols: &str| match server
+        .open_with(headers, protocols)
+        .await
+    {
+        Ok(_) => 101,
+        Err(WsError::Http(answer)) => answer.status().as_u16(),
+        Err(other) => panic!("{other}"),
     };
     assert_eq!(status(&[], "tt.v1").await, 401);
     assert_eq!(status(&[("Authorization", "Bearer rubbish")], "tt.v1").await, 401);
     assert_eq!(status(&[("Authorization", &bearer)], "").await, 400);
     assert_eq!(status(&[("Authorization", &bearer)], "other").await, 400);
     assert_eq!(status(&[("Cookie", &cookie)], "tt.v1").await, 403, "a missing origin");
-    for origin in ["null", "http://evil.example", "file://", &upper, "http://127.0.0.1.evil.example"] {
-        assert_eq!(status(&[("Cookie", &cookie), ("Origin", origin)], "tt.v1").await, 403, "{origin}");
+    for origin in
+        ["null", "http://evil.example", "file://", &upper, "http://127.0.0.1.evil.example"]
+    {
+        assert_eq!(
+            status(&[("Cookie", &cookie), ("Origin", origin)], "tt.v1").await,
+            403,
+            "{origin}"
+        );
     }
     assert_eq!(status(&[("Cookie", &cookie), ("Origin", &own)], "tt.v1").await, 101);
     let with_token = format!("tt.v1, tt.jwt.{}", server.token("ana"));
@@ -265,7 +276,9 @@ async fn a_client_that_breaks_the_rules_is_closed_with_the_code_for_it() {
 
     let mut odd = open().await;
     let many: Vec<String> = (0..501).map(|n| format!("{n:016}")).collect();
-    for frame in [json!({ "t": "shout" }), json!({ "t": "watch", "tasks": many, "logs": {} }), json!([])] {
+    for frame in
+        [json!({ "t": "shout" }), json!({ "t": "watch", "tasks": many, "logs": {} }), json!([])]
+    {
         odd.say(frame).await;
         assert_eq!(odd.next_of("error").await["code"], "bad_request");
     }
@@ -282,7 +295,10 @@ async fn one_user_has_so_many_sockets_and_no_more() {
     let _second = server.open(&server.token("ana")).await;
     let third = server.open_with(&[("Authorization", &bearer)], "tt.v1").await;
     let Err(WsError::Http(answer)) = third else { panic!("a refusal") };
-    assert_eq!((answer.status().as_u16(), answer.headers().contains_key("retry-after")), (429, true));
+    assert_eq!(
+        (answer.status().as_u16(), answer.headers().contains_key("retry-after")),
+        (429, true)
+    );
     let _other = server.open(&server.token("bob")).await;
     drop(first);
     let again = timeout(SOON, async {

@@ -38,6 +38,9 @@ impl From<rusqlite::Error> for Fault {
     }
 }
 
+/// What SQLite calls `auto_vacuum = INCREMENTAL`.
+const INCREMENTAL: i64 = 2;
+
 /// One step of a schema: the statements that lead to the next version.
 pub(crate) type Migration = &'static str;
 
@@ -54,7 +57,11 @@ pub(crate) fn open(path: &Path, durability: Durability, alone: bool) -> Result<C
         // No other connection: then the index of the log needs no shared file and no locks.
         db.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     }
-    db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    let vacuum: i64 = db.pragma_query_value(None, "auto_vacuum", |row| row.get(0))?;
+    if vacuum != INCREMENTAL {
+        // Setting it again would write, before anybody has looked at what is there.
+        db.pragma_update(None, "auto_vacuum", INCREMENTAL)?;
+    }
     db.pragma_update(None, "journal_mode", "WAL")?;
     let synchronous = if durability == Durability::Memory { "OFF" } else { "FULL" };
     db.pragma_update(None, "synchronous", synchronous)?;

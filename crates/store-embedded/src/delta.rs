@@ -161,7 +161,7 @@ mod tests {
     /// A possible history of one task: numbers pick what happens where several things could.
     fn history(picks: &[u8]) -> Vec<Record> {
         let (user, task) = (UserId::encode("ana"), TaskId::new(1, 1));
-        let (mut alive, mut records) = (picks.len() % 2 == 0, Vec::new());
+        let (mut alive, mut records) = (picks.len().is_multiple_of(2), Vec::new());
         for (n, pick) in (0_u32..).zip(picks) {
             let user = user.clone();
             let text = Text::from(format!("{n}"));

@@ -18,7 +18,7 @@ const LET_GO_MAX: usize = 256;
 /// What the owner thread tells this one.
 pub(crate) enum Feed {
     /// A round is durable.
-    Round { lsn: u64, delta: Delta, bytes: u64 },
+    Round { lsn: u64, delta: Box<Delta>, bytes: u64 },
     /// Write everything, then close in order.
     Close,
     /// Stop where you are.
@@ -74,7 +74,7 @@ fn collect(shared: &Shared, feed: &Receiver<Feed>, window: &mut Window) -> Next 
         };
         match got {
             Ok(Feed::Round { lsn, delta, bytes }) => {
-                window.delta.merge(delta);
+                window.delta.merge(*delta);
                 window.lsn = lsn;
                 window.bytes += bytes;
                 let wait = Duration::from_millis(shared.options.fold_window_ms);
@@ -114,7 +114,7 @@ fn write(
         }
         match feed.recv_timeout(Duration::from_millis(FULL_RETRY_MS)) {
             Ok(Feed::Round { lsn: newer, delta: more, bytes: size }) => {
-                delta.merge(more);
+                delta.merge(*more);
                 lsn = newer;
                 bytes += size;
             }

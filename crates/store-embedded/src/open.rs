@@ -136,7 +136,7 @@ fn recover(
         tables.check()?;
     }
     let mark = acked.read();
-    let last = compare(&journal, before.applied, mark, options.accept_older)?;
+    let (last, newest) = compare(&journal, before.applied, mark, options.accept_older)?;
     // Up to here nothing was written, so that a copy of damaged files is one of what was found.
     journal.settle()?;
     tables.settle()?;
@@ -144,7 +144,7 @@ fn recover(
     let loaded = tables.load()?;
 
     // Numbers never go back, not even when a backup does.
-    let applied = applied.max(mark.lsn);
+    let applied = applied.max(mark.lsn).max(newest);
     let epoch = before.epoch.max(mark.epoch) + 1;
     let meta = Meta { applied, epoch, clean: false };
     tables.set_meta(meta)?;
@@ -162,8 +162,14 @@ fn recover(
     Ok(Ok(Recovered { journal, tables, state, meta }))
 }
 
-/// Compares what is there with what was acknowledged. Answers the last round that can be folded.
-fn compare(journal: &Journal, applied: u64, mark: Mark, accept_older: bool) -> Result<u64, Fault> {
+/// Compares what is there with what was acknowledged. Answers the last round that can be folded
+/// and the newest there is.
+fn compare(
+    journal: &Journal,
+    applied: u64,
+    mark: Mark,
+    accept_older: bool,
+) -> Result<(u64, u64), Fault> {
     let mut last = applied;
     let newest = journal.last()?;
     loop {
@@ -172,7 +178,7 @@ fn compare(journal: &Journal, applied: u64, mark: Mark, accept_older: bool) -> R
             Ok(None) => break,
             Err(Fault::Damaged(what)) if accept_older => {
                 tracing::warn!(%what, "opened as it is; rounds up to {newest} were left out");
-                return Ok(last);
+                return Ok((last, newest));
             }
             Err(fault) => return Err(fault),
         };
@@ -181,7 +187,7 @@ fn compare(journal: &Journal, applied: u64, mark: Mark, accept_older: bool) -> R
             let what = format!("rounds {from} to {to} are missing in the journal");
             if accept_older {
                 tracing::warn!(%what, "opened as it is; rounds up to {newest} were left out");
-                return Ok(last);
+                return Ok((last, newest));
             }
             return Err(Fault::Damaged(what));
         }
@@ -194,7 +200,7 @@ fn compare(journal: &Journal, applied: u64, mark: Mark, accept_older: bool) -> R
         }
         tracing::warn!(%what, "opened as it is");
     }
-    Ok(last)
+    Ok((last, newest))
 }
 
 /// Brings the rounds after `applied` up to `last` into the tables. Answers the new end.

@@ -257,7 +257,7 @@ impl Owner {
         for round in self.blocked.drain(..) {
             let bytes = round.body.len() as u64;
             self.shared.behind.fetch_add(bytes, Ordering::SeqCst);
-            let feed = Feed::Round { lsn: round.lsn, delta: round.delta, bytes };
+            let feed = Feed::Round { lsn: round.lsn, delta: Box::new(round.delta), bytes };
             if self.feed.send(feed).is_err() {
                 self.shared.fail("the fold thread has ended".to_owned());
             }

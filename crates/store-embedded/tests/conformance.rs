@@ -1,5 +1,6 @@
 //! The suite every store passes, and a random walk beside the model through clean stops and
 //! crashes.
+#![expect(clippy::unwrap_used, reason = "these are tests")]
 
 use std::sync::Arc;
 

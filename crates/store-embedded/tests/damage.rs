@@ -1,4 +1,5 @@
 //! Damaged files: a torn tail costs nothing, anything else is refused and said.
+#![expect(clippy::unwrap_used, reason = "these are tests")]
 
 mod common;
 
@@ -95,6 +96,34 @@ async fn a_log_cut_before_it_is_refused_and_the_missing_rounds_are_named() {
     let store = open(&cut).unwrap();
     assert_eq!((exist(&store, 0..20).await, exist(&store, 30..31).await), (10, 1));
     store.close().await;
+}
+
+#[tokio::test]
+async fn a_round_missing_in_the_middle_is_refused_and_what_is_behind_it_never_comes_back() {
+    let scratch = Scratch::new();
+    let dir = scratch.join("data");
+    let store = EmbeddedStore::open(&dir, lagging()).unwrap();
+    submit_some(&store, 0..10).await;
+    store.abandon();
+    drop(store);
+    let db = rusqlite::Connection::open(dir.join("journal.db")).unwrap();
+    assert_eq!(db.execute("DELETE FROM rounds WHERE lsn IN (5, 6)", []).unwrap(), 2);
+    drop(db);
+
+    let error = open(&dir).unwrap_err();
+    assert!(error.to_string().contains("rounds 5 to 6 are missing in the journal"), "{error}");
+    for _ in 0..2 {
+        let options = Options { accept_older: true, ..options() };
+        let store = EmbeddedStore::open(&dir, options).unwrap();
+        assert_eq!(exist(&store, 0..10).await, 4);
+        store.abandon();
+    }
+    let store = open(&dir).unwrap();
+    assert_eq!(exist(&store, 0..10).await, 4);
+    submit_some(&store, 4..6).await;
+    store.abandon();
+    let store = open(&dir).unwrap();
+    assert_eq!(exist(&store, 0..10).await, 6);
 }
 
 /// What was acknowledged, as it can be read.
@@ -251,6 +280,32 @@ async fn a_flipped_bit_is_refused_or_said_and_never_hides_or_alters_a_task() {
         eprintln!("{state}/{file}, {bits} bits: {seen:?}");
         assert!(seen.refused + seen.said_when_read > 0, "{state}/{file}: nothing was noticed");
     }
+}
+
+#[tokio::test]
+async fn files_of_every_form_open_with_all_that_is_in_them() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let mut forms = 0;
+    for form in std::fs::read_dir(fixtures).unwrap().map(|entry| entry.unwrap().path()) {
+        if !form.is_dir() {
+            continue;
+        }
+        forms += 1;
+        let scratch = Scratch::new();
+        copy(&form, scratch.path());
+        let (clock, _) = tasktonic_store::clock::Clock::manual(1_700_000_000_000);
+        let store = EmbeddedStore::open(scratch.path(), Options::new(clock)).unwrap();
+        let dump = store.dump().await.unwrap();
+        let records = |line: &&str| {
+            ["d ", "t ", "o ", "a ", "key ", "count "].iter().any(|word| line.starts_with(word))
+        };
+        let found: Vec<_> = dump.lines().filter(records).collect();
+        let written = std::fs::read_to_string(form.join("records.txt")).unwrap();
+        assert_eq!(found, written.lines().collect::<Vec<_>>(), "{}", form.display());
+        let entry = store.registry().get(Table::Settings, "name").await.unwrap().unwrap();
+        assert_eq!((entry.version, entry.value.as_str()), (2, "value-11"));
+    }
+    assert!(forms > 0);
 }
 
 #[test]

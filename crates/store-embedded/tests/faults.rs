@@ -1,5 +1,6 @@
 //! A disk that is full costs nobody an acknowledged task and heals by itself; a disk that fails
 //! stops the process.
+#![expect(clippy::unwrap_used, reason = "these are tests")]
 
 mod common;
 
@@ -12,7 +13,7 @@ use common::{P, Said, draft, load_path, open, options, state_of, submit};
 use tasktonic_core::Text;
 use tasktonic_core::command::{Claim, Op, Report, Sync, Write};
 use tasktonic_core::reply::Submitted;
-use tasktonic_store::{Error, Store as _, SyncReply};
+use tasktonic_store::{Error, Query, QueryReply, Store as _, SyncReply};
 use tasktonic_store_embedded::{EmbeddedStore, Options};
 use tasktonic_testkit::disk::Small;
 use tasktonic_testkit::{Process, Scratch};
@@ -132,15 +133,31 @@ async fn without_a_reserve_a_round_that_does_not_fit_waits_and_is_kept_in_order(
     assert!(!waiting.is_finished(), "it is acknowledged and cannot be on disk");
     let refused = store.submit(P, submit(vec![draft("ana", 2)])).await;
     assert_eq!(refused, Err(Error::DiskFull));
+
+    // A task that is on disk is handed out at once; one that is not waits for its submit.
+    let sure = tokio::time::timeout(WITHIN, store.sync(P, request(1, Vec::new(), 1))).await;
+    assert_eq!(sure.expect("answered").unwrap().claimed.len(), 1);
+    let claimer = Arc::clone(&store);
+    let unsure = tokio::spawn(async move { claimer.sync(P, request(2, Vec::new(), 1)).await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!unsure.is_finished(), "a task is handed out that a crash would take back");
+
     drop(filler);
     let answers = tokio::time::timeout(WITHIN, waiting).await.expect("there is space").unwrap();
     assert_eq!(answers, Ok(vec![Submitted::Accepted]));
+    let claimed = tokio::time::timeout(WITHIN, unsure).await.expect("there is space").unwrap();
+    assert_eq!(claimed.unwrap().claimed[0].lease.task, draft("ana", 1).task);
     submit_at_last(&store, 3).await;
     store.abandon();
     let store = open_roomy(&dir);
-    let reply = store.sync(P, request(1, Vec::new(), 9)).await.unwrap();
+    let held = Query::Held { worker: "w-1".parse().unwrap() };
+    let QueryReply::Held(held) = store.read(P, held).await.unwrap() else { panic!() };
+    let mut held: Vec<_> = held.iter().map(|held| held.lease.task).collect();
+    held.sort();
+    assert_eq!(held, [0, 1].map(|number| draft("ana", number).task));
+    let reply = store.sync(P, request(3, Vec::new(), 9)).await.unwrap();
     let tasks: Vec<_> = reply.claimed.iter().map(|held| held.lease.task).collect();
-    assert_eq!(tasks, [0, 1, 3].map(|number| draft("ana", number).task));
+    assert_eq!(tasks, [draft("ana", 3).task]);
 }
 
 /// Runs the load while `inject` makes system calls fail; asserts that it stops and that a start

@@ -1,4 +1,5 @@
 //! Bounded memory, the folder and its refusals.
+#![expect(clippy::unwrap_used, reason = "these are tests")]
 
 mod common;
 
@@ -95,6 +96,26 @@ async fn above_its_memory_submits_are_refused_and_work_goes_on() {
     sync(&store, 3, Vec::new(), 1).await;
     let answers = store.submit(P, submit(vec![draft("ana", 5_000)])).await.unwrap();
     assert_eq!(answers, [Submitted::Accepted]);
+}
+
+#[tokio::test]
+async fn a_heartbeat_is_not_written() {
+    let scratch = Scratch::new();
+    let store = open(scratch.path()).unwrap();
+    store.submit(P, submit(vec![draft("ana", 1)])).await.unwrap();
+    let held = sync(&store, 1, Vec::new(), 1).await;
+    // The claim was answered before it was on disk.
+    store.dump().await.unwrap();
+    let mark = || std::fs::read(scratch.join("acked")).unwrap();
+    let before = mark();
+    for call in 2..5 {
+        let op = Op { lease: held[0].lease.clone(), report: Report::Heartbeat };
+        assert!(sync(&store, call, vec![op], 1).await.is_empty());
+    }
+    store.dump().await.unwrap();
+    assert_eq!(mark(), before);
+    sync(&store, 5, vec![ack(held[0].lease.clone(), 60, "")], 1).await;
+    assert_ne!(mark(), before);
 }
 
 #[tokio::test]

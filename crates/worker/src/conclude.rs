@@ -269,7 +269,8 @@ mod tests {
             match &report {
                 Report::Nack { again, .. } => {
                     prop_assert!(attempt < max, "no attempt is left");
-                    prop_assert!(matches!(again, Again::At(at) if *at > 2_000));
+                    let is_later = matches!(again, Again::At(at) if *at > 2_000);
+                    prop_assert!(is_later, "{again:?}");
                 }
                 Report::Snooze { due_ms, .. } => prop_assert!(*due_ms > 2_000),
                 _ => {}
@@ -279,7 +280,8 @@ mod tests {
         #[test]
         fn after_a_cancellation_a_task_ends(ended in ended(), attempt in 1_u32..6) {
             let report = conclude(ended, Some(Cause::Asked), attempt, 5);
-            prop_assert!(matches!(report, Report::Cancelled { .. } | Report::Ack { .. }));
+            let has_ended = matches!(report, Report::Cancelled { .. } | Report::Ack { .. });
+            prop_assert!(has_ended, "{report:?}");
         }
 
         #[test]
@@ -288,10 +290,12 @@ mod tests {
             for failure in [Failure::Cancelled, Failure::Attempt { error, wait }] {
                 let ended = Ended::Returned(Outcome::Failed(failure));
                 let report = conclude(ended, Some(Cause::Drain), attempt, 5);
-                prop_assert!(matches!(report, Report::Release { .. }), "{report:?}");
+                let is_released = matches!(report, Report::Release { .. });
+                prop_assert!(is_released, "{report:?}");
             }
             let report = conclude(Ended::CutOff, Some(Cause::Drain), attempt, 5);
-            prop_assert!(matches!(report, Report::Release { .. }));
+            let is_released = matches!(report, Report::Release { .. });
+            prop_assert!(is_released, "{report:?}");
         }
     }
 }

@@ -1,5 +1,5 @@
 // A hard limit of memory around one program, where the machine has a way to set one.
-import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { until } from "./wait.mjs";
 
 /** A control group that may hold `bytes`, or undefined where none can be made. */
@@ -8,6 +8,8 @@ export function memoryCap(name, bytes) {
     const folder = `${root}/tasktonic-e2e-${name}-${process.pid}`;
     try {
       mkdirSync(folder);
+      // In a folder that is no control group, the file would be made by writing it.
+      if (!existsSync(`${folder}/${limit}`)) throw new Error("this is no control group");
       writeFileSync(`${folder}/${limit}`, String(bytes));
     } catch {
       remove(folder);

@@ -95,10 +95,11 @@ export class Product {
   /** @param {{ kinds?: string[], concurrency?: number, wrap?: string[] }} how */
   async work(name, { kinds, concurrency, wrap = [] } = {}) {
     const token = await this.mint(name, ["--role", "worker"]);
+    const known = new Set((await this.api("/api/v1/workers")).workers.map((one) => one.id));
     const args = ["work", "--server", this.url, "--drain", String(DRAIN_S)];
     if (kinds) args.push("--kinds", kinds.join(","));
     if (concurrency) args.push("--concurrency", String(concurrency));
-    const [program, ...rest] = [...wrap, BIN, ...args];
+    const [program, ...rest] = [...wrap, ...machine(name), BIN, ...args];
     const worker = start({
       name: `tasktonic work (${name})`,
       program,
@@ -106,8 +107,9 @@ export class Product {
       env: { TASKTONIC_TOKEN: token },
       log: path.join(this.logs, `${name}.log`),
     });
+    /** Whether the API or the page speaks of this worker: by its id, or by the name of its machine. */
+    worker.is = (shown) => shown === worker.id || shown?.startsWith(name) === true;
     this.workers.push(worker);
-    const known = new Set((await this.api("/api/v1/workers")).workers.map((one) => one.id));
     worker.id = await until(`worker ${name} has come forward`, async () => {
       if (worker.ended) throw final(`worker ${name} ended:\n${worker.logged()}`);
       const { workers } = await this.api("/api/v1/workers");
@@ -185,6 +187,9 @@ export class Product {
     if (troubles.length) throw new AggregateError(troubles, troubles.map((error) => error.message).join("; "));
   }
 }
+
+/** Goes before a command line: it runs on a machine of that name, as a worker elsewhere would. */
+const machine = (name) => ["unshare", "--map-root-user", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', name];
 
 export const run = (...args) => promisify(execFile)(BIN, args, { maxBuffer: 64 * 1024 * 1024 });
 

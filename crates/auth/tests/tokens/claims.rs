@@ -248,7 +248,7 @@ fn our_own_tokens_say_what_they_were_made_to_say() {
     assert_eq!((said.issued_s, said.expires_s), (Some(NOW_S), NOW_S + 600));
     assert_eq!(said.token_id.as_ref().map(String::len), Some(22));
     assert_ne!(issuer.mint(&new, NOW_S), token, "each has its own id");
-    assert_eq!(verify_compact(&token, issuer.key_set().find(None).unwrap(), None).is_ok(), true);
+    assert!(verify_compact(&token, &issuer.key_set(), None).is_ok());
 
     let pkcs8 = issuer.key().to_pkcs8();
     let renewed = Issuer::new(ISSUER, SigningKey::generate())

@@ -96,9 +96,8 @@ fn put(payload: &mut Value, field: &Field, id: String) -> Result<()> {
 }
 
 async fn upload(client: &Client, path: &Path) -> Result<String> {
-    let file = tokio::fs::File::open(path)
-        .await
-        .with_context(|| format!("reading {}", path.display()))?;
+    let file =
+        tokio::fs::File::open(path).await.with_context(|| format!("reading {}", path.display()))?;
     let name = path.file_name().map_or("file".into(), |name| name.to_string_lossy());
     let content: Content = Box::pin(
         stream::try_unfold(file, |mut file| async move {

@@ -15,7 +15,8 @@ const BAR_CELLS: usize = 30;
 
 /// Follows `task` to its end. With `quiet` nothing is shown.
 pub(super) async fn until_ended(client: &Client, task: &Task, quiet: bool) -> Result<Task> {
-    let mut line = StatusLine { on: std::io::stderr().is_terminal() && !quiet, last: String::new() };
+    let mut line =
+        StatusLine { on: std::io::stderr().is_terminal() && !quiet, last: String::new() };
     let mut following = client.follow(&task.id);
     while let Some(update) = following.next().await {
         match update? {

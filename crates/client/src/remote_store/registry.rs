@@ -4,7 +4,6 @@
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use tasktonic_protocol::http::{Kind, Worker};
-use tasktonic_protocol::problem::Code;
 use tasktonic_protocol::time::parse_rfc3339;
 use tasktonic_protocol::worker::{Announce, KindRecord, V, WorkerRecord};
 use tasktonic_store::{Entry, Error as StoreError, Expect, Registry, Result, Table};
@@ -71,12 +70,7 @@ impl Registry for RemoteRegistry {
         match table {
             Table::Kinds => {
                 let kinds = self.engine.run(|client| async move { client.kinds().await });
-                let kinds = match kinds.await? {
-                    // What the server does not show is the server's to check: a worker then
-                    // announces all it has.
-                    Err(error) if error.code() == Some(Code::Forbidden) => Vec::new(),
-                    kinds => kinds.map_err(store_error)?,
-                };
+                let kinds = kinds.await?.map_err(store_error)?;
                 kinds.into_iter().map(|kind| entry(kind.kind.clone(), &record(kind))).collect()
             }
             Table::Workers => {

@@ -80,6 +80,13 @@ pub fn decode(bytes: &[u8]) -> Result<Photo, Error> {
     Ok(Photo { pixels, encoding, profile })
 }
 
+/// How many pixels a photo says it has; none if it is no photo.
+pub(super) fn pixels(bytes: &[u8]) -> Option<u64> {
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().ok()?;
+    let (width, height) = reader.into_dimensions().ok()?;
+    Some(u64::from(width) * u64::from(height))
+}
+
 impl std::fmt::Debug for Photo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (width, height) = (self.pixels.width(), self.pixels.height());

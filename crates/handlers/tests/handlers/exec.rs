@@ -44,12 +44,12 @@ fn pid_in(path: &Path) -> i32 {
 async fn the_payload_goes_in_and_progress_logs_and_output_come_out() {
     let ran = run(
         r#"
-        read payload
+        IFS= read -r payload
         echo "plain words"
         echo '{"progress":{"done":1,"total":2,"unit":"rows","note":"half"}}'
         echo '{"log":{"level":"debug","text":"quiet"}}'
         echo "a complaint" >&2
-        echo "{\"output\":{\"got\":$payload,\"n\":1.50}}"
+        printf '{"output":{"got":%s,"n":1.50}}\n' "$payload"
         "#,
         "",
         json!({ "text": "quotes \" and $(touch /tmp/nothing) `id`; é" }),

@@ -133,7 +133,7 @@ async fn bodies_go_out_as_what_they_are() {
         payload["url"] = server.url("/").into();
         payload["method"] = "POST".into();
         let own_key = payload["headers"]["Idempotency-Key"].is_string();
-        request(payload).await.output();
+        let _ = request(payload).await.output();
         let got = server.got().pop().unwrap();
         assert_eq!(header(&got, "content-type").as_deref(), Some(media_type));
         assert!(got.starts_with("POST ") && got.ends_with(&format!("\r\n\r\n{body}")), "{got}");
@@ -223,7 +223,7 @@ async fn credentials_do_not_go_along_to_another_origin() {
     let location = format!("Location: {}\r\n", other.url("/"));
     let server = Server::start(move |_| answer(307, &location, b"")).await;
     let headers = json!({ "Authorization": "Bearer s3cret", "Cookie": "s3cret", "X-Api-Key": "s3cret", "Accept": "text/plain" });
-    request(json!({ "url": server.url("/"), "headers": headers })).await.output();
+    let _ = request(json!({ "url": server.url("/"), "headers": headers })).await.output();
     assert!(server.got()[0].contains("s3cret"));
     let got = &other.got()[0];
     assert!(

@@ -17,9 +17,11 @@ use crate::problem::Refusal;
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
-        Operation::get("/api/v1/me", "people", me)
-            .about("Who the token speaks for.")
-            .answers(200, "The caller.", Body::Json("Me")),
+        Operation::get("/api/v1/me", "people", me).about("Who the token speaks for.").answers(
+            200,
+            "The caller.",
+            Body::Json("Me"),
+        ),
         Operation::get("/api/v1/workers", "workers", workers)
             .about("Workers that were heard of lately.")
             .answers(200, "Workers by id.", Body::Json("WorkerList")),

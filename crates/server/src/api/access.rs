@@ -47,6 +47,14 @@ impl Need {
     }
 }
 
+/// Whether the caller may do one of what `needs` says; a refusal speaks of the first.
+pub(super) fn check_any(caller: &Caller, needs: &[Need]) -> Result<(), Refusal> {
+    if needs.iter().any(|need| check(caller, *need).is_ok()) {
+        return Ok(());
+    }
+    needs.first().map_or(Ok(()), |need| check(caller, *need))
+}
+
 /// Whether the caller may do what `need` says.
 pub(super) fn check(caller: &Caller, need: Need) -> Result<(), Refusal> {
     let claims = &caller.0;

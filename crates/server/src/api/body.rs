@@ -38,7 +38,9 @@ pub(super) async fn take(parts: &Parts, body: Body, bytes_max: usize) -> Result<
 fn too_large(bytes_max: usize) -> Refusal {
     Refusal::new(
         Code::PayloadTooLarge,
-        format!("A body here has at most {bytes_max} bytes. Send less at once, or store it as a file."),
+        format!(
+            "A body here has at most {bytes_max} bytes. Send less at once, or store it as a file."
+        ),
     )
 }
 

@@ -77,12 +77,7 @@ async fn retry(
     single(&app, &caller, Verb::Retry, &task).await
 }
 
-async fn single(
-    app: &App,
-    caller: &Caller,
-    verb: Verb,
-    task: &str,
-) -> Result<Json<Task>, Refusal> {
+async fn single(app: &App, caller: &Caller, verb: Verb, task: &str) -> Result<Json<Task>, Refusal> {
     check(caller, Need::ChangeTasks)?;
     let (task, user) = (id(task)?, &caller.0.user);
     let outcome = change(app, user, verb, vec![task]).await?.remove(&task);
@@ -238,7 +233,8 @@ fn controls(
 
 fn redrive(stored: &StoredTask) -> Result<Redrive, Refusal> {
     let state = stored.state.as_deref().map(serde_json::from_str::<StoredState>).transpose();
-    let state = state.map_err(|error| Refusal::internal(&format!("task {}: {error}", stored.id)))?;
+    let state =
+        state.map_err(|error| Refusal::internal(&format!("task {}: {error}", stored.id)))?;
     Ok(Redrive {
         task: stored.id,
         claim: state.map_or(1, |state| state.c),

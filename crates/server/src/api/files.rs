@@ -33,7 +33,8 @@ use crate::door::Caller;
 use crate::problem::{Refusal, lost_lease};
 
 /// Nothing in a file may run, load or be framed as a page of this origin.
-const SANDBOX: &str = "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'";
+const SANDBOX: &str =
+    "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'";
 /// A browser may keep its copy, and asks before each use whether the caller may still see it.
 const CACHE: &str = "private, no-cache";
 const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
@@ -46,7 +47,7 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::post("/api/v1/files", "files", upload)
             .about("Stores a file. The body is its content.")
             .query("name", "string", "Its name, 1 to 255 bytes.")
-            .header("X-TT-Lease", lease)
+            .header("Tasktonic-Lease", lease)
             .takes(Body::Bytes)
             .answers(201, "It is stored.", Body::Json("StoredFile"))
             .refuses(&[
@@ -58,7 +59,7 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::get("/api/v1/files/{id}", "files", download)
             .about("The content of a file, whole or a range of it.")
             .query("inline", "string", "`1` to show it in the page, for types that are safe there.")
-            .header("X-TT-Lease", lease)
+            .header("Tasktonic-Lease", lease)
             .header("Range", "One range of bytes.")
             .answers(200, "The content.", Body::Bytes)
             .answers(206, "The range.", Body::Bytes)
@@ -89,7 +90,7 @@ async fn access(
     check(caller, Need::Work)?;
     let lease: Option<Lease> = token.to_str().ok().and_then(|text| text.parse().ok());
     let Some(lease) = lease else {
-        return Err(Refusal::bad_request("`X-TT-Lease` is the token of a lease, as claimed."));
+        return Err(Refusal::bad_request("`Tasktonic-Lease` is the token of a lease, as claimed."));
     };
     app.api.remote_workers.belongs(&lease.worker, &caller.0.user)?;
     let ask = Query::Held { worker: lease.worker.clone() };

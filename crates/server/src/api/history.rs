@@ -129,7 +129,12 @@ async fn logs(
     };
     let line = |row: &tasktonic_store::LogRow| {
         serde_json::from_str::<stored::LogLine>(&row.text)
-            .map(|line| LogLine { n: row.number, at: rfc3339(line.at), level: line.l, text: line.x })
+            .map(|line| LogLine {
+                n: row.number,
+                at: rfc3339(line.at),
+                level: line.l,
+                text: line.x,
+            })
             .map_err(|error| Refusal::internal(&format!("log of task {task}: {error}")))
     };
     let lines = found.lines.iter().map(line).collect::<Result<_, _>>()?;

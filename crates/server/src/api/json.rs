@@ -51,7 +51,8 @@ fn explain(error: &serde_json::Error) -> String {
     } else {
         // `invalid type: string "…", expected u32 at line 1 column 7`: only the end is free of
         // values.
-        text.rfind("expected ").map_or("the body is not of the form of this address", |at| &text[at..])
+        text.rfind("expected ")
+            .map_or("the body is not of the form of this address", |at| &text[at..])
     };
     let mut end = about.len().min(DETAIL_BYTES_MAX);
     while !about.is_char_boundary(end) {
@@ -66,7 +67,8 @@ fn explain(error: &serde_json::Error) -> String {
 /// What is wrong with it, for the payload's author.
 pub(super) fn strict_value(text: &str) -> Result<Value, FieldError> {
     let mut reader = serde_json::Deserializer::from_str(text);
-    Strict.deserialize(&mut reader).map_err(|error| {
+    let value = Strict.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
+    value.map_err(|error| {
         let detail = if error.to_string().starts_with(TWICE) {
             "an object names a member twice".to_owned()
         } else if error.to_string().starts_with("number out of range") {

@@ -16,7 +16,7 @@ use tasktonic_protocol::problem::{Code, FieldError};
 use tasktonic_protocol::worker::{KindRecord, WorkerRecord};
 use tasktonic_store::{Entry, Store, Table};
 
-use super::access::{Need, check};
+use super::access::{Need, check_any};
 use super::operation::{Body, Operation};
 use crate::App;
 use crate::door::Caller;
@@ -234,7 +234,8 @@ pub(super) async fn workers_alive(app: &App) -> Result<Vec<WorkerRecord>, Refusa
 }
 
 async fn list(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<KindList>, Refusal> {
-    check(&caller, Need::ReadTasks)?;
+    // A worker looks which kinds its queues have before it claims from them.
+    check_any(&caller, &[Need::ReadTasks, Need::Work])?;
     let workers = workers_alive(&app).await?;
     let entries = app.store.registry().list(Table::Kinds).await?;
     let mut kinds = Vec::with_capacity(entries.len());
@@ -266,7 +267,9 @@ mod tests {
         let places: Vec<_> = faults.iter().map(|fault| &*fault.pointer).collect();
         assert_eq!(places, ["/a/1", "/n~1m"]);
         assert_eq!(faults[0].detail, r#"is not of type "string""#);
-        assert!(!format!("{faults:?}").contains("77123") && !format!("{faults:?}").contains("99321"));
+        assert!(
+            !format!("{faults:?}").contains("77123") && !format!("{faults:?}").contains("99321")
+        );
     }
 
     #[test]

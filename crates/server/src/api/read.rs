@@ -187,7 +187,9 @@ impl ListQuery {
         };
         let tag = text(self.tag);
         if tag.as_ref().is_some_and(|tag| tag.chars().count() > TAG_CHARS_MAX) {
-            return Err(Refusal::bad_request(format!("A tag has at most {TAG_CHARS_MAX} characters.")));
+            return Err(Refusal::bad_request(format!(
+                "A tag has at most {TAG_CHARS_MAX} characters."
+            )));
         }
         let limit = self.limit.unwrap_or(PAGE_DEFAULT);
         if !(1..=PAGE_MAX).contains(&limit) {

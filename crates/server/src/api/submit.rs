@@ -54,7 +54,10 @@ pub(super) fn operations() -> Vec<Operation> {
     vec![
         Operation::post("/api/v1/tasks", "tasks", submit)
             .about("Submits a task.")
-            .header("Idempotency-Key", "Makes a repetition find this task instead of making another.")
+            .header(
+                "Idempotency-Key",
+                "Makes a repetition find this task instead of making another.",
+            )
             .takes(Body::Json("SubmitRequest"))
             .answers(202, "It is accepted, with the durability it says.", Body::Json("Task"))
             .answers(200, "This key came before with the same body: that task.", Body::Json("Task"))
@@ -144,7 +147,9 @@ pub(super) async fn check_one(
         let limit = app.limits.payload_bytes_max;
         return Err(Refusal::new(
             Code::PayloadTooLarge,
-            format!("A payload has at most {limit} bytes. Store the rest as a file and send its id."),
+            format!(
+                "A payload has at most {limit} bytes. Store the rest as a file and send its id."
+            ),
         ));
     }
     let kind = app.api.kinds.find(&*app.store, &asked.kind).await?;
@@ -161,12 +166,14 @@ pub(super) async fn check_one(
         ttl_ms: KEY_TTL_MS,
     });
     let attempts_max = asked.attempts_max.unwrap_or(kind.record.attempts_max);
+    let timeout_ms = asked.timeout_ms.or(kind.record.timeout_ms);
     let event = SubmitEvent {
         k: asked.kind.clone(),
         q: queue.to_string(),
         max: attempts_max,
         tags: asked.tags.clone(),
         key: asked.idempotency_key.clone(),
+        to: timeout_ms,
     };
     let descriptor = Descriptor {
         v: Descriptor::V,
@@ -175,7 +182,7 @@ pub(super) async fn check_one(
         created_ms: now_ms,
         attempts_max,
         backoff: None,
-        timeout_ms: asked.timeout_ms.or(kind.record.timeout_ms),
+        timeout_ms,
         keep_s: None,
         due_ms,
         tags: asked.tags,
@@ -211,7 +218,9 @@ fn check_members(asked: &SubmitRequest, now_ms: i64) -> Result<Option<i64>, Refu
         (1..=TAG_CHARS_MAX).contains(&tag.chars().count()) && !tag.chars().any(char::is_control)
     };
     if !asked.tags.iter().all(fits) {
-        return refuse(format!("A tag is 1 to {TAG_CHARS_MAX} characters, none of them a control character."));
+        return refuse(format!(
+            "A tag is 1 to {TAG_CHARS_MAX} characters, none of them a control character."
+        ));
     }
     if let Some(key) = &asked.idempotency_key
         && (!(1..=KEY_BYTES_MAX).contains(&key.len()) || key.chars().any(char::is_control))
@@ -226,7 +235,9 @@ fn check_members(asked: &SubmitRequest, now_ms: i64) -> Result<Option<i64>, Refu
         (Some(text), None) => match parse_rfc3339(text) {
             Some(at_ms) => at_ms,
             None => {
-                return refuse("`run_at` is a time such as 2026-11-24T10:15:00Z (RFC 3339).".into());
+                return refuse(
+                    "`run_at` is a time such as 2026-11-24T10:15:00Z (RFC 3339).".into(),
+                );
             }
         },
         (None, Some(delay_ms)) => now_ms.saturating_add_unsigned(delay_ms),
@@ -334,7 +345,8 @@ fn word(outcome: Submitted) -> &'static str {
 
 /// The task as it stands in the moment of its acceptance: known without asking the store again.
 fn accepted(app: &App, draft: &Draft) -> Result<Task, Refusal> {
-    let at_ms = draft.new.task.to_bytes()[..6].iter().fold(0_i64, |ms, b| (ms << 8) | i64::from(*b));
+    let at_ms =
+        draft.new.task.to_bytes()[..6].iter().fold(0_i64, |ms, b| (ms << 8) | i64::from(*b));
     let state = draft.due_ms.map(|due_ms| {
         format!(r#"{{"s":"scheduled","c":1,"n":0,"at":{at_ms},"a":1,"due":{due_ms}}}"#)
     });

@@ -36,7 +36,11 @@ pub(super) fn operations() -> Vec<Operation> {
     vec![
         Operation::get("/api/v1/tasks/{id}/wait", "tasks", wait)
             .about("The task once it has ended, or as it is when the time is over.")
-            .query("timeout_ms", "integer", "How long to wait; at most 60,000, and 20,000 unless said.")
+            .query(
+                "timeout_ms",
+                "integer",
+                "How long to wait; at most 60,000, and 20,000 unless said.",
+            )
             .answers(200, "The task.", Body::Json("Task"))
             .refuses(&[Code::NotFound]),
     ]
@@ -93,7 +97,9 @@ async fn wait(
     let (task, user) = (id(&task)?, &caller.0.user);
     let until = Instant::now() + Duration::from_millis(wait_ms.min(WAIT_MS_MAX));
     let Some(_waiting) = app.api.waits.begin(user) else {
-        let detail = format!("At most {WAITS_PER_USER_MAX} waits at once; the socket follows any number of tasks.");
+        let detail = format!(
+            "At most {WAITS_PER_USER_MAX} waits at once; the socket follows any number of tasks."
+        );
         return Err(Refusal::new(Code::TooManyRequests, detail).retry_after(WAITS_RETRY_S));
     };
     // Listen first, then look: nothing can end in between unnoticed.

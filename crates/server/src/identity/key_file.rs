@@ -46,7 +46,8 @@ fn read(path: &Path, bytes: &[u8]) -> Result<SigningKey, Error> {
             "others can read the signing key {path}; run `chmod 600 {path}`, and make a new key if somebody may have read it"
         )));
     }
-    SigningKey::from_pkcs8(bytes).map_err(|error| Error::Keys(format!("{error}: {}", path.display())))
+    SigningKey::from_pkcs8(bytes)
+        .map_err(|error| Error::Keys(format!("{error}: {}", path.display())))
 }
 
 /// Complete under its name or not there at all, and never over another one.

@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Query, Request, State};
-use axum::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION,
-};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
@@ -78,7 +76,9 @@ async fn read<T: DeserializeOwned>(
 ) -> Result<Option<T>, Refusal> {
     let json = request.headers().get(CONTENT_TYPE).is_some_and(|kind| {
         let kind = kind.to_str().unwrap_or_default();
-        kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+        kind.split(';')
+            .next()
+            .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
     });
     let Ok(bytes) = Limited::new(request.into_body(), BODY_BYTES_MAX).collect().await else {
         let detail = format!("Send at most {BODY_BYTES_MAX} bytes.");
@@ -312,7 +312,9 @@ mod tests {
     #[test]
     fn filters_in_the_address_survive_and_loops_do_not() {
         assert_eq!(safe_next(Some("/tasks?status=failed")), "/tasks?status=failed");
-        for bad in ["", "//evil", "/\\evil", "https://evil", "/login", "/api/v1/auth/refresh", "/a\n"] {
+        for bad in
+            ["", "//evil", "/\\evil", "https://evil", "/login", "/api/v1/auth/refresh", "/a\n"]
+        {
             assert_eq!(safe_next(Some(bad)), HOME, "{bad:?}");
         }
         assert_eq!(escape("/tasks?a=b&c"), "/tasks%3Fa%3Db%26c");

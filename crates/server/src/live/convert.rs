@@ -33,6 +33,8 @@ struct Head<'a> {
     tags: Vec<String>,
     #[serde(default)]
     key: Option<String>,
+    #[serde(default)]
+    to: Option<u64>,
 }
 
 /// Something unlogged.
@@ -103,7 +105,7 @@ impl Converter {
                     started_at: patch.started_at,
                     ended_at: patch.ended_at,
                     updated_at: patch.updated_at,
-                    timeout_ms: None,
+                    timeout_ms: head.to,
                     durability: durability.to_owned(),
                     has_output: patch.has_output,
                 }),
@@ -243,8 +245,9 @@ mod tests {
     #[test]
     fn progress_after_a_request_to_stop_still_says_cancelling() {
         let mut converter = Converter::default();
-        let report =
-            format!(r#"{{"t":"{ID}","s":"running","c":1,"n":2,"at":6,"a":1,"p":{{"done":1,"total":2}}}}"#);
+        let report = format!(
+            r#"{{"t":"{ID}","s":"running","c":1,"n":2,"at":6,"a":1,"p":{{"done":1,"total":2}}}}"#
+        );
         let status = |converter: &Converter| match converter.passing(&report) {
             Some(Passing::Progress(_, patch)) => {
                 serde_json::from_str::<Patch>(&patch).unwrap().status.name()
@@ -252,7 +255,12 @@ mod tests {
             _ => panic!("progress"),
         };
         assert_eq!(status(&converter), "running");
-        converter.logged(1, 1, &format!(r#"[{{"t":"{ID}","x":"cancel_requested","at":7}}]"#), "fast");
+        converter.logged(
+            1,
+            1,
+            &format!(r#"[{{"t":"{ID}","x":"cancel_requested","at":7}}]"#),
+            "fast",
+        );
         assert_eq!(status(&converter), "cancelling");
     }
 

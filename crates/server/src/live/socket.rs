@@ -1,6 +1,8 @@
 //! One socket from its upgrade to its close. What it shows is read by its user's id alone, so that
 //! nothing a client writes can name another user's task.
 
+mod reads;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +12,6 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tasktonic_auth::Claims;
-use tasktonic_core::routing::partition_of;
 use tasktonic_core::{TaskId, TaskState, UserId};
 use tasktonic_protocol::frames::{
     ClientFrame, HEARTBEAT_MS, RECENT_MAX, ServerFrame, StreamCursor, V, WATCH_LOGS_MAX,
@@ -19,7 +20,7 @@ use tasktonic_protocol::frames::{
 use tasktonic_protocol::problem::Code;
 use tasktonic_protocol::time::rfc3339;
 use tasktonic_store::limits::LIST_MAX;
-use tasktonic_store::{EventsSince, KillPoint, Query, QueryReply, StoredTask, TaskFilter};
+use tasktonic_store::{KillPoint, Query, QueryReply, StoredTask};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
@@ -29,6 +30,7 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
 use super::convert::{self, Converter};
 use super::feed::Seat;
 use crate::App;
+use reads::unlike;
 
 /// A socket that has not said hello by then is closed.
 const HELLO_WAIT: Duration = Duration::from_secs(10);
@@ -290,8 +292,7 @@ impl Socket {
             return self.refuse(Code::BadRequest).await;
         }
         let known: BTreeSet<&String> = self.watch.tasks.iter().collect();
-        let new: Vec<String> =
-            tasks.iter().filter(|task| !known.contains(task)).cloned().collect();
+        let new: Vec<String> = tasks.iter().filter(|task| !known.contains(task)).cloned().collect();
         self.watch.tasks = tasks;
         let fresh = self.watch_logs(&logs);
         let found = self.tasks(&new).await?;
@@ -304,7 +305,8 @@ impl Socket {
 
     /// Watches these logs from now on; answers those that were not watched before.
     fn watch_logs(&mut self, logs: &BTreeMap<String, u32>) -> Vec<TaskId> {
-        let asked = logs.iter().filter_map(|(id, after)| Some((id.parse::<TaskId>().ok()?, *after)));
+        let asked =
+            logs.iter().filter_map(|(id, after)| Some((id.parse::<TaskId>().ok()?, *after)));
         let before = std::mem::take(&mut self.logs);
         let mut fresh = Vec::new();
         for (task, after) in asked {
@@ -324,7 +326,9 @@ impl Socket {
         if waiting.over {
             return Err(End::Close(close::RESTART, "the store restarts"));
         }
-        if waiting.look && let Some(cursor) = self.sent {
+        if waiting.look
+            && let Some(cursor) = self.sent
+        {
             self.replay(cursor).await?;
         }
         for entry in waiting.entries {
@@ -341,7 +345,9 @@ impl Socket {
                 self.replay(sent).await?;
             }
         }
-        if !waiting.progress.is_empty() && let Some(sent) = self.sent {
+        if !waiting.progress.is_empty()
+            && let Some(sent) = self.sent
+        {
             let patches = waiting.progress.values().map(|patch| &**patch);
             self.send(convert::progress(sent.epoch, patches)).await?;
         }
@@ -446,48 +452,6 @@ impl Socket {
         Ok(())
     }
 
-    async fn recent(&mut self, states: Vec<TaskState>, limit: u32) -> Result<Vec<StoredTask>, End> {
-        if limit == 0 {
-            return Ok(Vec::new());
-        }
-        let filter = TaskFilter { states, ..TaskFilter::default() };
-        let query = Query::List { user: self.user.clone(), filter, cursor: None, limit };
-        match self.read(query).await? {
-            QueryReply::List(page) => Ok(page.tasks),
-            _ => Err(unlike()),
-        }
-    }
-
-    async fn tasks(&mut self, ids: &[String]) -> Result<Vec<StoredTask>, End> {
-        let tasks: Vec<TaskId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
-        if tasks.is_empty() {
-            return Ok(Vec::new());
-        }
-        match self.read(Query::Tasks { user: self.user.clone(), tasks }).await? {
-            QueryReply::Tasks(tasks) => Ok(tasks),
-            _ => Err(unlike()),
-        }
-    }
-
-    async fn events(&mut self, query: Query) -> Result<EventsSince, End> {
-        match self.read(query).await? {
-            QueryReply::Events(since) => Ok(since),
-            _ => Err(unlike()),
-        }
-    }
-
-    async fn read(&mut self, query: Query) -> Result<QueryReply, End> {
-        let p = partition_of(&self.user, self.app.store.partitions());
-        match self.app.store.read(p, query).await {
-            Ok(reply) => Ok(reply),
-            Err(error) => {
-                tracing::warn!(%error, "a socket could not read the store");
-                self.refuse(Code::StoreUnavailable).await?;
-                Err(End::Close(close::OVERLOADED, "the store cannot be reached"))
-            }
-        }
-    }
-
     async fn say(&mut self, frame: &ServerFrame) -> Step {
         self.send(convert::encode(frame)).await
     }
@@ -514,9 +478,4 @@ impl Socket {
             Err(_) => Err(End::Close(close::OVERLOADED, "too slow")),
         }
     }
-}
-
-fn unlike() -> End {
-    tracing::error!("the store answered another question than was asked");
-    End::Close(close::OVERLOADED, "the store cannot be reached")
 }

@@ -44,7 +44,8 @@ async fn open(root: &Path, rest: &str) -> Option<(tokio::fs::File, u64, &'static
     let path = inside(root, rest)?;
     let kind = kind_of(&path);
     // Links that lead out of the folder are not followed.
-    let (root, path) = (tokio::fs::canonicalize(root).await.ok()?, tokio::fs::canonicalize(path).await.ok()?);
+    let (root, path) =
+        (tokio::fs::canonicalize(root).await.ok()?, tokio::fs::canonicalize(path).await.ok()?);
     if !path.starts_with(&root) {
         return None;
     }
@@ -130,7 +131,8 @@ mod tests {
     fn names_with_brackets_are_found_and_hidden_ones_are_not() {
         let root = Path::new("/s");
         assert_eq!(inside(root, "app/%5Bid%5D/page.js"), Some("/s/app/[id]/page.js".into()));
-        for bad in ["", "a//b", "../x", "%2e%2e/x", "a/%2fetc", "a%5cb", ".env", "a/", "%zz", "%2"] {
+        for bad in ["", "a//b", "../x", "%2e%2e/x", "a/%2fetc", "a%5cb", ".env", "a/", "%zz", "%2"]
+        {
             assert_eq!(inside(root, bad), None, "{bad}");
         }
     }

@@ -55,8 +55,7 @@ impl hyper::body::Body for Paced {
             return Poll::Ready(frame);
         }
         let deadline = this.deadline();
-        let timer =
-            this.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        let timer = this.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         if timer.deadline() != deadline {
             timer.as_mut().reset(deadline);
         }

@@ -13,7 +13,10 @@ async fn a_waiting_task_is_cancelled_at_once_and_can_be_sent_back() {
     let site = Site::open().await;
     let id = site.echo("ana").await;
     let task = change(&site, "ana", &id, "cancel").await.expect(200);
-    assert_eq!((&task["status"], &task["reason"]), (&json!("cancelled"), &json!("cancelled by user")));
+    assert_eq!(
+        (&task["status"], &task["reason"]),
+        (&json!("cancelled"), &json!("cancelled by user"))
+    );
     change(&site, "ana", &id, "cancel").await.refused(409, "already_ended");
     assert!(site.claim("w-1", 9).await.is_empty());
     let task = change(&site, "ana", &id, "retry").await.expect(200);
@@ -32,7 +35,8 @@ async fn a_running_task_is_asked_to_stop_and_its_worker_is_told() {
     assert_eq!(task["status"], "cancelling");
     assert_eq!(change(&site, "ana", &id, "cancel").await.expect(200)["status"], "cancelling");
     let heartbeat = json!({ "report": "heartbeat", "lease": lease });
-    let body = json!({ "v": 1, "worker": "w-1", "call": 2, "lease_ms": 10_000, "ops": [heartbeat] });
+    let body =
+        json!({ "v": 1, "worker": "w-1", "call": 2, "lease_ms": 10_000, "ops": [heartbeat] });
     assert_eq!(site.sync(body).await.expect(200)["cancelled"], json!([lease]));
     let stopped = json!({ "report": "cancelled", "keep_s": 60, "write": { "n": n + 1, "body": r#""st":5"# } });
     assert!(site.report("w-1", &lease, stopped).await);
@@ -56,8 +60,12 @@ async fn a_failed_task_is_tried_again_and_keeps_its_history() {
     let (lease, n) = site.claim("w-1", 1).await.remove(0);
     assert!(site.report("w-1", &lease, ack(n)).await);
     let attempts = site.get("ana", &format!("{path}/attempts")).await.expect(200);
-    let outcomes: Vec<_> =
-        attempts["attempts"].as_array().unwrap().iter().map(|a| a["outcome"].as_str().unwrap()).collect();
+    let outcomes: Vec<_> = attempts["attempts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|a| a["outcome"].as_str().unwrap())
+        .collect();
     assert_eq!(outcomes, ["failed", "succeeded"]);
     change(&site, "ana", &id, "retry").await.refused(409, "not_retryable");
 }

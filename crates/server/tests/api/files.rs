@@ -27,7 +27,15 @@ const ANA: (&str, Role) = ("ana", Role::User);
 #[tokio::test]
 async fn a_file_comes_back_as_it_was_sent() {
     let site = Site::open().await;
-    let answer = send(&site, ANA, "POST", "/api/v1/files?name=notes.txt", &[("content-type", "text/plain")], b"hello").await;
+    let answer = send(
+        &site,
+        ANA,
+        "POST",
+        "/api/v1/files?name=notes.txt",
+        &[("content-type", "text/plain")],
+        b"hello",
+    )
+    .await;
     let place = answer.header("location").to_owned();
     let stored = answer.expect(201);
     assert_eq!((&stored["name"], &stored["size"]), (&json!("notes.txt"), &json!(5)));
@@ -36,7 +44,10 @@ async fn a_file_comes_back_as_it_was_sent() {
     assert_eq!(got.header("content-length"), "5");
     assert_eq!(got.header("etag"), format!("\"{}\"", stored["sha256"].as_str().unwrap()));
     let head = send(&site, ANA, "HEAD", &place, &[], b"").await;
-    assert_eq!((head.status.as_u16(), head.body.len(), head.header("content-length")), (200, 0, "5"));
+    assert_eq!(
+        (head.status.as_u16(), head.body.len(), head.header("content-length")),
+        (200, 0, "5")
+    );
 }
 
 #[tokio::test]
@@ -63,7 +74,10 @@ async fn a_range_is_answered_with_its_bytes_and_an_impossible_one_with_the_size(
     let again = send(&site, ANA, "GET", &path, &[("if-none-match", &etag)], b"").await;
     assert_eq!((again.status.as_u16(), again.body.len()), (304, 0));
     let head = send(&site, ANA, "HEAD", &path, &[("range", "bytes=2-3")], b"").await;
-    assert_eq!((head.status.as_u16(), head.body.len(), head.header("content-length")), (206, 0, "2"));
+    assert_eq!(
+        (head.status.as_u16(), head.body.len(), head.header("content-length")),
+        (206, 0, "2")
+    );
 }
 
 #[tokio::test]
@@ -71,11 +85,32 @@ async fn nothing_in_a_file_can_run_in_the_page() {
     let site = Site::open().await;
     let html = site.upload("ana", "a.html", b"<!doctype html><script>alert(1)</script>").await;
     let png = site.upload("ana", "p.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR").await;
-    for (id, inline, shown) in [(&html, "", false), (&html, "?inline=1", false), (&png, "", false), (&png, "?inline=1", true)] {
+    let svg = send(
+        &site,
+        ANA,
+        "POST",
+        "/api/v1/files?name=a.svg",
+        &[("content-type", "image/svg+xml")],
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+    )
+    .await
+    .expect(201);
+    let svg = svg["id"].as_str().unwrap().to_owned();
+    for (id, inline, shown) in [
+        (&html, "", false),
+        // Text that looks like a page is shown as the text it is.
+        (&html, "?inline=1", true),
+        (&svg, "?inline=1", true),
+        (&svg, "", false),
+        (&png, "", false),
+        (&png, "?inline=1", true),
+    ] {
         let got = send(&site, ANA, "GET", &format!("/api/v1/files/{id}{inline}"), &[], b"").await;
         let disposition = got.header("content-disposition");
         assert_eq!(disposition.starts_with("inline"), shown, "{inline} {disposition}");
         assert_eq!(disposition.starts_with("attachment"), !shown);
+        let media = got.header("content-type");
+        assert!(!shown || ["text/plain", "image/png"].contains(&media), "{media}");
         assert_eq!(got.header("x-content-type-options"), "nosniff");
         assert!(got.header("content-security-policy").contains("sandbox"), "{got:?}");
         assert_eq!(got.header("cache-control"), "private, no-cache");
@@ -100,7 +135,9 @@ async fn a_name_is_data_and_never_a_path_or_a_header() {
         send(&site, ANA, "POST", &path, &[], b"x").await.refused(400, "bad_request");
     }
     send(&site, ANA, "POST", "/api/v1/files", &[], b"x").await.refused(400, "bad_request");
-    send(&site, ANA, "POST", &format!("/api/v1/files?name={}", "x".repeat(255)), &[], b"x").await.expect(201);
+    send(&site, ANA, "POST", &format!("/api/v1/files?name={}", "x".repeat(255)), &[], b"x")
+        .await
+        .expect(201);
 }
 
 #[tokio::test]
@@ -120,9 +157,13 @@ async fn a_file_and_all_files_of_a_user_have_their_limits() {
 #[tokio::test]
 async fn forms_and_packed_bodies_are_not_taken_for_files() {
     let site = Site::open().await;
-    for header in [("content-type", "multipart/form-data; boundary=x"), ("content-encoding", "gzip")] {
+    for header in
+        [("content-type", "multipart/form-data; boundary=x"), ("content-encoding", "gzip")]
+    {
         let path = "/api/v1/files?name=a";
-        send(&site, ANA, "POST", path, &[header], b"x").await.refused(415, "media_type_unsupported");
+        send(&site, ANA, "POST", path, &[header], b"x")
+            .await
+            .refused(415, "media_type_unsupported");
     }
 }
 
@@ -134,22 +175,29 @@ async fn a_worker_reaches_the_files_of_the_lease_it_holds_and_of_no_other() {
     let bens = site.upload("ben", "b.txt", b"bens").await;
     site.echo("ana").await;
     let (lease, n) = site.claim("w-1", 1).await.remove(0);
-    let held = [("x-tt-lease", lease.as_str())];
+    let held = [("tasktonic-lease", lease.as_str())];
     let path = |id: &str| format!("/api/v1/files/{id}");
     let got = send(&site, crew, "GET", &path(&anas), &held, b"").await;
     assert_eq!((got.status.as_u16(), &got.body[..]), (200, &b"anas"[..]));
     send(&site, crew, "GET", &path(&bens), &held, b"").await.refused(404, "not_found");
     send(&site, crew, "GET", &path(&anas), &[], b"").await.refused(403, "forbidden");
     send(&site, ANA, "GET", &path(&anas), &held, b"").await.refused(403, "forbidden");
-    send(&site, ("other", Role::Worker), "GET", &path(&anas), &held, b"").await.refused(403, "forbidden");
+    send(&site, ("other", Role::Worker), "GET", &path(&anas), &held, b"")
+        .await
+        .refused(403, "forbidden");
 
-    let made = send(&site, crew, "POST", "/api/v1/files?name=out.txt", &held, b"made").await.expect(201);
+    let made =
+        send(&site, crew, "POST", "/api/v1/files?name=out.txt", &held, b"made").await.expect(201);
     let made = path(made["id"].as_str().unwrap());
     assert_eq!(send(&site, ANA, "GET", &made, &[], b"").await.body, "made");
     send(&site, ("ben", Role::User), "GET", &made, &[], b"").await.refused(404, "not_found");
 
     assert!(site.report("w-1", &lease, crate::support::ack(n)).await);
     send(&site, crew, "GET", &path(&anas), &held, b"").await.refused(409, "lost_lease");
-    send(&site, crew, "POST", "/api/v1/files?name=late", &held, b"x").await.refused(409, "lost_lease");
-    send(&site, crew, "GET", &path(&anas), &[("x-tt-lease", "x")], b"").await.refused(400, "bad_request");
+    send(&site, crew, "POST", "/api/v1/files?name=late", &held, b"x")
+        .await
+        .refused(409, "lost_lease");
+    send(&site, crew, "GET", &path(&anas), &[("tasktonic-lease", "x")], b"")
+        .await
+        .refused(400, "bad_request");
 }

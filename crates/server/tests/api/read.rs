@@ -40,7 +40,8 @@ async fn filters_narrow_a_list_together() {
     let site = Site::open().await;
     let a = site.submit("ana", json!({ "kind": "echo", "payload": 1, "tags": ["x", "é &"] })).await;
     site.hand.advance(1_000);
-    let b = site.submit("ana", json!({ "kind": "mail", "payload": { "to": [] }, "tags": ["x"] })).await;
+    let b =
+        site.submit("ana", json!({ "kind": "mail", "payload": { "to": [] }, "tags": ["x"] })).await;
     let later = json!({ "kind": "echo", "payload": 1, "delay_ms": 5_000 });
     let c = site.submit("ana", later).await;
     let (a, b, c) = (&a["id"], &b["id"], &c["id"]);
@@ -74,8 +75,15 @@ async fn filters_narrow_a_list_together() {
 async fn a_query_that_cannot_be_meant_is_refused() {
     let site = Site::open().await;
     for query in [
-        "limit=0", "limit=201", "limit=x", "status=done", "since=yesterday", "cursor=!", "page=2",
-        "kind=a&kind=b", "limit=1;2",
+        "limit=0",
+        "limit=201",
+        "limit=x",
+        "status=done",
+        "since=yesterday",
+        "cursor=!",
+        "page=2",
+        "kind=a&kind=b",
+        "limit=1;2",
     ] {
         let path = format!("/api/v1/tasks?{query}");
         site.get("ana", &path).await.refused(400, "bad_request");
@@ -182,9 +190,13 @@ async fn logs_are_numbered_and_read_on_from_any_line() {
     assert!(site.report("w-1", &lease, json!({ "report": "log", "lines": lines })).await);
     let page = site.get("ana", &format!("{path}?after=2&limit=2")).await.expect(200);
     assert_eq!(page["lines"].as_array().unwrap().len(), 2);
-    let first = json!({ "n": 3, "at": "2023-11-14T22:13:20.000Z", "level": "info", "text": "line 3" });
+    let first =
+        json!({ "n": 3, "at": "2023-11-14T22:13:20.000Z", "level": "info", "text": "line 3" });
     assert_eq!(page["lines"][0], first);
-    assert_eq!((&page["first"], &page["last"], &page["capped"]), (&json!(1), &json!(5), &json!(false)));
+    assert_eq!(
+        (&page["first"], &page["last"], &page["capped"]),
+        (&json!(1), &json!(5), &json!(false))
+    );
     site.get("ana", &format!("{path}?limit=10000")).await.expect(200);
     site.get("ana", &format!("{path}?limit=10001")).await.refused(400, "bad_request");
     site.get("ana", &format!("{path}?after=-1")).await.refused(400, "bad_request");

@@ -33,7 +33,8 @@ async fn an_accepted_task_is_answered_whole_and_can_be_read() {
 #[tokio::test]
 async fn a_payload_is_kept_byte_for_byte() {
     let site = Site::open().await;
-    let payload = r#"{"n":12345678901234567890.000, "b":[ 1,2 ],"\u00e9":"\u0000\ud83d\ude00" ,"z":-0.0}"#;
+    let payload =
+        r#"{"n":12345678901234567890.000, "b":[ 1,2 ],"\u00e9":"\u0000\ud83d\ude00" ,"z":-0.0}"#;
     let body = format!(r#" {{"kind":"echo" ,"payload":  {payload} }} "#);
     let task = site.post("ana", TASKS, body).await.expect(202);
     let place = format!("{TASKS}/{}", task["id"].as_str().unwrap());
@@ -51,8 +52,12 @@ async fn a_payload_that_does_not_fit_is_refused_with_its_places_and_nothing_is_s
     let site = Site::open().await;
     let body = json!({ "kind": "mail", "payload": { "to": ["a", 7], "secret": "hunter2" } });
     let refused = site.post("ana", TASKS, body).await.refused(422, "payload_invalid");
-    let mut places: Vec<_> =
-        refused["errors"].as_array().unwrap().iter().map(|e| e["pointer"].as_str().unwrap()).collect();
+    let mut places: Vec<_> = refused["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| e["pointer"].as_str().unwrap())
+        .collect();
     places.sort_unstable();
     assert_eq!(places, ["", "/to/1"]);
     assert!(!refused.to_string().contains("hunter2"));
@@ -67,7 +72,8 @@ async fn a_payload_that_does_not_fit_is_refused_with_its_places_and_nothing_is_s
 async fn a_kind_announced_anew_is_checked_by_its_new_schema() {
     let site = Site::open().await;
     site.submit("ana", json!({ "kind": "echo", "payload": 1 })).await;
-    let record = json!({ "id": "w-2", "host": "h", "version": "1", "kinds": ["echo"], "concurrency": 1 });
+    let record =
+        json!({ "id": "w-2", "host": "h", "version": "1", "kinds": ["echo"], "concurrency": 1 });
     let kinds = json!([{ "kind": "echo", "queue": "echo", "attempts_max": 3, "schema": { "type": "string" } }]);
     let body = json!({ "v": 1, "worker": record, "kinds": kinds });
     site.post_as(Role::Worker, "crew", "/api/v1/worker/announce", body).await.expect(204);
@@ -180,9 +186,7 @@ async fn every_limit_of_a_submission_holds_at_n_and_refuses_n_plus_one() {
 async fn a_payload_at_the_limit_is_taken_and_one_byte_more_is_not() {
     let site = Site::open().await;
     let max = Limits::default().payload_bytes_max;
-    let body = |bytes: usize| {
-        format!(r#"{{"kind":"echo","payload":"{}"}}"#, "x".repeat(bytes - 2))
-    };
+    let body = |bytes: usize| format!(r#"{{"kind":"echo","payload":"{}"}}"#, "x".repeat(bytes - 2));
     site.post("ana", TASKS, body(max)).await.expect(202);
     site.post("ana", TASKS, body(max + 1)).await.refused(413, "payload_too_large");
     let padded = format!("{}{}", " ".repeat(2 * max + 1), body(10));
@@ -237,7 +241,8 @@ async fn only_plain_json_is_read() {
 #[tokio::test]
 async fn a_task_for_later_is_scheduled_and_one_for_the_past_is_queued() {
     let site = Site::open().await;
-    let task = site.submit("ana", json!({ "kind": "echo", "payload": {}, "delay_ms": 1_500 })).await;
+    let task =
+        site.submit("ana", json!({ "kind": "echo", "payload": {}, "delay_ms": 1_500 })).await;
     assert_eq!(task["status"], "scheduled");
     assert_eq!(task["run_at"], "2023-11-14T22:13:21.500Z");
     let place = format!("{TASKS}/{}", task["id"].as_str().unwrap());
@@ -263,10 +268,19 @@ async fn a_batch_answers_each_task_for_itself() {
     let results = reply["results"].as_array().unwrap();
     let codes: Vec<_> =
         results.iter().map(|r| r["error"]["code"].as_str().unwrap_or("accepted")).collect();
-    assert_eq!(codes, [
-        "accepted", "bad_request", "kind_unknown", "payload_invalid", "bad_request", "accepted",
-        "idempotency_conflict", "bad_request",
-    ]);
+    assert_eq!(
+        codes,
+        [
+            "accepted",
+            "bad_request",
+            "kind_unknown",
+            "payload_invalid",
+            "bad_request",
+            "accepted",
+            "idempotency_conflict",
+            "bad_request",
+        ]
+    );
     assert_eq!(results[0]["task"]["id"], results[5]["task"]["id"]);
     assert_eq!(results[3]["error"]["errors"][0]["pointer"], "/to/0");
     assert!(results.iter().enumerate().all(|(n, r)| r["index"] == n));
@@ -276,7 +290,8 @@ async fn a_batch_answers_each_task_for_itself() {
 #[tokio::test]
 async fn a_batch_of_a_thousand_is_taken_whole_and_one_more_is_refused() {
     let site = Site::open().await;
-    let body = |count: usize| json!({ "tasks": vec![json!({ "kind": "echo", "payload": 1 }); count] });
+    let body =
+        |count: usize| json!({ "tasks": vec![json!({ "kind": "echo", "payload": 1 }); count] });
     let reply = site.post("ana", "/api/v1/tasks/batch", body(1_000)).await.expect(200);
     let ids: HashSet<_> = reply["results"]
         .as_array()
@@ -295,7 +310,8 @@ async fn a_file_in_a_payload_has_to_be_the_submitters_own() {
     let site = Site::open().await;
     let anas = site.upload("ana", "a.txt", b"hello").await;
     let bens = site.upload("ben", "b.txt", b"hello").await;
-    let body = |file: &str| json!({ "kind": "mail", "payload": { "to": [], "photos": [anas, file] } });
+    let body =
+        |file: &str| json!({ "kind": "mail", "payload": { "to": [], "photos": [anas, file] } });
     site.post("ana", TASKS, body(&anas)).await.expect(202);
     let foreign = site.post("ana", TASKS, body(&bens)).await.refused(422, "payload_invalid");
     let none = site.post("ana", TASKS, body(&"A".repeat(22))).await.refused(422, "payload_invalid");

@@ -92,7 +92,13 @@ impl Site {
         Self::on(Arc::new(Parts(parts)), clock, hand, Limits::default()).await
     }
 
-    async fn on(store: Arc<dyn Store>, clock: Clock, hand: ManualClock, limits: Limits) -> Self {
+    /// A server on this store.
+    pub(crate) async fn on(
+        store: Arc<dyn Store>,
+        clock: Clock,
+        hand: ManualClock,
+        limits: Limits,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let limits_of_files =
             FileLimits { file_bytes_max: FILE_BYTES_MAX, user_bytes_max: 3 * FILE_BYTES_MAX };
@@ -111,8 +117,7 @@ impl Site {
         let server =
             Server::bind(config, store.clone(), files, identity.clone(), clock).await.unwrap();
         let host = format!("localhost:{}", server.local_addr().port());
-        let site =
-            Self { router: server.router(), hand, identity, host, server, _folder: folder };
+        let site = Self { router: server.router(), hand, identity, host, server, _folder: folder };
         site.announce("crew").await;
         site
     }
@@ -215,7 +220,8 @@ impl Site {
     /// Claims up to `limit` tasks as `worker`; leases with their counts of writes.
     pub(crate) async fn claim(&self, worker: &str, limit: u32) -> Vec<(String, u64)> {
         let claim = json!({ "queues": ["echo", "mail"], "limit": limit });
-        let body = json!({ "v": 1, "worker": worker, "call": 1, "lease_ms": 10_000, "claim": claim });
+        let body =
+            json!({ "v": 1, "worker": worker, "call": 1, "lease_ms": 10_000, "claim": claim });
         let answer = self.sync(body).await.expect(200);
         let claimed = answer["claimed"].as_array().cloned().unwrap_or_default();
         let held = |held: &Value| {

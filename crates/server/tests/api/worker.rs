@@ -39,13 +39,20 @@ async fn a_stale_lease_is_refused_and_what_was_lost_is_settled_by_the_server() {
     for _ in 0..12 {
         site.hand.advance(1_000);
         let answer = site.sync(body("w-2")).await.expect(200);
-        assert!(answer.get("adopted").is_none(), "a remote worker is not troubled with lost leases");
+        assert!(
+            answer.get("adopted").is_none(),
+            "a remote worker is not troubled with lost leases"
+        );
     }
     assert!(!site.report("w-1", &stale, ack(n)).await);
     let late = json!({ "report": "log", "lines": [r#"{"at":1,"l":"info","x":"late"}"#] });
     assert!(!site.report("w-1", &stale, late).await);
     let task = site.get("ana", &format!("/api/v1/tasks/{id}")).await.expect(200);
-    assert_eq!((&task["status"], &task["has_output"]), (&json!("queued"), &json!(false)), "the first lost worker is forgiven at once");
+    assert_eq!(
+        (&task["status"], &task["has_output"]),
+        (&json!("queued"), &json!(false)),
+        "the first lost worker is forgiven at once"
+    );
     let logs = site.get("ana", &format!("/api/v1/tasks/{id}/logs")).await.expect(200);
     assert_eq!(logs["last"], 0);
     let attempts = site.get("ana", &format!("/api/v1/tasks/{id}/attempts")).await.expect(200);
@@ -114,10 +121,19 @@ async fn texts_that_would_spoil_a_record_are_refused_before_they_are_stored() {
     let id = site.echo("ana").await;
     let (lease, n) = site.claim("w-1", 1).await.remove(0);
     for (report, what) in [
-        (json!({ "report": "ack", "keep_s": 1, "write": { "n": n + 1, "body": r#""s":"dead""# } }), "the engine's members"),
-        (json!({ "report": "ack", "keep_s": 1, "write": { "n": n + 1, "body": "}," } }), "no members"),
+        (
+            json!({ "report": "ack", "keep_s": 1, "write": { "n": n + 1, "body": r#""s":"dead""# } }),
+            "the engine's members",
+        ),
+        (
+            json!({ "report": "ack", "keep_s": 1, "write": { "n": n + 1, "body": "}," } }),
+            "no members",
+        ),
         (json!({ "report": "log", "lines": ["hello"] }), "no line"),
-        (json!({ "report": "snooze", "due_ms": 1, "attempt": "[]", "write": { "n": n + 1 } }), "no attempt"),
+        (
+            json!({ "report": "snooze", "due_ms": 1, "attempt": "[]", "write": { "n": n + 1 } }),
+            "no attempt",
+        ),
         (json!({ "report": "steal" }), "no report"),
     ] {
         let mut op = report;
@@ -143,7 +159,11 @@ async fn limits_of_a_sync_hold_at_n_and_refuse_n_plus_one() {
         ("lease_ms", json!(5_000), json!(4_999)),
         ("lease_ms", json!(3_600_000), json!(3_600_001)),
         ("claim", queues(32), queues(33)),
-        ("claim", json!({ "queues": ["q"], "limit": 128 }), json!({ "queues": ["q"], "limit": 129 })),
+        (
+            "claim",
+            json!({ "queues": ["q"], "limit": 128 }),
+            json!({ "queues": ["q"], "limit": 129 }),
+        ),
         ("v", json!(1), json!(2)),
         ("v", json!(1), json!(0)),
         ("worker", json!("w-1"), json!("w 1")),
@@ -183,7 +203,8 @@ async fn a_parked_worker_is_woken_by_work_and_by_a_cancellation() {
     });
     tokio::task::yield_now().await;
     let id = site.echo("ana").await;
-    let answer = tokio::time::timeout(Duration::from_secs(10), wait).await.expect("it is woken").unwrap();
+    let answer =
+        tokio::time::timeout(Duration::from_secs(10), wait).await.expect("it is woken").unwrap();
     assert_eq!(answer["woken"], json!(["echo"]));
 
     let (lease, _) = site.claim("w-1", 1).await.remove(0);
@@ -193,7 +214,8 @@ async fn a_parked_worker_is_woken_by_work_and_by_a_cancellation() {
     });
     tokio::task::yield_now().await;
     site.post("ana", &format!("/api/v1/tasks/{id}/cancel"), "").await.expect(200);
-    let answer = tokio::time::timeout(Duration::from_secs(10), wait).await.expect("it is told").unwrap();
+    let answer =
+        tokio::time::timeout(Duration::from_secs(10), wait).await.expect("it is told").unwrap();
     assert_eq!(answer["cancelled"], json!([lease]));
 }
 
@@ -262,9 +284,7 @@ async fn announced_kinds_and_workers_are_shown_until_they_are_silent_or_leave() 
 async fn an_announcement_that_cannot_be_used_changes_nothing() {
     let site = Site::open().await;
     let record = |id: &str| json!({ "id": id, "host": "h", "version": "1", "kinds": ["x"], "concurrency": 1 });
-    let kind = |name: &str, attempts: u32, schema: Value| {
-        json!([{ "kind": name, "queue": "x", "attempts_max": attempts, "schema": schema }])
-    };
+    let kind = |name: &str, attempts: u32, schema: Value| json!([{ "kind": name, "queue": "x", "attempts_max": attempts, "schema": schema }]);
     for (worker, kinds) in [
         (record("w-1"), kind("x", 3, json!({ "type": "strange" }))),
         (record("w-1"), kind("x", 3, json!({ "$ref": "https://example.com/x.json" }))),

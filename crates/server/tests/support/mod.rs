@@ -89,8 +89,10 @@ impl Running {
             max: 3,
             tags: Vec::new(),
             key: None,
+            to: None,
         };
-        let descriptor = format!(r#"{{"v":1,"k":"noop","q":"noop","at":{now_ms},"max":3,"p":{{}}}}"#);
+        let descriptor =
+            format!(r#"{{"v":1,"k":"noop","q":"noop","at":{now_ms},"max":3,"p":{{}}}}"#);
         NewTask {
             user: user(owner),
             task: id,
@@ -159,8 +161,15 @@ impl Running {
     }
 
     /// One request on a connection of its own: status, head and body.
-    pub(crate) async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.addr);
+    pub(crate) async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        let mut request =
+            format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.addr);
         for (name, value) in headers {
             request.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -180,7 +189,11 @@ impl Running {
         self.open_with(&[("Authorization", &bearer)], "tt.v1").await.unwrap()
     }
 
-    pub(crate) async fn open_with(&self, headers: &[(&str, &str)], protocols: &str) -> Result<Socket, WsError> {
+    pub(crate) async fn open_with(
+        &self,
+        headers: &[(&str, &str)],
+        protocols: &str,
+    ) -> Result<Socket, WsError> {
         let mut request = format!("ws://{}/ws", self.addr).into_client_request().unwrap();
         let all = request.headers_mut();
         if !protocols.is_empty() {
@@ -258,7 +271,8 @@ impl Socket {
     }
 
     pub(crate) async fn hello(&mut self, cursor: Option<&str>) {
-        self.say(json!({ "t": "hello", "v": 1, "cursor": cursor, "watch": { "recent": 100 } })).await;
+        self.say(json!({ "t": "hello", "v": 1, "cursor": cursor, "watch": { "recent": 100 } }))
+            .await;
     }
 
     /// The next frame; `Err` with the code when the server closes, 1006 when it just goes.

@@ -22,7 +22,11 @@ impl Owner {
             Mail::Submit(submit, to) => self.submit(state, round, submit, to),
             Mail::Sync(sync, to) => {
                 let waits = sync.ops.iter().any(ends_attempt);
-                if waits && self.blocked_bytes > BLOCKED_BYTES_MAX {
+                let behind = self.shared.behind.load(Ordering::SeqCst);
+                let writes = sync.ops.iter().any(|op| !matches!(op.report, Report::Heartbeat));
+                let piled_up = self.blocked_bytes > BLOCKED_BYTES_MAX
+                    || behind > BEHIND_BYTES_MAX + BLOCKED_BYTES_MAX;
+                if writes && piled_up {
                     let _ = to.send(Err(Error::Busy));
                     return;
                 }

@@ -37,7 +37,7 @@ impl Tables {
         };
         let mut tasks: Vec<_> = delta.tasks.iter().collect();
         // Neighbours in the tables are written one after the other.
-        tasks.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        tasks.sort_unstable_by_key(|(id, _)| *id);
         let half = tasks.len() / 2;
         for (at, ((user, task), delta)) in tasks.into_iter().enumerate() {
             if at == half {

@@ -1,6 +1,7 @@
 //! What the tests of crashes share: the process under load, and whether all it acknowledged is
 //! still there.
 #![expect(dead_code, reason = "each test file uses its part")]
+#![expect(clippy::unwrap_used, reason = "these are tests")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
 import type { ComponentProps, ReactNode } from "react";
 import { cn } from "@/lib/cn";
+import { Prose } from "./prose";
 
 const box =
   "w-full rounded-md border border-line-strong bg-surface px-3 text-base text-ink shadow-soft transition-colors placeholder:text-ink-faint hover:border-ink-faint focus-visible:border-ring focus-visible:outline-offset-0 aria-invalid:border-red disabled:opacity-60 max-sm:text-[16px]";
@@ -44,7 +45,7 @@ export function Field(props: {
       </label>
       {props.hint ? (
         <p id={`${props.id}-hint`} className="-mt-0.5 text-xs text-ink-faint">
-          {props.hint}
+          {typeof props.hint === "string" ? <Prose text={props.hint} /> : props.hint}
         </p>
       ) : null}
       {props.children}

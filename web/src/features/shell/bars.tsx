@@ -1,28 +1,17 @@
 "use client";
 
-import { Keyboard, ListChecks, LogOut, Monitor, Moon, Plus, Search, Sun } from "lucide-react";
+import { ListChecks, Plus, Search } from "lucide-react";
 import Link from "next/link";
 import { usePathname } from "next/navigation";
 import { Kbd } from "@/components/ui/bits";
+import { LazyMenu } from "@/components/ui/lazy-menu";
 import { Mark, Wordmark } from "@/components/ui/mark";
-import {
-  Menu,
-  MenuContent,
-  MenuItem,
-  MenuLabel,
-  MenuLine,
-  MenuRadioGroup,
-  MenuRadioItem,
-  MenuTrigger,
-} from "@/components/ui/menu";
 import { cn } from "@/lib/cn";
-import { THEMES, type Theme } from "@/lib/theme";
-import { applyTheme } from "./apply-theme";
+import type { Theme } from "@/lib/theme";
 import { ConnectionChip } from "./connection-chip";
 import type { ShellUser } from "./shell";
-import { signOut } from "./sign-out";
 
-const THEME_ICON: Record<Theme, typeof Sun> = { light: Sun, dark: Moon, system: Monitor };
+const loadAccountMenu = () => import("./account-menu").then((module) => module.AccountMenu);
 
 type BarProps = {
   user: ShellUser;
@@ -60,8 +49,9 @@ export function TopBar({ user, theme, onTheme, onPalette, onHelp }: BarProps) {
           <Kbd aria-hidden>⌘K</Kbd>
         </button>
         <ConnectionChip />
-        <Menu modal={false}>
-          <MenuTrigger asChild>
+        <LazyMenu
+          load={loadAccountMenu}
+          trigger={
             <button
               type="button"
               aria-label={`${initials(user.name)}, account of ${user.name}`}
@@ -69,42 +59,9 @@ export function TopBar({ user, theme, onTheme, onPalette, onHelp }: BarProps) {
             >
               {initials(user.name)}
             </button>
-          </MenuTrigger>
-          <MenuContent align="end" className="min-w-56">
-            <div className="px-2.5 pt-2 pb-1.5">
-              <p className="truncate text-sm font-medium">{user.name}</p>
-              <p className="truncate text-xs text-ink-faint">
-                {user.id} · {user.role}
-              </p>
-            </div>
-            <MenuLine />
-            <MenuLabel>Look</MenuLabel>
-            <MenuRadioGroup
-              value={theme}
-              onValueChange={(value) => {
-                applyTheme(value as Theme);
-                onTheme(value as Theme);
-              }}
-            >
-              {(Object.keys(THEMES) as Theme[]).map((id) => {
-                const Icon = THEME_ICON[id];
-                return (
-                  <MenuRadioItem key={id} value={id} onSelect={(event) => event.preventDefault()}>
-                    <Icon /> {THEMES[id]}
-                    {theme === id ? <span className="ml-auto size-1.5 rounded-full bg-link" /> : null}
-                  </MenuRadioItem>
-                );
-              })}
-            </MenuRadioGroup>
-            <MenuLine />
-            <MenuItem onSelect={onHelp}>
-              <Keyboard /> Keys <Kbd className="ml-auto">?</Kbd>
-            </MenuItem>
-            <MenuItem onSelect={() => void signOut()}>
-              <LogOut /> Sign out
-            </MenuItem>
-          </MenuContent>
-        </Menu>
+          }
+          props={{ user, theme, onTheme, onHelp }}
+        />
       </div>
     </header>
   );

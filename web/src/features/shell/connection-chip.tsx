@@ -43,25 +43,28 @@ export function ConnectionChip() {
   const hint = patient === "live" && lagMs !== undefined ? `${face.hint}. Round trip ${lagMs} ms.` : face.hint;
   return (
     <Tooltip text={hint}>
-      <button
-        type="button"
-        data-slot="connection"
-        data-connection={status}
-        className={cn(
-          "inline-flex h-7 cursor-default items-center gap-1.5 rounded-full px-2.5 text-xs font-medium whitespace-nowrap transition-colors",
-          face.look,
-        )}
-      >
-        {patient === "live" ? (
-          <span aria-hidden className="relative grid size-3 place-items-center">
-            <span className="absolute size-3 animate-breathe rounded-full bg-citrus-deep/40" />
-            <span className="size-1.5 rounded-full bg-[light-dark(oklch(0.6_0.17_135),var(--citrus))]" />
-          </span>
-        ) : (
-          <Icon aria-hidden className={cn("size-3.5", face.turns && "animate-spin")} />
-        )}
-        <span aria-live="polite">{face.label}</span>
-      </button>
+      {(id) => (
+        <button
+          type="button"
+          aria-describedby={id}
+          data-slot="connection"
+          data-connection={status}
+          className={cn(
+            "inline-flex h-7 cursor-default items-center gap-1.5 rounded-full px-2.5 text-xs font-medium whitespace-nowrap transition-colors",
+            face.look,
+          )}
+        >
+          {patient === "live" ? (
+            <span aria-hidden className="relative grid size-3 place-items-center">
+              <span className="absolute size-3 animate-breathe rounded-full bg-citrus-deep/40" />
+              <span className="size-1.5 rounded-full bg-[light-dark(oklch(0.6_0.17_135),var(--citrus))]" />
+            </span>
+          ) : (
+            <Icon aria-hidden className={cn("size-3.5", face.turns && "animate-spin")} />
+          )}
+          <span aria-live="polite">{face.label}</span>
+        </button>
+      )}
     </Tooltip>
   );
 }

@@ -6,7 +6,6 @@ import dynamic from "next/dynamic";
 import { useRouter } from "next/navigation";
 import { type ReactNode, useEffect, useState } from "react";
 import { Toaster, toast } from "sonner";
-import { TooltipProvider } from "@/components/ui/tooltip";
 import { ClockProvider } from "@/lib/clock";
 import { useKeys } from "@/lib/keys";
 import type { Theme } from "@/lib/theme";
@@ -32,40 +31,38 @@ export function Shell({ user, expiresAt, now, theme: initialTheme, children }: P
   return (
     <TasktonicProvider key={user.id} url="/ws" expiresAt={expiresAt} onSignedOut={toLogin}>
       <ClockProvider now={now}>
-        <TooltipProvider delayDuration={350}>
-          <a
-            href="#content"
-            className="sr-only z-50 rounded-md bg-solid px-4 py-2 text-on-solid focus:not-sr-only focus:fixed focus:top-2 focus:left-2"
-          >
-            Skip to the content
-          </a>
-          <TopBar
-            user={user}
-            theme={theme}
-            onTheme={setTheme}
-            onPalette={() => setPalette(true)}
-            onHelp={() => setHelp(true)}
-          />
-          <main
-            id="content"
-            tabIndex={-1}
-            className="mx-auto w-full max-w-[76rem] px-4 pt-6 pb-28 outline-none sm:px-6 sm:pt-8 sm:pb-16"
-          >
-            {children}
-          </main>
-          <BottomNav onPalette={() => setPalette(true)} />
-          {palette ? <Palette open onOpen={setPalette} onHelp={() => setHelp(true)} onTheme={setTheme} /> : null}
-          {help ? <HelpDialog open onOpen={setHelp} /> : null}
-          <EndToasts />
-          <Toaster
-            theme={theme}
-            position="bottom-right"
-            mobileOffset={{ bottom: "5rem" }}
-            gap={8}
-            closeButton={false}
-            containerAriaLabel="Notices"
-          />
-        </TooltipProvider>
+        <a
+          href="#content"
+          className="sr-only z-50 rounded-md bg-solid px-4 py-2 text-on-solid focus:not-sr-only focus:fixed focus:top-2 focus:left-2"
+        >
+          Skip to the content
+        </a>
+        <TopBar
+          user={user}
+          theme={theme}
+          onTheme={setTheme}
+          onPalette={() => setPalette(true)}
+          onHelp={() => setHelp(true)}
+        />
+        <main
+          id="content"
+          tabIndex={-1}
+          className="mx-auto w-full max-w-[76rem] px-4 pt-6 pb-28 outline-none sm:px-6 sm:pt-8 sm:pb-16"
+        >
+          {children}
+        </main>
+        <BottomNav onPalette={() => setPalette(true)} />
+        {palette ? <Palette open onOpen={setPalette} onHelp={() => setHelp(true)} onTheme={setTheme} /> : null}
+        {help ? <HelpDialog open onOpen={setHelp} /> : null}
+        <EndToasts />
+        <Toaster
+          theme={theme}
+          position="bottom-right"
+          mobileOffset={{ bottom: "5rem" }}
+          gap={8}
+          closeButton={false}
+          containerAriaLabel="Notices"
+        />
       </ClockProvider>
     </TasktonicProvider>
   );

@@ -5,6 +5,7 @@ import { File as FileIcon, RotateCcw, Upload, X } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
 import { Button } from "@/components/ui/button";
 import { FieldError } from "@/components/ui/field";
+import { Prose } from "@/components/ui/prose";
 import { cn } from "@/lib/cn";
 import { bytes } from "@/lib/format";
 
@@ -121,7 +122,7 @@ export function FileField(props: Props) {
       </p>
       {props.hint ? (
         <p id={`${id}-hint`} className="-mt-0.5 text-xs text-ink-faint">
-          {props.hint}
+          <Prose text={props.hint} />
         </p>
       ) : null}
       {entries.length > 0 ? (

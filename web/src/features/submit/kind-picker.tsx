@@ -1,6 +1,7 @@
 import type { KindInfo } from "@tasktonic/client";
 import { ArrowRight } from "lucide-react";
 import Link from "next/link";
+import { Prose } from "@/components/ui/prose";
 import { Bubbles } from "@/features/tasks/empty-states";
 
 /** Everything a worker has said it can do. */
@@ -22,7 +23,9 @@ export function KindPicker({ kinds }: { kinds: KindInfo[] }) {
               />
             </span>
             <span className="mt-0.5 font-mono text-xs text-ink-faint">{kind.kind}</span>
-            <span className="mt-3 line-clamp-3 text-sm text-ink-soft">{kind.description ?? ""}</span>
+            <span className="mt-3 line-clamp-3 text-sm text-ink-soft">
+              <Prose text={kind.description ?? ""} />
+            </span>
             {kind.served ? null : (
               <span className="mt-auto pt-3 text-xs font-medium text-amber">No worker for this right now</span>
             )}

@@ -10,6 +10,7 @@ import { Card, Notice } from "@/components/ui/bits";
 import { Button } from "@/components/ui/button";
 import { CopyButton } from "@/components/ui/copy-button";
 import { Textarea } from "@/components/ui/field";
+import { Prose } from "@/components/ui/prose";
 import { reachable } from "@/components/ui/reachable";
 import { submitTask } from "@/features/tasks/actions";
 import { call } from "@/lib/call";
@@ -29,7 +30,7 @@ export function NewTask({ kind, from }: Props) {
   const router = useRouter();
   const { store } = useLive();
   const shape = useMemo(() => readSchema(kind.schema), [kind.schema]);
-  const [draft, setDraft] = useState<Draft>(() => draftOf(shape, from?.payload));
+  const [draft, setDraft] = useState<Draft>(() => draftOf(shape, from?.payload ?? kind.example));
   const [json, setJson] = useState<string>();
   const [options, setOptions] = useState<Options>(() => ({ ...NO_OPTIONS, tags: from?.tags.join(", ") ?? "" }));
   const [trouble, setTrouble] = useState<Trouble>(NO_TROUBLE);
@@ -97,7 +98,13 @@ export function NewTask({ kind, from }: Props) {
     const shown = json === undefined ? placed : {};
     const told =
       json === undefined ? unplaced : Object.entries(payload).map(([at, detail]) => `${at || "/"}: ${detail}`);
-    setTrouble({ title: result.message, details: told, fields: shown, options: rest });
+    const misfit = result.code === "payload_invalid" && Object.keys(payload).length > 0;
+    setTrouble({
+      title: misfit ? "Some of this does not fit. Nothing was sent." : result.message,
+      details: told,
+      fields: shown,
+      options: rest,
+    });
   };
 
   return (
@@ -108,7 +115,11 @@ export function NewTask({ kind, from }: Props) {
       <div className="mt-3 grid items-start gap-x-10 gap-y-6 lg:grid-cols-[minmax(0,1fr)_21rem]">
         <header className="lg:col-span-2">
           <h1 className="text-2xl font-semibold">{kind.title ?? kind.kind}</h1>
-          {kind.description ? <p className="mt-1.5 max-w-2xl text-ink-soft">{kind.description}</p> : null}
+          {kind.description ? (
+            <p className="mt-1.5 max-w-2xl text-ink-soft">
+              <Prose text={kind.description} />
+            </p>
+          ) : null}
           {from ? (
             <p className="mt-2 text-sm text-ink-faint">
               Filled in from{" "}

@@ -4,6 +4,7 @@ import { Plus, X } from "lucide-react";
 import { createContext, use, useId } from "react";
 import { Button } from "@/components/ui/button";
 import { describedBy, Field, FieldError, Input, NativeSelect, Textarea } from "@/components/ui/field";
+import { Prose } from "@/components/ui/prose";
 import { Switch } from "@/components/ui/switch";
 import { cn } from "@/lib/cn";
 import { number } from "@/lib/format";
@@ -203,7 +204,7 @@ function SwitchNode({ shape, draft, onChange, at }: NodeProps<Of<"switch">>) {
         </label>
         {shape.hint ? (
           <p id={`${id}-hint`} className="mt-0.5 text-xs text-ink-faint">
-            {shape.hint}
+            <Prose text={shape.hint} />
           </p>
         ) : null}
         <FieldError id={`${id}-error`} text={error} />
@@ -230,7 +231,7 @@ function ChoiceNode({ shape, draft, onChange, at, required }: NodeProps<Of<"choi
         <legend className="mb-1.5 text-sm font-medium">{shape.title}</legend>
         {shape.hint ? (
           <p id={`${field.id}-hint`} className="-mt-1 text-xs text-ink-faint">
-            {shape.hint}
+            <Prose text={shape.hint} />
           </p>
         ) : null}
         <div className="flex w-fit max-w-full overflow-hidden rounded-md border border-line-strong bg-surface shadow-soft">
@@ -312,7 +313,11 @@ function ListNode({ shape, draft, onChange, at, required }: NodeProps<Of<"list">
         {shape.title}
         {required ? null : <span className="text-xs font-normal text-ink-faint">optional</span>}
       </legend>
-      {shape.hint ? <p className="-mt-1.5 text-xs text-ink-faint">{shape.hint}</p> : null}
+      {shape.hint ? (
+        <p className="-mt-1.5 text-xs text-ink-faint">
+          <Prose text={shape.hint} />
+        </p>
+      ) : null}
       {items.map((item, index) => (
         <div
           // The fields are controlled, so their place is all the name they need.
@@ -357,7 +362,11 @@ function GroupNode({ shape, draft, onChange, at, required }: NodeProps<Of<"group
         {shape.title}
         {required ? null : <span className="text-xs font-normal text-ink-faint">optional</span>}
       </legend>
-      {shape.hint ? <p className="mb-3 text-xs text-ink-faint">{shape.hint}</p> : null}
+      {shape.hint ? (
+        <p className="mb-3 text-xs text-ink-faint">
+          <Prose text={shape.hint} />
+        </p>
+      ) : null}
       <Members shape={shape} draft={draft} onChange={onChange} at={at} />
       <FieldError id={`${at}-error`} text={error} />
     </fieldset>
@@ -415,10 +424,10 @@ function VariantsNode({ shape, draft, onChange, at, required }: NodeProps<Of<"va
 function JsonNode({ shape, draft, onChange, at, required }: NodeProps<Of<"json">>) {
   const { field, input } = useField(at, shape, required);
   return (
-    <Field {...field} hint={shape.hint ? `${shape.hint} (JSON)` : "JSON"}>
+    <Field {...field} hint={shape.hint ? `${shape.hint} (JSON)` : shape.title === "JSON" ? undefined : "JSON"}>
       <Textarea
         {...input}
-        aria-describedby={describedBy(field.id, true, field.error)}
+        aria-describedby={describedBy(field.id, shape.hint || shape.title !== "JSON", field.error)}
         className="font-mono text-xs"
         placeholder="{ }"
         value={typed(draft)}

@@ -33,14 +33,18 @@ const num = (value: Json | undefined): number | undefined => (typeof value === "
 const text = (value: Json | undefined): string | undefined =>
   typeof value === "string" && value !== "" ? value : undefined;
 
-/** `strip_metadata` and `stripMetadata` as `Strip metadata`. */
+const ACRONYMS = new Set(["json", "url", "uri", "id", "csv", "html", "http", "xml", "pdf"]);
+
+/** `strip_metadata` and `stripMetadata` as `Strip metadata`, `json` as `JSON`. */
 export function wordsOf(name: string): string {
   const words = name
     .replace(/([a-z0-9])([A-Z])/g, "$1 $2")
     .replaceAll(/[_-]+/g, " ")
     .trim()
     .toLowerCase();
-  return words.charAt(0).toUpperCase() + words.slice(1);
+  const spelled = words.split(" ").map((word) => (ACRONYMS.has(word) ? word.toUpperCase() : word));
+  const sentence = spelled.join(" ");
+  return sentence.charAt(0).toUpperCase() + sentence.slice(1);
 }
 
 /** Reads a JSON Schema (2020-12). What has no field of its own is asked for as JSON. */
@@ -117,16 +121,24 @@ function read(schema: Json | undefined, name: string, root: Root, depth: number)
       return {
         ...common,
         is: "group",
-        properties: Object.entries(properties).map(([key, value]) => ({
-          name: key,
-          required: required.has(key),
-          shape: read(value, key, root, depth + 1),
-        })),
+        properties: inOrder(
+          Object.entries(properties).map(([key, value]) => ({
+            name: key,
+            required: required.has(key),
+            shape: read(value, key, root, depth + 1),
+          })),
+        ),
       };
     }
     default:
       return { ...common, is: "json" };
   }
+}
+
+/** What is needed first, then what is chosen with one press; members of a JSON object have no order of their own. */
+function inOrder(properties: Property[]): Property[] {
+  const rank = ({ required, shape }: Property) => (required ? 0 : shape.is === "choice" ? 1 : 2);
+  return properties.toSorted((a, b) => rank(a) - rank(b));
 }
 
 /** Follows `$ref` within the document; what stands beside it (title, default) wins. */

@@ -50,8 +50,11 @@ export function NothingHere({ tab, onClear }: { tab: TabId; onClear: (() => void
 export function FirstTask({ user, kinds }: { user: string; kinds: KindInfo[] }) {
   const origin = useOrigin();
   const ready = kinds.filter((one) => one.served && one.example !== undefined);
-  // A file would have to be sent first, which is no first line to copy.
-  const kind = ready.find((one) => !JSON.stringify(one.schema).includes('"format":"file"')) ?? ready[0];
+  // A file would have to be sent first, which is no first line to copy; a task that needs no network shows most.
+  const kind =
+    ready.find((one) => one.kind === "noop") ??
+    ready.find((one) => !JSON.stringify(one.schema).includes('"format":"file"')) ??
+    ready[0];
   const name = kind?.kind ?? "http.request";
   const payload = JSON.stringify(kind?.example ?? { url: "https://example.com" });
   const snippets = [

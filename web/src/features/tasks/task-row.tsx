@@ -2,20 +2,18 @@
 
 import { hasEnded, type Task } from "@tasktonic/client";
 import { useTaskRow } from "@tasktonic/react";
-import { Ellipsis, PencilLine, RotateCcw, Square, SquareArrowOutUpRight } from "lucide-react";
+import { Ellipsis } from "lucide-react";
 import Link from "next/link";
-import { useRouter } from "next/navigation";
 import { memo } from "react";
 import { Tag } from "@/components/ui/bits";
 import { Button } from "@/components/ui/button";
 import { Checkbox } from "@/components/ui/checkbox";
-import { Menu, MenuContent, MenuItem, MenuLine, MenuTrigger } from "@/components/ui/menu";
+import { LazyMenu } from "@/components/ui/lazy-menu";
 import { ProgressBar } from "@/components/ui/progress-bar";
 import { Ago, useNow } from "@/lib/clock";
 import { cn } from "@/lib/cn";
 import { duration, elapsed, progressText, total, when } from "@/lib/format";
 import { StatusFace } from "./status-face";
-import { useVerbs, verbsFor } from "./verbs";
 
 /** The columns on a wide screen; the header of the list uses the same. */
 export const ROW_GRID =
@@ -68,7 +66,7 @@ export const TaskRow = memo(function TaskRow({ id, initial, selected, onSelect, 
           </span>
         </div>
       </div>
-      <RowMenu task={task} />
+      <RowVerbs task={task} />
     </li>
   );
 });
@@ -131,7 +129,7 @@ function Activity({ task }: { task: Task }) {
         : task.status === "completed"
           ? (total(task.progress) ?? "")
           : "";
-  return <p className="min-w-0 truncate text-xs text-ink-faint empty:max-lg:hidden">{line}</p>;
+  return <p className="min-w-0 truncate text-xs text-ink-faint first-letter:uppercase empty:max-lg:hidden">{line}</p>;
 }
 
 function Took({ task }: { task: Task }) {
@@ -147,13 +145,13 @@ export function Elapsed({ since, className }: { since: string; className?: strin
   return <span className={cn("tabular text-xs text-ink-soft", className)}>{elapsed(ms)}</span>;
 }
 
-function RowMenu({ task }: { task: Task }) {
-  const router = useRouter();
-  const { cancel, tryAgain } = useVerbs();
-  const can = verbsFor(task);
+const loadRowMenu = () => import("./row-menu").then((module) => module.RowMenu);
+
+function RowVerbs({ task }: { task: Task }) {
   return (
-    <Menu modal={false}>
-      <MenuTrigger asChild>
+    <LazyMenu
+      load={loadRowMenu}
+      trigger={
         <Button
           look="ghost"
           size="icon-sm"
@@ -162,22 +160,8 @@ function RowMenu({ task }: { task: Task }) {
         >
           <Ellipsis />
         </Button>
-      </MenuTrigger>
-      <MenuContent align="end">
-        <MenuItem onSelect={() => router.push(`/tasks/${task.id}`)}>
-          <SquareArrowOutUpRight /> Open
-        </MenuItem>
-        <MenuItem onSelect={() => router.push(`/new?from=${task.id}`)}>
-          <PencilLine /> Run again with edits
-        </MenuItem>
-        <MenuLine />
-        <MenuItem disabled={!can.tryAgain} onSelect={() => void tryAgain(task.id)}>
-          <RotateCcw /> Try again
-        </MenuItem>
-        <MenuItem disabled={!can.cancel} onSelect={() => void cancel(task.id)}>
-          <Square /> Cancel
-        </MenuItem>
-      </MenuContent>
-    </Menu>
+      }
+      props={{ task }}
+    />
   );
 }

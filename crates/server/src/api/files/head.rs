@@ -65,9 +65,7 @@ fn range(text: &str, size: u64) -> Wanted {
             None => return Wanted::Whole,
         },
         (first, last) => match (number(first), number(last)) {
-            (Some(first), Some(last)) if first <= last => {
-                first..last.saturating_add(1).min(size)
-            }
+            (Some(first), Some(last)) if first <= last => first..last.saturating_add(1).min(size),
             _ => return Wanted::Whole,
         },
     };

@@ -11,9 +11,9 @@ use tasktonic_store::{Expect, Table};
 use super::sync::check_version;
 use crate::App;
 use crate::api::access::{Need, check};
+use crate::api::body;
 use crate::api::kinds::Schema;
 use crate::api::submit::{ATTEMPTS_MAX, TIMEOUT_MS_MAX};
-use crate::api::body;
 use crate::door::Caller;
 use crate::problem::Refusal;
 
@@ -78,9 +78,10 @@ async fn keep_kind(app: &App, kind: KindRecord) -> Result<(), Refusal> {
 }
 
 fn check_worker(worker: &WorkerRecord) -> Result<WorkerId, Refusal> {
-    let id = worker.id.parse().map_err(|error: tasktonic_core::ids::IdError| {
-        Refusal::bad_request(error.to_string())
-    })?;
+    let id = worker
+        .id
+        .parse()
+        .map_err(|error: tasktonic_core::ids::IdError| Refusal::bad_request(error.to_string()))?;
     let names = worker.kinds.iter().all(|kind| kind.parse::<Name>().is_ok());
     let short = worker.host.len() <= NAME_BYTES_MAX && worker.version.len() <= NAME_BYTES_MAX;
     if worker.kinds.len() > KINDS_MAX || !names || !short {
@@ -100,7 +101,9 @@ fn check_kind(kind: &KindRecord) -> Result<(), Refusal> {
     let name = &kind.kind;
     let short = |text: &Option<String>| text.as_ref().is_none_or(|t| t.len() <= ABOUT_BYTES_MAX);
     if !short(&kind.title) || !short(&kind.description) {
-        return refuse(format!("Title and description of `{name}` have at most {ABOUT_BYTES_MAX} bytes."));
+        return refuse(format!(
+            "Title and description of `{name}` have at most {ABOUT_BYTES_MAX} bytes."
+        ));
     }
     if !(1..=ATTEMPTS_MAX).contains(&kind.attempts_max) {
         return refuse(format!("`attempts_max` of `{name}` is 1 to {ATTEMPTS_MAX}."));

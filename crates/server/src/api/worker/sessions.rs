@@ -184,7 +184,10 @@ impl Sessions {
 }
 
 fn somebody_elses() -> Refusal {
-    Refusal::new(Code::Forbidden, "This worker id belongs to another credential. Choose a fresh one.")
+    Refusal::new(
+        Code::Forbidden,
+        "This worker id belongs to another credential. Choose a fresh one.",
+    )
 }
 
 async fn listen(
@@ -233,9 +236,8 @@ mod tests {
         let all = Sessions::default();
         let stop = CancellationToken::new();
         let store = ModelStore::new(Clock::system());
-        let session = all
-            .contact(&store, &stop, &"w-1".parse().unwrap(), &UserId::encode("crew"))
-            .unwrap();
+        let session =
+            all.contact(&store, &stop, &"w-1".parse().unwrap(), &UserId::encode("crew")).unwrap();
         session.hear(work("mail"));
         session.hear(work("mail"));
         session.hear(work("thumbs"));

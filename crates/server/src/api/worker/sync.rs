@@ -44,7 +44,8 @@ pub(super) async fn sync(
     let owner = &caller.0.user;
     let idle = command.claim.is_none() && command.ops.is_empty() && command.woken.is_empty();
     if idle && wait_ms > 0 {
-        let session = app.api.remote_workers.contact(&*app.store, &app.stop, &command.worker, owner)?;
+        let session =
+            app.api.remote_workers.contact(&*app.store, &app.stop, &command.worker, owner)?;
         return Ok(Json(wait(&app, &session, wait_ms).await));
     }
     tasktonic_store::limits::check_sync(&command)?;
@@ -129,11 +130,7 @@ async fn carry_out(app: &App, command: SyncCommand) -> Result<SyncResponse, Refu
 
 /// One partition's sync, and the end of leases that were lost: a remote worker is not troubled
 /// with those.
-async fn call(
-    app: &App,
-    p: PartitionId,
-    command: SyncCommand,
-) -> Result<SyncReply, Refusal> {
+async fn call(app: &App, p: PartitionId, command: SyncCommand) -> Result<SyncReply, Refusal> {
     let settler = SyncCommand {
         ops: Vec::new(),
         claim: None,

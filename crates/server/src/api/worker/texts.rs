@@ -100,7 +100,8 @@ mod tests {
         for good in ["", r#""st":5"#, r#""ho":true,"out":{"a":[1.50]}"#, r#""later":1"#] {
             assert!(check(&ack(good)).is_ok(), "{good}");
         }
-        for bad in ["}{", r#""st":5}"#, r#""st":5,"#, r#""st":"x""#, r#""st":1,"st":2"#, "1", "{}"] {
+        for bad in ["}{", r#""st":5}"#, r#""st":5,"#, r#""st":"x""#, r#""st":1,"st":2"#, "1", "{}"]
+        {
             assert!(check(&ack(bad)).is_err(), "{bad}");
         }
         let long = format!(r#""why":"{}""#, "x".repeat(MEMBERS_BYTES_MAX));

@@ -146,7 +146,7 @@ export function InputFiles({ ids }: { ids: string[] }) {
 function InputPreview({ id }: { id: string }) {
   const [plain, setPlain] = useState(false);
   return (
-    <span className="grid aspect-[3/2] place-items-center bg-sunken text-ink-faint">
+    <span className="relative grid aspect-[3/2] place-items-center overflow-hidden bg-sunken text-ink-faint">
       {plain ? (
         <FileIcon aria-hidden className="size-6" />
       ) : (
@@ -155,7 +155,7 @@ function InputPreview({ id }: { id: string }) {
           alt=""
           loading="lazy"
           onError={() => setPlain(true)}
-          className="size-full object-cover"
+          className="absolute inset-0 size-full object-cover"
         />
       )}
     </span>

@@ -107,5 +107,9 @@ function Due({ task, what }: { task: Task; what: string }) {
 }
 
 function Quiet({ children }: { children: React.ReactNode }) {
-  return <p className="rounded-lg border border-line bg-sunken px-4 py-3 text-sm text-ink-soft">{children}</p>;
+  return (
+    <p className="rounded-lg border border-line bg-sunken px-4 py-3 text-sm text-ink-soft first-letter:uppercase">
+      {children}
+    </p>
+  );
 }

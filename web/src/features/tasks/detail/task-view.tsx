@@ -2,7 +2,7 @@
 
 import { type Attempt, hasEnded, type Json, type LogPage, type Task } from "@tasktonic/client";
 import { useTask } from "@tasktonic/react";
-import { ChevronLeft, Ellipsis, Link2, PencilLine, RotateCcw, Square, Terminal } from "lucide-react";
+import { ChevronLeft, Ellipsis, PencilLine, RotateCcw, Square } from "lucide-react";
 import Link from "next/link";
 import { useRouter } from "next/navigation";
 import { type ReactNode, useEffect, useMemo, useState } from "react";
@@ -11,7 +11,7 @@ import { Card, Notice, Tag } from "@/components/ui/bits";
 import { Button } from "@/components/ui/button";
 import { CopyButton, copyText } from "@/components/ui/copy-button";
 import { JsonTree } from "@/components/ui/json-tree";
-import { Menu, MenuContent, MenuItem, MenuTrigger } from "@/components/ui/menu";
+import { LazyMenu } from "@/components/ui/lazy-menu";
 import { reachable } from "@/components/ui/reachable";
 import { Tab, TabList, TabPanel, Tabs } from "@/components/ui/tabs";
 import { useKeys } from "@/lib/keys";
@@ -37,7 +37,7 @@ export function TaskView({ initial, attempts, logs, schema, tab: asked }: Props)
   const { task = initial, error } = useTask(initial.id, { initial, whole: true });
   const live = useTask(initial.id).task;
   const [chosen, setChosen] = useState<TabId | undefined>(isTab(asked) ? asked : undefined);
-  const tab = chosen ?? restingTab(task);
+  const tab = chosen ?? restingTab(task, logs.lines.length > 0);
   const outputs = useMemo(() => filesIn(task.output ?? undefined), [task.output]);
   const inputs = useMemo(() => inputFiles(task.payload, schema), [task.payload, schema]);
   const files = outputs.length + inputs.length;
@@ -124,10 +124,13 @@ export function TaskView({ initial, attempts, logs, schema, tab: asked }: Props)
 }
 
 /** Where there is most to see, until somebody chooses. */
-function restingTab(task: Task): TabId {
+function restingTab(task: Task, hasLog: boolean): TabId {
   if (task.status === "completed" && task.has_output) return "output";
-  return task.status === "running" || task.status === "cancelling" ? "logs" : "timeline";
+  const runs = task.status === "running" || task.status === "cancelling";
+  return runs && hasLog ? "logs" : "timeline";
 }
+
+const loadMoreMenu = () => import("./more-menu").then((module) => module.MoreMenu);
 
 function Header({ task }: { task: Task }) {
   const router = useRouter();
@@ -180,21 +183,18 @@ function Header({ task }: { task: Task }) {
           <Button onClick={edit} className="max-sm:flex-1">
             <PencilLine /> Run again with edits
           </Button>
-          <Menu modal={false}>
-            <MenuTrigger asChild>
+          <LazyMenu
+            load={loadMoreMenu}
+            trigger={
               <Button size="icon" aria-label="More">
                 <Ellipsis />
               </Button>
-            </MenuTrigger>
-            <MenuContent align="end">
-              <MenuItem onSelect={() => void copy(`${origin}/tasks/${task.id}`, "Link")}>
-                <Link2 /> Copy the link
-              </MenuItem>
-              <MenuItem onSelect={() => void copy(curlFor(origin, task), "curl command")}>
-                <Terminal /> Copy as curl
-              </MenuItem>
-            </MenuContent>
-          </Menu>
+            }
+            props={{
+              onLink: () => void copy(`${origin}/tasks/${task.id}`, "Link"),
+              onCurl: () => void copy(curlFor(origin, task), "curl command"),
+            }}
+          />
         </div>
       </div>
     </header>

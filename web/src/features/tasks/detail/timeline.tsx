@@ -80,7 +80,7 @@ export function Timeline({ task, initial }: { task: Task; initial: Attempt[] }) 
           title={STATUS_FACE[task.status].label}
           at={task.ended_at}
         >
-          {task.reason ? <p>{task.reason}</p> : null}
+          {task.reason ? <p className="first-letter:uppercase">{task.reason}</p> : null}
         </Step>
       ) : null}
     </ol>
