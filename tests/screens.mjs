@@ -188,6 +188,7 @@ for (const look of LOOKS) {
 
     await open("/tasks");
     await page.locator("li[data-task]").first().waitFor();
+    await visitor.connection("live");
     await page.keyboard.press("Control+k");
     await page.getByRole("option").first().waitFor();
     await take("palette", false);

@@ -75,6 +75,7 @@ suite("screens", {}, ({ world, scenario }) => {
           }
           await page.goto(`${product.url}/tasks`);
           await page.locator("li[data-task]").first().waitFor();
+          await visitor.connection("live");
           await page.keyboard.press("Control+k");
           await page.getByRole("option").first().waitFor();
           await look("palette");

@@ -184,6 +184,8 @@ suite("verbs", {}, ({ scenario }) => {
     await visitor.signIn(product);
     await page.locator(`li[data-task="${failing.id}"]`).waitFor();
 
+    // Keys are heard once the page has come alive.
+    await visitor.connection("live");
     await page.keyboard.press("j");
     assert.equal(await page.evaluate(() => document.activeElement.closest("[data-task]")?.dataset.task), failing.id);
     await page.keyboard.press("x");

@@ -183,6 +183,12 @@ impl Place {
             Self::Ended { state, .. } => *state,
         }
     }
+
+    /// Whether the task waits for a worker or for its time.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        matches!(self, Self::Scheduled { .. } | Self::Queued { .. })
+    }
 }
 
 /// One numbered entry of a user's event log: the events of one step.

@@ -41,7 +41,7 @@ pub struct NewTask {
     pub event: Text,
     /// The key under which a repetition finds this task.
     pub idempotency: Option<Idempotency>,
-    /// The most tasks this user may have waiting in this queue.
+    /// The most tasks this user may have waiting in this queue, scheduled ones included.
     pub lane_max: u32,
 }
 

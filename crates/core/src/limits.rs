@@ -36,8 +36,13 @@ pub const FORGET_MAX: usize = 128;
 /// Workers woken by one call.
 pub const WAKES_MAX: usize = 2;
 
-/// Waiting tasks of one user in one queue, by default.
+/// Waiting tasks of one user in one queue, scheduled ones included, by default.
 pub const LANE_MAX_DEFAULT: u32 = 100_000;
+/// Dead references that a lane may hold beyond twice its live ones before they are cleared out.
+pub const LANE_DEAD_MAX: usize = 1_024;
+/// A parked worker that has not parked again for this long in lease time is no longer counted on.
+/// Workers park again once a minute.
+pub const PARKED_MS_MAX: i64 = 180_000;
 /// Largest weight of a user in a queue.
 pub const WEIGHT_MAX: u32 = 1_000;
 /// Log lines kept per task; older ones fall out.

@@ -51,12 +51,17 @@ pub struct Partition {
     /// Order in lanes: the next place at the back, and the next at the front.
     back: i64,
     front: i64,
+    /// The last maintenance left something over because of its limits: the next sync goes on.
+    behind: bool,
 }
 
 #[derive(Debug, Default)]
 struct User {
     tasks: HashMap<TaskId, TaskControl>,
     lanes: BTreeMap<Name, VecDeque<Entry>>,
+    /// Tasks that wait, scheduled or queued, per queue: what the cap counts. A lane's length would
+    /// count dead references too.
+    waiting: BTreeMap<Name, u32>,
     keys: HashMap<Text, KeyOwner>,
     seq: u64,
     counts: [u64; STATES.len()],
@@ -67,6 +72,13 @@ struct User {
 struct Entry {
     task: TaskId,
     claim: u32,
+}
+
+impl Entry {
+    /// Whether it stands for this task.
+    fn is_of(self, task: &TaskControl) -> bool {
+        task.claim == self.claim && matches!(task.place, Place::Queued { .. })
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -112,6 +124,7 @@ impl Partition {
             expiring: BTreeSet::new(),
             back: 0,
             front: -1,
+            behind: false,
         }
     }
 

@@ -48,8 +48,7 @@ pub enum Verb {
 use TaskState::{Cancelled, Completed, Dead, Queued, Running, Scheduled, Waiting};
 
 /// Every state, in the order of a life.
-pub const STATES: &[TaskState] =
-    &[Scheduled, Waiting, Queued, Running, Completed, Cancelled, Dead];
+pub const STATES: &[TaskState] = &[Scheduled, Waiting, Queued, Running, Completed, Cancelled, Dead];
 
 /// Every verb.
 pub const VERBS: &[Verb] = &[

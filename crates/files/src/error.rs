@@ -20,6 +20,12 @@ pub enum Error {
         /// The limit.
         limit_bytes: u64,
     },
+    /// The user has as many files as one may have.
+    #[error("you may have at most {limit_files} files; remove tasks you no longer need")]
+    TooMany {
+        /// The limit.
+        limit_files: u64,
+    },
     /// The name cannot be kept.
     #[error("a file name is 1 to {max_bytes} bytes without control characters")]
     Name {

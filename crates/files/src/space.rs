@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tasktonic_core::UserId;
 use tokio::sync::OnceCell;
 
-use crate::Error;
+use crate::{Error, FileLimits};
 
 /// Users whose space is remembered while none of their files moves.
 const USERS_REMEMBERED_MAX: usize = 4_096;
@@ -17,11 +17,18 @@ const USERS_REMEMBERED_MAX: usize = 4_096;
 #[derive(Debug, Default)]
 pub(crate) struct Spaces(Mutex<HashMap<UserId, Arc<Space>>>);
 
+/// What one user has: files that can be seen, and those on their way in.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Used {
+    pub(crate) bytes: u64,
+    pub(crate) files: u64,
+}
+
 /// The space of one user.
 #[derive(Debug, Default)]
 pub(crate) struct Space {
     counted: OnceCell<()>,
-    used: Mutex<u64>,
+    used: Mutex<Used>,
     /// Held while files are removed or noted as used, so that these see each other.
     pub(crate) changing: tokio::sync::Mutex<()>,
 }
@@ -31,7 +38,7 @@ impl Spaces {
     pub(crate) async fn of(
         &self,
         user: &UserId,
-        count: impl Future<Output = Result<u64, Error>>,
+        count: impl Future<Output = Result<Used, Error>>,
     ) -> Result<Arc<Space>, Error> {
         let space = {
             let mut spaces = self.0.lock();
@@ -44,8 +51,8 @@ impl Spaces {
         space
             .counted
             .get_or_try_init(|| async {
-                let bytes = count.await?;
-                *space.used.lock() = bytes;
+                let used = count.await?;
+                *space.used.lock() = used;
                 Ok::<_, Error>(())
             })
             .await?;
@@ -54,15 +61,26 @@ impl Spaces {
 }
 
 impl Space {
-    /// Room for nothing yet, under a limit.
-    pub(crate) fn reserve(self: &Arc<Self>, limit_bytes: u64) -> Reservation {
-        Reservation { space: self.clone(), bytes: 0, limit_bytes }
+    /// Room for one more file, and for none of its bytes yet. A user who has no byte left hears it
+    /// before anything is sent.
+    pub(crate) fn reserve(self: &Arc<Self>, limits: FileLimits) -> Result<Reservation, Error> {
+        let (limit_files, limit_bytes) = (limits.user_files_max, limits.user_bytes_max);
+        let mut used = self.used.lock();
+        if used.files >= limit_files {
+            return Err(Error::TooMany { limit_files });
+        }
+        if used.bytes >= limit_bytes {
+            return Err(Error::Quota { limit_bytes });
+        }
+        used.files += 1;
+        Ok(Reservation { space: self.clone(), kept: false, bytes: 0, limit_bytes })
     }
 
-    /// Notes that this much is gone.
+    /// Notes that a file of this many bytes is gone.
     pub(crate) fn removed(&self, bytes: u64) {
         let mut used = self.used.lock();
-        *used = used.saturating_sub(bytes);
+        used.bytes = used.bytes.saturating_sub(bytes);
+        used.files = used.files.saturating_sub(1);
     }
 }
 
@@ -71,6 +89,7 @@ impl Space {
 #[derive(Debug)]
 pub(crate) struct Reservation {
     space: Arc<Space>,
+    kept: bool,
     bytes: u64,
     limit_bytes: u64,
 }
@@ -79,23 +98,25 @@ impl Reservation {
     /// Takes `bytes` more.
     pub(crate) fn grow(&mut self, bytes: u64) -> Result<(), Error> {
         let mut used = self.space.used.lock();
-        let wanted = used.saturating_add(bytes);
+        let wanted = used.bytes.saturating_add(bytes);
         if wanted > self.limit_bytes {
             return Err(Error::Quota { limit_bytes: self.limit_bytes });
         }
-        *used = wanted;
+        used.bytes = wanted;
         self.bytes += bytes;
         Ok(())
     }
 
     /// The content is there: the space stays taken.
     pub(crate) fn keep(mut self) {
-        self.bytes = 0;
+        self.kept = true;
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.space.removed(self.bytes);
+        if !self.kept {
+            self.space.removed(self.bytes);
+        }
     }
 }

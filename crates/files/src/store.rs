@@ -15,13 +15,15 @@ use tasktonic_core::{Lease, TaskId, UserId};
 use url::Url;
 
 use crate::meta::StoredMeta;
-use crate::space::{Space, Spaces};
+use crate::space::{Space, Spaces, Used};
 use crate::{Content, Error, FileId, FileMeta, TaskFiles, put, sniff};
 
 /// Largest file unless configured otherwise, in bytes.
 pub const FILE_BYTES_MAX: u64 = 2 * 1_024 * 1_024 * 1_024;
 /// Most bytes of one user unless configured otherwise.
 pub const USER_BYTES_MAX: u64 = 20 * 1_024 * 1_024 * 1_024;
+/// Most files of one user unless configured otherwise: also empty ones take a place on the disk.
+pub const USER_FILES_MAX: u64 = 100_000;
 /// Longest name, in bytes.
 pub const NAME_BYTES_MAX: usize = 255;
 
@@ -29,19 +31,24 @@ pub(crate) const CONTENT: &str = "content";
 pub(crate) const META: &str = "meta.json";
 pub(crate) const USES: &str = "uses";
 
-/// Limits of files, in bytes.
+/// Limits of files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileLimits {
-    /// Of one file.
+    /// Bytes of one file.
     pub file_bytes_max: u64,
-    /// Of all files of one user together.
+    /// Bytes of all files of one user together.
     pub user_bytes_max: u64,
+    /// Files of one user.
+    pub user_files_max: u64,
 }
 
 impl FileLimits {
-    /// [`FILE_BYTES_MAX`] and [`USER_BYTES_MAX`].
-    pub const DEFAULT: Self =
-        Self { file_bytes_max: FILE_BYTES_MAX, user_bytes_max: USER_BYTES_MAX };
+    /// [`FILE_BYTES_MAX`], [`USER_BYTES_MAX`] and [`USER_FILES_MAX`].
+    pub const DEFAULT: Self = Self {
+        file_bytes_max: FILE_BYTES_MAX,
+        user_bytes_max: USER_BYTES_MAX,
+        user_files_max: USER_FILES_MAX,
+    };
 }
 
 impl Default for FileLimits {
@@ -109,8 +116,8 @@ impl Files {
     /// Keeps a file. It can be seen when this answers and not before, whole or not at all.
     ///
     /// # Errors
-    /// [`Error::Name`], [`Error::TooLarge`], [`Error::Quota`], [`Error::Content`],
-    /// [`Error::Unavailable`]: nothing was kept.
+    /// [`Error::Name`], [`Error::TooLarge`], [`Error::Quota`], [`Error::TooMany`],
+    /// [`Error::Content`], [`Error::Unavailable`]: nothing was kept.
     pub async fn keep(
         &self,
         user: &UserId,
@@ -120,12 +127,7 @@ impl Files {
         check_name(&new.name)?;
         let space = self.space(user).await?;
         let limits = self.inner.limits;
-        let mut taken = space.reserve(limits.user_bytes_max);
-        // One byte of room must be left, so that a user who is at the limit hears it before
-        // anything is sent.
-        taken.grow(1)?;
-        drop(taken);
-        let mut taken = space.reserve(limits.user_bytes_max);
+        let mut taken = space.reserve(limits)?;
 
         let id = FileId::from_bytes(rand::random());
         let store = self.store();
@@ -231,7 +233,7 @@ impl Files {
         let space = self.space(user).await?;
         let _changing = space.changing.lock().await;
         self.stored_meta(user, *file).await?;
-        self.remove(user, *file, &space).await?;
+        space.removed(self.remove(user, *file).await?);
         Ok(())
     }
 
@@ -241,7 +243,6 @@ impl Files {
         &self,
         user: &UserId,
         file: FileId,
-        space: &Space,
     ) -> Result<u64, Error> {
         let store = self.store();
         self.remove_one(&path(user, file, META)).await?;
@@ -255,7 +256,6 @@ impl Files {
             self.remove_one(&object.location).await?;
             if object.location.filename() == Some(CONTENT) {
                 bytes = object.size;
-                space.removed(bytes);
             }
         }
         Ok(bytes)
@@ -271,15 +271,12 @@ impl Files {
 
     pub(crate) async fn space(&self, user: &UserId) -> Result<Arc<Space>, Error> {
         let count = async {
-            let prefix = user_folder(user);
-            let mut objects = self.store().list(Some(&prefix));
-            let mut bytes = 0;
-            while let Some(object) = objects.try_next().await.map_err(|e| unavailable(&e))? {
-                if object.location.filename() == Some(CONTENT) {
-                    bytes += object.size;
-                }
+            let mut used = Used::default();
+            for found in self.found(user).await?.into_values().filter(|found| found.has_meta) {
+                used.bytes += found.bytes;
+                used.files += 1;
             }
-            Ok(bytes)
+            Ok(used)
         };
         self.inner.spaces.of(user, count).await
     }

@@ -48,8 +48,10 @@ enum Still {
 
 /// What is found of one file.
 #[derive(Debug, Default)]
-struct Found {
-    has_meta: bool,
+pub(crate) struct Found {
+    pub(crate) has_meta: bool,
+    /// Of its content.
+    pub(crate) bytes: u64,
     objects: u64,
     newest_ms: i64,
     uses: Vec<(TaskId, i64)>,
@@ -173,7 +175,12 @@ impl Files {
         if !holds {
             return Ok(None);
         }
-        Ok(Some(self.remove(user, file, &space).await?))
+        let bytes = self.remove(user, file).await?;
+        // What never became visible was given back when its upload ended.
+        if matches!(still, Still::Unused) {
+            space.removed(bytes);
+        }
+        Ok(Some(bytes))
     }
 
     async fn is_unused(&self, user: &UserId, file: FileId) -> Result<bool, Error> {
@@ -182,7 +189,7 @@ impl Files {
         Ok(found.is_none())
     }
 
-    async fn found(&self, user: &UserId) -> Result<BTreeMap<FileId, Found>, Error> {
+    pub(crate) async fn found(&self, user: &UserId) -> Result<BTreeMap<FileId, Found>, Error> {
         let mut files = BTreeMap::<FileId, Found>::new();
         let prefix = user_folder(user);
         let mut objects = self.store().list(Some(&prefix));
@@ -202,7 +209,7 @@ fn note(files: &mut BTreeMap<FileId, Found>, object: &ObjectMeta) {
     let at_ms = object.last_modified.timestamp_millis();
     let found = files.entry(file).or_default();
     match rest {
-        [CONTENT] => {}
+        [CONTENT] => found.bytes = object.size,
         [META] => found.has_meta = true,
         [USES, task] => match task.parse() {
             Ok(task) => found.uses.push((task, at_ms)),

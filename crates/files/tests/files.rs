@@ -38,7 +38,7 @@ fn now_ms() -> i64 {
     at
 }
 
-const SMALL: FileLimits = FileLimits { file_bytes_max: 1_000, user_bytes_max: 2_500 };
+const SMALL: FileLimits = FileLimits { file_bytes_max: 1_000, user_bytes_max: 2_500, user_files_max: 20 };
 
 async fn open(scratch: &Scratch, limits: FileLimits) -> Files {
     let url = format!("file://{}", scratch.join("files").display());
@@ -181,6 +181,47 @@ async fn the_quota_holds_with_any_number_of_uploads_at_once_and_after_a_restart(
 
 async fn keep_until_full(files: &Files) {
     while files.keep(&user("ana"), new("fill"), content(vec![0; 400])).await.is_ok() {}
+}
+
+#[tokio::test]
+async fn empty_files_have_their_limit_too_also_after_a_restart() {
+    let scratch = Scratch::new();
+    let files = open(&scratch, SMALL).await;
+    let first = keep(&files, "0", b"").await;
+    for n in 1..SMALL.user_files_max {
+        keep(&files, &n.to_string(), b"").await;
+    }
+    let full = Error::TooMany { limit_files: SMALL.user_files_max }.to_string();
+    for files in [files, open(&scratch, SMALL).await] {
+        let refused = files.keep(&user("ana"), new("more"), content("")).await.unwrap_err();
+        assert_eq!(refused.to_string(), full);
+        files.keep(&user("ben"), new("mine"), content("")).await.unwrap();
+    }
+    let files = open(&scratch, SMALL).await;
+    files.delete(&user("ana"), &first.id).await.unwrap();
+    let broken = stream::iter([Err(std::io::Error::other("gone"))]);
+    files.keep(&user("ana"), new("a"), Box::pin(broken)).await.unwrap_err();
+    keep(&files, "a place that was given back", b"").await;
+    files.keep(&user("ana"), new("more"), content("")).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn what_was_never_seen_does_not_widen_the_limit_when_it_is_swept() {
+    let scratch = Scratch::new();
+    let files = open(&scratch, SMALL).await;
+    let kept = keep(&files, "kept", &[0; 1_000]).await;
+    files.attach(&user("ana"), &kept.id, TaskId::new(1, 1)).await.unwrap();
+    let second = keep(&files, "kept", &[0; 1_000]).await;
+    files.attach(&user("ana"), &second.id, TaskId::new(1, 1)).await.unwrap();
+    // An upload that was cut off between its content and what makes it visible.
+    let lost = scratch.join(format!("files/ana/{}", FileId::from_bytes([9; 16])));
+    std::fs::create_dir_all(&lost).unwrap();
+    std::fs::write(lost.join("content"), [0; 1_000]).unwrap();
+    let swept = sweep(&files, LEFTOVER_KEPT_MS + 10_000, &[TaskId::new(1, 1)]).await;
+    assert_eq!((swept.leftovers, swept.bytes), (1, 1_000));
+    let over = files.keep(&user("ana"), new("over"), content(vec![0; 600])).await;
+    assert!(matches!(over, Err(Error::Quota { .. })), "{over:?}");
+    keep(&files, "fits", &[0; 500]).await;
 }
 
 #[tokio::test]

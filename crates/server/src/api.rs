@@ -3,7 +3,7 @@
 //! caller proved who they are.
 
 mod about;
-mod access;
+pub(crate) mod access;
 mod batch;
 mod body;
 mod change;

@@ -28,6 +28,8 @@ use crate::serve::{Paced, Remote};
 
 /// What a browser may do with an answer of ours that is no page: nothing.
 const NO_PAGE: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
+/// Which sites may take an answer of ours into their pages.
+pub(crate) const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Who asks, as the door verified it. A route that takes it never runs without one.
@@ -229,7 +231,7 @@ fn refuse(code: Code) -> Response {
         _ => "Check the request.",
     };
     let mut response = Refusal::new(code, detail).into_response();
-    if closes(code) {
+    if closes(code) && code != Code::UpgradeRequired {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -242,6 +244,7 @@ fn finish(route: Route, mut response: Response) -> Response {
     if route.is_page() || route == Route::Static {
         return response;
     }
+    headers.entry(CORP).or_insert(HeaderValue::from_static("same-origin"));
     headers.entry(CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(NO_PAGE));
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response

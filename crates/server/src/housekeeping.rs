@@ -10,7 +10,7 @@ use tasktonic_core::limits::{LEASE_MS_DEFAULT, SYNC_OPS_MAX};
 use tasktonic_core::routing::PartitionId;
 use tasktonic_protocol::worker::{WORKER_SEEN_MS_MAX, WorkerRecord};
 use tasktonic_store::{Table, settle};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::sleep;
 
 use crate::App;
 
@@ -39,12 +39,18 @@ pub(crate) fn start(app: &Arc<App>) {
             }
         });
     }
-    let app = app.clone();
+    let (cleaned, watched) = (app.clone(), app.clone());
     tokio::spawn(async move {
-        let stop = app.stop.clone();
         tokio::select! {
-            () = stop.cancelled() => {}
-            () = clean_now_and_then(&app) => {}
+            () = cleaned.stop.cancelled() => {}
+            () = clean_now_and_then(&cleaned) => {}
+        }
+    });
+    // Not in the same loop: a long sweep must not keep a withdrawn key in use.
+    tokio::spawn(async move {
+        tokio::select! {
+            () = watched.stop.cancelled() => {}
+            () = watch_issuers(&watched) => {}
         }
     });
 }
@@ -102,18 +108,20 @@ async fn look_after(app: &App, p: PartitionId) {
 }
 
 async fn clean_now_and_then(app: &Arc<App>) {
-    let mut clean_at = Instant::now() + CLEAN_FIRST;
-    let mut issuers_at = Instant::now() + ISSUERS_EVERY;
+    sleep(CLEAN_FIRST).await;
     loop {
-        tokio::select! {
-            () = sleep_until(issuers_at) => {
-                app.identity.reload_issuers();
-                issuers_at = Instant::now() + ISSUERS_EVERY;
-            }
-            () = sleep_until(clean_at) => {
-                clean(app).await;
-                clean_at = Instant::now() + CLEAN_EVERY;
-            }
+        clean(app).await;
+        sleep(CLEAN_EVERY).await;
+    }
+}
+
+async fn watch_issuers(app: &App) {
+    loop {
+        sleep(ISSUERS_EVERY).await;
+        let identity = app.identity.clone();
+        // Files: a folder that does not answer must not hold up requests.
+        if tokio::task::spawn_blocking(move || identity.reload_issuers()).await.is_err() {
+            tracing::error!("the key files of issuers could not be looked at");
         }
     }
 }

@@ -5,7 +5,10 @@ mod cookies;
 mod external;
 mod key_file;
 mod routes;
+#[cfg(test)]
+mod tests;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
@@ -36,6 +39,8 @@ const LEEWAY_S: u32 = 5;
 const HASHES_MAX: usize = 2;
 /// Sign-ins that may wait for that; others are asked to come back.
 const HASHES_WAITING_MAX: usize = 64;
+/// Sign-ins of one user that are kept; those used longest ago end first.
+const SIGN_INS_MAX: usize = 100;
 /// Times a change of a record is tried against others.
 const CHANGES_MAX: u32 = 16;
 
@@ -100,8 +105,8 @@ struct Inner {
     verifier: Verifier,
     successor: SuccessorKey,
     throttle: Throttle,
-    hashing: Semaphore,
-    waiting: Semaphore,
+    hashing: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
     external: Mutex<Vec<Watched>>,
 }
 
@@ -141,8 +146,8 @@ impl Identity {
             verifier: Verifier::new(trusted, LEEWAY_S)?,
             successor,
             throttle: Throttle::default(),
-            hashing: Semaphore::new(HASHES_MAX),
-            waiting: Semaphore::new(HASHES_WAITING_MAX),
+            hashing: Arc::new(Semaphore::new(HASHES_MAX)),
+            waiting: Arc::new(Semaphore::new(HASHES_WAITING_MAX)),
             external: Mutex::new(watched),
         })))
     }
@@ -232,8 +237,9 @@ impl Identity {
     /// # Errors
     /// [`Error::Account`], [`Error::Unknown`], [`Error::Store`].
     pub async fn set_password(&self, name: &str, password: &str) -> Result<(), Error> {
-        let password = password.to_owned();
-        let hash = blocking(move || account::hash_password(&password)).await?;
+        let (mut changed, password) = (self.known_account(name).await?, password.to_owned());
+        let changed = blocking(move || changed.set_password(&password).map(|()| changed)).await?;
+        let hash = changed.password_hash;
         let account =
             self.change_account(name, |account| account.password_hash.clone_from(&hash)).await?;
         self.sign_out_everywhere(&account.subject).await
@@ -246,6 +252,14 @@ impl Identity {
     pub async fn set_disabled(&self, name: &str, disabled: bool) -> Result<(), Error> {
         let account = self.change_account(name, |account| account.disabled = disabled).await?;
         if disabled { self.sign_out_everywhere(&account.subject).await } else { Ok(()) }
+    }
+
+    async fn known_account(&self, name: &str) -> Result<Account, Error> {
+        let known = match account::account_name(name) {
+            Some(key) => self.account(&key).await?,
+            None => None,
+        };
+        known.ok_or_else(|| Error::Unknown(name.to_owned()))
     }
 
     async fn change_account(
@@ -299,16 +313,29 @@ impl Identity {
             Some(key) => self.account(key).await?,
             None => None,
         };
-        let _place = self.0.waiting.try_acquire().map_err(|_| Denied::Busy)?;
-        let _core = self.0.hashing.acquire().await.map_err(|_| Denied::Busy)?;
-        // Unknown names cost the same and get the same answer.
-        let known = blocking(move || account::sign_in(account.as_ref(), &password).cloned()).await;
+        let place = self.0.waiting.clone().try_acquire_owned().map_err(|_| Denied::Busy)?;
+        let core = self.0.hashing.clone().acquire_owned().await.map_err(|_| Denied::Busy)?;
+        // Unknown names cost the same and get the same answer. The places go with the work: it
+        // goes on though whoever asked has gone.
+        let known = blocking(move || {
+            let _held = (place, core);
+            account::sign_in(account.as_ref(), &password).cloned()
+        })
+        .await;
         let account = known.ok_or(Denied::Credentials)?;
         self.0.throttle.forgive(name);
         let now_ms = self.0.clock.now_ms();
         let (family, token) = refresh::start(&account.subject, now_ms);
         let put = self.registry().put(Table::Refresh, &family.id, to_json(&family), Expect::Absent);
         put.await?;
+        // A change of the account ends the sign-ins it finds; this one came after it had looked.
+        let after = self.account(&account.name).await?;
+        if after.is_none_or(|after| {
+            after.disabled || after.password_hash != account.password_hash
+        }) {
+            self.registry().delete(Table::Refresh, &family.id).await?;
+            return Err(Denied::Credentials);
+        }
         let rest_s = family.rest_s(now_ms);
         Ok(self.tokens(&account, token, rest_s))
     }
@@ -373,19 +400,26 @@ impl Identity {
         Ok(())
     }
 
-    /// Removes sign-ins whose time is over; how many.
+    /// Removes sign-ins whose time is over, and the oldest of a user who has too many; how many.
     pub(crate) async fn forget_expired(&self) -> Result<usize, Error> {
         let now_ms = self.0.clock.now_ms();
-        let mut gone = 0;
+        let (mut ended, mut living) = (Vec::new(), HashMap::<_, Vec<_>>::new());
         for entry in self.registry().list(Table::Refresh).await? {
-            let ended = serde_json::from_str::<Family>(&entry.value)
-                .is_ok_and(|family| family.expires_ms <= now_ms);
-            if ended {
-                self.registry().delete(Table::Refresh, &entry.key).await?;
-                gone += 1;
+            let Ok(family) = serde_json::from_str::<Family>(&entry.value) else { continue };
+            if family.expires_ms <= now_ms {
+                ended.push(entry.key);
+            } else {
+                living.entry(family.subject).or_default().push((family.expires_ms, entry.key));
             }
         }
-        Ok(gone)
+        for mut families in living.into_values() {
+            families.sort_unstable_by(|a, b| b.cmp(a));
+            ended.extend(families.into_iter().skip(SIGN_INS_MAX).map(|(_, key)| key));
+        }
+        for key in &ended {
+            self.registry().delete(Table::Refresh, key).await?;
+        }
+        Ok(ended.len())
     }
 
     /// Reads key files of external issuers that have changed; a bad one leaves the old keys.

@@ -17,8 +17,10 @@ use tasktonic_protocol::frames::SUBPROTOCOL;
 use tasktonic_protocol::problem::Code;
 
 use crate::App;
+use crate::api::access::{Need, check};
 use crate::door::Caller;
 use crate::problem::Refusal;
+use crate::serve::Place;
 pub(crate) use feed::Hub;
 use handshake::Handshake;
 
@@ -40,9 +42,13 @@ pub(crate) fn routes() -> Router<Arc<App>> {
 
 async fn open(
     State(app): State<Arc<App>>,
-    Caller(claims): Caller,
+    caller: Caller,
     mut request: Request,
 ) -> Result<Response, Refusal> {
+    // A socket shows what `GET /api/v1/tasks` shows, and asks for the same right.
+    check(&caller, Need::ReadTasks)?;
+    let Caller(claims) = caller;
+    let place = request.extensions_mut().remove::<Place>();
     let handshake = Handshake::read(&mut request, Some(SUBPROTOCOL))?;
     let Ok(seat) = app.live.join(&app.store, &claims.user, app.limits.sockets_per_user_max) else {
         let mut refusal =
@@ -58,6 +64,8 @@ async fn open(
             if let Some(ws) = socket.await {
                 socket::run(app, seat, claims, ws).await;
             }
+            // A socket takes the place of the connection it was until its end.
+            drop(place);
         }
     });
     Ok(answer.into_response())
@@ -69,6 +77,7 @@ async fn echo(State(app): State<Arc<App>>, mut request: Request) -> Result<Respo
     use futures_util::{SinkExt as _, StreamExt as _};
     use tokio_tungstenite::tungstenite::Message;
 
+    let place = request.extensions_mut().remove::<Place>();
     let handshake = Handshake::read(&mut request, None)?;
     let (answer, socket) = handshake.accept(ECHO_BYTES_MAX);
     app.sockets.spawn(async move {
@@ -87,6 +96,7 @@ async fn echo(State(app): State<Arc<App>>, mut request: Request) -> Result<Respo
             }
         };
         socket::finish(&mut ws, &end).await;
+        drop(place);
     });
     Ok(answer.into_response())
 }

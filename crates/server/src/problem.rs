@@ -4,7 +4,8 @@
 use axum::Json;
 use axum::extract::Request;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
+    SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
 };
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
@@ -93,6 +94,12 @@ impl Refusal {
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        if status == StatusCode::UPGRADE_REQUIRED {
+            // RFC 9110, section 15.5.22, and RFC 6455, section 4.4.
+            headers.insert(CONNECTION, HeaderValue::from_static("upgrade, close"));
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        }
         if let Some(seconds) = self.retry_after_s {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -145,7 +152,7 @@ impl From<tasktonic_files::Error> for Refusal {
         match error {
             Error::NotFound => Self::not_found(),
             Error::TooLarge { .. } => Self::new(Code::PayloadTooLarge, sentence(&error)),
-            Error::Quota { .. } => Self::new(Code::QuotaExceeded, sentence(&error)),
+            Error::Quota { .. } | Error::TooMany { .. } => Self::new(Code::QuotaExceeded, sentence(&error)),
             Error::Name { .. } => Self::bad_request(sentence(&error)),
             Error::LostLease => lost_lease(),
             Error::Content(_) => {

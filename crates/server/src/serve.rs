@@ -20,7 +20,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tasktonic_store::KillPoint;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
@@ -56,6 +56,29 @@ const SHED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nR
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Remote(pub(crate) SocketAddr);
 
+/// A connection's place among those there may be. A socket keeps it when its connection has become
+/// one, so that both count towards the same limit.
+#[derive(Clone)]
+pub(crate) struct Place(#[expect(dead_code, reason = "held, and given up by its end")] Arc<Taken>);
+
+struct Taken {
+    app: Arc<App>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Place {
+    fn new(app: &Arc<App>, permit: OwnedSemaphorePermit) -> Self {
+        app.metrics.connections(1);
+        Self(Arc::new(Taken { app: app.clone(), _permit: permit }))
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.app.metrics.connections(-1);
+    }
+}
+
 /// Serves `router` until `stop`, then lets what is under way end.
 pub(crate) async fn serve(
     listener: TcpListener,
@@ -87,16 +110,16 @@ pub(crate) async fn serve(
         };
         // Frames are small and are wanted now.
         let _ = stream.set_nodelay(true);
-        let router = router.clone();
+        let (router, place) = (router.clone(), Place::new(&app, permit));
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let mut request: Request = request.map(Body::new);
             request.extensions_mut().insert(Remote(remote));
+            request.extensions_mut().insert(place.clone());
             let router = router.clone();
             async move { Ok::<_, Infallible>(answer(router, request).await) }
         });
         let (builder, watcher) = (builder.clone(), drain.watcher());
-        let (app, stop) = (app.clone(), stop.clone());
-        app.metrics.connections(1);
+        let stop = stop.clone();
         tokio::spawn(async move {
             let begun = tokio::select! {
                 () = stop.cancelled() => false,
@@ -109,8 +132,6 @@ pub(crate) async fn serve(
                     tracing::debug!(%remote, %error, "a connection broke");
                 }
             }
-            drop(permit);
-            app.metrics.connections(-1);
         });
     }
     // Nobody new can connect from here on.

@@ -85,10 +85,14 @@ impl Folder {
         self.path.join(name)
     }
 
-    /// Makes the names of new files durable.
+    /// Makes the names of new files durable, and that of the folder.
     pub(crate) fn sync(&self) -> Result<(), OpenError> {
-        let synced = File::open(&self.path).and_then(|dir| dir.sync_all());
-        synced.map_err(|e| io_error("sync", &self.path, e))
+        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        for dir in [Some(self.path.as_path()), parent].into_iter().flatten() {
+            let synced = File::open(dir).and_then(|dir| dir.sync_all());
+            synced.map_err(|e| io_error("sync", dir, e))?;
+        }
+        Ok(())
     }
 
     /// The mark of what was acknowledged.

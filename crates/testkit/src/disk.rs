@@ -2,11 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::signal::Signal;
 
-use crate::{Process, Scratch};
+use crate::{Process, Scratch, wait};
+
+/// How long a disk may take to come to rest.
+const COPY_WITHIN: Duration = Duration::from_secs(30);
 
 /// Says that a fault test cannot run here, and what it lacks.
 ///
@@ -59,19 +63,27 @@ impl Powered {
     /// whatever it does, the disk is copied as it is, and the process is killed. The answer is
     /// the copy, mounted as after the next start of the machine.
     ///
+    /// A power cut is one moment and a copy takes some time, so the copy is made again for as long
+    /// as the device was written to meanwhile: by a sync that a stopped thread still had in the
+    /// kernel, or by the kernel's own writers.
+    ///
     /// # Panics
-    /// When the copy cannot be made or mounted.
+    /// When the copy cannot be made or mounted, or the device does not come to rest.
     #[must_use]
     pub fn cut(&mut self, process: &mut Process) -> AfterCut {
         process.signal_group(Signal::SIGSTOP);
         self.cuts += 1;
         let image = self.scratch.join(format!("cut-{}.img", self.cuts));
-        told(
-            Command::new("cp")
-                .args(["--sparse=always"])
-                .arg(self.scratch.join("disk.img"))
-                .arg(&image),
-        );
+        wait::until("a copy during which nothing was written", COPY_WITHIN, || {
+            let before = self.mounted.writes();
+            told(
+                Command::new("cp")
+                    .args(["--sparse=always"])
+                    .arg(self.scratch.join("disk.img"))
+                    .arg(&image),
+            );
+            before.in_flight == 0 && self.mounted.writes() == before
+        });
         process.signal_group(Signal::SIGKILL);
         AfterCut {
             mounted: Mounted::image(&image, self.scratch.join(format!("cut-{}", self.cuts))),
@@ -158,7 +170,26 @@ struct Mounted {
     device: Option<String>,
 }
 
+/// What a device has been asked to write, from its counters in /sys.
+#[derive(Debug, PartialEq, Eq)]
+struct Writes {
+    done: u64,
+    flushed: u64,
+    in_flight: u64,
+}
+
 impl Mounted {
+    /// What the device has been asked to write so far.
+    fn writes(&self) -> Writes {
+        let device = self.device.as_deref().and_then(|path| path.rsplit('/').next());
+        let path = format!("/sys/block/{}/stat", device.expect("a disk has a device"));
+        let text = std::fs::read_to_string(&path).expect("the kernel counts what devices do");
+        let counts: Vec<u64> = text.split_whitespace().flat_map(str::parse).collect();
+        // Documentation/block/stat.rst: writes, in flight, flushes.
+        let count = |at: usize| counts.get(at).copied().unwrap_or_default();
+        Writes { done: count(4), in_flight: count(8), flushed: count(15) }
+    }
+
     fn image(image: &Path, point: PathBuf) -> Self {
         std::fs::create_dir(&point).expect("a scratch folder can be written");
         let device = told(Command::new("losetup").args(["-f", "--show"]).arg(image));
@@ -196,8 +227,6 @@ fn told(command: &mut Command) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

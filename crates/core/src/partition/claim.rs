@@ -52,7 +52,8 @@ impl Partition {
         let turns = queue.ring.len().min(need as usize);
         let users: Vec<UserId> = queue.ring.drain(..turns).collect();
         let weighted = !queue.weights.is_empty();
-        let weight = |user| if weighted { queue.weights.get(user).copied().unwrap_or(1) } else { 1 };
+        let weight =
+            |user| if weighted { queue.weights.get(user).copied().unwrap_or(1) } else { 1 };
         let weights: Vec<u32> = users.iter().map(weight).collect();
         let turn = (need / weights.iter().sum::<u32>().max(1)).max(1);
 
@@ -93,7 +94,7 @@ impl Partition {
         entry: Entry,
     ) -> Option<Claimed> {
         let known = self.task(user, &entry.task)?;
-        if known.claim != entry.claim || !matches!(known.place, Place::Queued { .. }) {
+        if !entry.is_of(known) {
             return None;
         }
         let deadline_lt = self.lease_time(step.now_ms) + i64::from(caller.lease_ms);

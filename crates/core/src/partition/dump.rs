@@ -1,6 +1,6 @@
 //! The whole partition as text, the same for equal partitions: what differential tests compare.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::Partition;
@@ -19,9 +19,7 @@ impl Partition {
             }
             for (queue, lane) in &known.lanes {
                 let live = lane.iter().filter(|entry| {
-                    known.tasks.get(&entry.task).is_some_and(|task| {
-                        task.claim == entry.claim && matches!(task.place, Place::Queued { .. })
-                    })
+                    known.tasks.get(&entry.task).is_some_and(|task| entry.is_of(task))
                 });
                 let ids: Vec<_> = live.map(|e| format!("{}:{}", e.task, e.claim)).collect();
                 if !ids.is_empty() {
@@ -65,15 +63,19 @@ impl Partition {
     /// Every broken invariant, in words; empty when all is well.
     ///
     /// Checked: each task is in exactly the one structure its place names; a lane that is not empty
-    /// is in its ring exactly once; counts match.
+    /// is in its ring exactly once, and a ring names no others; counts match.
     #[must_use]
     pub fn check(&self) -> Vec<String> {
         let mut wrong = Vec::new();
         let mut places = 0;
         for (user, known) in &self.users {
             let mut counts = [0_u64; STATES.len()];
+            let mut waiting = BTreeMap::new();
             for (task, control) in &known.tasks {
                 counts[control.place.state() as usize] += 1;
+                if control.place.is_waiting() {
+                    *waiting.entry(control.queue.clone()).or_insert(0_u32) += 1;
+                }
                 let held = match &control.place {
                     Place::Scheduled { due_ms } => {
                         places += 1;
@@ -85,7 +87,8 @@ impl Partition {
                     }
                     Place::Queued { .. } => {
                         let lane = known.lanes.get(&control.queue);
-                        let refers = |e: &&super::Entry| e.task == *task && e.claim == control.claim;
+                        let refers =
+                            |e: &&super::Entry| e.task == *task && e.claim == control.claim;
                         lane.is_some_and(|lane| lane.iter().filter(refers).count() == 1)
                     }
                     Place::Ended { keep_s, .. } => self.sweeps.get(keep_s).is_some_and(|list| {
@@ -99,12 +102,26 @@ impl Partition {
             if counts != known.counts {
                 wrong.push(format!("{user} counts {:?}, has {counts:?}", known.counts));
             }
+            if waiting != known.waiting {
+                wrong.push(format!("{user} has {waiting:?} waiting, says {:?}", known.waiting));
+            }
             for (name, lane) in &known.lanes {
                 let ring = self.queues.get(name).map(|queue| &queue.ring);
                 let turns = ring.map_or(0, |ring| ring.iter().filter(|u| *u == user).count());
                 if turns != 1 || lane.is_empty() {
-                    wrong.push(format!("lane {name} {user}: {} entries, {turns} turns", lane.len()));
+                    wrong
+                        .push(format!("lane {name} {user}: {} entries, {turns} turns", lane.len()));
                 }
+            }
+        }
+        for (name, queue) in &self.queues {
+            let has_lane =
+                |u: &&UserId| self.users.get(*u).is_some_and(|u| u.lanes.contains_key(name));
+            for user in queue.ring.iter().filter(|user| !has_lane(user)) {
+                wrong.push(format!("ring {name} names {user}, who has no lane there"));
+            }
+            for user in queue.credit.keys().filter(|user| !has_lane(user)) {
+                wrong.push(format!("credit {name} names {user}, who has no lane there"));
             }
         }
         if places != self.due.len() + self.leases.len() {

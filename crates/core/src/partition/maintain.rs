@@ -1,14 +1,16 @@
-//! Maintenance: nobody's job in particular. Any sync that finds it due adopts lost leases, promotes
+//! Maintenance: nobody's duty in particular. Any sync that finds it due adopts lost leases, promotes
 //! due tasks, sweeps what has been kept long enough, and heals lost wakes.
 //!
 //! moves: scheduled -> queued, terminal -> gone
 
 use super::step::{StateText, Step};
 use super::submit::End;
-use super::{Partition, lease_of};
+use super::{Ended, Partition, lease_of};
 use crate::changes::{Place, Record};
 use crate::ids::WorkerId;
-use crate::limits::{ADOPT_MAX, FORGET_MAX, MAINTENANCE_MS, PROMOTE_MAX, SWEEP_MAX, WAKES_MAX};
+use crate::limits::{
+    ADOPT_MAX, FORGET_MAX, MAINTENANCE_MS, PARKED_MS_MAX, PROMOTE_MAX, SWEEP_MAX, WAKES_MAX,
+};
 use crate::reply::Synced;
 
 /// Whose sync it is.
@@ -22,15 +24,16 @@ pub(super) struct Caller<'a> {
 impl Partition {
     pub(super) fn maintain(&mut self, step: &mut Step, caller: Caller<'_>, reply: &mut Synced) {
         let since = step.now_ms.saturating_sub(self.mt);
-        if (0..MAINTENANCE_MS).contains(&since) {
+        if !self.behind && (0..MAINTENANCE_MS).contains(&since) {
             return;
         }
         self.lt = self.lease_time(step.now_ms);
         self.mt = step.now_ms;
         self.adopt(step, caller, reply);
-        self.promote(step);
-        self.sweep(step);
-        self.forget(step);
+        // What a turn leaves over is the next sync's, at once: a limit per turn of so many
+        // milliseconds would be a rate, and below that of completions nothing would ever shrink.
+        let left = [self.promote(step), self.sweep(step), self.forget(step)];
+        self.behind = left.contains(&true);
         self.heal_wakes(step);
     }
 
@@ -38,8 +41,13 @@ impl Partition {
     /// caller only repeats this.
     fn adopt(&mut self, step: &mut Step, caller: Caller<'_>, reply: &mut Synced) {
         let lt = self.lt;
-        let lost: Vec<_> =
-            self.leases.iter().take_while(|(end, ..)| *end <= lt).take(ADOPT_MAX).cloned().collect();
+        let lost: Vec<_> = self
+            .leases
+            .iter()
+            .take_while(|(end, ..)| *end <= lt)
+            .take(ADOPT_MAX)
+            .cloned()
+            .collect();
         for key in lost {
             self.leases.remove(&key);
             let (_, user, task) = key;
@@ -65,10 +73,17 @@ impl Partition {
         }
     }
 
-    fn promote(&mut self, step: &mut Step) {
+    /// Answers whether it reached its limit; so do the next two.
+    fn promote(&mut self, step: &mut Step) -> bool {
         let now_ms = step.now_ms;
-        let due: Vec<_> =
-            self.due.iter().take_while(|(at, ..)| *at <= now_ms).take(PROMOTE_MAX).cloned().collect();
+        let due: Vec<_> = self
+            .due
+            .iter()
+            .take_while(|(at, ..)| *at <= now_ms)
+            .take(PROMOTE_MAX)
+            .cloned()
+            .collect();
+        let full = due.len() == PROMOTE_MAX;
         let mut ringed = Vec::new();
         for key in due {
             self.due.remove(&key);
@@ -83,20 +98,23 @@ impl Partition {
             step.write(&user, task, &control, &text);
         }
         self.wake_for(step, ringed);
+        full
     }
 
-    fn sweep(&mut self, step: &mut Step) {
+    fn sweep(&mut self, step: &mut Step) -> bool {
         let now_ms = step.now_ms;
+        let mut full = false;
         let mut over = Vec::new();
         for (keep_s, list) in &mut self.sweeps {
             let keep_ms = i64::from(*keep_s) * 1_000;
+            let is_over = |head: &Ended| head.at_ms.saturating_add(keep_ms) <= now_ms;
             for _ in 0..SWEEP_MAX {
-                match list.front() {
-                    Some(head) if head.at_ms.saturating_add(keep_ms) <= now_ms => {}
-                    _ => break,
+                if !list.front().is_some_and(is_over) {
+                    break;
                 }
                 over.extend(list.pop_front());
             }
+            full |= list.front().is_some_and(is_over);
         }
         self.sweeps.retain(|_, list| !list.is_empty());
         for ended in over {
@@ -111,9 +129,10 @@ impl Partition {
             user.counts[state as usize] -= 1;
             step.record(Record::TaskGone { user: ended.user, task: ended.task });
         }
+        full
     }
 
-    fn forget(&mut self, step: &mut Step) {
+    fn forget(&mut self, step: &mut Step) -> bool {
         let now_ms = step.now_ms;
         let over: Vec<_> = self
             .expiring
@@ -122,16 +141,23 @@ impl Partition {
             .take(FORGET_MAX)
             .cloned()
             .collect();
+        let full = over.len() == FORGET_MAX;
         for entry in over {
             self.expiring.remove(&entry);
             let (_, user, key) = entry;
             self.user(&user).keys.remove(&key);
             step.record(Record::KeyGone { user, key });
         }
+        full
     }
 
-    /// Work in a ring while somebody is idle means that a wake was lost.
+    /// Work in a ring while somebody is idle means that a wake was lost. Workers that are gone
+    /// without a word must not swallow wakes meant for others.
     fn heal_wakes(&mut self, step: &mut Step) {
+        let parked_after_lt = self.lt - PARKED_MS_MAX;
+        for queue in self.queues.values_mut() {
+            queue.idle.retain(|_, parked_lt| *parked_lt >= parked_after_lt);
+        }
         let names: Vec<_> = self
             .queues
             .iter()

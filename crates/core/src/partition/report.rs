@@ -8,6 +8,7 @@ use super::{Ended, Partition, lease_of};
 use crate::changes::{Place, Record, Signal, TaskControl};
 use crate::command::{Again, Op, Report, Write};
 use crate::ids::{TaskId, UserId};
+use crate::limits::REV_PER_CLAIM;
 use crate::policy::Retention;
 use crate::transitions::TaskState;
 use crate::{Lease, Text};
@@ -31,7 +32,7 @@ impl Partition {
             Report::Progress { write } => {
                 self.renew(user, task, deadline_lt);
                 let control = self.control_mut(user, task);
-                control.n = write.n;
+                control.n = counted(control.n, write.n);
                 let text = StateText { logged: false, ..text_of(step, &write) };
                 step.write(user, task, &control.clone(), &text);
             }
@@ -130,7 +131,7 @@ impl Partition {
         let text = text_of(step, write);
         let at_ms = text.at_ms;
         let mut control = self.control_mut(user, task).clone();
-        control.n = write.n;
+        control.n = counted(control.n, write.n);
         control.place = Place::Ended { state, at_ms, keep_s };
         step.write(user, task, &control, &text);
         let ended = Ended { user: user.clone(), task, claim: control.claim, at_ms };
@@ -192,11 +193,13 @@ enum To {
     Front,
 }
 
+/// The count of writes after one that says `said`. A rev must rise with every write and stay below
+/// those of the next claim, whatever a holder counts.
+fn counted(before: u32, said: u32) -> u32 {
+    let most = u32::try_from(REV_PER_CLAIM - 1).unwrap_or(u32::MAX);
+    said.max(before.saturating_add(1)).min(most)
+}
+
 fn text_of<'a>(step: &Step, write: &'a Write) -> StateText<'a> {
-    StateText {
-        at_ms: step.now_ms,
-        body: &write.body,
-        event: write.event.as_deref(),
-        logged: true,
-    }
+    StateText { at_ms: step.now_ms, body: &write.body, event: write.event.as_deref(), logged: true }
 }

@@ -7,7 +7,7 @@ use super::{Entry, KeyOwner, Partition};
 use crate::changes::{Place, Record, Signal, TaskControl};
 use crate::command::{NewTask, Submit};
 use crate::ids::{Name, UserId};
-use crate::limits::WAKES_MAX;
+use crate::limits::{LANE_DEAD_MAX, WAKES_MAX};
 use crate::reply::Submitted;
 
 impl Partition {
@@ -44,8 +44,7 @@ impl Partition {
             };
         }
         let due_ms = due_ms.filter(|due| *due > step.now_ms);
-        let waiting = user.lanes.get(&queue).map_or(0, |lane| lane.len());
-        if due_ms.is_none() && waiting >= lane_max as usize {
+        if user.waiting.get(&queue).copied().unwrap_or(0) >= lane_max {
             return Submitted::LaneFull;
         }
 
@@ -98,8 +97,7 @@ impl Partition {
             self.expiring.remove(&(before.expires_ms, owner.clone(), key.key.clone()));
         }
         self.expiring.insert((expires_ms, owner.clone(), key.key.clone()));
-        let record =
-            Record::Key { user: owner.clone(), key: key.key, task, body_hash, expires_ms };
+        let record = Record::Key { user: owner.clone(), key: key.key, task, body_hash, expires_ms };
         step.record(record);
     }
 
@@ -107,8 +105,24 @@ impl Partition {
     pub(super) fn put(&mut self, owner: &UserId, task: crate::TaskId, control: TaskControl) {
         let user = self.user(owner);
         user.counts[control.place.state() as usize] += 1;
+        if control.place.is_waiting() {
+            match user.waiting.get_mut(&control.queue) {
+                Some(count) => *count += 1,
+                None => {
+                    user.waiting.insert(control.queue.clone(), 1);
+                }
+            }
+        }
         if let Some(before) = user.tasks.insert(task, control) {
             user.counts[before.place.state() as usize] -= 1;
+            if before.place.is_waiting()
+                && let Some(count) = user.waiting.get_mut(&before.queue)
+            {
+                *count -= 1;
+                if *count == 0 {
+                    user.waiting.remove(&before.queue);
+                }
+            }
         }
     }
 
@@ -139,6 +153,12 @@ impl Partition {
         let entry = Entry { task, claim: control.claim };
         let lane = user.lanes.entry(queue.clone()).or_default();
         let was_empty = lane.is_empty();
+        // Who cancels and submits again, while nobody claims, must not grow the lane for ever.
+        let live = user.waiting.get(&queue).copied().unwrap_or(0) as usize;
+        if lane.len() > 2 * live + LANE_DEAD_MAX {
+            let tasks = &user.tasks;
+            lane.retain(|entry| tasks.get(&entry.task).is_some_and(|task| entry.is_of(task)));
+        }
         match end {
             End::Back => lane.push_back(entry),
             End::Front => lane.push_front(entry),

@@ -44,8 +44,6 @@ pub fn keep_s(retention_s: u32, key_expires_ms: Option<i64>, now_ms: i64) -> u32
     STEPS_S.into_iter().find(|step| i64::from(*step) >= needed_s).unwrap_or(u32::MAX)
 }
 
-
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

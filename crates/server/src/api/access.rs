@@ -9,7 +9,7 @@ use crate::problem::Refusal;
 
 /// What a route needs its caller to be allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Need {
+pub(crate) enum Need {
     /// Look at tasks, kinds and workers.
     ReadTasks,
     /// Submit tasks.
@@ -56,7 +56,7 @@ pub(super) fn check_any(caller: &Caller, needs: &[Need]) -> Result<(), Refusal> 
 }
 
 /// Whether the caller may do what `need` says.
-pub(super) fn check(caller: &Caller, need: Need) -> Result<(), Refusal> {
+pub(crate) fn check(caller: &Caller, need: Need) -> Result<(), Refusal> {
     let claims = &caller.0;
     let scoped = claims.scopes.is_empty() || claims.scopes.iter().any(|s| s == need.scope());
     if need.allowed_to(claims.role) && scoped {

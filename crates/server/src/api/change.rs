@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use tasktonic_core::command::{Control, Redrive};
 use tasktonic_core::limits::CONTROL_TASKS_MAX;
 use tasktonic_core::policy::keep_s;
@@ -20,7 +20,7 @@ use super::access::{Need, check};
 use super::body;
 use super::history::last_attempt;
 use super::operation::{Body, Operation};
-use super::read::{id, shown, some};
+use super::read::{Named, id, shown, some};
 use super::submit::partition;
 use crate::App;
 use crate::door::Caller;
@@ -64,7 +64,7 @@ enum Verb {
 async fn cancel(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path(task): Path<String>,
+    Named(task): Named,
 ) -> Result<Json<Task>, Refusal> {
     single(&app, &caller, Verb::Cancel, &task).await
 }
@@ -72,7 +72,7 @@ async fn cancel(
 async fn retry(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path(task): Path<String>,
+    Named(task): Named,
 ) -> Result<Json<Task>, Refusal> {
     single(&app, &caller, Verb::Retry, &task).await
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body as Content;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH,
     CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LOCATION, X_CONTENT_TYPE_OPTIONS,
@@ -26,10 +26,10 @@ use tasktonic_store::{Query, QueryReply};
 use self::head::{Wanted, disposition, wanted};
 use super::access::{Need, check};
 use super::operation::{Body, Operation};
-use super::read::{out_of_kind, query};
+use super::read::{Named, out_of_kind, query};
 use super::submit::partition;
 use crate::App;
-use crate::door::Caller;
+use crate::door::{CORP, Caller};
 use crate::problem::{Refusal, lost_lease};
 
 /// Nothing in a file may run, load or be framed as a page of this origin.
@@ -37,7 +37,6 @@ const SANDBOX: &str =
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'";
 /// A browser may keep its copy, and asks before each use whether the caller may still see it.
 const CACHE: &str = "private, no-cache";
-const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 /// The type of a file of which none is known.
 const ANY_TYPE: &str = "application/octet-stream";
 
@@ -151,7 +150,7 @@ struct DownloadQuery {
 async fn download(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path(file): Path<String>,
+    Named(file): Named,
     method: Method,
     uri: Uri,
     headers: HeaderMap,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::Uri;
 use serde::Deserialize;
 use tasktonic_core::TaskState;
@@ -16,7 +16,7 @@ use tasktonic_store::{Query, QueryReply, StoredTask};
 
 use super::access::{Need, check};
 use super::operation::{Body, Operation};
-use super::read::{id, known, out_of_kind, query};
+use super::read::{Named, id, known, out_of_kind, query};
 use super::submit::partition;
 use crate::App;
 use crate::door::Caller;
@@ -83,7 +83,7 @@ fn attempt(record: AttemptRecord) -> Attempt {
 async fn attempts(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path(task): Path<String>,
+    Named(task): Named,
 ) -> Result<Json<AttemptList>, Refusal> {
     check(&caller, Need::ReadTasks)?;
     let (task, user) = (id(&task)?, &caller.0.user);
@@ -112,7 +112,7 @@ struct LogsQuery {
 async fn logs(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path(task): Path<String>,
+    Named(task): Named,
     uri: Uri,
 ) -> Result<Json<LogPage>, Refusal> {
     check(&caller, Need::ReadTasks)?;

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{FromRequestParts, Path, State};
 use axum::http::Uri;
+use axum::http::request::Parts;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tasktonic_core::{TaskId, TaskState, UserId};
@@ -67,6 +68,18 @@ pub(super) fn id(text: &str) -> Result<TaskId, Refusal> {
     text.parse().map_err(|_| Refusal::not_found())
 }
 
+/// The id in an address, as it is spelled. One that cannot even be read names nothing.
+pub(super) struct Named(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        path.map(|Path(text)| Self(text)).map_err(|_| Refusal::not_found())
+    }
+}
+
 /// Tasks of a user, those that are there.
 pub(super) async fn some(
     app: &App,
@@ -115,7 +128,7 @@ pub(super) fn shown(app: &App, stored: &StoredTask, whole: bool) -> Result<Task,
 async fn get(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path(task): Path<String>,
+    Named(task): Named,
 ) -> Result<Json<Task>, Refusal> {
     check(&caller, Need::ReadTasks)?;
     let stored = known(&app, &caller.0.user, id(&task)?).await?;

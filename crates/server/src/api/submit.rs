@@ -1,5 +1,6 @@
 //! Submitting a task: every check before anything is stored, then one store call.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
@@ -260,10 +261,13 @@ async fn check_payload(
     json::check_depth(payload.get().as_bytes())?;
     let value = json::strict_value(payload.get()).map_err(|fault| invalid(vec![fault]))?;
     let files = kind.check(&value).map_err(invalid)?;
-    let mut faults = Vec::new();
+    let (mut faults, mut attached) = (Vec::new(), BTreeSet::new());
     for file in files {
+        if attached.contains(&file.id) {
+            continue;
+        }
         match app.files.attach(user, &file.id, task).await {
-            Ok(()) => {}
+            Ok(()) => drop(attached.insert(file.id)),
             Err(tasktonic_files::Error::NotFound) => faults.push(FieldError {
                 pointer: file.pointer,
                 detail: "you have no such file; upload it first".into(),

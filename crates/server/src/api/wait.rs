@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::Uri;
 use futures_util::StreamExt as _;
 use parking_lot::Mutex;
@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::access::{Need, check};
 use super::operation::{Body, Operation};
-use super::read::{id, known, query, shown};
+use super::read::{Named, id, known, query, shown};
 use crate::App;
 use crate::door::Caller;
 use crate::problem::Refusal;
@@ -89,7 +89,7 @@ impl Drop for Waiting<'_> {
 async fn wait(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path(task): Path<String>,
+    Named(task): Named,
     uri: Uri,
 ) -> Result<Json<Task>, Refusal> {
     check(&caller, Need::ReadTasks)?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Query, Request, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -173,10 +173,12 @@ struct Next {
 async fn refresh_and_go_on(
     State(app): State<Arc<App>>,
     passed: Passed,
-    Query(Next { next }): Query<Next>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let names = passed.cookies();
+    // A navigation is answered whatever is wrong with where it wants to go.
+    let next = Query::<Next>::try_from_uri(&uri).map_or(None, |Query(Next { next })| next);
     let next = safe_next(next.as_deref());
     let renewed = match cookies::read(&headers, names.refresh) {
         Some(presented) => app.identity.refresh(&presented).await,

@@ -72,7 +72,9 @@ impl Hub {
     ) -> Result<Seat, TooMany> {
         let outbox = Arc::new(Outbox::default());
         let mut feeds = self.feeds.lock();
-        let feed = match feeds.get(user) {
+        // One whose stream has ended tells nobody anything: the next socket begins anew.
+        let living = feeds.get(user).filter(|feed| !feed.empty.is_cancelled());
+        let feed = match living {
             Some(feed) => {
                 let mut sockets = feed.sockets.lock();
                 if sockets.len() >= per_user_max {
@@ -160,6 +162,7 @@ impl Feed {
                 event = events.next() => match event {
                     Some(event) => self.take(&mut pending, event, durability),
                     None => {
+                        self.empty.cancel();
                         self.each(Outbox::over);
                         return;
                     }

@@ -30,6 +30,8 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
 use super::convert::{self, Converter};
 use super::feed::Seat;
 use crate::App;
+use crate::api::access::{Need, check};
+use crate::door::Caller;
 use reads::unlike;
 
 /// A socket that has not said hello by then is closed.
@@ -165,8 +167,12 @@ impl Socket {
         Instant::now().checked_add(left).map_or(self.beat_at, |end| end.min(self.beat_at))
     }
 
+    fn is_expired(&self) -> bool {
+        self.app.clock.now_ms() >= self.expires_ms
+    }
+
     async fn beat(&mut self) -> Step {
-        if self.app.clock.now_ms() >= self.expires_ms {
+        if self.is_expired() {
             return Err(End::Close(close::TOKEN_EXPIRED, "the token has expired"));
         }
         if Instant::now() < self.beat_at {
@@ -248,7 +254,11 @@ impl Socket {
     async fn renew(&mut self, token: &str) -> Step {
         match self.app.identity.verify(token) {
             Ok(claims) if claims.user == self.user => {
-                self.expires_ms = claims.expires_s.saturating_mul(1_000);
+                let expires_s = claims.expires_s;
+                if let Err(refusal) = check(&Caller(claims), Need::ReadTasks) {
+                    return self.refuse(refusal.code).await;
+                }
+                self.expires_ms = expires_s.saturating_mul(1_000);
                 self.welcome().await
             }
             Ok(_) => self.refuse(Code::Forbidden).await,
@@ -472,6 +482,10 @@ impl Socket {
     }
 
     async fn write(&mut self, message: Message) -> Step {
+        // Also in the midst of a long replay to a client that reads slowly.
+        if self.is_expired() {
+            return Err(End::Close(close::TOKEN_EXPIRED, "the token has expired"));
+        }
         match timeout(WRITE_STALL, self.ws.send(message)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(End::Gone),

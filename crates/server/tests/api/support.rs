@@ -101,7 +101,11 @@ impl Site {
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let limits_of_files =
-            FileLimits { file_bytes_max: FILE_BYTES_MAX, user_bytes_max: 3 * FILE_BYTES_MAX };
+            FileLimits {
+                file_bytes_max: FILE_BYTES_MAX,
+                user_bytes_max: 3 * FILE_BYTES_MAX,
+                ..FileLimits::DEFAULT
+            };
         let url = format!("file://{}/files", folder.path().display());
         let files = Files::open(&url, limits_of_files, || 1_700_000_000_000).await.unwrap();
         let keys = folder.path().join("keys");

@@ -61,7 +61,7 @@ pub(crate) async fn start_with(config: Config) -> Running {
     let clock = Clock::system();
     let store = Arc::new(ModelStore::new(clock.clone()));
     let url = format!("file://{}", scratch.path().join("files").display());
-    let limits = FileLimits { file_bytes_max: 1 << 20, user_bytes_max: 1 << 24 };
+    let limits = FileLimits { file_bytes_max: 1 << 20, user_bytes_max: 1 << 24, user_files_max: 1_000 };
     let files = Files::open(&url, limits, || Clock::system().now_ms()).await.unwrap();
     let keys = scratch.path().join("keys");
     let identity = Identity::open(store.clone(), &keys, Vec::new(), clock.clone()).unwrap();

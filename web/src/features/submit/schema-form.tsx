@@ -268,7 +268,7 @@ function ChoiceNode({ shape, draft, onChange, at, required }: NodeProps<Of<"choi
         {required && draft !== undefined ? null : <option value="">{required ? "Choose…" : "Not set"}</option>}
         {shape.choices.map(({ value, label, hint }) => (
           <option key={value} value={String(value)}>
-            {hint ? `${label} (${hint})` : label}
+            {hint ? `${label} – ${hint.replace(/\.$/, "")}` : label}
           </option>
         ))}
       </NativeSelect>

@@ -122,12 +122,7 @@ impl Sessions {
         worker: &WorkerId,
         owner: &UserId,
     ) -> Result<Arc<Session>, Refusal> {
-        if worker.is_in_process() {
-            // Such a worker is taken for dead when the store's process starts anew.
-            let prefix = WorkerId::IN_PROCESS;
-            let detail = format!("Choose a worker id that does not begin with `{prefix}`.");
-            return Err(Refusal::new(Code::Forbidden, detail));
-        }
+        check_remote(worker)?;
         let mut all = self.0.lock();
         if let Some(session) = all.get(worker) {
             if session.owner != *owner {
@@ -156,8 +151,9 @@ impl Sessions {
     /// Whether a worker may be spoke for by `owner`.
     ///
     /// # Errors
-    /// `forbidden` if another credential speaks for it.
+    /// `forbidden` if another credential speaks for it, or none may from outside.
     pub(crate) fn belongs(&self, worker: &WorkerId, owner: &UserId) -> Result<(), Refusal> {
+        check_remote(worker)?;
         match self.0.lock().get(worker) {
             Some(session) if session.owner != *owner => Err(somebody_elses()),
             _ => Ok(()),
@@ -181,6 +177,16 @@ impl Sessions {
         }
         known
     }
+}
+
+fn check_remote(worker: &WorkerId) -> Result<(), Refusal> {
+    if !worker.is_in_process() {
+        return Ok(());
+    }
+    // Such a worker is taken for dead when the store's process starts anew.
+    let prefix = WorkerId::IN_PROCESS;
+    let detail = format!("Choose a worker id that does not begin with `{prefix}`.");
+    Err(Refusal::new(Code::Forbidden, detail))
 }
 
 fn somebody_elses() -> Refusal {
@@ -283,6 +289,8 @@ mod tests {
         contact(&all, "w-1", "crew").await.unwrap();
         assert_eq!(contact(&all, "w-1", "other").await.unwrap_err().code, Code::Forbidden);
         assert_eq!(contact(&all, "in-7", "crew").await.unwrap_err().code, Code::Forbidden);
+        let (near, crew) = ("in-7".parse().unwrap(), UserId::encode("crew"));
+        assert_eq!(all.belongs(&near, &crew).unwrap_err().code, Code::Forbidden);
         contact(&all, "w-1", "crew").await.unwrap();
     }
 }

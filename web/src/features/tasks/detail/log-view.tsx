@@ -84,7 +84,9 @@ export function LogView({ task, initial }: { task: Task; initial: LogPage }) {
           />
         </div>
         <span role="status" className="tabular mr-auto px-1.5 text-xs text-ink-faint sm:mr-0">
-          {wanted ? `${count(lines.length)} of ${count(all.length)}` : `${count(all.length)} lines`}
+          {wanted
+            ? `${count(lines.length)} of ${count(all.length)}`
+            : `${count(all.length)} ${all.length === 1 ? "line" : "lines"}`}
         </span>
         {ended ? null : (
           <Button

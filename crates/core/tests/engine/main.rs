@@ -1,0 +1,7 @@
+//! The laws of the engine: scenarios with names, and random walks whose invariants are checked
+//! after every step.
+
+mod bounds;
+mod laws;
+mod scenarios;
+mod world;
