@@ -1,4 +1,5 @@
-//! The commands and links in our documents: what they name must be there.
+//! The commands and links in our documents: what they name must be there. That the commands of
+//! the README work is shown by tests/e2e/readme.test.mjs.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -21,14 +22,37 @@ pub(crate) fn check(tasktonic: &Path) -> Result<()> {
             .extend(shell_lines(&text).into_iter().map(|line| (file.display().to_string(), line)));
     }
     for (file, line) in commands {
-        if let Some(wrong) = wrong_with(&line, tasktonic) {
-            found.push(format!("{file}: `{line}`: {wrong}"));
+        for command in commands_in(&line) {
+            if let Some(wrong) = wrong_with(&command, tasktonic) {
+                found.push(format!("{file}: `{line}`: {wrong}"));
+            }
         }
     }
     if found.is_empty() {
         return Ok(());
     }
     bail!("the documents name what is not there:\n  {}", found.join("\n  "))
+}
+
+/// What `tasktonic` is asked for on a line: after variables, and inside of `$(…)`, too.
+fn commands_in(line: &str) -> Vec<String> {
+    let line = line.replace("$(", ")");
+    let mut commands = Vec::new();
+    for part in line.split(')') {
+        let mut rest = part.trim();
+        while let Some((first, after)) = rest.split_once(' ')
+            && first.split_once('=').is_some_and(|(name, _)| is_variable(name))
+        {
+            rest = after.trim_start();
+        }
+        commands.push(rest.to_owned());
+    }
+    commands
+}
+
+fn is_variable(name: &str) -> bool {
+    !name.is_empty()
+        && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
 }
 
 /// Relative links to files that do not exist.
@@ -123,6 +147,34 @@ fn help_of(program: &Path, verbs: &[&str]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_handler_of_the_readme_is_the_tested_example() {
+        let readme = sources::text("README.md".as_ref()).expect("the README");
+        let tested = sources::text("crates/worker/src/lib.rs".as_ref()).expect("the example");
+        let example: String = tested
+            .lines()
+            .filter_map(|line| line.strip_prefix("//!"))
+            .map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line)))
+            .collect();
+        let shown: Vec<&str> =
+            readme.split("```rust\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        assert!(!shown.is_empty(), "the README shows a handler");
+        for block in shown {
+            assert!(example.contains(block), "not in crates/worker/src/lib.rs:\n{block}");
+        }
+    }
+
+    #[test]
+    fn commands_are_found_behind_variables_and_inside_of_others() {
+        let line = "A_TOKEN=$(tasktonic token mint --user a) B=1 tasktonic task list";
+        assert_eq!(
+            commands_in(line)[1..],
+            ["tasktonic token mint --user a", "tasktonic task list"]
+        );
+        assert_eq!(commands_in("A=1 B_2=x tasktonic up"), ["tasktonic up"]);
+        assert_eq!(commands_in("tasktonic submit a --data b=c"), ["tasktonic submit a --data b=c"]);
+    }
 
     #[test]
     fn commands_are_read_from_shell_blocks_only() {

@@ -8,13 +8,13 @@ use std::str::FromStr;
 pub enum Role {
     /// A person who runs tasks of their own.
     User,
-    /// Sees and steers everybody's tasks.
+    /// Runs the installation; has tasks of their own, like a user.
     Operator,
-    /// An operator who also manages accounts and settings.
+    /// An operator whose token also speaks as a worker.
     Admin,
     /// A worker process.
     Worker,
-    /// A program that submits tasks in the name of users.
+    /// A program with tasks of its own, whose token also speaks as a worker.
     Service,
 }
 

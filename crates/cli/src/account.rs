@@ -71,6 +71,10 @@ pub(crate) async fn account(verb: Verb) -> Result<u8> {
     | Verb::Password { place, .. }
     | Verb::Disable { place, .. }
     | Verb::Enable { place, .. }) = &verb;
+    // Only a first account may come before a first start; anything else is a slip of the pen.
+    if !matches!(verb, Verb::Add { .. }) {
+        data::must_be_there(&place.data)?;
+    }
     let data = Data::open(&place.data)?;
     let (store, identity) = product::identities(&data).await?;
     let done = change(verb, &identity).await;

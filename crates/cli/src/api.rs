@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tasktonic_client::{Client, Credentials, Token, TokenFile, Waits};
@@ -23,6 +24,9 @@ pub(crate) struct Remote {
     pub(crate) token_file: Option<PathBuf>,
 }
 
+/// How long a verb repeats a call that failed for a passing reason, such as a restart of the server.
+const REPEAT_WITHIN: Duration = Duration::from_secs(10);
+
 /// The environment variable that holds a token.
 pub(crate) const TOKEN_VARIABLE: &str = "TASKTONIC_TOKEN";
 
@@ -38,16 +42,18 @@ fn token_of_environment() -> Result<String> {
 impl Remote {
     /// A client of that server.
     pub(crate) fn client(&self) -> Result<Client> {
-        client(&self.url, self.token_file.as_ref())
+        // A person waits for it, and a server that is not there should be said soon.
+        let waits = Waits { repeat: REPEAT_WITHIN, ..Waits::default() };
+        client(&self.url, self.token_file.as_ref(), waits)
     }
 }
 
 /// A client of the server at `url` with the token in `file`, or in the environment.
-pub(crate) fn client(url: &str, file: Option<&PathBuf>) -> Result<Client> {
+pub(crate) fn client(url: &str, file: Option<&PathBuf>, waits: Waits) -> Result<Client> {
     let credentials: Arc<dyn Credentials> = match file {
         // Read anew whenever the server refuses the last one, so that it can be kept fresh.
         Some(path) => Arc::new(TokenFile::new(path)),
         None => Arc::new(Token::new(token_of_environment()?)),
     };
-    Ok(Client::with(url, credentials, Waits::default())?)
+    Ok(Client::with(url, credentials, waits)?)
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 /// Where an installation keeps what it has, unless told otherwise.
 pub(crate) const DEFAULT: &str = ".tasktonic";
@@ -75,6 +75,21 @@ impl Data {
         writeln!(file, "{password}")?;
         Ok(())
     }
+}
+
+/// Whether `path` holds an installation.
+///
+/// # Errors
+/// If not, saying what to do.
+pub(crate) fn must_be_there(path: &Path) -> Result<()> {
+    if path.join("keys").is_dir() {
+        return Ok(());
+    }
+    bail!(
+        "{} holds no installation; start one with `tasktonic up --data DIR`, or name another \
+         folder with --data",
+        path.display()
+    )
 }
 
 const DEMO_FILE: &str = "demo-password";

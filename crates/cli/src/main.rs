@@ -29,6 +29,34 @@ use clap::{Parser, Subcommand};
 const DONE: u8 = 0;
 /// What was asked for did not come about.
 const FAILED: u8 = 1;
+/// What was asked for makes no sense, whatever the server thinks of it; also clap's own code.
+const BAD_USE: u8 = 2;
+
+/// What is wrong with the arguments, where clap cannot see it.
+#[derive(Debug)]
+struct BadUse(String);
+
+impl std::fmt::Display for BadUse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BadUse {}
+
+fn bad_use(text: impl Into<String>) -> anyhow::Error {
+    BadUse(text.into()).into()
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    let invalid = |cause: &(dyn std::error::Error + 'static)| {
+        cause.is::<BadUse>()
+            || matches!(cause.downcast_ref(), Some(tasktonic_client::Error::Invalid(_)))
+    };
+    // A context of ours is no link of the chain by its type.
+    let is_bad_use = error.is::<BadUse>() || error.chain().any(invalid);
+    if is_bad_use { BAD_USE } else { FAILED }
+}
 
 #[derive(Parser)]
 #[command(
@@ -89,7 +117,7 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             screen::error(&error);
-            ExitCode::from(FAILED)
+            ExitCode::from(exit_code(&error))
         }
     }
 }

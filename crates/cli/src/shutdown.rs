@@ -24,6 +24,8 @@ pub(crate) fn on_signal() -> std::io::Result<CancellationToken> {
                 _ = hangup.recv() => 1,
             };
             if asked.is_cancelled() {
+                // Nothing is dropped from here on, and what attempts have started must not go on.
+                tasktonic_handlers::exec::kill_all_programs();
                 std::process::exit(128 + signal);
             }
             screen::note("stopping: attempts may finish; again to stop at once");

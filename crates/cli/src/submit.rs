@@ -5,11 +5,12 @@ mod watch;
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::Value;
 use tasktonic_client::submission;
 
 use crate::api::Remote;
+use crate::bad_use;
 use crate::screen;
 use crate::task;
 
@@ -101,14 +102,18 @@ fn payload(data: &str) -> Result<Value> {
                 .with_context(|| format!("reading {}", path.display()))?
                 .len();
             if size > DATA_BYTES_MAX {
-                bail!("{} has {size} bytes; a payload is JSON, use --file", path.display());
+                let path = path.display();
+                return Err(bad_use(format!(
+                    "{path} has {size} bytes; a payload is JSON, use --file"
+                )));
             }
             std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?
         }
     };
-    let value: Value = serde_json::from_str(&text).context("the payload is not JSON")?;
+    let value: Value = serde_json::from_str(&text)
+        .map_err(|error| bad_use(format!("the payload is not JSON: {error}")))?;
     if !value.is_object() {
-        bail!("the payload is a JSON object, like '{{\"sleep_ms\":500}}'");
+        return Err(bad_use("the payload is a JSON object, like '{\"sleep_ms\":500}'"));
     }
     Ok(value)
 }

@@ -148,7 +148,10 @@ fn told(results: &[BulkItem], json: bool) -> Result<u8> {
             continue;
         }
         match (task, error) {
-            (_, Some(error)) => screen::note(&format!("{id}: {}", harmless(&error.detail))),
+            (_, Some(error)) => {
+                let (title, detail) = (error.title.trim_end_matches('.'), &error.detail);
+                screen::note(&format!("{id}: {}", harmless(&format!("{title}: {detail}"))));
+            }
             (Some(task), None) => {
                 screen::say(&format!("{id}  {}", screen::status(task.status.name())))
             }
@@ -252,7 +255,9 @@ pub(crate) fn show(task: &Task) {
 fn pretty(json: &str) -> String {
     let read = serde_json::from_str::<serde_json::Value>(json);
     let text = read.ok().and_then(|value| serde_json::to_string_pretty(&value).ok());
-    text.unwrap_or_else(|| harmless(json))
+    // JSON escapes what is below a space, and leaves other control characters as they are.
+    let text = text.unwrap_or_else(|| json.to_owned());
+    text.split('\n').map(harmless).collect::<Vec<_>>().join("\n")
 }
 
 /// One JSON value on one line.

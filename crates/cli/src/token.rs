@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Subcommand;
 use tasktonic_auth::Role;
 use tasktonic_server::Identity;
@@ -55,13 +55,7 @@ fn ttl(text: &str) -> Result<u32, String> {
 
 pub(crate) fn token(verb: Verb) -> Result<u8> {
     let Verb::Mint { user, role, ttl, data } = verb;
-    if !data.join("keys").is_dir() {
-        bail!(
-            "{} holds no installation; start one with `tasktonic up --data DIR`, or name another \
-             folder with --data",
-            data.display()
-        );
-    }
+    data::must_be_there(&data)?;
     let data = Data::open(&data)?;
     let clock = Clock::system();
     // Signing needs the key and nothing of the store, which may be in use by the server.

@@ -97,7 +97,7 @@ pub(crate) async fn up(args: Args) -> Result<u8> {
 
     let stop_server = CancellationToken::new();
     let mut serving = tokio::spawn(server.run_until(stop_server.clone()));
-    let worker = if args.no_workers {
+    let mut worker = if args.no_workers {
         None
     } else {
         let id = work::fresh_id(WorkerId::IN_PROCESS);
@@ -108,33 +108,67 @@ pub(crate) async fn up(args: Args) -> Result<u8> {
         announced(&store, &id, &working).await;
         Some(working)
     };
-    let pages = match (built, &pages_at) {
-        (Some(built), Some(at)) => {
-            let api = from_here(listening);
-            Some(pages::start(built, at.address, api, &data, stop_server.clone()).await?)
+    let mut pages = None;
+    let mut store_is_gone = false;
+    let code = async {
+        if let (Some(built), Some(at)) = (built, &pages_at) {
+            let start =
+                pages::start(built, at.address, from_here(listening), &data, stop_server.clone());
+            // Who stops now need not wait for a first page.
+            match stop.run_until_cancelled(start).await {
+                Some(started) => pages = Some(started?),
+                None => return Ok(crate::DONE),
+            }
         }
-        _ => None,
-    };
-    if !stop.is_cancelled() {
-        say_ready(&args, &data, &url, &identity, password.as_deref())?;
+        if !stop.is_cancelled() && !worker.as_ref().is_some_and(JoinHandle::is_finished) {
+            say_ready(&args, &data, &url, &identity, password.as_deref())?;
+        }
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Ok(crate::DONE),
+            why = store.failed() => {
+                store_is_gone = true;
+                Ok(product::store_failed(&why))
+            }
+            ended = &mut serving => ended_early("the server", ended),
+            ended = ended(&mut worker) => ended_early("the worker", ended),
+        }
     }
-
-    let code = tokio::select! {
-        () = stop.cancelled() => crate::DONE,
-        why = store.failed() => return Ok(product::store_failed(&why)),
-        ended = &mut serving => return ended_early(ended),
-    };
-    // Workers first, while the server still answers for them; then the server, then its pages.
-    if let Some(worker) = worker {
-        worker.await?.context("the worker could not work")?;
+    .await;
+    if store_is_gone {
+        // Nothing that could still be said would be kept.
+        return code;
     }
+    // Also after a failure everything ends in order. Workers first, while the server still answers
+    // for them; then the server, then its pages.
+    stop.cancel();
+    let worked = match worker {
+        Some(worker) => worker
+            .await
+            .map_err(anyhow::Error::new)
+            .and_then(|ended| ended.context("the worker could not work")),
+        None => Ok(()),
+    };
     stop_server.cancel();
-    serving.await??;
+    let served = match serving.is_finished() {
+        // It has said above why.
+        true => Ok(()),
+        false => serving.await.map_err(anyhow::Error::new).and_then(|ended| Ok(ended?)),
+    };
     if let Some(pages) = pages {
         pages.await?;
     }
     store.close().await;
-    Ok(code)
+    let code = code?;
+    worked.and(served).map(|()| code)
+}
+
+/// Waits for the end of a worker, if there is one.
+async fn ended<T>(worker: &mut Option<JoinHandle<T>>) -> Result<T, tokio::task::JoinError> {
+    let Some(running) = worker else { return std::future::pending().await };
+    let ended = running.await;
+    *worker = None;
+    ended
 }
 
 /// Waits until the worker has announced its kinds: who reads that we are ready may submit at once.
@@ -148,14 +182,14 @@ async fn announced<T>(store: &EmbeddedStore, id: &WorkerId, working: &JoinHandle
     }
 }
 
-fn ended_early<E>(ended: Result<Result<(), E>, tokio::task::JoinError>) -> Result<u8>
+fn ended_early<E>(who: &str, ended: Result<Result<(), E>, tokio::task::JoinError>) -> Result<u8>
 where
     E: Into<anyhow::Error>,
 {
     match ended {
-        Ok(Ok(())) => Err(anyhow!("the server ended by itself")),
-        Ok(Err(error)) => Err(error.into().context("the server ended")),
-        Err(error) => Err(anyhow!(error).context("the server ended")),
+        Ok(Ok(())) => Err(anyhow!("{who} ended by itself")),
+        Ok(Err(error)) => Err(error.into().context(format!("{who} ended"))),
+        Err(error) => Err(anyhow!(error).context(format!("{who} ended"))),
     }
 }
 

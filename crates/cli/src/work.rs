@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use tasktonic_client::{RemoteFiles, RemoteStore};
+use anyhow::Result;
+use tasktonic_client::{RemoteFiles, RemoteStore, Waits};
 use tasktonic_core::{Name, WorkerId};
 use tasktonic_files::TaskFiles;
 use tasktonic_handlers::HandlersConfig;
@@ -13,7 +13,7 @@ use tasktonic_store::Store;
 use tasktonic_worker::{AnyHandler, Settings, Worker};
 
 use crate::store_url::StoreUrl;
-use crate::{api, config, handlers, logging, shutdown};
+use crate::{api, bad_use, config, handlers, logging, shutdown};
 
 /// How long running attempts may go on after the worker was asked to stop.
 const DRAIN_S_DEFAULT: u64 = 25;
@@ -26,7 +26,7 @@ const DRAIN_S_DEFAULT: u64 = 25;
     The first signal drains: no new tasks, running ones may finish. The second stops at once.")]
 pub(crate) struct Args {
     /// The server through which it reaches the store
-    #[arg(long, env = "TASKTONIC_URL", value_name = "URL", conflicts_with = "store")]
+    #[arg(long, env = "TASKTONIC_URL", value_name = "URL")]
     server: Option<String>,
     /// The store, where several processes can share it
     #[arg(long, value_name = "URL")]
@@ -51,16 +51,21 @@ pub(crate) struct Args {
 pub(crate) async fn work(args: Args) -> Result<u8> {
     logging::to_stderr();
     let url = match (&args.server, &args.store) {
-        (Some(url), _) => url,
-        (None, Some(StoreUrl::Embedded(_))) => bail!(
-            "an embedded store belongs to the one process that opened it: start the server there \
-             and this worker with --server URL"
-        ),
-        (None, None) => bail!("say where the tasks are: --server URL (or TASKTONIC_URL)"),
+        // Also where TASKTONIC_URL is set: who names a store means it.
+        (_, Some(StoreUrl::Embedded(_))) => {
+            return Err(bad_use(
+                "an embedded store belongs to the one process that opened it: start the server \
+                 there and this worker with --server URL",
+            ));
+        }
+        (Some(url), None) => url,
+        (None, None) => {
+            return Err(bad_use("say where the tasks are: --server URL (or TASKTONIC_URL)"));
+        }
     };
     let config = config::read(args.config.as_deref(), &["tasktonic.toml".into()])?;
     let handlers = handlers::of(&config)?;
-    let client = api::client(url, args.token_file.as_ref())?;
+    let client = api::client(url, args.token_file.as_ref(), Waits::default())?;
     let client_url = client.url().to_owned();
     let store: Arc<dyn Store> = Arc::new(RemoteStore::new(client.clone())?);
     let files: Arc<dyn TaskFiles> = Arc::new(RemoteFiles::new(client));
@@ -104,8 +109,8 @@ pub(crate) fn build(
     let name = |handler: &Arc<dyn AnyHandler>| handler.record().kind;
     if let Some(unknown) = kinds.iter().find(|kind| !all.iter().any(|h| name(h) == kind.as_str())) {
         let known: Vec<_> = all.iter().map(name).collect();
-        return Err(anyhow::anyhow!("known are {}", known.join(", ")))
-            .with_context(|| format!("no handler for the kind {unknown}"));
+        let known = known.join(", ");
+        return Err(bad_use(format!("no handler for the kind {unknown}; known are {known}")));
     }
     let wanted = all
         .into_iter()

@@ -75,6 +75,9 @@ fn file_error(error: Error) -> FileError {
         (_, Error::Content(error)) => FileError::Content(error),
         (Some(code), error) => match (code, limit(&error)) {
             (Code::PayloadTooLarge, Some(limit_bytes)) => FileError::TooLarge { limit_bytes },
+            (Code::QuotaExceeded, Some(limit_files)) if error.to_string().contains(" files;") => {
+                FileError::TooMany { limit_files }
+            }
             (Code::QuotaExceeded, Some(limit_bytes)) => FileError::Quota { limit_bytes },
             _ => FileError::Unavailable(error.to_string()),
         },

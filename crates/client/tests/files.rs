@@ -78,7 +78,7 @@ async fn a_worker_reads_a_file_by_its_lease() {
 #[tokio::test]
 async fn refusals_mean_to_a_handler_what_they_mean_in_the_servers_process() {
     type Is = fn(&FileError) -> bool;
-    let meanings: [(Code, &str, Is); 5] = [
+    let meanings: [(Code, &str, Is); 6] = [
         (Code::NotFound, "", |e| matches!(e, FileError::NotFound)),
         (Code::LostLease, "", |e| matches!(e, FileError::LostLease)),
         (Code::PayloadTooLarge, "a file may have at most 12 bytes", |e| {
@@ -86,6 +86,9 @@ async fn refusals_mean_to_a_handler_what_they_mean_in_the_servers_process() {
         }),
         (Code::QuotaExceeded, "your files may have at most 34 bytes together", |e| {
             matches!(e, FileError::Quota { limit_bytes: 34 })
+        }),
+        (Code::QuotaExceeded, "You may have at most 56 files; remove tasks.", |e| {
+            matches!(e, FileError::TooMany { limit_files: 56 })
         }),
         (Code::Internal, "", |e| matches!(e, FileError::Unavailable(_))),
     ];

@@ -21,7 +21,7 @@ use tasktonic_store::Store;
 use tasktonic_store::clock::Clock;
 use tasktonic_store::model::ModelStore;
 use tasktonic_testkit::Scratch;
-use tasktonic_worker::{Context, Failure, Handler, KindInfo, Settings, Worker};
+use tasktonic_worker::{Context, Failure, Handler, KindInfo, RunError, Settings, Worker};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -371,4 +371,59 @@ async fn every_call_of_the_client_is_one_of_the_server() {
     let many = ana.cancel_many(vec![waiting.clone()]).await.unwrap();
     assert_eq!(many[0].id, waiting);
     worker.end().await;
+}
+
+/// A kind that shares its queue with others.
+struct Shares(&'static str);
+
+#[async_trait]
+impl tasktonic_worker::AnyHandler for Shares {
+    fn record(&self) -> tasktonic_protocol::worker::KindRecord {
+        tasktonic_protocol::worker::KindRecord {
+            kind: self.0.into(),
+            queue: "test.shared".into(),
+            title: None,
+            description: None,
+            schema: serde_json::json!({}),
+            attempts_max: 3,
+            timeout_ms: None,
+            example: None,
+        }
+    }
+
+    async fn run_any(
+        &self,
+        _: &serde_json::value::RawValue,
+        _: &Context,
+    ) -> tasktonic_worker::Outcome {
+        tasktonic_worker::Outcome::Completed(serde_json::value::RawValue::NULL.to_owned())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_far_away_that_lacks_a_kind_of_its_queue_is_refused_at_start() {
+    let rig = Rig::start().await;
+    let shares = |kinds: &[&'static str]| {
+        let client = rig.client("crew", Role::Worker);
+        let id: WorkerId = format!("w-{:016x}", rand::random::<u64>()).parse().unwrap();
+        let store = Arc::new(RemoteStore::new(client.clone()).unwrap());
+        let files = Arc::new(RemoteFiles::new(client));
+        kinds.iter().fold(Worker::new(id, store, files, Settings::new("far-away")), |all, kind| {
+            all.register_any(Arc::new(Shares(kind)))
+        })
+    };
+    let stop = CancellationToken::new();
+    let both = tokio::spawn(shares(&["test.one", "test.two"]).run_until(stop.clone()));
+    let ana = rig.client("ana", Role::User);
+    rig.kinds_are_known(&ana).await;
+
+    let one = shares(&["test.one"]).run_until(CancellationToken::new());
+    let refused = tokio::time::timeout(SOON, one).await.expect("it is said at once").unwrap_err();
+    assert!(
+        matches!(&refused, RunError::KindMissing { kind, queue }
+            if kind == "test.two" && queue == "test.shared"),
+        "{refused}"
+    );
+    stop.cancel();
+    both.await.unwrap().unwrap();
 }

@@ -26,7 +26,9 @@ mod sweep;
 pub use error::Error;
 pub use id::FileId;
 pub use meta::FileMeta;
-pub use store::{FILE_BYTES_MAX, FileLimits, Files, NAME_BYTES_MAX, NewFile, USER_BYTES_MAX, USER_FILES_MAX};
+pub use store::{
+    FILE_BYTES_MAX, FileLimits, Files, NAME_BYTES_MAX, NewFile, USER_BYTES_MAX, USER_FILES_MAX,
+};
 pub use sweep::{LEFTOVER_KEPT_MS, Swept, TASK_FILE_KEPT_MS, UPLOAD_KEPT_MS, USE_KEPT_MS};
 
 /// The files that the holder of a lease may read and make: those of the task's user. In the

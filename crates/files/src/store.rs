@@ -239,11 +239,7 @@ impl Files {
 
     /// Removes all there is of a file, what makes it visible first. The caller holds
     /// [`Space::changing`]. Answers the bytes of its content.
-    pub(crate) async fn remove(
-        &self,
-        user: &UserId,
-        file: FileId,
-    ) -> Result<u64, Error> {
+    pub(crate) async fn remove(&self, user: &UserId, file: FileId) -> Result<u64, Error> {
         let store = self.store();
         self.remove_one(&path(user, file, META)).await?;
         let rest: Vec<_> = store

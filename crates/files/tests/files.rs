@@ -38,7 +38,8 @@ fn now_ms() -> i64 {
     at
 }
 
-const SMALL: FileLimits = FileLimits { file_bytes_max: 1_000, user_bytes_max: 2_500, user_files_max: 20 };
+const SMALL: FileLimits =
+    FileLimits { file_bytes_max: 1_000, user_bytes_max: 2_500, user_files_max: 20 };
 
 async fn open(scratch: &Scratch, limits: FileLimits) -> Files {
     let url = format!("file://{}", scratch.join("files").display());

@@ -9,6 +9,7 @@ mod run;
 mod speech;
 
 pub use declare::{DeclareError, ExecKind};
+pub use group::kill_all_programs;
 
 /// Longest payload line a program may be given is the payload's own limit; its lines have this
 /// one, in bytes. An output has to fit in one.

@@ -98,7 +98,7 @@ fn refused(error: Error, what: &str) -> Failure {
             ),
         ),
         Error::TooLarge { .. } => Failure::fatal("file_too_large", message),
-        Error::Quota { .. } => Failure::fatal("files_quota", message),
+        Error::Quota { .. } | Error::TooMany { .. } => Failure::fatal("files_quota", message),
         Error::Name { .. } => Failure::fatal("file_name", message),
         // Nobody listens any more; the worker drops whatever is said.
         Error::LostLease => Failure::Cancelled,

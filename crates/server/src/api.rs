@@ -38,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) remote_workers: worker::Sessions,
     pub(crate) waits: wait::Waits,
     pub(crate) requests: rate::Limiter,
+    pub(crate) coming: body::Coming,
 }
 
 impl Shared {
@@ -48,6 +49,7 @@ impl Shared {
             remote_workers: worker::Sessions::default(),
             waits: wait::Waits::default(),
             requests: rate::Limiter::new(limits.requests),
+            coming: body::Coming::default(),
         }
     }
 }

@@ -126,7 +126,7 @@ async fn watch_issuers(app: &App) {
     }
 }
 
-async fn clean(app: &Arc<App>) {
+pub(crate) async fn clean(app: &Arc<App>) {
     match app.identity.forget_expired().await {
         Ok(0) => {}
         Ok(families) => tracing::info!(families, "removed sign-ins whose time was over"),

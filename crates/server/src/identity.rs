@@ -330,9 +330,8 @@ impl Identity {
         put.await?;
         // A change of the account ends the sign-ins it finds; this one came after it had looked.
         let after = self.account(&account.name).await?;
-        if after.is_none_or(|after| {
-            after.disabled || after.password_hash != account.password_hash
-        }) {
+        if after.is_none_or(|after| after.disabled || after.password_hash != account.password_hash)
+        {
             self.registry().delete(Table::Refresh, &family.id).await?;
             return Err(Denied::Credentials);
         }

@@ -152,7 +152,9 @@ impl From<tasktonic_files::Error> for Refusal {
         match error {
             Error::NotFound => Self::not_found(),
             Error::TooLarge { .. } => Self::new(Code::PayloadTooLarge, sentence(&error)),
-            Error::Quota { .. } | Error::TooMany { .. } => Self::new(Code::QuotaExceeded, sentence(&error)),
+            Error::Quota { .. } | Error::TooMany { .. } => {
+                Self::new(Code::QuotaExceeded, sentence(&error))
+            }
             Error::Name { .. } => Self::bad_request(sentence(&error)),
             Error::LostLease => lost_lease(),
             Error::Content(_) => {

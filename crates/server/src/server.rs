@@ -99,6 +99,12 @@ impl Server {
         self.app.stop.cancel();
     }
 
+    /// What housekeeping does once an hour. For tests with a clock of their own.
+    #[doc(hidden)]
+    pub async fn clean(&self) {
+        housekeeping::clean(&self.app).await;
+    }
+
     /// Serves until `stop` is cancelled, then takes no more connections, closes sockets with 1012
     /// and gives requests under way ten seconds.
     ///

@@ -176,3 +176,123 @@ async fn the_public_keys_verify_our_tokens_and_hold_nothing_private() {
     assert!(payload.is_ok());
     assert!(answer.json()["keys"][0].get("d").is_none());
 }
+
+#[tokio::test]
+async fn over_tls_cookies_have_the_prefix_that_no_other_site_can_plant() {
+    let mut config = support::config();
+    config.origins = vec!["https://tasks.example.com".to_owned()];
+    let server = support::start_with(config).await;
+    server.identity.create_account("ana", PASSWORD, Role::User).await.unwrap();
+    let token = text(&login(&server, "ana", PASSWORD).await, "refresh_token");
+    let ask = async |method: &str, path: &str, cookie: &str, origin: &str| {
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: tasks.example.com\r\nConnection: close\r\n\
+             Cookie: {cookie}\r\nOrigin: {origin}\r\n\r\n"
+        );
+        Answer::read(&server.raw(&request, support::SOON).await)
+    };
+    let (path, own) = ("/api/v1/auth/refresh", "https://tasks.example.com");
+    let planted = ask("POST", path, &format!("tt_rt={token}"), own).await;
+    assert_eq!((planted.status, planted.code()), (401, "token_missing".into()));
+    let cookie = format!("__Host-tt_rt={token}");
+    for origin in ["http://tasks.example.com", "https://tasks.example.com:8443", "null"] {
+        assert_eq!(ask("POST", path, &cookie, origin).await.code(), "foreign_origin", "{origin}");
+    }
+    let renewed = ask("POST", path, &cookie, own).await;
+    assert_eq!(renewed.status, 200, "{renewed:?}");
+    let cookies = renewed.all("set-cookie");
+    for (cookie, name) in cookies.iter().zip(["__Host-tt_at=", "__Host-tt_rt="]) {
+        let whole = cookie.starts_with(name)
+            && cookie.ends_with("; HttpOnly; SameSite=Lax; Secure")
+            && cookie.contains("; Path=/; ")
+            && !cookie.contains("Domain");
+        assert!(whole, "{cookie}");
+    }
+    let access = cookies[0].split(';').next().unwrap();
+    assert_eq!(ask("GET", "/api/v1/me", access, own).await.json()["user"], "ana");
+    let plain = access.trim_start_matches("__Host-");
+    assert_eq!(ask("GET", "/api/v1/me", plain, own).await.code(), "token_missing");
+    let refresh = cookies[1].split(';').next().unwrap();
+    let out = ask("POST", "/api/v1/auth/logout", refresh, own).await;
+    assert_eq!(out.status, 204);
+    for cookie in out.all("set-cookie") {
+        assert!(cookie.starts_with("__Host-tt_") && cookie.contains("Max-Age=0"), "{cookie}");
+        assert!(cookie.ends_with("; Secure"), "without it a browser keeps the cookie: {cookie}");
+    }
+}
+
+#[tokio::test]
+async fn a_navigation_to_an_address_that_cannot_be_read_still_goes_on() {
+    let server = with_ana().await;
+    let token = text(&login(&server, "ana", PASSWORD).await, "refresh_token");
+    let cookie = format!("tt_rt={token}");
+    for (query, to) in [("next=%2Fa&next=%2Fb", "/tasks"), ("next=%FF", "/tasks")] {
+        let path = format!("/api/v1/auth/refresh?{query}");
+        let went = server.ask("GET", &path, &[("Cookie", &cookie)], "").await;
+        // The first has renewed; within the grace the same token gives the same successor.
+        assert_eq!((went.status, went.header("location").as_deref()), (303, Some(to)), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_password_is_never_changed_to_the_accounts_own_name() {
+    let server = start().await;
+    server.identity.create_account("ana-lovelace", PASSWORD, Role::User).await.unwrap();
+    let refused = server.identity.set_password("ana-lovelace", "Ana-Lovelace").await;
+    assert!(refused.unwrap_err().to_string().contains("choose another"));
+    assert_eq!(login(&server, "ana-lovelace", PASSWORD).await.status, 200);
+}
+
+#[tokio::test]
+async fn keys_of_an_issuer_are_taken_over_when_their_file_changes_and_a_bad_file_is_not() {
+    use tasktonic_auth::{Issuer, NewToken, SigningKey};
+
+    let folder = tempfile::tempdir().unwrap();
+    let jwks = folder.path().join("jwks.json");
+    let issuer = || Issuer::new("https://id.example", SigningKey::generate());
+    let (first, second) = (issuer(), issuer());
+    let write = |text: &str| {
+        // As whoever keeps it fresh does it: whole, by renaming.
+        let new = folder.path().join("new");
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(&new, &jwks).unwrap();
+    };
+    write(&first.jwks_json());
+    let file = tasktonic_server::IssuerFile {
+        issuer: "https://id.example".to_owned(),
+        audience: "tasks".to_owned(),
+        jwks: jwks.clone(),
+        algorithm: None,
+        secrets: false,
+        role_claim: None,
+        roles: Vec::new(),
+    };
+    let server = support::start_trusting(support::config(), vec![file]).await;
+    let status = async |issuer: &Issuer| {
+        let new = NewToken {
+            subject: "ana".to_owned(),
+            role: Role::Admin,
+            name: None,
+            scopes: Vec::new(),
+            ttl_s: 600,
+            audience: "tasks".to_owned(),
+        };
+        let token = issuer.mint(&new, tasktonic_store::clock::Clock::system().now_ms() / 1_000);
+        let bearer = format!("Bearer {token}");
+        let me = server.ask("GET", "/api/v1/me", &[("Authorization", &bearer)], "").await;
+        if me.status == 200 {
+            assert_eq!(me.json()["role"], "user", "what they call somebody means nothing here");
+            assert_ne!(me.json()["user"], "ana", "our ana is somebody else");
+        }
+        me.status
+    };
+    assert_eq!((status(&first).await, status(&second).await), (200, 401));
+    write(&format!(" {}", second.jwks_json()));
+    let taken = tokio::time::timeout(support::SOON * 2, async {
+        while status(&second).await != 200 {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    });
+    taken.await.expect("the new keys count");
+    assert_eq!(status(&first).await, 401, "and the old ones no longer");
+}

@@ -159,6 +159,88 @@ async fn connections_above_the_limit_are_told_so_at_once() {
 }
 
 #[tokio::test]
+async fn a_socket_takes_the_place_of_a_connection_until_its_end() {
+    let mut config = support::config();
+    config.limits.connections_max = 2;
+    let server = start_with(config).await;
+    let first = server.open(&server.token("ana")).await;
+    let second = server.open(&server.token("bob")).await;
+    let full = server.ask("GET", "/healthz", &[], "").await;
+    assert_eq!(full.status, 503, "{full:?}");
+    drop(first);
+    let figures = timeout(SOON, async {
+        loop {
+            let figures = server.ask("GET", "/metrics", &[], "").await;
+            if figures.status == 200 {
+                return figures.body;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let figures = figures.await.expect("there is room again");
+    assert!(figures.contains("tasktonic_connections 2"), "the socket and this one: {figures}");
+    drop(second);
+}
+
+#[tokio::test]
+async fn who_comes_to_the_socket_without_an_upgrade_is_told_to_which() {
+    let server = start().await;
+    let bearer = format!("Bearer {}", server.token("ana"));
+    let old = [
+        ("Authorization", bearer.as_str()),
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Version", "8"),
+    ];
+    for headers in [&old[..1], &old[..3], &old[..]] {
+        let answer = server.ask("GET", "/ws", headers, "").await;
+        assert_eq!((answer.status, answer.code()), (426, "upgrade_required".into()));
+        assert_eq!(answer.header("upgrade").as_deref(), Some("websocket"));
+        assert_eq!(answer.header("sec-websocket-version").as_deref(), Some("13"));
+        let connection = answer.all("connection").join(",").to_ascii_lowercase();
+        assert!(connection.contains("upgrade") && connection.contains("close"), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn http_2_passes_the_same_door() {
+    use http_body_util::{BodyExt as _, Empty};
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+
+    let server = start().await;
+    let stream = TcpStream::connect(server.addr).await.unwrap();
+    let (mut client, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+    tokio::spawn(connection);
+    let bearer = format!("Bearer {}", server.token("ana"));
+    let mut ask = async |host: &str, path: &str, token: Option<&str>, named: Option<&str>| {
+        let mut request = hyper::Request::get(format!("http://{host}{path}"));
+        if let Some(token) = token {
+            request = request.header("authorization", token);
+        }
+        if let Some(named) = named {
+            request = request.header("host", named);
+        }
+        let request = request.body(Empty::<bytes::Bytes>::new()).unwrap();
+        let answer = timeout(SOON, client.send_request(request)).await.unwrap().unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.into_body().collect().await.unwrap().to_bytes())
+    };
+    let own = server.addr.to_string();
+    let me = ask(&own, "/api/v1/me", Some(&bearer), None).await;
+    assert_eq!(me.0, 200);
+    assert!(String::from_utf8_lossy(&me.1).contains("\"user\":\"ana\""));
+    assert_eq!(ask(&own, "/api/v1/me", None, None).await.0, 401);
+    assert_eq!(ask("evil.example", "/api/v1/me", Some(&bearer), None).await.0, 421);
+    assert_eq!(ask(&own, "/api/v1/me", Some(&bearer), Some("evil.example")).await.0, 400);
+    assert_eq!(ask(&own, "/api//v1/me", Some(&bearer), None).await.0, 400);
+    assert_eq!(ask(&own, "/ws", Some(&bearer), None).await.0, 426);
+    assert_eq!(ask(&own, "/healthz", None, None).await.0, 200, "the connection is still good");
+}
+
+#[tokio::test]
 async fn status_says_what_is_and_figures_name_nobody() {
     let server = start().await;
     let _socket = server.open(&server.token("ana-secret-user")).await;

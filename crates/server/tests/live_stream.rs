@@ -346,3 +346,52 @@ async fn a_client_that_does_not_read_is_closed_as_too_slow_and_others_do_not_not
     assert!(worst < Duration::from_secs(2), "the quick one waited {worst:?}");
     assert_eq!(slow.closed().await, 1013);
 }
+
+#[tokio::test]
+async fn a_socket_asks_for_the_right_to_read_tasks_also_when_its_token_is_renewed() {
+    let server = start().await;
+    server.submit("ana").await;
+    let blind = server.scoped("ana", &["tasks:submit"]);
+    let worker = server.identity.mint("ana", tasktonic_auth::Role::Worker, 600).unwrap();
+    for token in [&blind, &worker] {
+        let bearer = format!("Bearer {token}");
+        let headers = [("Authorization", bearer.as_str())];
+        assert_eq!(server.ask("GET", "/api/v1/tasks", &headers, "").await.code(), "forbidden");
+        let Err(WsError::Http(answer)) = server.open_with(&headers, "tt.v1").await else {
+            panic!("a refusal")
+        };
+        assert_eq!(answer.status(), 403);
+    }
+    let mut socket = server.open(&server.scoped("ana", &["tasks:read"])).await;
+    socket.hello(None).await;
+    assert_eq!(socket.next_of("snapshot").await["tasks"].as_array().unwrap().len(), 1);
+    for token in [&blind, &worker] {
+        socket.say(json!({ "t": "auth", "token": token })).await;
+        assert_eq!(socket.next_of("error").await["code"], "forbidden");
+    }
+}
+
+#[tokio::test]
+async fn a_socket_that_never_says_hello_is_closed() {
+    let server = start().await;
+    let mut socket = server.open(&server.token("ana")).await;
+    let began = Instant::now();
+    assert_eq!(socket.closed().await, 1008);
+    assert!(began.elapsed() > Duration::from_secs(8), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_socket_whose_client_is_gone_without_a_word_is_closed_after_a_ping() {
+    let server = start().await;
+    let mut gone = server.open(&server.token("ana")).await;
+    gone.hello(None).await;
+    gone.next_of("snapshot").await;
+    // Nobody reads, so nobody answers the ping. Time passes as fast as all who wait allow.
+    tokio::time::pause();
+    tokio::time::sleep(Duration::from_millis(tasktonic_protocol::frames::HEARTBEAT_MS) * 5 / 2)
+        .await;
+    tokio::time::resume();
+    assert_eq!(gone.closed().await, 1008);
+    let figures = server.ask("GET", "/metrics", &[], "").await.body;
+    assert!(figures.contains("tasktonic_sockets 0"), "{figures}");
+}

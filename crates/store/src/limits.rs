@@ -2,8 +2,8 @@
 
 use tasktonic_core::command::{Control, Submit, Sync};
 use tasktonic_core::limits::{
-    CLAIM_MAX, CLAIM_QUEUES_MAX, CONTROL_TASKS_MAX, LEASE_MS_MAX, LEASE_MS_MIN,
-    SUBMIT_TASKS_MAX, SYNC_OPS_MAX,
+    CLAIM_MAX, CLAIM_QUEUES_MAX, CONTROL_TASKS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, SUBMIT_TASKS_MAX,
+    SYNC_OPS_MAX,
 };
 
 use crate::{Error, Result};
@@ -14,7 +14,11 @@ pub const LIST_MAX: u32 = 200;
 pub const LOGS_MAX: u32 = 10_000;
 
 fn at_most(what: &str, count: usize, max: usize) -> Result<()> {
-    if count <= max { Ok(()) } else { Err(Error::Invalid(format!("{count} {what}; at most {max}"))) }
+    if count <= max {
+        Ok(())
+    } else {
+        Err(Error::Invalid(format!("{count} {what}; at most {max}")))
+    }
 }
 
 /// Whether a submit is within its limits.
@@ -37,6 +41,7 @@ pub fn check_sync(sync: &Sync) -> Result<()> {
             "a lease of {lease_ms} ms; between {LEASE_MS_MIN} and {LEASE_MS_MAX}"
         )));
     }
+    at_most("woken queues in one sync", sync.woken.len(), CLAIM_QUEUES_MAX)?;
     let Some(claim) = &sync.claim else { return Ok(()) };
     at_most("queues in one claim", claim.queues.len(), CLAIM_QUEUES_MAX)?;
     at_most("tasks in one claim", claim.limit as usize, CLAIM_MAX as usize)

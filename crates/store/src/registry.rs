@@ -79,8 +79,13 @@ pub trait Registry: Send + Sync {
     ///
     /// # Errors
     /// [`Error::Unavailable`](crate::Error::Unavailable), [`Error::DiskFull`](crate::Error::DiskFull).
-    async fn put(&self, table: Table, key: &str, value: String, expect: Expect)
-    -> Result<Option<u64>>;
+    async fn put(
+        &self,
+        table: Table,
+        key: &str,
+        value: String,
+        expect: Expect,
+    ) -> Result<Option<u64>>;
 
     /// Removes a record; whether there was one.
     ///

@@ -3,9 +3,7 @@
 use tasktonic_core::command::{Again, Op, Report, Write};
 use tasktonic_core::policy::{Verdict, after_loss, keep_s};
 use tasktonic_core::{Lease, TaskState};
-use tasktonic_protocol::stored::{
-    AttemptRecord, Descriptor, StateBody, StoredState, TaskError,
-};
+use tasktonic_protocol::stored::{AttemptRecord, Descriptor, StateBody, StoredState, TaskError};
 
 use crate::Held;
 
@@ -58,8 +56,7 @@ fn settle_one(held: &Held, cancelled: &[Lease], now_ms: i64, chance: f64) -> Op 
             report: Report::Cancelled { write, keep_s: keep(TaskState::Cancelled) },
         };
     }
-    let verdict =
-        after_loss(lease.attempt, descriptor.attempts_max, &descriptor.backoff(), chance);
+    let verdict = after_loss(lease.attempt, descriptor.attempts_max, &descriptor.backoff(), chance);
     let again = match verdict {
         Verdict::Bury => {
             let write = Write { n, body: body.members(), event: None };

@@ -8,9 +8,9 @@ use tasktonic_store::clock::Clock;
 use tasktonic_store::conformance::{Subject, differential};
 use tasktonic_store::model::ModelStore;
 
-tasktonic_store::conformance!(|clock| async move {
-    Arc::new(ModelStore::new(clock)) as Arc<dyn Store>
-});
+tasktonic_store::conformance!(
+    |clock| async move { Arc::new(ModelStore::new(clock)) as Arc<dyn Store> }
+);
 
 struct Other(Arc<ModelStore>);
 

@@ -10,7 +10,7 @@ use tasktonic_client::Client;
 use tasktonic_files::Content;
 use tokio::io::AsyncReadExt as _;
 
-use crate::screen;
+use crate::{bad_use, screen};
 
 /// Bytes read from a file at once.
 const PART_BYTES: usize = 64 * 1024;
@@ -67,11 +67,12 @@ fn place<'f>(fields: &'f [Field], file: &'f str, kind: &str) -> Result<(&'f Fiel
         return Ok((field, path));
     }
     match fields {
-        [] => bail!("the payload of {kind} has no field for files"),
+        [] => Err(bad_use(format!("the payload of {kind} has no field for files"))),
         [field] => Ok((field, file)),
         _ => {
             let names: Vec<_> = fields.iter().map(|field| field.name.as_str()).collect();
-            bail!("{kind} has several fields for files: write FIELD=PATH ({})", names.join(", "))
+            let names = names.join(", ");
+            Err(bad_use(format!("{kind} has several fields for files: write FIELD=PATH ({names})")))
         }
     }
 }
@@ -80,7 +81,7 @@ fn put(payload: &mut Value, field: &Field, id: String) -> Result<()> {
     let slot = &mut payload[&field.name];
     if !field.many {
         if !slot.is_null() {
-            bail!("{} holds one file", field.name);
+            return Err(bad_use(format!("{} holds one file", field.name)));
         }
         *slot = Value::String(id);
         return Ok(());
@@ -90,7 +91,7 @@ fn put(payload: &mut Value, field: &Field, id: String) -> Result<()> {
     }
     match slot.as_array_mut() {
         Some(list) => list.push(Value::String(id)),
-        None => bail!("{} in the payload is not a list", field.name),
+        None => return Err(bad_use(format!("{} in the payload is not a list", field.name))),
     }
     Ok(())
 }

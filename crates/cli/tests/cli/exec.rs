@@ -49,6 +49,35 @@ fn a_cancelled_program_is_killed_with_all_it_has_started() {
 }
 
 #[test]
+fn a_second_signal_ends_programs_too_and_they_see_no_token() {
+    let mut installation = Installation::new();
+    let config = r#"
+[[exec]]
+kind = "sleeper"
+command = ["sh", "-c", "trap '' TERM; env > env.txt; sleep 600 & echo $! > sleeper.pid; wait"]
+"#;
+    write(&installation.data().join("tasktonic.toml"), config);
+    let mut command = installation.up_command(&["--no-ui", "--port", "0"]);
+    installation.start_with(command.env("TASKTONIC_TOKEN", "a-secret"));
+    installation.submit("sleeper", "{}", &[]);
+    let pid = installation.scratch.join("sleeper.pid");
+    let child = wait::for_some("the program's child", PATIENCE, || {
+        std::fs::read_to_string(&pid).ok()?.trim().parse::<u32>().ok()
+    });
+    let seen = std::fs::read_to_string(installation.scratch.join("env.txt")).expect("it wrote it");
+    assert!(seen.contains("TASKTONIC_FENCE=") && !seen.contains("a-secret"), "{seen}");
+    let server = installation.server.as_mut().expect("it runs");
+    server.signal(nix::sys::signal::Signal::SIGINT);
+    server.line_with("again to stop at once", PATIENCE);
+    server.signal(nix::sys::signal::Signal::SIGINT);
+    assert_eq!(server.wait(PATIENCE).code(), Some(130));
+    wait::until("the child to be gone", Duration::from_secs(20), || {
+        let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        stat.is_empty() || stat.contains(") Z")
+    });
+}
+
+#[test]
 fn a_configuration_that_is_wrong_stops_the_start_and_names_the_line() {
     let installation = Installation::new();
     write(&installation.data().join("tasktonic.toml"), "[server]\norigin = []\n");

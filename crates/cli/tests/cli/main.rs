@@ -8,4 +8,5 @@ mod pages;
 mod start;
 mod support;
 mod tasks;
+mod usage;
 mod verify;

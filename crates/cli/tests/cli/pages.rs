@@ -96,3 +96,21 @@ fn a_folder_without_pages_is_explained() {
     assert_eq!(code, 1);
     assert!(words.contains("--no-ui") && words.contains("/nowhere"), "{words}");
 }
+
+#[test]
+fn who_stops_it_while_its_pages_start_does_not_wait_for_them() {
+    let pages = Scratch::new();
+    let silent = "require(\"node:fs\").writeFileSync(\"pid\", String(process.pid));\n\
+                  setInterval(() => {}, 1000);";
+    write(&pages.join("server.js"), silent);
+    let installation = Installation::new();
+    let web = pages.path().to_string_lossy().into_owned();
+    let mut command = installation.up_command(&["--port", "0", "--no-workers", "--web", &web]);
+    let mut server = Process::start(&mut command);
+    let child = pid(&pages);
+    let since = std::time::Instant::now();
+    server.signal(nix::sys::signal::Signal::SIGINT);
+    assert!(server.wait(Duration::from_secs(30)).success());
+    assert!(since.elapsed() < Duration::from_secs(30));
+    wait::until("its child to be gone", PATIENCE, || is_gone(child));
+}

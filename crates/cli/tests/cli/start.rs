@@ -69,6 +69,28 @@ fn a_port_that_is_taken_is_named() {
 }
 
 #[test]
+fn a_worker_that_cannot_work_ends_it_with_a_reason() {
+    let mut installation = Installation::new();
+    let kinds = |names: &[&str]| {
+        let one = |name: &&str| {
+            format!("[[exec]]\nkind = \"{name}\"\nqueue = \"shared\"\ncommand = [\"true\"]\n")
+        };
+        names.iter().map(one).collect::<String>()
+    };
+    let config = installation.data().join("tasktonic.toml");
+    crate::support::write(&config, &kinds(&["a.one", "a.two"]));
+    installation.start(&[]);
+    let server = installation.server.as_mut().expect("it runs");
+    server.signal(Signal::SIGTERM);
+    assert!(server.wait(PATIENCE).success());
+    // The tasks of the second kind may still be there, and nobody could run them.
+    crate::support::write(&config, &kinds(&["a.one"]));
+    let (code, words) = refused(&mut installation.up_command(&["--no-ui", "--port", "0"]));
+    assert_eq!(code, 1, "{words}");
+    assert!(words.contains("a.two") && words.contains("shared"), "{words}");
+}
+
+#[test]
 fn attempts_may_finish_when_it_is_asked_to_stop() {
     let mut installation = Installation::up(&[]);
     let id = installation.submit("noop", r#"{"sleep_ms":1500}"#, &[]);
@@ -87,7 +109,14 @@ fn an_attempt_that_takes_too_long_for_that_is_given_back_unharmed() {
     let mut worker = tasktonic_testkit::Process::start(
         &mut installation.work_command(&["--kinds", "noop", "--drain", "1"]),
     );
-    let id = installation.submit("noop", r#"{"sleep_ms":600000}"#, &[]);
+    // The kind is known once the worker has announced it.
+    let id = tasktonic_testkit::wait::for_some("an accepted task", PATIENCE, || {
+        let mut submit = installation.client();
+        submit.args(["submit", "noop", "--json", "--data", r#"{"sleep_ms":600000}"#]);
+        let output = crate::support::run(&mut submit);
+        let task: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
+        Some(task["id"].as_str()?.to_owned())
+    });
     installation.wait_for(&id, "running", PATIENCE);
     worker.signal(Signal::SIGTERM);
     worker.wait(Duration::from_secs(20));

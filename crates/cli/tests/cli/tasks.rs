@@ -13,7 +13,7 @@ fn exit_codes_tell_completed_from_failed_from_bad_use() {
     assert_eq!(code(&[&failing[..], &["--follow"]].concat()), Some(1));
     assert_eq!(code(&failing), Some(0), "it was accepted");
     assert_eq!(code(&["submit", "noop", "--no-such-flag"]), Some(2));
-    assert_eq!(code(&["submit", "noop", "--data", "{"]), Some(1));
+    assert_eq!(code(&["submit", "noop", "--data", "{"]), Some(2));
     assert_eq!(code(&["task", "get", "AAAAAAAAAAAAAAAA"]), Some(1));
     assert_eq!(code(&["task", "list", "--status", "gone"]), Some(2));
 }

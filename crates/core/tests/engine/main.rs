@@ -1,6 +1,8 @@
 //! The laws of the engine: scenarios with names, and random walks whose invariants are checked
 //! after every step.
 
+#![cfg(test)]
+
 mod bounds;
 mod laws;
 mod scenarios;

@@ -52,7 +52,8 @@ async fn batch(
 ) -> Result<Json<BatchReply>, Refusal> {
     check(&caller, Need::SubmitTasks)?;
     let (parts, content) = request.into_parts();
-    let Unread { tasks } = body::read(&parts, content, app.limits.body_bytes_max).await?;
+    let Unread { tasks } =
+        body::read(&app, &caller, &parts, content, app.limits.body_bytes_max).await?;
     if tasks.is_empty() || tasks.len() > BATCH_TASKS_MAX {
         return Err(Refusal::bad_request(format!("A batch has 1 to {BATCH_TASKS_MAX} tasks.")));
     }

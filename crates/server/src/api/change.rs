@@ -111,7 +111,7 @@ async fn many(
     check(caller, Need::ChangeTasks)?;
     let (parts, content) = request.into_parts();
     let bytes_max = app.limits.body_bytes_max.min(BULK_BYTES_MAX);
-    let BulkRequest { ids } = body::read(&parts, content, bytes_max).await?;
+    let BulkRequest { ids } = body::read(app, caller, &parts, content, bytes_max).await?;
     if ids.is_empty() || ids.len() > IDS_MAX {
         return Err(Refusal::bad_request(format!("`ids` has 1 to {IDS_MAX} task ids.")));
     }

@@ -92,7 +92,7 @@ async fn submit(
     check(&caller, Need::SubmitTasks)?;
     let (parts, content) = request.into_parts();
     let bytes_max = app.limits.body_bytes_max.min(app.limits.payload_bytes_max + AROUND_BYTES_MAX);
-    let mut asked: SubmitRequest = body::read(&parts, content, bytes_max).await?;
+    let mut asked: SubmitRequest = body::read(&app, &caller, &parts, content, bytes_max).await?;
     take_key_header(&parts.headers, &mut asked)?;
     let user = &caller.0.user;
     let now_ms = app.clock.now_ms();

@@ -94,5 +94,10 @@ fn read(file: &IssuerFile) -> Result<(KeySet, Seen), String> {
     } else {
         KeySet::from_jwks(&json, file.algorithm)
     };
-    Ok((keys.map_err(|error| format!("the key file {path}: {error}"))?, seen))
+    let keys = keys.map_err(|error| format!("the key file {path}: {error}"))?;
+    for left in keys.left_out() {
+        let (kid, error) = (left.kid.as_deref().unwrap_or("-"), left.error);
+        tracing::warn!(%path, index = left.index, kid, %error, "a key of the file is not used");
+    }
+    Ok((keys, seen))
 }

@@ -8,7 +8,7 @@ use axum::extract::{Query, Request, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use http_body_util::{BodyExt as _, Limited};
 use serde::Deserialize;
@@ -41,6 +41,7 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .route("/api/v1/auth/refresh", post(refresh).get(refresh_and_go_on))
         .route("/api/v1/auth/logout", post(logout))
         .route("/api/v1/auth/verify", get(verify))
+        .route("/api/v1/auth/{*rest}", any(nothing_here))
         .route("/.well-known/jwks.json", get(jwks))
 }
 
@@ -242,6 +243,11 @@ async fn verify(
         .map_err(|refusal| Refusal::new(refusal.code(), "Sign in again, or renew the token."))?;
     let user = HeaderValue::from_str(claims.user.as_str()).expect("user ids are word characters");
     Ok((StatusCode::NO_CONTENT, [("x-tt-user", user)]).into_response())
+}
+
+/// Not left to the API, which would ask for a token.
+async fn nothing_here() -> Refusal {
+    Refusal::not_found()
 }
 
 async fn jwks(State(app): State<Arc<App>>) -> Response {

@@ -82,3 +82,41 @@ async fn the_oldest_sign_ins_of_a_user_end_when_there_are_too_many() {
     assert_eq!(kept.len(), SIGN_INS_MAX + 1);
     assert_eq!(identity.forget_expired().await.unwrap(), 0);
 }
+
+#[tokio::test]
+async fn a_bad_key_file_leaves_the_old_keys() {
+    let scratch = tempfile::tempdir().unwrap();
+    let jwks = scratch.path().join("jwks.json");
+    let theirs = Issuer::new("https://id.example", tasktonic_auth::SigningKey::generate());
+    std::fs::write(&jwks, theirs.jwks_json()).unwrap();
+    let file = IssuerFile {
+        issuer: "https://id.example".to_owned(),
+        audience: AUDIENCE.to_owned(),
+        jwks: jwks.clone(),
+        algorithm: None,
+        secrets: false,
+        role_claim: None,
+        roles: Vec::new(),
+    };
+    let clock = Clock::system();
+    let store = Arc::new(ModelStore::new(clock.clone()));
+    let keys = scratch.path().join("keys");
+    let identity = Identity::open(store, &keys, vec![file], clock).unwrap();
+    let new = NewToken {
+        subject: "ana".to_owned(),
+        role: Role::User,
+        name: None,
+        scopes: Vec::new(),
+        ttl_s: 600,
+        audience: AUDIENCE.to_owned(),
+    };
+    let token = theirs.mint(&new, identity.now_s());
+    for bad in ["", "{", r#"{"keys":[]}"#, r#"{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}"#] {
+        std::fs::write(&jwks, bad).unwrap();
+        identity.reload_issuers();
+        assert!(identity.verify(&token).is_ok(), "{bad}");
+    }
+    std::fs::remove_file(&jwks).unwrap();
+    identity.reload_issuers();
+    assert!(identity.verify(&token).is_ok());
+}

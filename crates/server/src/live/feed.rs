@@ -247,3 +247,27 @@ async fn count(store: Arc<dyn Store>, user: UserId) -> Option<Utf8Bytes> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tasktonic_store::clock::Clock;
+    use tasktonic_store::model::ModelStore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_feed_that_has_ended_is_not_joined_again() {
+        let hub = Arc::new(Hub::default());
+        let store: Arc<dyn Store> = Arc::new(ModelStore::new(Clock::system()));
+        let user = UserId::encode("ana");
+        let first = hub.join(&store, &user, 5).unwrap();
+        first.feed.clone().run(store.clone(), Box::pin(futures_util::stream::empty())).await;
+        assert!(first.outbox.take().over);
+        let second = hub.join(&store, &user, 5).unwrap();
+        assert!(!Arc::ptr_eq(&first.feed, &second.feed));
+        drop(first);
+        assert!(hub.feeds.lock().contains_key(&user), "the end of the old leaves the new");
+        drop(second);
+        assert_eq!((hub.feeds.lock().len(), hub.open()), (0, 0));
+    }
+}

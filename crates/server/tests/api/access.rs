@@ -63,7 +63,15 @@ async fn every_described_operation_exists_and_every_role_gets_what_it_may() {
 #[tokio::test]
 async fn an_address_that_is_none_and_a_method_that_is_wrong_say_so() {
     let site = Site::open().await;
-    for path in ["/api/v1/nothing", "/api/v2/tasks", "/api/v1/tasks/AAAAAAAAAAAAAAAA/nothing"] {
+    for path in [
+        "/api/v1/auth/nothing",
+        "/api/v1/nothing",
+        "/api/v2/tasks",
+        "/api/v1/tasks/AAAAAAAAAAAAAAAA/nothing",
+    ] {
+        site.get("ana", path).await.refused(404, "not_found");
+    }
+    for path in ["/api/v1/tasks/%FF", "/api/v1/tasks/%FF/logs", "/api/v1/files/%FF"] {
         site.get("ana", path).await.refused(404, "not_found");
     }
     let token = site.token("ana", Role::User);

@@ -1,8 +1,13 @@
 //! Files: stored, read in whole and in part, and how little a browser may do with them.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use serde_json::json;
 use tasktonic_auth::Role;
+use tasktonic_server::Limits;
+use tasktonic_store::clock::Clock;
+use tasktonic_store::model::ModelStore;
 
 use crate::support::{Answer, FILE_BYTES_MAX, Site};
 
@@ -200,4 +205,43 @@ async fn a_worker_reaches_the_files_of_the_lease_it_holds_and_of_no_other() {
     send(&site, crew, "GET", &path(&anas), &[("tasktonic-lease", "x")], b"")
         .await
         .refused(400, "bad_request");
+}
+
+#[tokio::test]
+async fn a_file_is_removed_with_its_tasks_retention_and_not_before() {
+    // Objects of the folder have the machine's times, so the clock begins there.
+    let (clock, hand) = Clock::manual(Clock::system().now_ms());
+    let store = Arc::new(ModelStore::new(clock.clone()));
+    let site = Site::on(store, clock, hand, Limits::default()).await;
+    let used = site.upload("ana", "used.txt", b"used").await;
+    let unused = site.upload("ana", "unused.txt", b"unused").await;
+    let there = async |file: &str| {
+        let answer = send(&site, ANA, "GET", &format!("/api/v1/files/{file}"), &[], b"").await;
+        answer.status == 200
+    };
+    let payload = json!({ "to": [], "photos": [used] });
+    site.submit("ana", json!({ "kind": "mail", "payload": payload })).await;
+    let (lease, n) = site.claim("w-1", 1).await.remove(0);
+    let held = [("tasktonic-lease", lease.as_str())];
+    let crew = ("crew", Role::Worker);
+    let made = send(&site, crew, "POST", "/api/v1/files?name=out.txt", &held, b"made").await;
+    let made = made.expect(201)["id"].as_str().unwrap().to_owned();
+    let kept = json!({
+        "report": "ack", "keep_s": 4 * 3_600,
+        "write": { "n": n + 1, "body": r#""st":5,"ho":true,"out":null"# },
+    });
+    assert!(site.report("w-1", &lease, kept).await);
+
+    site.hand.advance(3 * 3_600_000);
+    site.claim("w-1", 1).await;
+    site.clean().await;
+    assert!(there(&used).await && there(&made).await, "the task is still kept");
+    assert!(!there(&unused).await, "an upload that nothing uses has had its day");
+
+    site.hand.advance(2 * 3_600_000);
+    // Maintenance comes with every sync; the one of housekeeping runs in a bound server only.
+    site.claim("w-1", 1).await;
+    assert_eq!(site.get("ana", "/api/v1/tasks/counts").await.expect(200)["all"], 0);
+    site.clean().await;
+    assert!(!there(&used).await && !there(&made).await, "its files go with it");
 }

@@ -219,3 +219,34 @@ proptest! {
         })?;
     }
 }
+
+#[tokio::test]
+async fn bodies_that_never_end_hold_no_more_memory_than_one_user_may() {
+    use std::sync::Arc;
+
+    let site = Arc::new(Site::open().await);
+    let mut pending = Vec::new();
+    let slow = |site: &Site, user: &str| {
+        let token = site.token(user, Role::User);
+        let body = Body::from_stream(futures_util::stream::pending::<std::io::Result<Bytes>>());
+        site.request(Some(&token), "POST", "/api/v1/tasks/batch")
+            .header("content-type", "application/json")
+            .body(body)
+            .unwrap()
+    };
+    // Eight of 8 MiB each are as much as may be on its way.
+    for _ in 0..8 {
+        let (site, request) = (site.clone(), slow(&site, "ana"));
+        pending.push(tokio::spawn(async move { site.send(request).await.status }));
+    }
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    site.send(slow(&site, "ana")).await.refused(429, "too_many_requests");
+    site.post("ben", "/api/v1/tasks", r#"{"kind":"echo","payload":1}"#).await.expect(202);
+    for waiting in pending {
+        waiting.abort();
+        assert!(waiting.await.unwrap_err().is_cancelled());
+    }
+    site.post("ana", "/api/v1/tasks", r#"{"kind":"echo","payload":1}"#).await.expect(202);
+}

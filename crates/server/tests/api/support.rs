@@ -100,12 +100,11 @@ impl Site {
         limits: Limits,
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let limits_of_files =
-            FileLimits {
-                file_bytes_max: FILE_BYTES_MAX,
-                user_bytes_max: 3 * FILE_BYTES_MAX,
-                ..FileLimits::DEFAULT
-            };
+        let limits_of_files = FileLimits {
+            file_bytes_max: FILE_BYTES_MAX,
+            user_bytes_max: 3 * FILE_BYTES_MAX,
+            ..FileLimits::DEFAULT
+        };
         let url = format!("file://{}/files", folder.path().display());
         let files = Files::open(&url, limits_of_files, || 1_700_000_000_000).await.unwrap();
         let keys = folder.path().join("keys");
@@ -156,6 +155,11 @@ impl Site {
     /// Tells the server to stop, as far as requests under way notice.
     pub(crate) fn stop(&self) {
         self.server.begin_stop();
+    }
+
+    /// What housekeeping does once an hour.
+    pub(crate) async fn clean(&self) {
+        self.server.clean().await;
     }
 
     /// A request with everything that the door wants.

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
-use tasktonic_auth::Role;
+use tasktonic_auth::{Issuer, NewToken, Role, SigningKey};
 use tasktonic_core::command::{Claim, NewTask, Op, Report, Submit, Sync, Write};
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::{Lease, TaskId, Text, UserId};
 use tasktonic_files::{FileLimits, Files};
 use tasktonic_protocol::stored::SubmitEvent;
-use tasktonic_server::{Config, Identity, Limits, Server};
+use tasktonic_server::{AUDIENCE, Config, ISSUER, Identity, IssuerFile, Limits, Server};
 use tasktonic_store::clock::Clock;
 use tasktonic_store::model::ModelStore;
 use tasktonic_store::{Store, SyncReply};
@@ -57,14 +57,19 @@ pub(crate) async fn start() -> Running {
 }
 
 pub(crate) async fn start_with(config: Config) -> Running {
+    start_trusting(config, Vec::new()).await
+}
+
+pub(crate) async fn start_trusting(config: Config, issuers: Vec<IssuerFile>) -> Running {
     let scratch = tempfile::tempdir().unwrap();
     let clock = Clock::system();
     let store = Arc::new(ModelStore::new(clock.clone()));
     let url = format!("file://{}", scratch.path().join("files").display());
-    let limits = FileLimits { file_bytes_max: 1 << 20, user_bytes_max: 1 << 24, user_files_max: 1_000 };
+    let limits =
+        FileLimits { file_bytes_max: 1 << 20, user_bytes_max: 1 << 24, user_files_max: 1_000 };
     let files = Files::open(&url, limits, || Clock::system().now_ms()).await.unwrap();
     let keys = scratch.path().join("keys");
-    let identity = Identity::open(store.clone(), &keys, Vec::new(), clock.clone()).unwrap();
+    let identity = Identity::open(store.clone(), &keys, issuers, clock.clone()).unwrap();
     let server = Server::bind(config, store.clone(), files, identity.clone(), clock).await.unwrap();
     let (addr, stop) = (server.local_addr(), CancellationToken::new());
     let ended = tokio::spawn(server.run_until(stop.clone()));
@@ -78,6 +83,25 @@ pub(crate) fn user(name: &str) -> UserId {
 impl Running {
     pub(crate) fn token(&self, name: &str) -> String {
         self.identity.mint(name, Role::User, 600).unwrap()
+    }
+
+    /// The server's own issuer, for tokens that it would not give to anybody.
+    pub(crate) fn issuer(&self) -> Issuer {
+        let key = std::fs::read(self.scratch.path().join("keys/access.key")).unwrap();
+        Issuer::new(ISSUER, SigningKey::from_pkcs8(&key).unwrap())
+    }
+
+    /// A token that allows these scopes and no others.
+    pub(crate) fn scoped(&self, name: &str, scopes: &[&str]) -> String {
+        let new = NewToken {
+            subject: name.to_owned(),
+            role: Role::User,
+            name: None,
+            scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+            ttl_s: 600,
+            audience: AUDIENCE.to_owned(),
+        };
+        self.issuer().mint(&new, Clock::system().now_ms() / 1_000)
     }
 
     pub(crate) fn new_task(&self, owner: &str) -> NewTask {

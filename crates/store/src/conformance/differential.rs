@@ -38,7 +38,8 @@ pub async fn differential(
     subject: &mut dyn Subject,
 ) -> Result<(), String> {
     let model = Arc::new(ModelStore::new(clock.clone()));
-    let mut walk = Walk { seed: Seed(seed), clock, tasks: Vec::new(), leases: Vec::new(), calls: 0 };
+    let mut walk =
+        Walk { seed: Seed(seed), clock, tasks: Vec::new(), leases: Vec::new(), calls: 0 };
     for number in 0..steps {
         let step = walk.next(&hand);
         let differs = |what: &str, model: &dyn Debug, subject: &dyn Debug| {
@@ -231,7 +232,8 @@ impl Walk {
     }
 
     fn report(&mut self, n: u32) -> Report {
-        let body = format!(r#""st":{},"err":{{"code":"e","message":"\"c\":9}}"}}"#, self.seed.next() % 99);
+        let body =
+            format!(r#""st":{},"err":{{"code":"e","message":"\"c\":9}}"}}"#, self.seed.next() % 99);
         let write = Write { n, body: body.into(), event: None };
         let attempt = Text::from(format!(r#"{{"a":1,"o":"failed","en":{n}}}"#));
         let now_ms = self.clock.now_ms();

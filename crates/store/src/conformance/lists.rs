@@ -154,9 +154,7 @@ pub async fn a_subscriber_hears_events_progress_and_log_lines(scene: Scene) {
     scene.report(lease, Report::Log { lines: vec![Text::from(r#"{"x":"line"}"#)] }).await;
     let mut heard = Vec::new();
     for _ in 0..4 {
-        heard.push(
-            tokio::time::timeout(SIGNAL_WAIT, events.next()).await.expect("heard").unwrap(),
-        );
+        heard.push(tokio::time::timeout(SIGNAL_WAIT, events.next()).await.expect("heard").unwrap());
     }
     let id = task.to_string();
     let text = |event: &UserEvent| match event {
@@ -196,10 +194,8 @@ pub async fn nobody_sees_anothers_tasks(scene: Scene) {
     use tasktonic_core::reply::Controlled;
     let task = scene.submit("ana").await;
     let held = scene.claim_one("w1").await;
-    let op = Op {
-        lease: held.lease.clone(),
-        report: Report::Log { lines: vec![Text::from("{}")] },
-    };
+    let op =
+        Op { lease: held.lease.clone(), report: Report::Log { lines: vec![Text::from("{}")] } };
     scene.sync("w1", vec![op], 0, false).await;
     assert!(scene.task("ben", task).await.is_none());
     assert_eq!(scene.cancel("ben", task).await, Controlled::Absent);

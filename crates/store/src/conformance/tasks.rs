@@ -108,9 +108,7 @@ pub async fn a_snoozed_or_released_task_uses_up_no_attempt(scene: Scene) {
     let first = scene.claim_one("w1").await;
     let due_ms = scene.now_ms() + 500;
     let attempt = Text::from("{}");
-    assert!(
-        scene.report(&first.lease, Report::Snooze { write: write(2), due_ms, attempt }).await
-    );
+    assert!(scene.report(&first.lease, Report::Snooze { write: write(2), due_ms, attempt }).await);
     scene.pass(1_000);
     let second = scene.claim_one("w1").await;
     let later = scene.submit("ana").await;
@@ -153,10 +151,7 @@ pub async fn a_running_task_is_asked_to_stop_and_its_cancellation_sticks(scene: 
     let held = scene.claim_one("w1").await;
     assert_eq!(scene.cancel("ana", task).await, Controlled::Asked);
     assert!(scene.task("ana", task).await.unwrap().cancel_asked);
-    let op = tasktonic_core::command::Op {
-        lease: held.lease.clone(),
-        report: Report::Heartbeat,
-    };
+    let op = tasktonic_core::command::Op { lease: held.lease.clone(), report: Report::Heartbeat };
     let reply = scene.sync("w1", vec![op], 0, false).await;
     assert_eq!(reply.cancelled, vec![held.lease.clone()]);
     assert!(scene.report(&held.lease, nack(2, Again::Now)).await);

@@ -81,8 +81,7 @@ impl State {
         let limit = limit.clamp(1, LIST_MAX) as usize;
         let first = TaskId::from_bytes([0; 12]);
         let last = TaskId::from_bytes([0xff; 12]);
-        let newest_first =
-            self.tasks.range((user.clone(), first)..=(user.clone(), last)).rev();
+        let newest_first = self.tasks.range((user.clone(), first)..=(user.clone(), last)).rev();
         let after = newest_first.filter(|((_, id), _)| cursor.is_none_or(|Cursor(at)| *id < at));
         let found = after.filter_map(|((_, id), kept)| {
             let task = self.as_stored(user, *id, kept)?;

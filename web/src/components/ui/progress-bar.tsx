@@ -2,7 +2,7 @@ import type { Progress } from "@tasktonic/client";
 import { cn } from "@/lib/cn";
 import { fraction, progressText } from "@/lib/format";
 
-/** The live bar: citrus on ink. A total that nobody knows yet shows as movement, not as a number. */
+/** The live bar. A total that nobody knows yet shows as movement, not as a number. */
 export function ProgressBar(props: { progress: Progress | null; label: string; live: boolean; className?: string }) {
   const part = fraction(props.progress);
   return (
@@ -22,13 +22,13 @@ export function ProgressBar(props: { progress: Progress | null; label: string; l
     >
       {part === undefined ? (
         props.live ? (
-          <div className="bar-unknown absolute inset-y-0 w-1/3 rounded-full bg-citrus" />
+          <div className="bar-unknown absolute inset-y-0 w-1/3 rounded-full bg-bar" />
         ) : null
       ) : (
         <div
           className={cn(
             "relative h-full overflow-hidden rounded-full transition-[width] duration-300 ease-out",
-            props.live ? "bar-live bg-citrus" : "bg-ink-faint",
+            props.live ? "bar-live bg-bar" : "bg-ink-faint",
           )}
           style={{ width: `${part * 100}%` }}
         />

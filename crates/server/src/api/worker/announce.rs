@@ -34,7 +34,7 @@ pub(super) async fn announce(
     check(&caller, Need::Work)?;
     let (parts, content) = request.into_parts();
     let Announce { v, mut worker, kinds, leaving } =
-        body::read(&parts, content, ANNOUNCE_BYTES_MAX).await?;
+        body::read(&app, &caller, &parts, content, ANNOUNCE_BYTES_MAX).await?;
     check_version(v)?;
     let id = check_worker(&worker)?;
     if kinds.len() > KINDS_MAX {

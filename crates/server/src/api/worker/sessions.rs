@@ -50,6 +50,8 @@ pub(super) struct Session {
     inbox: Mutex<Inbox>,
     ready: Notify,
     seen: Mutex<Instant>,
+    /// Cancelled when the worker has left: what would wake it has to wake another one.
+    left: CancellationToken,
 }
 
 impl Session {
@@ -93,6 +95,7 @@ impl Session {
                 () = self.ready.notified() => {}
                 () = sleep_until(until) => return self.take().unwrap_or_default(),
                 () = stop.cancelled() => return Heard::default(),
+                () = self.left.cancelled() => return Heard::default(),
             }
         }
     }
@@ -141,6 +144,7 @@ impl Sessions {
             inbox: Mutex::default(),
             ready: Notify::new(),
             seen: Mutex::new(Instant::now()),
+            left: CancellationToken::new(),
         });
         all.insert(worker.clone(), Arc::clone(&session));
         let listen = listen(self.clone(), Arc::clone(&session), store.wakes(worker), stop.clone());
@@ -163,7 +167,7 @@ impl Sessions {
     /// Forgets a worker that leaves.
     pub(super) fn leave(&self, worker: &WorkerId) {
         if let Some(session) = self.0.lock().remove(worker) {
-            session.ready.notify_waiters();
+            session.left.cancel();
         }
     }
 
@@ -211,6 +215,7 @@ async fn listen(
             },
             () = sleep_until(session.silent_at()) => if !all.keeps(&session) { return },
             () = stop.cancelled() => return,
+            () = session.left.cancelled() => return,
         }
         // A worker that left and came back has a session and a listener of its own.
         if !all.keeps(&session) {
@@ -281,6 +286,25 @@ mod tests {
         assert_eq!(all.0.lock().len(), 1);
         tokio::time::sleep(Duration::from_secs(2)).await;
         assert_eq!(all.0.lock().len(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_leaves_is_neither_waited_nor_listened_for() {
+        let all = Sessions::default();
+        let session = contact(&all, "w-1", "crew").await.unwrap();
+        let before = Instant::now();
+        let waiting = tokio::spawn({
+            let session = session.clone();
+            async move { session.wait(Duration::from_secs(20), &CancellationToken::new()).await }
+        });
+        tokio::task::yield_now().await;
+        all.leave(&session.worker);
+        assert_eq!(waiting.await.unwrap(), Heard::default());
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(Arc::strong_count(&session), 1, "its listener has gone");
+        assert_eq!(before.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test]

@@ -30,7 +30,7 @@ pub(super) async fn sync(
 ) -> Result<Json<SyncResponse>, Refusal> {
     check(&caller, Need::Work)?;
     let (parts, content) = request.into_parts();
-    let asked: SyncRequest = body::read(&parts, content, SYNC_BYTES_MAX).await?;
+    let asked: SyncRequest = body::read(&app, &caller, &parts, content, SYNC_BYTES_MAX).await?;
     check_version(asked.v)?;
     for op in &asked.ops {
         texts::check(op)?;
