@@ -203,6 +203,26 @@ pub struct StoredState {
     pub body: StateBodyRead,
 }
 
+impl StoredState {
+    /// Who runs or ran it, for people: as its holder calls itself, or by its id until it has said
+    /// something.
+    #[must_use]
+    pub fn worker(&self) -> Option<String> {
+        self.body.wk.clone().or_else(|| self.w.as_deref().map(|id| worker_name("worker", id)))
+    }
+}
+
+/// What people see of a worker: its machine, and the end of its id, for there may be several on
+/// one machine.
+#[must_use]
+pub fn worker_name(host: &str, id: &str) -> String {
+    let start = id.char_indices().rev().nth(WORKER_TAIL_CHARS - 1).map_or(0, |(at, _)| at);
+    format!("{host}-{}", &id[start..])
+}
+
+/// Characters of a worker's id that people see.
+const WORKER_TAIL_CHARS: usize = 4;
+
 /// The members of [`StateBody`] as read back; the output is found apart, see [`output_of`].
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct StateBodyRead {
@@ -361,6 +381,12 @@ mod tests {
         let read = Descriptor::parse(&text).unwrap();
         assert_eq!(read.payload.get(), payload);
         assert_eq!(Descriptor::parse(&read.text()).unwrap().payload.get(), payload);
+    }
+
+    #[test]
+    fn two_workers_of_one_machine_have_two_names() {
+        assert_eq!(worker_name("vm", "in-00ffa1b2"), "vm-a1b2");
+        assert_eq!(worker_name("vm", "a1"), "vm-a1");
     }
 
     #[test]

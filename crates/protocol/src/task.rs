@@ -184,7 +184,7 @@ impl Patch {
             progress: state.body.p.clone(),
             error: state.body.err.clone(),
             reason: state.body.why.clone(),
-            worker: state.body.wk.clone().or_else(|| state.w.clone()),
+            worker: state.worker(),
             run_at: state.due.map(rfc3339),
             started_at: match engine {
                 TaskState::Running => state.body.st.or(Some(state.at)).map(rfc3339),

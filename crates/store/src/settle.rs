@@ -27,7 +27,7 @@ fn settle_one(held: &Held, cancelled: &[Lease], now_ms: i64, chance: f64) -> Op 
     let before: Option<StoredState> =
         held.state.as_deref().and_then(|text| serde_json::from_str(text).ok());
     let started_ms = before.as_ref().and_then(|s| s.body.st.or(Some(s.at)));
-    let worker = before.as_ref().and_then(|s| s.body.wk.clone().or_else(|| s.w.clone()));
+    let worker = before.as_ref().and_then(StoredState::worker);
     let mut body = StateBody {
         started_ms,
         worker: worker.clone(),

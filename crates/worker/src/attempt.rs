@@ -27,7 +27,8 @@ pub(crate) struct Shop {
     pub(crate) files: Arc<dyn TaskFiles>,
     pub(crate) clock: Clock,
     pub(crate) mailbox: Arc<Mailbox>,
-    pub(crate) host: String,
+    /// As people see the worker.
+    pub(crate) name: String,
     pub(crate) heartbeat: Duration,
 }
 
@@ -150,7 +151,7 @@ impl Attempt {
         let conclusion = Conclusion {
             lease: &self.lease,
             descriptor: &self.descriptor,
-            host: &shop.host,
+            worker: &shop.name,
             started_ms: self.started_ms,
             progress: self.progress.as_ref(),
             cause: self.stop.map(|(cause, _)| cause),
@@ -274,7 +275,7 @@ impl Attempt {
         self.n += 1;
         let body = StateBody {
             started_ms: Some(self.started_ms),
-            worker: Some(shop.host.clone()),
+            worker: Some(shop.name.clone()),
             progress: self.progress.clone(),
             cancelling: matches!(self.stop, Some((Cause::Asked, _))),
             ..StateBody::default()
@@ -369,7 +370,7 @@ pub(crate) fn unstarted(
     let conclusion = Conclusion {
         lease,
         descriptor,
-        host: &shop.host,
+        worker: &shop.name,
         started_ms: now_ms,
         progress: None,
         cause: None,

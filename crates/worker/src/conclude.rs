@@ -31,7 +31,7 @@ pub(crate) enum Cause {
 pub(crate) struct Conclusion<'a> {
     pub(crate) lease: &'a Lease,
     pub(crate) descriptor: &'a Descriptor,
-    pub(crate) host: &'a str,
+    pub(crate) worker: &'a str,
     pub(crate) started_ms: i64,
     pub(crate) progress: Option<&'a Progress>,
     pub(crate) cause: Option<Cause>,
@@ -96,7 +96,7 @@ impl Conclusion<'_> {
     /// Given back unharmed, before the user's other tasks. The history mentions it if it had
     /// started.
     pub(crate) fn release(&self, started: bool) -> Report {
-        let body = StateBody { worker: Some(self.host.to_owned()), ..StateBody::default() };
+        let body = StateBody { worker: Some(self.worker.to_owned()), ..StateBody::default() };
         let attempt = started.then(|| self.attempt("released", None).text());
         Report::Release { write: self.write(&body), attempt }
     }
@@ -105,7 +105,7 @@ impl Conclusion<'_> {
         let wait_ms = wait.clamp(SNOOZE_MIN, SNOOZE_MAX).as_millis();
         let due_ms = self.now_ms + i64::try_from(wait_ms).expect("bounded by SNOOZE_MAX");
         let body = StateBody {
-            worker: Some(self.host.to_owned()),
+            worker: Some(self.worker.to_owned()),
             progress: self.progress.cloned(),
             ..StateBody::default()
         };
@@ -126,7 +126,7 @@ impl Conclusion<'_> {
         let error = tidy(error);
         let attempt = self.attempt("failed", Some(error.clone())).text();
         let body = StateBody {
-            worker: Some(self.host.to_owned()),
+            worker: Some(self.worker.to_owned()),
             error: Some(error),
             ..StateBody::default()
         };
@@ -157,7 +157,7 @@ impl Conclusion<'_> {
     fn body(&self) -> StateBody {
         StateBody {
             started_ms: Some(self.started_ms),
-            worker: Some(self.host.to_owned()),
+            worker: Some(self.worker.to_owned()),
             progress: self.progress.cloned(),
             ..StateBody::default()
         }
@@ -167,7 +167,7 @@ impl Conclusion<'_> {
         AttemptRecord {
             a: self.lease.attempt,
             o: outcome.to_owned(),
-            wk: Some(self.host.to_owned()),
+            wk: Some(self.worker.to_owned()),
             st: Some(self.started_ms),
             en: self.now_ms,
             err,
@@ -231,7 +231,7 @@ mod tests {
         let conclusion = Conclusion {
             lease: &lease,
             descriptor: &Descriptor::parse(&text).unwrap(),
-            host: "here",
+            worker: "here",
             started_ms: 1_000,
             progress: None,
             cause,

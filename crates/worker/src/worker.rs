@@ -8,6 +8,7 @@ use std::time::Duration;
 use tasktonic_core::limits::{CLAIM_QUEUES_MAX, LEASE_MS_DEFAULT, LEASE_MS_MAX, LEASE_MS_MIN};
 use tasktonic_core::{Name, WorkerId};
 use tasktonic_files::TaskFiles;
+use tasktonic_protocol::stored::worker_name;
 use tasktonic_protocol::worker::{KindRecord, WorkerRecord};
 use tasktonic_store::Store;
 use tasktonic_store::clock::Clock;
@@ -124,7 +125,7 @@ impl Worker {
             files,
             clock,
             mailbox: Arc::default(),
-            host: settings.host,
+            name: worker_name(&settings.host, id.as_str()),
             heartbeat: heartbeat(settings.lease),
         };
         let setup = Setup {

@@ -107,8 +107,8 @@ export class Product {
       env: { TASKTONIC_TOKEN: token },
       log: path.join(this.logs, `${name}.log`),
     });
-    /** Whether the API or the page speaks of this worker: by its id, or by the name of its machine. */
-    worker.is = (shown) => shown === worker.id || shown?.startsWith(name) === true;
+    /** Whether the API or the page speaks of this worker: by the name of its machine, or, before it has reported, by its id. */
+    worker.is = (shown) => shown?.startsWith(`${name}-`) === true || shown === `worker-${worker.id.slice(-4)}`;
     this.workers.push(worker);
     worker.id = await until(`worker ${name} has come forward`, async () => {
       if (worker.ended) throw final(`worker ${name} ended:\n${worker.logged()}`);

@@ -59,7 +59,7 @@ pub(super) fn last_attempt(stored: &StoredTask) -> Result<Option<AttemptRecord>,
     Ok(Some(AttemptRecord {
         a: state.a,
         o: outcome.into(),
-        wk: state.body.wk.or(state.w),
+        wk: state.worker(),
         st: state.body.st.or(running.then_some(state.at)),
         en: state.at,
         err: if running { None } else { state.body.err },

@@ -26,7 +26,7 @@ async fn a_task_runs_and_ends_with_output_progress_and_log() {
     let seen = stage.wait(&task, "completed").await;
     assert_eq!(seen.output.as_deref(), Some(r#"{"echo":[1,"a"]}"#));
     let body = seen.stored.unwrap().body;
-    assert_eq!(body.wk.as_deref(), Some("the test machine"));
+    assert_eq!(body.wk.as_deref(), Some("the test machine-w-1"));
     assert_eq!(body.p.map(|p| (p.done, p.total)), Some((1, 2)));
     assert!(body.ho && body.st.is_some());
     assert_eq!(stage.log(&task).await, ["said it"]);
