@@ -1,4 +1,5 @@
-//! A store behind the API, as far as a worker needs one: `sync`, wakes and announcements.
+//! A store behind the API, as far as a worker needs one: `sync`, what it holds, wakes and
+//! announcements.
 //!
 //! All of its requests run on a thread of its own. A handler that keeps every thread of its
 //! runtime busy therefore never delays a heartbeat.
@@ -13,7 +14,7 @@ use tasktonic_core::reply::{Controlled, Submitted};
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::{Lease, Name, UserId, WorkerId};
 use tasktonic_protocol::problem::Code;
-use tasktonic_protocol::worker::{HeldBody, SyncRequest, SyncResponse, V};
+use tasktonic_protocol::worker::{HeldBody, HeldRequest, SyncRequest, SyncResponse, V};
 use tasktonic_store::{
     Durability, Error as StoreError, EventStream, Held, Query, QueryReply, Registry, Result, Store,
     SyncReply, UserEvent, WakeStream, limits,
@@ -53,6 +54,13 @@ fn not_here(what: &str) -> StoreError {
     ))
 }
 
+fn check_partition(p: PartitionId) -> Result<()> {
+    if p == PARTITION {
+        return Ok(());
+    }
+    Err(StoreError::Invalid("a remote store has one partition".into()))
+}
+
 #[async_trait]
 impl Store for RemoteStore {
     async fn submit(&self, _p: PartitionId, _batch: Submit) -> Result<Vec<Submitted>> {
@@ -61,9 +69,7 @@ impl Store for RemoteStore {
 
     async fn sync(&self, p: PartitionId, request: SyncCommand) -> Result<SyncReply> {
         limits::check_sync(&request)?;
-        if p != PARTITION {
-            return Err(StoreError::Invalid("a remote store has one partition".into()));
-        }
+        check_partition(p)?;
         let body = SyncRequest::of(request, 0);
         let sent = self.engine.run(|client| async move { client.worker_sync(&body).await });
         reply_of(sent.await?.map_err(store_error)?)
@@ -73,8 +79,20 @@ impl Store for RemoteStore {
         Err(not_here("cancel or redrive tasks"))
     }
 
-    async fn read(&self, _p: PartitionId, _query: Query) -> Result<QueryReply> {
-        Err(not_here("read the record"))
+    async fn read(&self, p: PartitionId, query: Query) -> Result<QueryReply> {
+        let Query::Held { worker } = query else { return Err(not_here("read the record")) };
+        check_partition(p)?;
+        let body = HeldRequest { v: V, worker: worker.to_string() };
+        let sent = self.engine.run(|client| async move { client.worker_held(&body).await });
+        let answer = sent.await?.map_err(|error| match error.code() {
+            // A server of an earlier release: asking again would not help.
+            Some(Code::NotFound | Code::MethodNotAllowed) => not_here("ask what it holds"),
+            _ => store_error(error),
+        })?;
+        check_version(answer.v)?;
+        let held = answer.held.into_iter().map(held);
+        // Nothing was changed, so that it may simply be asked again.
+        held.collect::<Result<_>>().map(QueryReply::Held)
     }
 
     fn wakes(&self, worker: &WorkerId) -> WakeStream {
@@ -120,23 +138,28 @@ pub(crate) fn store_error(error: Error) -> StoreError {
 
 fn malformed(what: &str) -> StoreError {
     // The sync may have been carried out; a claim in it comes back by its lease.
-    tracing::warn!(what, "the server's answer to a sync cannot be read");
+    tracing::warn!(what, "the server's answer to this worker cannot be read");
     StoreError::OutcomeUnknown
 }
 
-fn reply_of(answer: SyncResponse) -> Result<SyncReply> {
-    if answer.v != V {
-        return Err(StoreError::Unavailable(format!(
-            "the server speaks version {} of the worker protocol and this worker {V}; \
-             bring both to one release",
-            answer.v
-        )));
+fn check_version(v: u8) -> Result<()> {
+    if v == V {
+        return Ok(());
     }
-    let held = |held: HeldBody| {
-        let lease = held.lease.parse().map_err(|_| malformed("a lease"))?;
-        let descriptor = held.descriptor.into();
-        Ok(Held { lease, n: held.n, descriptor, state: held.state.map(Into::into) })
-    };
+    Err(StoreError::Unavailable(format!(
+        "the server speaks version {v} of the worker protocol and this worker {V}; bring both to \
+         one release"
+    )))
+}
+
+fn held(held: HeldBody) -> Result<Held> {
+    let lease = held.lease.parse().map_err(|_| malformed("a lease"))?;
+    let descriptor = held.descriptor.into();
+    Ok(Held { lease, n: held.n, descriptor, state: held.state.map(Into::into) })
+}
+
+fn reply_of(answer: SyncResponse) -> Result<SyncReply> {
+    check_version(answer.v)?;
     Ok(SyncReply {
         refused: answer.refused,
         cancelled: leases(&answer.cancelled)?,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tasktonic_protocol::worker::{Announce, SyncRequest, SyncResponse};
+use tasktonic_protocol::worker::{Announce, HeldRequest, HeldResponse, SyncRequest, SyncResponse};
 
 use crate::ask::{Ask, Repeat};
 use crate::{Client, Result};
@@ -17,6 +17,15 @@ impl Client {
     pub async fn worker_sync(&self, request: &SyncRequest) -> Result<SyncResponse> {
         let held = Duration::from_millis(request.wait_ms.into());
         let ask = Ask::post(&["api", "v1", "worker", "sync"], Repeat::Never).held(held);
+        self.ask(ask.json(request)?).await
+    }
+
+    /// What a worker holds, seen by it or not.
+    ///
+    /// # Errors
+    /// See [`Error`](crate::Error).
+    pub async fn worker_held(&self, request: &HeldRequest) -> Result<HeldResponse> {
+        let ask = Ask::post(&["api", "v1", "worker", "held"], Repeat::Never);
         self.ask(ask.json(request)?).await
     }
 

@@ -22,7 +22,7 @@ use tasktonic_core::routing::PartitionId;
 use tasktonic_core::{Lease, TaskId, WorkerId};
 use tasktonic_protocol::problem::Code;
 use tasktonic_protocol::worker::{Announce, KindRecord, SyncRequest, SyncResponse, WorkerRecord};
-use tasktonic_store::{Error, Expect, Query, Store as _, Table, Wake, WakeStream};
+use tasktonic_store::{Error, Expect, Query, QueryReply, Store as _, Table, Wake, WakeStream};
 use tokio::sync::Notify;
 
 const P: PartitionId = PartitionId(0);
@@ -110,6 +110,28 @@ async fn every_failure_says_whether_the_sync_may_have_been_carried_out() {
     let fake = Fake::start(|_, _| json(200, r#"{"v":2,"epoch":1}"#)).await;
     let error = RemoteStore::new(fake.client()).unwrap().sync(P, sync()).await.unwrap_err();
     assert!(error.to_string().contains("version"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_held_can_be_asked_of_a_server_that_knows_the_question() {
+    let ask = || Query::Held { worker: worker() };
+    let answer =
+        format!(r#"{{"v":1,"held":[{{"lease":"{}","n":2,"descriptor":"{{}}"}}]}}"#, lease());
+    let fake = Fake::start(move |_, _| json(200, answer.clone())).await;
+    let store = RemoteStore::new(fake.client()).unwrap();
+    let QueryReply::Held(held) = store.read(P, ask()).await.unwrap() else { panic!() };
+    assert_eq!((&held[0].lease, held[0].n, held.len()), (&lease(), 2, 1));
+    let seen = fake.seen();
+    assert_eq!(seen[0].target, "/api/v1/worker/held");
+    assert_eq!(&seen[0].body[..], br#"{"v":1,"worker":"w-1"}"#);
+
+    // A server of an earlier release: the worker must not ask for ever.
+    let fake = Fake::start(|_, _| problem(Code::NotFound, "", None)).await;
+    let error = RemoteStore::new(fake.client()).unwrap().read(P, ask()).await.unwrap_err();
+    assert!(matches!(error, Error::Invalid(_)), "{error}");
+    let fake = Fake::start(|_, _| problem(Code::StoreUnavailable, "", None)).await;
+    let error = RemoteStore::new(fake.client()).unwrap().read(P, ask()).await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable(_)), "{error}");
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use serde_json::value::to_raw_value;
 use tasktonic_auth::Role;
 use tasktonic_client::{Client, Filter, RemoteFiles, RemoteStore, Token, Update, submission};
 use tasktonic_core::WorkerId;
+use tasktonic_core::limits::LEASE_MS_DEFAULT;
 use tasktonic_files::{FileLimits, Files};
 use tasktonic_protocol::task::Task;
 use tasktonic_server::{Config, Identity, Limits, Server};
@@ -36,6 +37,7 @@ struct Rig {
     address: SocketAddr,
     url: String,
     syncs: Arc<AtomicUsize>,
+    losing: Arc<AtomicUsize>,
     identity: Identity,
     stop: CancellationToken,
     running: Option<JoinHandle<()>>,
@@ -50,9 +52,10 @@ impl Rig {
         let identity = Identity::open(shared, &scratch.join("keys"), vec![], clock).unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], tasktonic_testkit::ports::free()));
         let syncs = Arc::new(AtomicUsize::new(0));
-        let url = count(address, syncs.clone()).await;
-        let stop = CancellationToken::new();
-        let mut rig = Self { scratch, store, address, url, syncs, identity, stop, running: None };
+        let losing = Arc::new(AtomicUsize::new(0));
+        let url = count(address, syncs.clone(), losing.clone()).await;
+        let (stop, running) = (CancellationToken::new(), None);
+        let mut rig = Self { scratch, store, address, url, syncs, losing, identity, stop, running };
         rig.serve().await;
         rig
     }
@@ -131,14 +134,16 @@ async fn until<F: Future<Output = bool>>(what: &str, is: impl Fn() -> F) {
     }
 }
 
-/// A way to `target` that counts the syncs that pass; its address.
-async fn count(target: SocketAddr, syncs: Arc<AtomicUsize>) -> String {
+/// A way to `target` that counts the syncs that pass, and breaks instead of handing on the next
+/// `losing` answers with a claim; its address.
+async fn count(target: SocketAddr, syncs: Arc<AtomicUsize>, losing: Arc<AtomicUsize>) -> String {
+    const CLAIMED: &[u8] = br#""claimed":[{"#;
     const NEEDLE: &[u8] = b"POST /api/v1/worker/sync";
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
         while let Ok((near, _)) = listener.accept().await {
-            let syncs = syncs.clone();
+            let (syncs, losing) = (syncs.clone(), losing.clone());
             tokio::spawn(async move {
                 // Dropping `near` is what a server that is not there looks like from here.
                 let Ok(far) = TcpStream::connect(target).await else { return };
@@ -154,8 +159,21 @@ async fn count(target: SocketAddr, syncs: Arc<AtomicUsize>) -> String {
                         }
                     }
                 };
-                let down = tokio::io::copy(&mut far_in, &mut near_out);
-                tokio::select! { () = up => {} _ = down => {} }
+                let down = async {
+                    let mut part = vec![0; 64 * 1024];
+                    while let Ok(n @ 1..) = far_in.read(&mut part).await {
+                        let has_claim = part[..n].windows(CLAIMED.len()).any(|w| w == CLAIMED);
+                        let one_less = |left: usize| left.checked_sub(1);
+                        let (set, get) = (Ordering::SeqCst, Ordering::SeqCst);
+                        if has_claim && losing.fetch_update(set, get, one_less).is_ok() {
+                            break;
+                        }
+                        if near_out.write_all(&part[..n]).await.is_err() {
+                            break;
+                        }
+                    }
+                };
+                tokio::select! { () = up => {} () = down => {} }
             });
         }
     });
@@ -302,6 +320,24 @@ async fn an_idle_worker_far_away_is_quiet_and_is_woken_and_stopped_at_once() {
     // Sooner than the next heartbeat would have told it.
     assert!(since.elapsed() < Duration::from_secs(2), "{:?}", since.elapsed());
     worker.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_whose_answer_was_lost_costs_a_worker_far_away_no_attempt() {
+    let rig = Rig::start().await;
+    let ana = rig.client("ana", Role::User);
+    let worker = rig.worker();
+    rig.kinds_are_known(&ana).await;
+    rig.losing.store(2, Ordering::SeqCst);
+    let since = Instant::now();
+    let task = hold(&ana, 1).await;
+    let ended = ana.wait_until_ended(&task.id, Some(SOON)).await.unwrap();
+    assert_eq!(rig.losing.load(Ordering::SeqCst), 0, "both answers were lost");
+    assert_eq!((ended.status.name(), ended.attempt), ("completed", 1), "{ended:?}");
+    let lease = Duration::from_millis(LEASE_MS_DEFAULT.into());
+    assert!(since.elapsed() < lease, "it waited for a lease to run out: {:?}", since.elapsed());
+    worker.end().await;
+    assert_eq!(rig.store.check(), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

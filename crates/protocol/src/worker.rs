@@ -1,5 +1,5 @@
-//! What a worker in another process says, and hears: `POST /api/v1/worker/sync` and
-//! `POST /api/v1/worker/announce`. Also the records of workers and kinds in the registry, which a
+//! What a worker in another process says, and hears: `POST /api/v1/worker/sync`,
+//! `POST /api/v1/worker/held` and `POST /api/v1/worker/announce`. Also the records of workers and kinds in the registry, which a
 //! worker in the server's own process writes itself.
 //!
 //! The engine's texts (descriptors, states, lines) travel as JSON strings, byte for byte. Leases
@@ -7,9 +7,11 @@
 //! report it does not know refuses the request.
 
 mod announce;
+mod held;
 mod sync;
 
 pub use announce::{Announce, KindRecord, WORKER_SEEN_MS_MAX, WorkerRecord};
+pub use held::{HeldRequest, HeldResponse};
 pub use sync::{
     ClaimBody, HeldBody, Malformed, OpBody, ReportBody, SyncRequest, SyncResponse, WAIT_MS_MAX,
     WriteBody,

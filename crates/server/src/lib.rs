@@ -7,6 +7,7 @@
 mod api;
 mod app;
 mod door;
+mod error_pages;
 mod housekeeping;
 mod identity;
 mod live;
@@ -14,6 +15,7 @@ mod metrics;
 pub mod openapi;
 mod pages;
 mod problem;
+mod request_log;
 mod serve;
 mod server;
 mod status;

@@ -1,6 +1,8 @@
 //! Refusals as they are sent (RFC 9457), and the id that ties an answer to the log. Never knows
 //! what was asked, and never repeats it.
 
+use std::time::Instant;
+
 use axum::Json;
 use axum::extract::Request;
 use axum::http::header::{
@@ -12,6 +14,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tasktonic_protocol::problem::{Code, FieldError, PROBLEM_JSON, Problem};
 use tasktonic_store::Error as StoreError;
+use tracing::Instrument as _;
+
+use crate::request_log;
 
 /// The header with the id of a request, in both directions.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -207,12 +212,18 @@ impl RequestId {
 }
 
 /// Gives every request an id and every answer the same one: in its header, and in the `instance`
-/// of a refusal. Applied once around everything; a second application changes nothing.
+/// of a refusal. What is logged meanwhile carries it too. Applied once around everything; a second
+/// application changes nothing.
 pub(crate) async fn with_request_id(mut request: Request, next: Next) -> Response {
-    let known = request.extensions().get::<RequestId>().cloned();
-    let id = known.unwrap_or_else(|| RequestId::of(request.headers()));
+    if request.extensions().get::<RequestId>().is_some() {
+        return next.run(request).await;
+    }
+    let began = Instant::now();
+    let id = RequestId::of(request.headers());
+    let span = request_log::span(&id, &request);
     request.extensions_mut().insert(id.clone());
-    let mut response = next.run(request).await;
+    let mut response = next.run(request).instrument(span.clone()).await;
+    span.in_scope(|| request_log::answered(response.status(), began.elapsed()));
     if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
         // Headers that were added on the way (`Allow`, security headers) stay.
         let (mut parts, _) = response.into_parts();

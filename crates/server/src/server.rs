@@ -25,7 +25,10 @@ use crate::live::Hub;
 use crate::metrics::Metrics;
 use crate::pages::Pages;
 use crate::problem::{Refusal, with_request_id};
-use crate::{App, Config, api, door, housekeeping, identity, live, openapi, pages, serve, status};
+use crate::{
+    App, Config, api, door, error_pages, housekeeping, identity, live, openapi, pages, serve,
+    status,
+};
 
 /// A server that is bound to its address and takes connections once it runs.
 pub struct Server {
@@ -124,7 +127,8 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .merge(identity::routes())
         .merge(live::routes())
         .merge(status::routes())
-        .merge(openapi::routes());
+        .merge(openapi::routes())
+        .merge(error_pages::routes());
     if app.pages_static.is_some() {
         router = router.route("/_next/static/{*file}", get(pages::immutable));
     }

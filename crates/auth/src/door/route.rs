@@ -3,7 +3,8 @@
 /// A part of the product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Route {
-    /// `/healthz`, `/readyz`, `/metrics`, `/.well-known/jwks.json`, `/openapi.json`: anybody.
+    /// `/healthz`, `/readyz`, `/metrics`, `/.well-known/jwks.json`, `/openapi.json`, and the pages
+    /// about errors below `/docs/errors`: anybody.
     /// Whoever serves `/metrics` answers it to loopback peers only.
     Public,
     /// `/api/v1/auth/…`: no token, and the only place that is shown the refresh cookie.
@@ -26,9 +27,12 @@ impl Route {
     /// The route of a path that is spelled in one way only. Nothing for what never exists.
     pub(super) fn of(path: &str, test_hooks: bool) -> Option<Self> {
         Some(match path {
-            "/healthz" | "/readyz" | "/metrics" | "/.well-known/jwks.json" | "/openapi.json" => {
-                Self::Public
-            }
+            "/healthz"
+            | "/readyz"
+            | "/metrics"
+            | "/.well-known/jwks.json"
+            | "/openapi.json"
+            | "/docs/errors" => Self::Public,
             "/ws" => Self::Socket,
             "/ws/echo" if test_hooks => Self::EchoSocket,
             "/login" => Self::Login,
@@ -38,6 +42,8 @@ impl Route {
             "/api" => Self::Api,
             _ if path.starts_with("/api/v1/auth/") => Self::Auth,
             _ if path.starts_with("/api/") => Self::Api,
+            // A refusal names its page; whoever was refused may have no token to read it with.
+            _ if path.starts_with("/docs/errors/") => Self::Public,
             _ if path.starts_with("/_next/static/") => Self::Static,
             // A socket path that fell to the pages would be answered with a sign-in.
             _ if path.starts_with("/ws/") => return None,

@@ -1,7 +1,8 @@
-//! Workers in other processes: their one call, and their announcements. A worker acts only on
-//! leases it holds; what it writes is checked before the engine stores it as text.
+//! Workers in other processes: their one call, what they hold, and their announcements. A worker
+//! acts only on leases it holds; what it writes is checked before the engine stores it as text.
 
 mod announce;
+mod held;
 mod sessions;
 mod sync;
 mod texts;
@@ -17,6 +18,11 @@ pub(super) fn operations() -> Vec<Operation> {
             .takes(Body::AnyJson)
             .answers(200, "What became of the reports, and new work.", Body::AnyJson)
             .refuses(&[Code::PayloadTooLarge, Code::MediaTypeUnsupported, Code::StoreDiskFull]),
+        Operation::post("/api/v1/worker/held", "workers", held::held)
+            .about("What a worker holds, for one that missed the answer to a sync.")
+            .takes(Body::AnyJson)
+            .answers(200, "Its leases, with what is needed to work on them.", Body::AnyJson)
+            .refuses(&[Code::PayloadTooLarge, Code::MediaTypeUnsupported]),
         Operation::post("/api/v1/worker/announce", "workers", announce::announce)
             .about("Who works, and on what kinds; at start, once a minute, and at the end.")
             .takes(Body::AnyJson)

@@ -1,5 +1,6 @@
 //! Workers in other processes: syncs, stale leases, waits, announcements.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tasktonic_auth::Role;
 use crate::support::{Site, ack, bury};
 
 const SYNC: &str = "/api/v1/worker/sync";
+const HELD: &str = "/api/v1/worker/held";
 const ANNOUNCE: &str = "/api/v1/worker/announce";
 
 fn body(worker: &str) -> Value {
@@ -113,6 +115,38 @@ async fn a_worker_reports_on_its_own_leases_only() {
     request["worker"] = "w-1".into();
     site.post_as(Role::Worker, "other", SYNC, &request).await.refused(403, "forbidden");
     assert!(site.report("w-1", &lease, ack(n)).await);
+}
+
+#[tokio::test]
+async fn a_worker_is_told_all_that_it_holds_and_nothing_of_others() {
+    let site = Site::with_partitions(3).await;
+    for n in 0..8 {
+        site.echo(&format!("user-{n}")).await;
+    }
+    let ask = |worker: &str| json!({ "v": 1, "worker": worker });
+    let leases = |answer: &Value| -> BTreeSet<String> {
+        let held = answer["held"].as_array().unwrap().iter();
+        held.map(|held| held["lease"].as_str().unwrap().to_owned()).collect()
+    };
+    let mine = site.claim("w-1", 6).await;
+    let others = site.claim("w-2", 100).await;
+    assert_eq!((mine.len(), others.len()), (6, 2));
+    let told = site.post_as(Role::Worker, "crew", HELD, ask("w-1")).await.expect(200);
+    assert_eq!(leases(&told), mine.iter().map(|(lease, _)| lease.clone()).collect());
+    assert!(told["held"][0]["descriptor"].as_str().is_some_and(|text| text.contains("echo")));
+
+    assert!(site.report("w-1", &mine[0].0, ack(mine[0].1)).await);
+    let told = site.post_as(Role::Worker, "crew", HELD, ask("w-1")).await.expect(200);
+    assert_eq!(leases(&told), mine[1..].iter().map(|(lease, _)| lease.clone()).collect());
+    let told = site.post_as(Role::Worker, "crew", HELD, ask("w-new")).await.expect(200);
+    assert_eq!(told["held"], json!([]));
+
+    site.post_as(Role::Worker, "other", HELD, ask("w-1")).await.refused(403, "forbidden");
+    site.post_as(Role::User, "user-0", HELD, ask("w-1")).await.refused(403, "forbidden");
+    site.post_as(Role::Worker, "crew", HELD, ask("in-1")).await.refused(403, "forbidden");
+    site.post_as(Role::Worker, "crew", HELD, ask("a|b")).await.refused(400, "bad_request");
+    let newer = json!({ "v": 99, "worker": "w-1" });
+    site.post_as(Role::Worker, "crew", HELD, newer).await.refused(400, "bad_request");
 }
 
 #[tokio::test]

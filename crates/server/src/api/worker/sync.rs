@@ -9,9 +9,10 @@ use axum::extract::{Request, State};
 use tasktonic_core::command::{Claim, Op, Sync as SyncCommand};
 use tasktonic_core::routing::{PartitionId, partition_of};
 use tasktonic_protocol::problem::Code;
-use tasktonic_protocol::worker::{HeldBody, SyncRequest, SyncResponse, V, V_MIN, WAIT_MS_MAX};
-use tasktonic_store::{Held, SyncReply, settle};
+use tasktonic_protocol::worker::{SyncRequest, SyncResponse, V, V_MIN, WAIT_MS_MAX};
+use tasktonic_store::{SyncReply, settle};
 
+use super::held::shown;
 use super::sessions::Session;
 use super::texts;
 use crate::App;
@@ -157,17 +158,8 @@ fn merge(into: &mut SyncResponse, reply: SyncReply, place: impl Fn(u32) -> u32) 
     into.refused.extend(reply.refused.into_iter().map(place));
     into.refused.sort_unstable();
     into.cancelled.extend(reply.cancelled.iter().map(ToString::to_string));
-    into.claimed.extend(reply.claimed.into_iter().map(held));
+    into.claimed.extend(reply.claimed.into_iter().map(shown));
     into.more = into.more.saturating_add(reply.more);
     into.next_in_ms = into.next_in_ms.into_iter().chain(reply.next_in_ms).min();
     into.epoch = into.epoch.max(reply.epoch);
-}
-
-fn held(held: Held) -> HeldBody {
-    HeldBody {
-        lease: held.lease.to_string(),
-        n: held.n,
-        descriptor: held.descriptor.as_ref().into(),
-        state: held.state.as_deref().map(Into::into),
-    }
 }
