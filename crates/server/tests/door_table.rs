@@ -167,6 +167,7 @@ fn fits(case: &Case, answer: &Answer) -> bool {
         ["pass", "public", _] => answer.status == 200,
         ["pass", "api", _] => !matches!(answer.status, 401 | 403 | 404 | 421 | 426 | 431),
         ["pass", "auth", _] => code().as_deref() != Some("foreign_origin"),
+        ["pass", "echo", _] => answer.status == 101,
         _ => false,
     }
 }
