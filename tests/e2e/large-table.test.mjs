@@ -1,6 +1,6 @@
 // More than 100 MB through `csv.profile`, by a worker of its own that may hold 256 MiB.
 import assert from "node:assert/strict";
-import { statusIs } from "./lib/browser.mjs";
+import { statusIs, watchProgress } from "./lib/browser.mjs";
 import { memoryCap } from "./lib/memory-cap.mjs";
 import { peakMemory } from "./lib/processes.mjs";
 import { suite } from "./lib/suite.mjs";
@@ -26,28 +26,13 @@ suite("large-table", { workers: false }, ({ scenario }) => {
       await page.locator("[data-slot=file-field]").getByText(/% of/).first().waitFor();
       const submit = page.getByRole("button", { name: "Run it" });
       await until("the table is sent", () => submit.isEnabled(), 60 * SECOND);
+      const seen = await watchProgress(page);
       await submit.click();
       await page.waitForURL(/\/tasks\/[\w-]{16}$/);
       const id = page.url().split("/").at(-1);
-      const seen = new Set();
-      await until(
-        "it has completed",
-        async () => {
-          const bar = page.getByRole("progressbar");
-          if (await bar.isVisible())
-            seen.add(await bar.getAttribute("aria-valuenow", { timeout: SECOND }).catch(() => null));
-          return (
-            (await page.locator("article [data-slot=status]").first().getAttribute("data-status")) !== "queued" &&
-            !["running", "queued"].includes(
-              await page.locator("article [data-slot=status]").first().getAttribute("data-status"),
-            )
-          );
-        },
-        110 * SECOND,
-      );
-      await statusIs(page.locator("article"), "completed");
-      seen.delete(null);
-      assert.ok(seen.size >= 3, `the page showed the progress ${[...seen]}`);
+      await statusIs(page.locator("article"), "completed", 110 * SECOND);
+      const steps = await seen();
+      assert.ok(new Set(steps).size >= 4, `progress as the page showed it: ${steps}`);
 
       const peak = peakMemory(worker.pid);
       assert.ok(peak < MEMORY_MAX, `the worker's memory peaked at ${mib(peak)}`);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import path from "node:path";
-import { statusIs } from "./lib/browser.mjs";
+import { statusIs, watchProgress } from "./lib/browser.mjs";
 import { drop } from "./lib/drop.mjs";
 import { sizeOf } from "./lib/pictures.mjs";
 import { suite } from "./lib/suite.mjs";
@@ -13,7 +13,8 @@ const FOLDER = "/usr/share/backgrounds/mate/nature";
 const PHOTOS = "Aqua Blinds Dune FreshFlower Garden GreenMeadow LadyBird RainDrops Storm YellowFlower"
   .split(" ")
   .map((name) => path.join(FOLDER, `${name}.jpg`));
-const SIZES = [900, 240];
+// Enough work that progress can be watched on a quick machine too.
+const SIZES = [1600, 1280, 1024, 900, 800, 640, 480, 320];
 
 suite("photos", {}, ({ scenario }) => {
   scenario(
@@ -46,11 +47,11 @@ suite("photos", {}, ({ scenario }) => {
       await box.fill(JSON.stringify(payload));
       await page.getByRole("button", { name: "Back to the form" }).click();
       assert.equal(await page.locator("[data-slot=file-field] li").count(), PHOTOS.length);
+      const seen = await watchProgress(page);
       await submit.click();
 
       await page.waitForURL(/\/tasks\/[\w-]{16}$/);
       const id = page.url().split("/").at(-1);
-      const seen = await watchProgress(page);
       await statusIs(page, "completed", 90 * SECOND);
       const steps = await seen();
       assert.ok(new Set(steps).size >= 4, `progress as the page showed it: ${steps}`);
@@ -140,17 +141,3 @@ suite("photos", {}, ({ scenario }) => {
     assert.equal((await product.api("/api/v1/tasks/counts")).all, before);
   });
 });
-
-/** Writes down every value the bar takes, from inside the page; the answer reads them. */
-async function watchProgress(page) {
-  await page.evaluate(() => {
-    window.__seen = [];
-    const look = () => {
-      const now = document.querySelector("[role=progressbar]")?.getAttribute("aria-valuenow");
-      if (now != null && window.__seen.at(-1) !== Number(now)) window.__seen.push(Number(now));
-    };
-    new MutationObserver(look).observe(document.body, { subtree: true, childList: true, attributes: true });
-    look();
-  });
-  return () => page.evaluate(() => window.__seen);
-}

@@ -54,6 +54,8 @@ export class Visitor {
     await page.getByLabel("Password", { exact: true }).fill(password);
     await page.getByRole("button", { name: "Sign in" }).click();
     await page.waitForURL((url) => url.pathname !== "/login");
+    // What is typed or dropped counts once the page has come alive.
+    await this.connection("live");
   }
 
   /** Signs in with a token alone, as somebody of another issuer does. */
@@ -129,4 +131,21 @@ export async function grave(page) {
   return found.violations
     .filter((one) => one.impact === "serious" || one.impact === "critical")
     .map((one) => `${one.id} (${one.impact}): ${one.nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`);
+}
+
+/**
+ * Writes down every value that the bar of a task's page takes, from inside the page and from now on, also
+ * on the page it goes to next; the answer reads them.
+ */
+export async function watchProgress(page) {
+  await page.evaluate(() => {
+    window.__seen = [];
+    const look = () => {
+      const now = document.querySelector("article [role=progressbar]")?.getAttribute("aria-valuenow");
+      if (now != null && window.__seen.at(-1) !== Number(now)) window.__seen.push(Number(now));
+    };
+    new MutationObserver(look).observe(document.body, { subtree: true, childList: true, attributes: true });
+    look();
+  });
+  return () => page.evaluate(() => window.__seen);
 }
