@@ -8,6 +8,7 @@ pub mod http;
 pub mod problem;
 pub mod status;
 pub mod stored;
+pub mod strict;
 pub mod task;
 pub mod time;
 pub mod worker;
