@@ -42,7 +42,11 @@ impl Machine {
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             memory_bytes: kib * 1_024,
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-            file_system: said("stat", &["-f", "-c", "%T", &scratch.to_string_lossy()], repository),
+            file_system: said(
+                "findmnt",
+                &["-n", "-o", "FSTYPE", "-T", &scratch.to_string_lossy()],
+                repository,
+            ),
             load: read("/proc/loadavg")
                 .split(' ')
                 .next()
