@@ -6,7 +6,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::alphabet::Alphabet;
+use base64::engine::GeneralPurpose;
+use base64::engine::general_purpose::{NO_PAD, URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 
 /// Why a text is not an id.
@@ -19,7 +21,7 @@ pub enum IdError {
     #[error("a user id is 1 to 32 characters of A-Z a-z 0-9 _ -, or ~ and 22 characters")]
     User,
     /// A task id.
-    #[error("a task id is 16 characters of base64url")]
+    #[error("a task id is 16 characters of A-Z a-z 0-9 _ -")]
     Task,
     /// A worker id.
     #[error("a worker id is 1 to 40 characters of A-Z a-z 0-9 _ -")]
@@ -71,9 +73,20 @@ impl FromStr for UserId {
 
 /// One task of one user: 48 bits of creation time in ms, then 48 random bits.
 ///
-/// Ids of one user sort by time of creation. An id grants nothing: every access names its user too.
+/// Ids of one user sort by time of creation, as bytes and as text alike. An id grants nothing:
+/// every access names its user too.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId([u8; 12]);
+
+/// The characters of base64url in the order of their codes, so that texts sort like what they
+/// spell (base64url itself has its capitals first).
+const TASK_ID_TEXT: GeneralPurpose = GeneralPurpose::new(
+    match &Alphabet::new("-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz") {
+        Ok(alphabet) => alphabet,
+        Err(_) => panic!("64 different characters"),
+    },
+    NO_PAD,
+);
 
 impl TaskId {
     /// An id made at `now_ms` from 48 bits of `random`.
@@ -102,14 +115,14 @@ impl FromStr for TaskId {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| IdError::Task)?;
+        let bytes = TASK_ID_TEXT.decode(text).map_err(|_| IdError::Task)?;
         Ok(Self(bytes.try_into().map_err(|_| IdError::Task)?))
     }
 }
 
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+        f.write_str(&TASK_ID_TEXT.encode(self.0))
     }
 }
 
@@ -279,6 +292,7 @@ mod tests {
             prop_assert_eq!(first.to_string().parse::<TaskId>().unwrap(), first);
             prop_assert_eq!(first.to_string().len(), 16);
             prop_assert_eq!(first.cmp(&second), a.cmp(&b));
+            prop_assert_eq!(first.to_string().cmp(&second.to_string()), a.cmp(&b));
         }
 
         #[test]

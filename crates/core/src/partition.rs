@@ -213,13 +213,14 @@ impl Partition {
         let mut reply = Synced { epoch: self.epoch, ..Synced::default() };
         let Sync { worker, call, lease_ms, ops, claim, woken, park } = sync;
         let deadline_lt = self.lease_time(step.now_ms) + i64::from(lease_ms);
+        let says_nothing = ops.is_empty();
         for (index, op) in (0_u32..).zip(ops) {
             if !self.report(step, op, deadline_lt, &mut reply.cancelled) {
                 reply.refused.push(index);
             }
         }
         let caller = maintain::Caller { worker: &worker, call, lease_ms };
-        self.maintain(step, caller, &mut reply);
+        let maintained = self.maintain(step, caller, &mut reply);
         if let Some(claim) = &claim {
             self.claim(step, caller, claim, &mut reply);
             if park && reply.claimed.is_empty() {
@@ -234,7 +235,9 @@ impl Partition {
                 self.wake(step, name, 1);
             }
         }
-        reply.next_in_ms = self.next_in_ms(step.now_ms);
+        if maintained || says_nothing {
+            reply.next_in_ms = self.next_in_ms(step.now_ms);
+        }
         reply
     }
 

@@ -38,9 +38,11 @@ pub struct Synced {
     pub adopted: Vec<Lease>,
     /// New work.
     pub claimed: Vec<Claimed>,
-    /// Lanes that still have work in the claim's queues.
+    /// Lanes left in the claim's queues, where it looked at as many entries as one call may before
+    /// it had all it asked for; 0 otherwise.
     pub more: u32,
-    /// When a sync would next find something due, in ms from now.
+    /// When a sync would next find something due, in ms from now. Told by a sync that maintained,
+    /// and by one without operations; absent otherwise, and when nothing will be due.
     pub next_in_ms: Option<u64>,
     /// The partition's epoch, for fences.
     pub epoch: u32,

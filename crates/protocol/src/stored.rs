@@ -195,7 +195,7 @@ pub struct StoredState {
     /// Due, for scheduled ones, wall clock, ms.
     #[serde(default)]
     pub due: Option<i64>,
-    /// The holder's id.
+    /// The holder as its lease names it: worker id, full stop, claiming call.
     #[serde(default)]
     pub w: Option<String>,
     /// The holder's members.
@@ -208,7 +208,11 @@ impl StoredState {
     /// something.
     #[must_use]
     pub fn worker(&self) -> Option<String> {
-        self.body.wk.clone().or_else(|| self.w.as_deref().map(|id| worker_name("worker", id)))
+        let by_id = || {
+            let holder = self.w.as_deref()?;
+            Some(worker_name("worker", holder.split_once('.').map_or(holder, |(id, _)| id)))
+        };
+        self.body.wk.clone().or_else(by_id)
     }
 }
 

@@ -110,9 +110,11 @@ pub struct SyncReply {
     pub adopted: Vec<Held>,
     /// New work.
     pub claimed: Vec<Held>,
-    /// Lanes with work left in the claim's queues.
+    /// Lanes left in the claim's queues, where it looked at as many entries as one call may before
+    /// it had all it asked for; 0 otherwise.
     pub more: u32,
-    /// When a sync would next find something due, in ms.
+    /// When a sync would next find something due, in ms: told by a sync that maintained, and by
+    /// one without operations.
     pub next_in_ms: Option<u64>,
     /// The partition's epoch, for fences.
     pub epoch: u32,

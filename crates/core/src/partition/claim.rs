@@ -38,8 +38,11 @@ impl Partition {
                 }
             }
         }
-        let left = |name| self.queues.get(name).map_or(0, |queue| queue.ring.len());
-        reply.more = claim.queues.iter().map(left).sum::<usize>().try_into().unwrap_or(u32::MAX);
+        if reply.claimed.len() < limit as usize {
+            let left = |name| self.queues.get(name).map_or(0, |queue| queue.ring.len());
+            let more = claim.queues.iter().map(left).sum::<usize>();
+            reply.more = more.try_into().unwrap_or(u32::MAX);
+        }
     }
 
     /// Takes up to `need` entries from the lanes whose turn it is. Entries may be dead references.

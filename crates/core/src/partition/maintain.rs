@@ -22,10 +22,16 @@ pub(super) struct Caller<'a> {
 }
 
 impl Partition {
-    pub(super) fn maintain(&mut self, step: &mut Step, caller: Caller<'_>, reply: &mut Synced) {
+    /// Answers whether it was due.
+    pub(super) fn maintain(
+        &mut self,
+        step: &mut Step,
+        caller: Caller<'_>,
+        reply: &mut Synced,
+    ) -> bool {
         let since = step.now_ms.saturating_sub(self.mt);
         if !self.behind && (0..MAINTENANCE_MS).contains(&since) {
-            return;
+            return false;
         }
         self.lt = self.lease_time(step.now_ms);
         self.mt = step.now_ms;
@@ -35,6 +41,7 @@ impl Partition {
         let left = [self.promote(step), self.sweep(step), self.forget(step)];
         self.behind = left.contains(&true);
         self.heal_wakes(step);
+        true
     }
 
     /// Leases past their end change hands: the caller settles them by policy. A crash of the

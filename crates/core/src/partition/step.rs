@@ -108,8 +108,8 @@ impl StateText<'_> {
             Place::Scheduled { due_ms } => {
                 let _ = write!(json, r#","due":{due_ms}"#);
             }
-            Place::Running { worker, .. } => {
-                let _ = write!(json, r#","w":"{worker}""#);
+            Place::Running { worker, call, .. } => {
+                let _ = write!(json, r#","w":"{worker}.{call}""#);
             }
             Place::Queued { .. } | Place::Ended { .. } => {}
         }

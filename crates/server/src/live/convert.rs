@@ -231,7 +231,7 @@ mod tests {
     fn the_three_kinds_of_event_are_told_apart() {
         let text = format!(
             r#"[{{"t":"{ID}","s":"queued","c":1,"n":0,"at":5,"a":1,"k":"noop","q":"q","max":3}},
-               {{"t":"{ID}","s":"running","c":1,"n":1,"at":6,"a":1,"w":"w-1"}},
+               {{"t":"{ID}","s":"running","c":1,"n":1,"at":6,"a":1,"w":"w-1.7"}},
                {{"t":"{ID}","x":"cancel_requested","at":7}}]"#
         );
         let frame = events(&text);

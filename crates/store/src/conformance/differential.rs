@@ -20,6 +20,11 @@ use crate::{Query, Store, SyncReply, TaskFilter};
 pub trait Subject: Send {
     /// The store as it is now.
     fn store(&self) -> Arc<dyn Store>;
+    /// Whether it has restarts that [`ModelStore::restart`] describes. A store in another process
+    /// has none: that process keeps what it knows.
+    fn restarts(&self) -> bool {
+        true
+    }
     /// Ends it, cleanly or as a crash would, and starts it again on what is left.
     async fn restart(&mut self, crash: bool);
     /// The whole state in the form of [`ModelStore::dump`].
@@ -79,6 +84,7 @@ pub async fn differential(
                 }
             }
             Step::Pass => {}
+            Step::Restart { .. } if !subject.restarts() => {}
             Step::Restart { crash } => {
                 drop(store);
                 model.restart();
