@@ -38,7 +38,10 @@ suite("large-table", { workers: false }, ({ scenario }) => {
       const steps = await seen();
       console.log(`# progress as the page showed it: ${steps}`);
       // How many there are is a matter of the machine's speed; that some come on the way is ours.
-      assert.ok(steps.some((step) => step > 0 && step < 100), `progress as the page showed it: ${steps}`);
+      assert.ok(
+        steps.some((step) => step > 0 && step < 100),
+        `progress as the page showed it: ${steps}`,
+      );
 
       const peak = peakMemory(worker.pid);
       assert.ok(peak < MEMORY_MAX, `the worker's memory peaked at ${mib(peak)}`);

@@ -56,7 +56,10 @@ suite("photos", {}, ({ scenario }) => {
       const steps = await seen();
       console.log(`# progress as the page showed it: ${steps}`);
       // How many there are is a matter of the machine's speed; that some come on the way is ours.
-      assert.ok(steps.some((step) => step > 0 && step < 100), `progress as the page showed it: ${steps}`);
+      assert.ok(
+        steps.some((step) => step > 0 && step < 100),
+        `progress as the page showed it: ${steps}`,
+      );
       assert.deepEqual(
         steps,
         steps.toSorted((a, b) => a - b),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { EVERYTHING, isNarrowed, readQuery, toFilter, writeQuery } from "@/features/tasks/filters";
+import { EVERYTHING, isNarrowed, readQuery, shownCount, toFilter, writeQuery } from "@/features/tasks/filters";
 
 const NOW = Date.parse("2026-11-24T10:00:42.500Z");
 
@@ -30,5 +30,28 @@ describe("the list's address", () => {
   it("counts a tab as no narrowing", () => {
     expect(isNarrowed({ ...EVERYTHING, status: "failed" })).toBe(false);
     expect(isNarrowed({ ...EVERYTHING, tag: "x" })).toBe(true);
+  });
+});
+
+describe("the numbers on the tabs", () => {
+  const counts = {
+    all: 10_000,
+    scheduled: 0,
+    waiting: 2,
+    queued: 3,
+    running: 1,
+    completed: 9_990,
+    failed: 4,
+    cancelled: 0,
+  };
+
+  it("are exact as long as everything is counted", () => {
+    expect(shownCount("all", counts)).toBe("10,000");
+    expect(shownCount("queued", { ...counts, more: false })).toBe("5");
+  });
+
+  it("say that there may be more than was counted, each of them", () => {
+    expect(shownCount("all", { ...counts, more: true })).toBe("10,000+");
+    expect(shownCount("scheduled", { ...counts, more: true })).toBe("0+");
   });
 });

@@ -17,7 +17,8 @@ pub(crate) struct Args {
 pub(crate) fn bench(args: &Args) -> Result<()> {
     run::guard()?;
     let mut cargo = run::cargo();
-    cargo.args(["build", "--locked", "--release", "-p", "tasktonic-bench", "-p", "tasktonic-cli"]);
+    cargo.args(["build", "--locked", "--release", "-p", "tasktonic-bench"]);
+    cargo.args(["-p", "tasktonic-cli", "-p", "tasktonic-auth-ffi"]);
     run::run("bench", &mut cargo)?;
     let binary = places::target().join("release/tasktonic-bench");
     run::unguard();

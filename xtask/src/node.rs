@@ -83,6 +83,8 @@ pub(crate) fn web() -> Result<bool> {
     let _ = std::fs::remove_file(&stamp);
     let mut build = run::program("npm");
     build.args(["run", "build"]).env("NEXT_TELEMETRY_DISABLED", "1").env("NODE_ENV", "production");
+    // What several servers of these pages must agree on (web/scripts/build.mjs makes the key).
+    build.env("NEXT_DEPLOYMENT_ID", &now).env("TASKTONIC_PAGES_KEY_FILE", key_file());
     run::run("pages", &mut build)?;
     if places::web_server().is_none() {
         bail!("the build of web/ left no server.js under web/.next/standalone");
@@ -90,6 +92,11 @@ pub(crate) fn web() -> Result<bool> {
     std::fs::create_dir_all(places::scratch())?;
     std::fs::write(&stamp, now)?;
     Ok(true)
+}
+
+/// Where the key is that Server Actions are sealed with, made at the first build.
+fn key_file() -> std::path::PathBuf {
+    places::target().join("pages/server-actions.key")
 }
 
 fn fingerprint() -> Result<u64> {

@@ -1,5 +1,9 @@
 //! Debian packages: what is there, and how to get the rest.
 
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
 use anyhow::Result;
 
 use crate::run;
@@ -26,11 +30,38 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
         apt
     };
     run::run("apt-get update", apt().args(["-q", "update"]))?;
+    // Their services are not for this machine: tests start servers of their own, on their own ports.
+    let _quiet = NoServices::from_here_on(Path::new(POLICY));
     run::run(
         "apt-get install",
         apt().args(["-q", "install", "-y", "--no-install-recommends"]).args(packages),
     )?;
     Ok(())
+}
+
+/// Whom Debian asks whether an installed service may start.
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+/// What it says: no service does.
+const NOTHING_STARTS: &[u8] = b"#!/bin/sh\nexit 101\n";
+
+/// As long as it lives, no package starts a service, unless this machine has its own word on that.
+struct NoServices(Option<PathBuf>);
+
+impl NoServices {
+    fn from_here_on(policy: &Path) -> Self {
+        let made =
+            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o755).open(policy);
+        let written = made.and_then(|mut file| file.write_all(NOTHING_STARTS));
+        Self(written.is_ok().then(|| policy.to_owned()))
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        if let Some(policy) = &self.0 {
+            let _ = std::fs::remove_file(policy);
+        }
+    }
 }
 
 fn is_there(tool: &Tool) -> bool {
@@ -47,4 +78,25 @@ fn on_path(program: &str) -> bool {
     std::env::split_paths(&path)
         .chain(["/usr/sbin".into(), "/sbin".into()])
         .any(|folder| folder.join(program).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_stay_off_for_as_long_as_packages_are_installed() {
+        let folder = std::env::temp_dir().join(format!("tasktonic-policy-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let policy = folder.join("policy-rc.d");
+        let quiet = NoServices::from_here_on(&policy);
+        let asked = std::process::Command::new(&policy).args(["nginx", "start"]).status().unwrap();
+        assert_eq!(asked.code(), Some(101), "a service may not start");
+        drop(quiet);
+        assert!(!policy.exists(), "the machine is as it was");
+        std::fs::write(&policy, "its own word").unwrap();
+        drop(NoServices::from_here_on(&policy));
+        assert_eq!(std::fs::read(&policy).unwrap(), b"its own word");
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }

@@ -4,6 +4,7 @@
 //! Two lanes, cargo's and Node's, run beside each other; what needs both comes after. The first
 //! failure stops the rest. Last come a table of the steps and one line `N passed, N failed`.
 
+mod browsers;
 mod counts;
 pub(crate) mod steps;
 
@@ -46,7 +47,7 @@ enum Verdict {
 pub(crate) fn test(args: &Args) -> Result<()> {
     if args.list {
         for step in STEPS {
-            println!("{:<8} {}", step.name, step.what);
+            println!("{:<11} {}", step.name, step.what);
         }
         return Ok(());
     }
@@ -128,7 +129,7 @@ impl Round {
                 }
             })
             .collect();
-        println!("\n{:<8} {:<7} {:>6} {:>7} {:>7}", "step", "result", "time", "passed", "failed");
+        println!("\n{:<11} {:<7} {:>6} {:>7} {:>7}", "step", "result", "time", "passed", "failed");
         for row in &rows {
             let word = match row.verdict {
                 Verdict::Passed => "ok",
@@ -136,7 +137,7 @@ impl Round {
                 Verdict::NotRun => "not run",
             };
             println!(
-                "{:<8} {word:<7} {:>6} {:>7} {:>7}  {}",
+                "{:<11} {word:<7} {:>6} {:>7} {:>7}  {}",
                 row.name,
                 run::clock(row.took),
                 row.counts.passed,

@@ -8,33 +8,49 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::{node, places, prerequisites, run};
+use crate::{node, places, prerequisites, run, tools};
 
 /// Built for speed without the minutes that a release takes (Cargo.toml says what it leaves out).
 pub(crate) const PROFILE: &str = "product";
 
 /// Arguments of `up`.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    cargo xtask up                                   everything in one process\n  \
+    cargo xtask up --redis --gateway --workers 3     Redis, nginx, a server and three workers\n  \
+    cargo xtask up --cluster --gateway --pages 2     Redis Cluster, nginx, two servers")]
 pub(crate) struct Args {
     /// Only build; print where the binary is
     #[arg(long)]
     build_only: bool,
-    /// Handed to `tasktonic up` as they are (`cargo xtask up -- --help` shows what it takes)
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    /// Everything else is handed to `tasktonic up` (`cargo xtask up -- --help` shows what it takes)
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "FLAGS OF tasktonic up"
+    )]
     args: Vec<String>,
+}
+
+impl Args {
+    fn has(&self, flag: &str) -> bool {
+        self.args.iter().any(|arg| arg == flag)
+    }
 }
 
 pub(crate) fn up(args: &Args) -> Result<()> {
     let since = Instant::now();
-    let pages = !args.args.iter().any(|arg| arg == "--no-ui");
+    let pages = !args.has("--no-ui");
+    let gateway = args.has("--gateway");
     prerequisites::for_rust()?;
     if pages {
         prerequisites::for_node()?;
     }
     run::guard()?;
+    tools::ensure_for_up(args.has("--redis") || args.has("--cluster"), gateway)?;
     std::thread::scope(|scope| {
         let web = scope.spawn(|| if pages { build_pages() } else { Ok(()) });
-        let product = build_product();
+        let product = build_product(gateway);
         if product.is_err() {
             run::stop_all();
         }
@@ -61,9 +77,13 @@ fn build_pages() -> Result<()> {
     step("pages", node::web)
 }
 
-fn build_product() -> Result<()> {
+/// The program, and with `gateway` the library that nginx loads.
+fn build_product(gateway: bool) -> Result<()> {
     let mut cargo = run::cargo();
     cargo.args(["build", "--locked", "--profile", PROFILE, "-p", "tasktonic-cli"]);
+    if gateway {
+        cargo.args(["-p", "tasktonic-auth-ffi"]);
+    }
     let done = run::run("tasktonic", &mut cargo)?;
     tell("tasktonic", done.output.contains("Compiling"), done.took);
     Ok(())
@@ -81,5 +101,32 @@ fn tell(title: &str, built: bool, took: Duration) {
         run::say(&format!("built {title} in {}", run::clock(took)));
     } else {
         run::say(&format!("{title}: nothing to do"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn flags_of_the_product_need_no_dashes_before_them() {
+        let parsed = |line: &str| {
+            Cli::try_parse_from(std::iter::once("up").chain(line.split(' '))).map(|cli| cli.args)
+        };
+        for line in ["--redis --gateway --workers 3", "-- --redis --gateway --workers 3"] {
+            let args = parsed(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+            assert_eq!(args.args, ["--redis", "--gateway", "--workers", "3"], "{line}");
+            assert!(args.has("--gateway") && !args.build_only);
+        }
+        let args = parsed("--build-only --gateway").unwrap_or_else(|error| panic!("{error}"));
+        assert!(args.build_only && args.has("--gateway"));
     }
 }

@@ -2,7 +2,9 @@
 //! is, and what of it goes on. One pure function; whoever listens on a socket asks it and applies
 //! the answer, and has no rule of its own. It never decides what a user may do.
 
+mod answer;
 mod cookie;
+mod document;
 mod headers;
 mod policy;
 mod route;
@@ -12,8 +14,12 @@ mod token;
 use tasktonic_protocol::problem::Code;
 
 use crate::{Claims, Verifier};
+pub use answer::{detail, problem_json};
 pub use cookie::CookieNames;
 use cookie::Cookies;
+pub use document::{
+    DOCUMENT_BYTES_MAX, Document, DocumentError, Door, IssuerPart, VERSION as DOCUMENT_VERSION,
+};
 use headers::Headers;
 pub use policy::{Limits, Origin, Policy, PolicyError, Scheme};
 pub use route::Route;

@@ -61,11 +61,7 @@ struct Tables {
 
 impl Default for Throttle {
     fn default() -> Self {
-        Self::new(
-            Rate { burst: ACCOUNT_BURST, every_ms: ACCOUNT_EVERY_MS },
-            Rate { burst: ADDRESS_BURST, every_ms: ADDRESS_EVERY_MS },
-            ENTRIES_MAX,
-        )
+        Self::new(Self::ACCOUNT, Self::ADDRESS, ENTRIES_MAX)
     }
 }
 
@@ -77,6 +73,33 @@ impl Throttle {
         Self { hasher: RandomState::new(), tables: Mutex::default(), account, address, entries_max }
     }
 
+    /// The rate of one account.
+    pub const ACCOUNT: Rate = Rate { burst: ACCOUNT_BURST, every_ms: ACCOUNT_EVERY_MS };
+    /// The rate of one address.
+    pub const ADDRESS: Rate = Rate { burst: ADDRESS_BURST, every_ms: ADDRESS_EVERY_MS };
+
+    /// Counts one try from `address` alone, for those who count accounts elsewhere. A refused try
+    /// counts for nothing.
+    ///
+    /// # Errors
+    /// How long to wait.
+    pub fn check_address(&self, address: IpAddr, now_ms: i64) -> Result<(), RetryAfterMs> {
+        let address = self.hasher.hash_one(network(address));
+        let mut tables = self.tables.lock();
+        let known = tables.addresses.get(&address).copied();
+        let due = self.address.next(known, now_ms)?;
+        put(&mut tables.addresses, address, due, now_ms, self.entries_max);
+        Ok(())
+    }
+
+    /// Takes back one [`Throttle::check_address`]: the try was refused elsewhere.
+    pub fn uncount_address(&self, address: IpAddr) {
+        let address = self.hasher.hash_one(network(address));
+        if let Some(until) = self.tables.lock().addresses.get_mut(&address) {
+            *until = until.saturating_sub(self.address.every_ms);
+        }
+    }
+
     /// Counts one try to sign in as `name` from `address`; call it before the password is looked
     /// at. Names are compared as accounts are. A refused try counts for nothing.
     ///
@@ -86,12 +109,12 @@ impl Throttle {
         let name = self.hasher.hash_one(name.trim().to_ascii_lowercase());
         let address = self.hasher.hash_one(network(address));
         let mut tables = self.tables.lock();
-        let account_due = self.account.next(tables.accounts.get(&name), now_ms);
-        let address_due = self.address.next(tables.addresses.get(&address), now_ms);
+        let account_due = self.account.next(tables.accounts.get(&name).copied(), now_ms);
+        let address_due = self.address.next(tables.addresses.get(&address).copied(), now_ms);
         let (account_due, address_due) = match (account_due, address_due) {
             (Ok(account), Ok(address)) => (account, address),
-            (Err(a), Err(b)) => return Err(RetryAfterMs(a.max(b))),
-            (Err(wait), _) | (_, Err(wait)) => return Err(RetryAfterMs(wait)),
+            (Err(a), Err(b)) => return Err(RetryAfterMs(a.0.max(b.0))),
+            (Err(wait), _) | (_, Err(wait)) => return Err(wait),
         };
         put(&mut tables.accounts, name, account_due, now_ms, self.entries_max);
         put(&mut tables.addresses, address, address_due, now_ms, self.entries_max);
@@ -112,14 +135,18 @@ impl Throttle {
 }
 
 impl Rate {
-    /// When the entry will be without debt after one more try, or how long to wait for it.
-    fn next(self, debt_until_ms: Option<&i64>, now_ms: i64) -> Result<i64, i64> {
+    /// When whoever is in debt until then (absent: not at all) will be without debt after one more
+    /// try at `now_ms`.
+    ///
+    /// # Errors
+    /// How long to wait for it.
+    pub fn next(self, debt_until_ms: Option<i64>, now_ms: i64) -> Result<i64, RetryAfterMs> {
         let span_ms = self.every_ms.saturating_mul(self.burst.into());
         // A clock that was set back must not lock anybody out for longer than the whole burst.
         let latest = now_ms.saturating_add(span_ms);
-        let from = debt_until_ms.copied().unwrap_or(now_ms).clamp(now_ms, latest);
+        let from = debt_until_ms.unwrap_or(now_ms).clamp(now_ms, latest);
         let until = from.saturating_add(self.every_ms);
-        if until <= latest { Ok(until) } else { Err(until - latest) }
+        if until <= latest { Ok(until) } else { Err(RetryAfterMs(until - latest)) }
     }
 }
 
@@ -222,6 +249,19 @@ mod tests {
         throttle.check("bob", v4(99), 0).expect("the refused tries did not count for the address");
         throttle.forgive("Ada ");
         throttle.check("ada", v4(1), 0).unwrap();
+    }
+
+    #[test]
+    fn an_address_can_be_counted_alone_and_a_try_refused_elsewhere_taken_back() {
+        let throttle = Throttle::default();
+        for _ in 0..ADDRESS_BURST {
+            throttle.check_address(HOME, 0).unwrap();
+        }
+        let wait = throttle.check_address(HOME, 0).unwrap_err();
+        assert_eq!(wait, RetryAfterMs(ADDRESS_EVERY_MS));
+        throttle.uncount_address(HOME);
+        throttle.check_address(HOME, 0).unwrap();
+        throttle.uncount_address(v4(77));
     }
 
     #[test]

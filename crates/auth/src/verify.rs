@@ -6,6 +6,7 @@ mod claims;
 mod issuers;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
 use tasktonic_core::UserId;
@@ -80,6 +81,8 @@ pub struct Verifier {
     state: RwLock<Arc<State>>,
     cache: Cache,
     leeway_s: i64,
+    /// Whether a token named a key that is not known.
+    unknown: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -104,6 +107,7 @@ impl Verifier {
             state: RwLock::new(Arc::new(State { issuers, generation: 0 })),
             cache: Cache::new(CACHE_TOKENS_MAX),
             leeway_s: leeway_s.into(),
+            unknown: AtomicBool::new(false),
         })
     }
 
@@ -143,12 +147,23 @@ impl Verifier {
             known.times.check(now_s, self.leeway_s)?;
             return Ok(known.claims.clone());
         }
-        let read = self.read(&state, token, now_s)?;
+        let read = self.read(&state, token, now_s).inspect_err(|refusal| {
+            if *refusal == Refusal::UnknownKey {
+                self.unknown.store(true, Ordering::Relaxed);
+            }
+        })?;
         let claims = read.known.claims.clone();
         if read.worth_remembering {
             self.cache.put(name, read.known);
         }
         Ok(claims)
+    }
+
+    /// Whether, since this was last asked, a token named a key or an issuer that is not known:
+    /// whoever gets keys from elsewhere may ask there again.
+    #[must_use]
+    pub fn take_unknown(&self) -> bool {
+        self.unknown.swap(false, Ordering::Relaxed)
     }
 
     fn read(&self, state: &State, token: &str, now_s: i64) -> Result<Read, Refusal> {

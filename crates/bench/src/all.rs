@@ -12,7 +12,9 @@ use tasktonic_store::clock::Clock;
 
 use crate::figures::{Figure, table};
 use crate::machine::Machine;
-use crate::{Options, floors, lifecycles, pickup, sockets, startup, submits};
+use crate::{
+    Options, floors, gateway, lifecycles, pickup, redis, scaling, sockets, startup, submits,
+};
 
 /// One run of everything.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,6 +45,9 @@ pub(crate) async fn measure(options: &Options, repository: &Path) -> Result<Vec<
     add("Picking up", pickup::measure(options).await?);
     add("Sockets", sockets::measure(options, sockets::COUNT).await?);
     add("The embedded store alone", lifecycles::measure(options, repository).await?);
+    add("The store on Redis alone", redis::measure(options, repository).await?);
+    add("More workers", scaling::measure(options).await?);
+    add("The gateway", gateway::measure(options).await?);
     add("The disk again", floors::fdatasync_figures(scratch.path())?);
     let run = Run { at, machine, groups };
     if options.quick {

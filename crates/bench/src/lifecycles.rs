@@ -13,11 +13,21 @@ use crate::figures::Figure;
 pub(crate) async fn measure(options: &Options, repository: &Path) -> Result<Vec<Figure>> {
     let scratch = options.scratch()?;
     let seconds = if options.quick { "1" } else { "5" };
+    let folder = scratch.path().to_string_lossy().into_owned();
+    example(repository, "tasktonic-store-embedded", &[&folder, seconds], "embedded store").await
+}
+
+/// Runs the example `lifecycles` of a store's crate.
+pub(crate) async fn example(
+    repository: &Path,
+    package: &str,
+    args: &[&str],
+    name: &str,
+) -> Result<Vec<Figure>> {
     let output = Command::new("cargo")
-        .args(["run", "--locked", "--release", "--quiet", "-p", "tasktonic-store-embedded"])
+        .args(["run", "--locked", "--release", "--quiet", "-p", package])
         .args(["--example", "lifecycles", "--"])
-        .arg(scratch.path())
-        .arg(seconds)
+        .args(args)
         .current_dir(repository)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
@@ -27,11 +37,11 @@ pub(crate) async fn measure(options: &Options, repository: &Path) -> Result<Vec<
     anyhow::ensure!(output.status.success(), "the example `lifecycles` ended: {}", output.status);
     let text = String::from_utf8(output.stdout).context("what it said")?;
     eprint!("{text}");
-    Ok(figures(&text))
+    Ok(figures(name, &text))
 }
 
 /// One figure per line that has a rate.
-fn figures(text: &str) -> Vec<Figure> {
+fn figures(name: &str, text: &str) -> Vec<Figure> {
     let rate = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
         let at =
@@ -39,7 +49,7 @@ fn figures(text: &str) -> Vec<Figure> {
         let number = words.get(at.checked_sub(1)?)?.replace(['_', ','], "");
         let number: f64 = number.parse().ok()?;
         let rest = words.join(" ");
-        Some(Figure::new("embedded store", number, "per s", rest))
+        Some(Figure::new(name, number, "per s", rest))
     };
     text.lines().filter_map(rate).collect()
 }
@@ -54,7 +64,7 @@ mod tests {
                     batch   16:   58123 lifecycles/s, a round p50 190 µs; closed in 4 ms\n            \
                     99 tasks opened in 4 ms\n\
                     256 producers:   99000 submits/s, p50 5 µs, p99 7 µs\n";
-        let found = figures(text);
+        let found = figures("a store", text);
         assert_eq!(found.iter().map(|f| f.value).collect::<Vec<_>>(), [58_123.0, 99_000.0]);
         assert!(found[0].note.starts_with("batch 16: 58123 lifecycles/s"), "{found:?}");
     }

@@ -6,10 +6,13 @@
 mod all;
 mod figures;
 mod floors;
+mod gateway;
 mod lifecycles;
 mod machine;
 mod pickup;
 mod product;
+mod redis;
+mod scaling;
 mod sockets;
 mod startup;
 mod submits;
@@ -64,6 +67,12 @@ enum Verb {
     Startup,
     /// The embedded store alone: durable lifecycles in bulk
     Lifecycles,
+    /// The store on Redis alone: lifecycles in bulk, and what each costs Redis
+    Redis,
+    /// What more workers add: 1, 2 and 4 processes over one Redis
+    Scaling,
+    /// What authentication at the gateway costs: nginx with the guard and without
+    Gateway,
     /// Everything, written to `docs/benchmarks` of the repository
     All {
         /// The repository [default: the folder above this one that holds Cargo.lock]
@@ -118,6 +127,9 @@ fn main() -> Result<()> {
             Verb::Sockets { count } => sockets::measure(&options, count).await,
             Verb::Startup => startup::measure(&options).await,
             Verb::Lifecycles => lifecycles::measure(&options, &machine::repository(None)?).await,
+            Verb::Redis => redis::measure(&options, &machine::repository(None)?).await,
+            Verb::Scaling => scaling::measure(&options).await,
+            Verb::Gateway => gateway::measure(&options).await,
             Verb::All { repository } => {
                 all::measure(&options, &machine::repository(repository)?).await
             }

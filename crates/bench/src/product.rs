@@ -97,6 +97,39 @@ impl Product {
         Self::start(options, folder, &["--no-workers"]).await
     }
 
+    /// Starts a server alone over the embedded store in `folder`, whose door document is at the
+    /// Unix socket `door`.
+    pub(crate) async fn serve(
+        options: &Options,
+        folder: &Path,
+        config: &Path,
+        door: &Path,
+    ) -> Result<Self> {
+        let program = options.program()?;
+        let port = free_port()?;
+        let since = Instant::now();
+        let child = Command::new(&program)
+            .args(["serve", "--port", &port.to_string(), "--gateway-listen"])
+            .arg(format!("unix:{}", door.display()))
+            .args([Path::new("--config"), config, Path::new("--data"), folder])
+            .env_remove("TASKTONIC_DATA")
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("starting {}", program.display()))?;
+        let authority = format!("127.0.0.1:{port}");
+        while Wire::open(&authority).await.is_err() {
+            anyhow::ensure!(since.elapsed() < START_WITHIN, "the server does not answer");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let folder = folder.to_owned();
+        let (token, ready_after) = (String::new(), since.elapsed());
+        Ok(Self { child, program, folder, authority, token, ready_after })
+    }
+
     /// Its process id.
     pub(crate) fn id(&self) -> Result<u32> {
         self.child.id().context("it has ended")
@@ -156,6 +189,12 @@ impl Product {
         anyhow::ensure!(status.success(), "it ended with {status}");
         Ok(())
     }
+}
+
+/// A port of the loopback address that was free a moment ago.
+pub(crate) fn free_port() -> Result<u16> {
+    let held = std::net::TcpListener::bind(("127.0.0.1", 0)).context("a free port")?;
+    Ok(held.local_addr()?.port())
 }
 
 fn resident_bytes(status: &str) -> Option<u64> {

@@ -1,6 +1,8 @@
-//! `tasktonic account …`: built-in accounts, while the server is stopped.
+//! `tasktonic account …`: built-in accounts; those of an embedded store while the server is stopped.
 
+use std::fs::DirBuilder;
 use std::io::{IsTerminal as _, Read as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -11,12 +13,14 @@ use tasktonic_server::Identity;
 use crate::data::{self, Data};
 use crate::product;
 use crate::screen;
+use crate::stores::StoreArgs;
 
 /// What to do with accounts.
 #[derive(Subcommand)]
 pub(crate) enum Verb {
     /// Make an account; its password comes from standard input, or is made and printed
-    #[command(after_help = "Example: tasktonic account add ana")]
+    #[command(after_help = "Examples:\n  tasktonic account add ana\n  \
+        TASKTONIC_STORE=redis://redis:6379 tasktonic account add ana --role admin < password")]
     Add {
         /// The name to sign in with
         name: String,
@@ -63,6 +67,8 @@ pub(crate) struct Place {
     /// The folder of the installation
     #[arg(long, env = "TASKTONIC_DATA", default_value = data::DEFAULT, value_name = "DIR")]
     data: PathBuf,
+    #[command(flatten)]
+    store: StoreArgs,
 }
 
 pub(crate) async fn account(verb: Verb) -> Result<u8> {
@@ -71,15 +77,47 @@ pub(crate) async fn account(verb: Verb) -> Result<u8> {
     | Verb::Password { place, .. }
     | Verb::Disable { place, .. }
     | Verb::Enable { place, .. }) = &verb;
-    // Only a first account may come before a first start; anything else is a slip of the pen.
-    if !matches!(verb, Verb::Add { .. }) {
-        data::must_be_there(&place.data)?;
-    }
-    let data = Data::open(&place.data)?;
-    let (store, identity) = product::identities(&data).await?;
+    let choice = place.store.choose(place.data.join("store"))?;
+    // Accounts need a folder of keys like everything else that knows who is who, and no key in it.
+    let passing = if choice.is_embedded() {
+        // Only a first account may come before a first start; anything else is a slip of the pen.
+        if !matches!(verb, Verb::Add { .. }) {
+            data::must_be_there(&place.data)?;
+        }
+        None
+    } else {
+        Some(PassingFolder::new()?)
+    };
+    let keys = match &passing {
+        Some(folder) => folder.0.clone(),
+        None => Data::open(&place.data)?.keys(),
+    };
+    let (store, identity) = product::identities(choice, &keys).await?;
     let done = change(verb, &identity).await;
     store.close().await;
     done
+}
+
+/// A folder for our eyes alone that is gone when we are: accounts on Redis may be changed from a
+/// machine that holds no installation.
+struct PassingFolder(PathBuf);
+
+impl PassingFolder {
+    fn new() -> Result<Self> {
+        let name = format!("tasktonic-{:032x}", u128::from_le_bytes(rand::random()));
+        let folder = std::env::temp_dir().join(name);
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&folder)
+            .with_context(|| format!("making {}", folder.display()))?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for PassingFolder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 async fn change(verb: Verb, identity: &Identity) -> Result<u8> {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow};
 use serde::Deserialize;
 use tasktonic_auth::Role;
 use tasktonic_handlers::HandlersConfig;
-use tasktonic_server::IssuerFile;
+use tasktonic_server::{IssuerFile, Network};
 
 use crate::data::Data;
 
@@ -33,6 +33,22 @@ pub(crate) struct ServerPart {
     pub(crate) origins: Vec<String>,
     /// Whether `/metrics` is answered to other machines too.
     pub(crate) metrics_public: bool,
+    /// Proxies on other machines that are believed when they say whose request they pass on, e.g.
+    /// `10.0.0.0/24`.
+    pub(crate) trusted_proxies: Vec<String>,
+    /// How long a server that was asked to stop still takes requests while `/readyz` refuses, s: a
+    /// load balancer that asks there needs the time to look elsewhere.
+    pub(crate) drain_notice_s: u16,
+}
+
+impl ServerPart {
+    /// The proxies as the server knows them.
+    pub(crate) fn trusted_proxies(&self) -> Result<Vec<Network>> {
+        let proxy = |text: &String| {
+            text.parse().with_context(|| format!("in [server] trusted_proxies: {text:?}"))
+        };
+        self.trusted_proxies.iter().map(proxy).collect()
+    }
 }
 
 /// `[[issuer]]`: users of another system sign in with its tokens.

@@ -5,15 +5,21 @@ mod account;
 mod api;
 mod config;
 mod data;
+mod doctor;
+mod export;
+mod fleet;
+mod gateway;
 mod handlers;
+mod import;
 mod kill_points;
 mod logging;
 mod pages;
+mod parent;
 mod product;
 mod screen;
 mod serve;
 mod shutdown;
-mod store_url;
+mod stores;
 mod submit;
 mod task;
 mod token;
@@ -73,26 +79,37 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Start the whole product in one process: server, store, workers and pages
+    /// Start the whole product: in one process, or as a fleet of processes over Redis
     Up(up::Args),
     /// Start a server without workers and pages
     Serve(serve::Args),
     /// Start a worker
     Work(work::Args),
+    /// Put nginx in front of servers: it checks every token before anything else sees a request
+    Gateway(gateway::Args),
+    /// Look at a running gateway from outside, and say what is not as it should be
+    Doctor(doctor::Args),
     /// Hand a task over
     Submit(submit::Args),
     /// Look at tasks and change them
     #[command(subcommand)]
     Task(task::Verb),
-    /// Built-in accounts (while the server is stopped)
+    /// Built-in accounts (of an embedded store: while the server is stopped)
     #[command(subcommand)]
     Account(account::Verb),
+    /// Write a whole store as lines of JSON to standard output
+    Export(export::Args),
+    /// Read an export on standard input into an empty store
+    Import(import::Args),
     /// Access tokens signed with this installation's key
     #[command(subcommand)]
     Token(token::Verb),
     /// Check a signature or a token with the verifier the server uses
     #[command(subcommand)]
     Verify(verify::Verb),
+    /// End the processes of a fleet once whoever started them is gone
+    #[command(hide = true)]
+    Caretaker,
     /// List the points at which a build for tests can be killed
     #[command(hide = true)]
     KillPoints,
@@ -106,11 +123,16 @@ fn main() -> ExitCode {
         Verb::Up(args) => runtime(up::up(args)),
         Verb::Serve(args) => runtime(serve::serve(args)),
         Verb::Work(args) => runtime(work::work(args)),
+        Verb::Gateway(args) => gateway::gateway(args),
+        Verb::Doctor(args) => doctor::doctor(&args),
         Verb::Submit(args) => runtime(submit::submit(args)),
         Verb::Task(verb) => runtime(task::task(verb)),
         Verb::Account(verb) => runtime(account::account(verb)),
+        Verb::Export(args) => runtime(export::export(args)),
+        Verb::Import(args) => runtime(import::import(args)),
         Verb::Token(verb) => token::token(verb),
         Verb::Verify(verb) => return verify::verify(&verb),
+        Verb::Caretaker => fleet::caretaker(),
         Verb::KillPoints => kill_points::list(),
     };
     match done {
@@ -128,4 +150,14 @@ fn runtime(work: impl Future<Output = anyhow::Result<u8>>) -> anyhow::Result<u8>
     // A handler that ignores everything must not keep the program from ending.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
 }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::data::Data;
-use crate::logging;
+use crate::{logging, stores};
 
 /// The environment variable that names the folder of the built pages.
 pub(crate) const FOLDER_VARIABLE: &str = "TASKTONIC_WEB_DIR";
@@ -150,12 +150,13 @@ async fn keep_up(
     }
 }
 
-fn spawn(built: &Built, address: SocketAddr, api: SocketAddr, logs: &Path) -> Result<Running> {
+/// The pages' server at `address` over the API at `api`. It ends when its input does.
+pub(crate) fn command(built: &Built, address: SocketAddr, api: SocketAddr) -> Result<Command> {
     if !built.folder.is_dir() {
         bail!("the folder of the pages, {}, is gone", built.folder.display());
     }
-    let log = logging::log_file(logs, "pages.log")?;
-    let mut child = Command::new("node")
+    let mut command = Command::new("node");
+    command
         .args(["--import", END_WITH_PARENT, "server.js"])
         .current_dir(&built.folder)
         .env("HOSTNAME", address.ip().to_string())
@@ -166,6 +167,13 @@ fn spawn(built: &Built, address: SocketAddr, api: SocketAddr, logs: &Path) -> Re
         .env("NODE_ENV", "production")
         .env("NEXT_TELEMETRY_DISABLED", "1")
         .env_remove("TASKTONIC_TOKEN")
+        .env_remove(stores::VARIABLE);
+    Ok(command)
+}
+
+fn spawn(built: &Built, address: SocketAddr, api: SocketAddr, logs: &Path) -> Result<Running> {
+    let log = logging::log_file(logs, "pages.log")?;
+    let mut child = command(built, address, api)?
         .stdin(Stdio::piped())
         .stdout(log.try_clone()?)
         .stderr(log)
@@ -195,7 +203,7 @@ async fn hangs(address: SocketAddr) {
 async fn answers(address: SocketAddr) -> std::io::Result<()> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = tokio::net::TcpStream::connect(address).await?;
-    let head = format!("HEAD /icon.svg HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let head = format!("HEAD /healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(head.as_bytes()).await?;
     let mut first = [0; 1];
     stream.read_exact(&mut first).await.map(|_| ())

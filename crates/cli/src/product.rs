@@ -2,18 +2,17 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tasktonic_files::{FileLimits, Files};
-use tasktonic_server::{Config, Identity, Limits, Server};
-use tasktonic_store::Store;
+use tasktonic_server::{Config, GatewayListen, Identity, Limits, Server};
 use tasktonic_store::clock::Clock;
-use tasktonic_store_embedded::{EmbeddedStore, Options};
 
 use crate::config::{ConfigFile, IssuerPart};
 use crate::data::Data;
 use crate::screen;
+use crate::stores::{Choice, Opened};
 
 /// What `up` and `serve` are told in the same words.
 #[derive(Debug, Clone, clap::Args)]
@@ -27,9 +26,20 @@ pub(crate) struct Door {
     /// The configuration [default: tasktonic.toml in the data folder or here, if there is one]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Open the store although acknowledged work is missing, as after a backup was put back
+    /// An origin under which people reach it, e.g. https://tasks.example.com; may be given more
+    /// than once [default: those of the configuration, else localhost with the port]
+    #[arg(long = "origin", value_name = "URL")]
+    pub(crate) origins: Vec<String>,
+    /// Open an embedded store although acknowledged work is missing, as after a backup was put back
     #[arg(long)]
     pub(crate) accept_older: bool,
+}
+
+impl Door {
+    /// The origins that people use: those of the command line, else those of the configuration.
+    pub(crate) fn origins<'a>(&'a self, config: &'a ConfigFile) -> &'a [String] {
+        if self.origins.is_empty() { &config.server.origins } else { &self.origins }
+    }
 }
 
 /// Where the pages come from.
@@ -43,38 +53,44 @@ pub(crate) struct PagesAt {
 
 /// The opened parts.
 pub(crate) struct Product {
-    pub(crate) store: Arc<EmbeddedStore>,
+    pub(crate) store: Opened,
     pub(crate) files: Files,
     pub(crate) identity: Identity,
     pub(crate) server: Server,
 }
 
 impl Product {
-    /// Opens the store in `folder`, files and identities in `data`, and binds the server.
+    /// Opens the store, files and identities, and binds the server.
     pub(crate) async fn open(
         data: &Data,
-        folder: &Path,
+        store: Choice,
+        files_url: &str,
         door: &Door,
         config: &ConfigFile,
         pages: Option<PagesAt>,
+        gateway: Option<GatewayListen>,
     ) -> Result<Self> {
         let clock = Clock::system();
-        let store = open_store(folder, door.accept_older, clock.clone()).await?;
-        let files = Files::open(&data.files_url(), FileLimits::default(), now_ms)
-            .await
-            .context("opening the files")?;
-        let shared: Arc<dyn Store> = store.clone();
+        let store = Choice { accept_older: door.accept_older, ..store };
+        let store = store.open(clock.clone()).await?;
+        let files = open_files(files_url).await?;
+        let shared = store.shared();
         let issuers = config.issuer.iter().map(IssuerPart::issuer_file).collect::<Result<_>>()?;
         let identity = Identity::open(shared.clone(), &data.keys(), issuers, clock.clone())
             .context("opening the keys")?;
         let listen = SocketAddr::new(door.host, door.port);
         let server_config = Config {
             listen,
-            origins: config.server.origins.clone(),
+            origins: door.origins(config).to_vec(),
             pages: pages.as_ref().map(|pages| pages.address),
             pages_static: pages.and_then(|pages| pages.static_files),
             metrics_public: config.server.metrics_public,
-            limits: Limits::default(),
+            gateway,
+            trusted_proxies: config.server.trusted_proxies()?,
+            limits: Limits {
+                drain_notice: Duration::from_secs(config.server.drain_notice_s.into()),
+                ..Limits::default()
+            },
         };
         let server = Server::bind(server_config, shared, files.clone(), identity.clone(), clock)
             .await
@@ -85,20 +101,18 @@ impl Product {
     }
 }
 
-/// The store and who is who, for the verbs that change accounts.
-pub(crate) async fn identities(data: &Data) -> Result<(Arc<EmbeddedStore>, Identity)> {
-    let clock = Clock::system();
-    let store = open_store(&data.store(), false, clock.clone()).await?;
-    let identity = Identity::open(store.clone(), &data.keys(), Vec::new(), clock)
-        .context("opening the keys")?;
-    Ok((store, identity))
+/// The users' files at `url`.
+pub(crate) async fn open_files(url: &str) -> Result<Files> {
+    Files::open(url, FileLimits::default(), now_ms).await.context("opening the files")
 }
 
-async fn open_store(folder: &Path, accept_older: bool, clock: Clock) -> Result<Arc<EmbeddedStore>> {
-    let folder = folder.to_owned();
-    let options = Options { accept_older, ..Options::new(clock) };
-    let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(folder, options));
-    Ok(Arc::new(opened.await??))
+/// The store and who is who, for the verbs that change accounts.
+pub(crate) async fn identities(store: Choice, keys: &Path) -> Result<(Opened, Identity)> {
+    let clock = Clock::system();
+    let store = store.open(clock.clone()).await?;
+    let identity =
+        Identity::open(store.shared(), keys, Vec::new(), clock).context("opening the keys")?;
+    Ok((store, identity))
 }
 
 fn now_ms() -> i64 {

@@ -8,6 +8,13 @@ use crate::screen;
 /// A token that is cancelled on SIGINT, SIGTERM or SIGHUP. A second signal ends the process where
 /// it stands: everything acknowledged is on disk anyway.
 pub(crate) fn on_signal() -> std::io::Result<CancellationToken> {
+    on_signal_then(|| {})
+}
+
+/// As [`on_signal`]; `at_once` is done by the second signal before the process ends.
+pub(crate) fn on_signal_then(
+    at_once: impl Fn() + Send + 'static,
+) -> std::io::Result<CancellationToken> {
     let stop = CancellationToken::new();
     let mut kinds = Vec::new();
     for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
@@ -26,6 +33,7 @@ pub(crate) fn on_signal() -> std::io::Result<CancellationToken> {
             if asked.is_cancelled() {
                 // Nothing is dropped from here on, and what attempts have started must not go on.
                 tasktonic_handlers::exec::kill_all_programs();
+                at_once();
                 std::process::exit(128 + signal);
             }
             screen::note("stopping: attempts may finish; again to stop at once");

@@ -2,35 +2,51 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use tasktonic_client::{RemoteFiles, RemoteStore, Waits};
 use tasktonic_core::{Name, WorkerId};
 use tasktonic_files::TaskFiles;
 use tasktonic_handlers::HandlersConfig;
-use tasktonic_store::Store;
+use tasktonic_server::FileLedger;
+use tasktonic_store::clock::Clock;
+use tasktonic_store::{Store, Table};
 use tasktonic_worker::{AnyHandler, Settings, Worker};
+use tokio::task::JoinHandle;
 
-use crate::store_url::StoreUrl;
-use crate::{api, bad_use, config, handlers, logging, shutdown};
+use crate::data::{self, Data};
+use crate::parent::Parent;
+use crate::stores::{Choice, Opened, StoreArgs, StoreUrl};
+use crate::{api, bad_use, config, handlers, logging, product, shutdown};
 
 /// How long running attempts may go on after the worker was asked to stop.
 const DRAIN_S_DEFAULT: u64 = 25;
+/// How long the worker may take to announce itself before it is called ready all the same.
+const ANNOUNCE_WAIT: Duration = Duration::from_secs(10);
 
 /// Arguments of `work`.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  \
+#[command(after_help = "Examples:\n  \
     TASKTONIC_TOKEN=$(tasktonic token mint --user worker --role worker) \\\n    \
-    tasktonic work --server http://127.0.0.1:8080 --kinds csv.profile --concurrency 2\n\n\
+    tasktonic work --server http://127.0.0.1:8080 --kinds csv.profile --concurrency 2\n  \
+    TASKTONIC_STORE=redis://tasktonic:PASSWORD@redis:6379 \\\n    \
+    tasktonic work --files file:///srv/tasktonic/files\n\n\
+    With --server it needs a token and nothing else. With a store on Redis it needs the folder of \
+    the users' files as well.\n\
     The first signal drains: no new tasks, running ones may finish. The second stops at once.")]
 pub(crate) struct Args {
-    /// The server through which it reaches the store
-    #[arg(long, env = "TASKTONIC_URL", value_name = "URL")]
-    server: Option<String>,
-    /// The store, where several processes can share it
+    /// The server through which it reaches the store [default: TASKTONIC_URL]
     #[arg(long, value_name = "URL")]
-    store: Option<StoreUrl>,
+    server: Option<String>,
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Users' files, where the servers find them too: file:///FOLDER [with --data: DATA/files]
+    #[arg(long, env = "TASKTONIC_FILES", value_name = "URL")]
+    files: Option<String>,
+    /// The folder of the installation, on the same machine
+    #[arg(long, env = "TASKTONIC_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
     /// A file that holds its access token (else it is read from TASKTONIC_TOKEN)
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -43,39 +59,117 @@ pub(crate) struct Args {
     /// How long running attempts may go on after the first signal
     #[arg(long, value_name = "SECONDS", default_value_t = DRAIN_S_DEFAULT)]
     drain: u64,
-    /// The configuration [default: ./tasktonic.toml, if there is one]
+    /// The configuration [default: tasktonic.toml in the data folder or here, if there is one]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    parent: Parent,
 }
 
-pub(crate) async fn work(args: Args) -> Result<u8> {
-    logging::to_stderr();
-    let url = match (&args.server, &args.store) {
-        // Also where TASKTONIC_URL is set: who names a store means it.
-        (_, Some(StoreUrl::Embedded(_))) => {
+/// Where its tasks come from.
+enum From {
+    Server(String),
+    Store(Choice),
+}
+
+impl Args {
+    /// What the command line names goes before what the environment names, and a store before a
+    /// server.
+    fn from(&self) -> Result<From> {
+        let variable = std::env::var("TASKTONIC_URL").ok().filter(|url| !url.is_empty());
+        let store = match (self.store.named()?, &self.server) {
+            (Some(store), _) => store,
+            (None, Some(url)) => return Ok(From::Server(url.clone())),
+            (None, None) => match (StoreArgs::of_environment()?, variable) {
+                (Some(store), _) => store,
+                (None, Some(url)) => return Ok(From::Server(url)),
+                (None, None) => {
+                    return Err(bad_use(
+                        "say where the tasks are: --server URL (or TASKTONIC_URL), or --store \
+                         redis://HOST:PORT (or TASKTONIC_STORE)",
+                    ));
+                }
+            },
+        };
+        if matches!(store, StoreUrl::Embedded(_)) {
             return Err(bad_use(
                 "an embedded store belongs to the one process that opened it: start the server \
                  there and this worker with --server URL",
             ));
         }
-        (Some(url), None) => url,
-        (None, None) => {
-            return Err(bad_use("say where the tasks are: --server URL (or TASKTONIC_URL)"));
+        self.store.choice(store).map(From::Store)
+    }
+
+    /// Where the users' files are, for a worker that has the store.
+    fn files_url(&self) -> Result<String> {
+        match (&self.files, &self.data) {
+            (Some(url), _) => Ok(url.clone()),
+            (None, Some(folder)) => {
+                data::must_be_there(folder)?;
+                Ok(Data::open(folder)?.files_url())
+            }
+            (None, None) => Err(bad_use(
+                "say where the users' files are: --files file:///FOLDER (or TASKTONIC_FILES), the \
+                 same folder as the servers'; or --data DIR on a server's machine",
+            )),
+        }
+    }
+
+    fn config(&self) -> Result<config::Config> {
+        let beside = self.data.iter().map(|folder| folder.join("tasktonic.toml"));
+        let usual: Vec<PathBuf> = beside.chain(["tasktonic.toml".into()]).collect();
+        config::read(self.config.as_deref(), &usual)
+    }
+}
+
+pub(crate) async fn work(args: Args) -> Result<u8> {
+    logging::to_stderr();
+    let handlers = handlers::of(&args.config()?)?;
+    let stop = shutdown::on_signal()?;
+    args.parent.follow(&stop);
+    let mut opened: Option<Opened> = None;
+    let (store, files): (Arc<dyn Store>, Arc<dyn TaskFiles>) = match args.from()? {
+        From::Server(url) => {
+            let client = api::client(&url, args.token_file.as_ref(), Waits::default())?;
+            tracing::info!(server = client.url(), "working");
+            (Arc::new(RemoteStore::new(client.clone())?), Arc::new(RemoteFiles::new(client)))
+        }
+        From::Store(choice) => {
+            let files = product::open_files(&args.files_url()?).await?;
+            let store = opened.insert(choice.open(Clock::system()).await?).shared();
+            // What this worker keeps counts towards what the servers let a user have.
+            files.share(Arc::new(FileLedger::new(store.clone())));
+            tracing::info!("working");
+            (store, Arc::new(files))
         }
     };
-    let config = config::read(args.config.as_deref(), &["tasktonic.toml".into()])?;
-    let handlers = handlers::of(&config)?;
-    let client = api::client(url, args.token_file.as_ref(), Waits::default())?;
-    let client_url = client.url().to_owned();
-    let store: Arc<dyn Store> = Arc::new(RemoteStore::new(client.clone())?);
-    let files: Arc<dyn TaskFiles> = Arc::new(RemoteFiles::new(client));
-    let stop = shutdown::on_signal()?;
+    let id = fresh_id("");
+    tracing::info!(worker = %id, "pages and lists name this worker by the end of its id");
     let settings = settings(args.concurrency, Duration::from_secs(args.drain));
-    let worker = build(fresh_id(""), store, files, &handlers, &args.kinds, settings)?;
-    tracing::info!(server = client_url, "working");
-    worker.run_until(stop).await?;
+    let worker = build(id.clone(), store.clone(), files, &handlers, &args.kinds, settings)?;
+    let working = tokio::spawn(worker.run_until(stop));
+    if args.parent.is_there() {
+        announced(&*store, &id, &working).await;
+        args.parent.ready();
+    }
+    let ended = working.await?;
+    if let Some(store) = opened {
+        store.close().await;
+    }
+    ended?;
     tracing::info!("every attempt has ended or was given back");
     Ok(crate::DONE)
+}
+
+/// Waits until the worker has announced its kinds: who reads that we are ready may submit at once.
+pub(crate) async fn announced<T>(store: &dyn Store, id: &WorkerId, working: &JoinHandle<T>) {
+    let until = Instant::now() + ANNOUNCE_WAIT;
+    while Instant::now() < until && !working.is_finished() {
+        if let Ok(Some(_)) = store.registry().get(Table::Workers, id.as_str()).await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// The settings of a worker on this machine.

@@ -82,7 +82,8 @@ impl Error {
             Self::Timeout { .. } | Self::Broken { .. } => true,
             // A gateway between here and the server speaks for itself, not for the server.
             Self::BadAnswer { status, .. } => matches!(status, 502 | 504),
-            _ => self.code() == Some(Code::OutcomeUnknown),
+            // The front door answers so too when a server broke off.
+            _ => matches!(self.code(), Some(Code::OutcomeUnknown | Code::ServerUnavailable)),
         }
     }
 
@@ -98,6 +99,7 @@ impl Error {
                     Code::TooManyRequests
                         | Code::StoreFull
                         | Code::StoreUnavailable
+                        | Code::ServerUnavailable
                         | Code::OutcomeUnknown
                 )
             ),

@@ -162,6 +162,7 @@ fn reply_of(answer: SyncResponse) -> Result<SyncReply> {
     check_version(answer.v)?;
     Ok(SyncReply {
         refused: answer.refused,
+        unheard: answer.unheard,
         cancelled: leases(&answer.cancelled)?,
         adopted: answer.adopted.into_iter().map(held).collect::<Result<_>>()?,
         claimed: answer.claimed.into_iter().map(held).collect::<Result<_>>()?,

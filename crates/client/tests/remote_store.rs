@@ -278,6 +278,28 @@ impl Holding {
 }
 
 #[tokio::test]
+async fn a_server_that_has_not_listened_so_far_makes_its_worker_look_everywhere() {
+    let holding = Holding::default();
+    let (client, serving) = holding.start().await;
+    let store = RemoteStore::new(client).unwrap();
+    let mut wakes = store.wakes(&worker());
+    holding.tell(SyncResponse { v: 1, lagged: true, ..SyncResponse::default() });
+    assert_eq!(next(&mut wakes).await, Wake::Lagged);
+    serving.abort();
+}
+
+#[tokio::test]
+async fn reports_that_were_not_heard_everywhere_are_named_and_the_rest_stands() {
+    let answer = r#"{"v":1,"refused":[0],"unheard":[1,4],"epoch":1}"#;
+    let fake = Fake::start(move |_, _| json(200, answer)).await;
+    let store = RemoteStore::new(fake.client()).unwrap();
+    let reply = store.sync(P, sync()).await.unwrap();
+    assert_eq!((reply.refused, reply.unheard), (vec![0], vec![1, 4]));
+    let sent: SyncRequest = serde_json::from_slice(&fake.seen()[0].body).unwrap();
+    assert!(sent.partly, "it can be told of a part");
+}
+
+#[tokio::test]
 async fn an_idle_worker_waits_in_one_request_and_is_woken_at_once() {
     let holding = Holding::default();
     let (client, serving) = holding.start().await;

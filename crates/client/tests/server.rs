@@ -71,6 +71,8 @@ impl Rig {
             pages: None,
             pages_static: None,
             metrics_public: false,
+            gateway: None,
+            trusted_proxies: Vec::new(),
             limits: Limits::default(),
         };
         let identity = self.identity.clone();

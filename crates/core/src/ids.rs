@@ -88,6 +88,10 @@ const TASK_ID_TEXT: GeneralPurpose = GeneralPurpose::new(
     NO_PAD,
 );
 
+/// Added to the first byte of the text, so that an id of our time begins with a letter and not with
+/// a `-`, which programs would take for an option. Times below 2^47 ms still sort.
+const TEXT_LEAD: u8 = 0x80;
+
 impl TaskId {
     /// An id made at `now_ms` from 48 bits of `random`.
     #[must_use]
@@ -116,13 +120,17 @@ impl FromStr for TaskId {
 
     fn from_str(text: &str) -> Result<Self, IdError> {
         let bytes = TASK_ID_TEXT.decode(text).map_err(|_| IdError::Task)?;
-        Ok(Self(bytes.try_into().map_err(|_| IdError::Task)?))
+        let mut bytes: [u8; 12] = bytes.try_into().map_err(|_| IdError::Task)?;
+        bytes[0] ^= TEXT_LEAD;
+        Ok(Self(bytes))
     }
 }
 
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&TASK_ID_TEXT.encode(self.0))
+        let mut bytes = self.0;
+        bytes[0] ^= TEXT_LEAD;
+        f.write_str(&TASK_ID_TEXT.encode(bytes))
     }
 }
 
@@ -293,6 +301,12 @@ mod tests {
             prop_assert_eq!(first.to_string().len(), 16);
             prop_assert_eq!(first.cmp(&second), a.cmp(&b));
             prop_assert_eq!(first.to_string().cmp(&second.to_string()), a.cmp(&b));
+        }
+
+        #[test]
+        fn an_id_of_our_time_begins_with_a_letter(ms in 0..1i64 << 43, r: u64) {
+            let text = TaskId::new(ms, r).to_string();
+            prop_assert!(text.starts_with(|c: char| c.is_ascii_alphabetic()), "{}", text);
         }
 
         #[test]

@@ -33,6 +33,9 @@ pub const PROMOTE_MAX: usize = 128;
 pub const SWEEP_MAX: usize = 128;
 /// Expired idempotency keys forgotten by one maintenance turn.
 pub const FORGET_MAX: usize = 128;
+/// How long an expired idempotency key is still kept. It counts no more; but a clock that steps back
+/// must find it.
+pub const KEY_SLACK_MS: i64 = 60_000;
 /// Workers woken by one call.
 pub const WAKES_MAX: usize = 2;
 

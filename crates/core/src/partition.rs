@@ -213,14 +213,15 @@ impl Partition {
         let mut reply = Synced { epoch: self.epoch, ..Synced::default() };
         let Sync { worker, call, lease_ms, ops, claim, woken, park } = sync;
         let deadline_lt = self.lease_time(step.now_ms) + i64::from(lease_ms);
-        let says_nothing = ops.is_empty();
         for (index, op) in (0_u32..).zip(ops) {
             if !self.report(step, op, deadline_lt, &mut reply.cancelled) {
                 reply.refused.push(index);
             }
         }
         let caller = maintain::Caller { worker: &worker, call, lease_ms };
-        let maintained = self.maintain(step, caller, &mut reply);
+        // Without a lease time nobody is there who could settle what is adopted: a store passes
+        // wakes on this way.
+        let maintained = lease_ms > 0 && self.maintain(step, caller, &mut reply);
         if let Some(claim) = &claim {
             self.claim(step, caller, claim, &mut reply);
             if park && reply.claimed.is_empty() {
@@ -235,7 +236,7 @@ impl Partition {
                 self.wake(step, name, 1);
             }
         }
-        if maintained || says_nothing {
+        if maintained || reply.claimed.is_empty() {
             reply.next_in_ms = self.next_in_ms(step.now_ms);
         }
         reply

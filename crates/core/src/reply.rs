@@ -42,7 +42,7 @@ pub struct Synced {
     /// it had all it asked for; 0 otherwise.
     pub more: u32,
     /// When a sync would next find something due, in ms from now. Told by a sync that maintained,
-    /// and by one without operations; absent otherwise, and when nothing will be due.
+    /// and by one that claimed nothing; absent otherwise, and when nothing will be due.
     pub next_in_ms: Option<u64>,
     /// The partition's epoch, for fences.
     pub epoch: u32,

@@ -16,15 +16,18 @@ pub type Content = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>>;
 
 mod error;
 mod id;
+mod ledger;
 mod meta;
 mod put;
 mod sniff;
 mod space;
 mod store;
 mod sweep;
+mod taken;
 
 pub use error::Error;
 pub use id::FileId;
+pub use ledger::Ledger;
 pub use meta::FileMeta;
 pub use store::{
     FILE_BYTES_MAX, FileLimits, Files, NAME_BYTES_MAX, NewFile, USER_BYTES_MAX, USER_FILES_MAX,

@@ -8,8 +8,8 @@ use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt as _, PutPayload
 use sha2::{Digest as _, Sha256};
 
 use crate::sniff::SNIFF_BYTES;
-use crate::space::Reservation;
 use crate::store::unavailable;
+use crate::taken::Taken;
 use crate::{Content, Error};
 
 /// Bytes written at once, and the most of one upload that is in memory. Stores of buckets want
@@ -31,7 +31,7 @@ pub(crate) async fn put(
     path: &Path,
     mut content: Content,
     file_bytes_max: u64,
-    space: &mut Reservation,
+    space: &mut Taken,
 ) -> Result<Written, Error> {
     let mut parts = Parts { store, path, upload: None, waiting: Vec::new(), waiting_bytes: 0 };
     match fill(&mut parts, &mut content, file_bytes_max, space).await {
@@ -50,7 +50,7 @@ async fn fill(
     parts: &mut Parts<'_>,
     content: &mut Content,
     file_bytes_max: u64,
-    space: &mut Reservation,
+    space: &mut Taken,
 ) -> Result<Written, Error> {
     let mut hash = Sha256::new();
     let mut head = Vec::new();
@@ -61,7 +61,7 @@ async fn fill(
         if size > file_bytes_max {
             return Err(Error::TooLarge { limit_bytes: file_bytes_max });
         }
-        space.grow(chunk.len() as u64)?;
+        space.grow(chunk.len() as u64).await?;
         hash.update(&chunk);
         let looked_at = chunk.len().min(SNIFF_BYTES - head.len());
         head.extend_from_slice(&chunk[..looked_at]);

@@ -31,23 +31,28 @@ pub(crate) struct Space {
     used: Mutex<Used>,
     /// Held while files are removed or noted as used, so that these see each other.
     pub(crate) changing: tokio::sync::Mutex<()>,
+    /// Held while the user's record in a shared ledger is changed: only other processes compete.
+    pub(crate) booking: tokio::sync::Mutex<()>,
 }
 
 impl Spaces {
+    /// The space of `user`, whether it was counted or not.
+    pub(crate) fn uncounted(&self, user: &UserId) -> Arc<Space> {
+        let mut spaces = self.0.lock();
+        if spaces.len() >= USERS_REMEMBERED_MAX && !spaces.contains_key(user) {
+            // Whoever is at work holds a second reference.
+            spaces.retain(|_, space| Arc::strong_count(space) > 1);
+        }
+        spaces.entry(user.clone()).or_default().clone()
+    }
+
     /// The space of `user`, counted by `count` unless it is known.
     pub(crate) async fn of(
         &self,
         user: &UserId,
         count: impl Future<Output = Result<Used, Error>>,
     ) -> Result<Arc<Space>, Error> {
-        let space = {
-            let mut spaces = self.0.lock();
-            if spaces.len() >= USERS_REMEMBERED_MAX && !spaces.contains_key(user) {
-                // Whoever is at work holds a second reference.
-                spaces.retain(|_, space| Arc::strong_count(space) > 1);
-            }
-            spaces.entry(user.clone()).or_default().clone()
-        };
+        let space = self.uncounted(user);
         space
             .counted
             .get_or_try_init(|| async {

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 use std::path::{Path as FsPath, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -14,6 +14,7 @@ use object_store::{GetOptions, ObjectStore, ObjectStoreExt as _};
 use tasktonic_core::{Lease, TaskId, UserId};
 use url::Url;
 
+use crate::ledger::Ledger;
 use crate::meta::StoredMeta;
 use crate::space::{Space, Spaces, Used};
 use crate::{Content, Error, FileId, FileMeta, TaskFiles, put, sniff};
@@ -82,6 +83,8 @@ struct Inner {
     limits: FileLimits,
     now_ms: fn() -> i64,
     spaces: Spaces,
+    /// What is counted together with other processes; empty where there are none.
+    ledger: OnceLock<Arc<dyn Ledger>>,
 }
 
 impl Files {
@@ -109,7 +112,8 @@ impl Files {
             let (store, prefix) = object_store::parse_url(&url).map_err(|e| bad(&e))?;
             (Box::new(PrefixStore::new(store, prefix)), None)
         };
-        let inner = Inner { store, folder, limits, now_ms, spaces: Spaces::default() };
+        let (spaces, ledger) = (Spaces::default(), OnceLock::new());
+        let inner = Inner { store, folder, limits, now_ms, spaces, ledger };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -125,11 +129,10 @@ impl Files {
         content: Content,
     ) -> Result<FileMeta, Error> {
         check_name(&new.name)?;
-        let space = self.space(user).await?;
-        let limits = self.inner.limits;
-        let mut taken = space.reserve(limits)?;
-
         let id = FileId::from_bytes(rand::random());
+        let limits = self.inner.limits;
+        let mut taken = self.take(user, id).await?;
+
         let store = self.store();
         let at = path(user, id, CONTENT);
         let written = put::put(store, &at, content, limits.file_bytes_max, &mut taken).await?;
@@ -139,7 +142,7 @@ impl Files {
             name: new.name,
             size: written.size,
             sha256: written.sha256,
-            created_ms: (self.inner.now_ms)(),
+            created_ms: self.now_ms(),
             task: new.task.map(|task| task.to_string()),
         };
         if let Err(error) = self.publish(user, id, &meta, new.task).await {
@@ -147,7 +150,7 @@ impl Files {
             let _ = store.delete(&at).await;
             return Err(error);
         }
-        taken.keep();
+        taken.keep().await;
         Ok(meta.read(id))
     }
 
@@ -213,6 +216,22 @@ impl Files {
     /// # Errors
     /// [`Error::NotFound`] if the user has no such file, [`Error::Unavailable`].
     pub async fn attach(&self, user: &UserId, file: &FileId, task: TaskId) -> Result<(), Error> {
+        if let Some(ledger) = self.ledger() {
+            self.stored_meta(user, *file).await?;
+            // Noted first, then looked: whoever removes it announces that first, then looks for
+            // uses. One of the two sees the other, or the file is gone already.
+            let noted = self.note_use(user, *file, task).await;
+            let goes = self.is_going(&**ledger, user, *file).await?;
+            let there = match self.stored_meta(user, *file).await {
+                Err(Error::NotFound) => false,
+                other => other.map(|_| true)?,
+            };
+            if goes || !there {
+                self.remove_one(&path(user, *file, &format!("{USES}/{task}"))).await?;
+                return Err(Error::NotFound);
+            }
+            return noted;
+        }
         let space = self.space(user).await?;
         let _changing = space.changing.lock().await;
         self.stored_meta(user, *file).await?;
@@ -230,6 +249,14 @@ impl Files {
     /// # Errors
     /// [`Error::NotFound`] if the user has no such file, [`Error::Unavailable`].
     pub async fn delete(&self, user: &UserId, file: &FileId) -> Result<(), Error> {
+        if let Some(ledger) = self.ledger() {
+            self.stored_meta(user, *file).await?;
+            if !self.announce_going(&**ledger, user, *file).await? {
+                return Err(Error::NotFound);
+            }
+            let bytes = self.remove(user, *file).await?;
+            return self.announce_went(&**ledger, user, *file, Some(bytes)).await;
+        }
         let space = self.space(user).await?;
         let _changing = space.changing.lock().await;
         self.stored_meta(user, *file).await?;
@@ -275,6 +302,27 @@ impl Files {
             Ok(used)
         };
         self.inner.spaces.of(user, count).await
+    }
+
+    /// The space of a user in this process, whether it was counted or not.
+    pub(crate) fn uncounted_space(&self, user: &UserId) -> Arc<Space> {
+        self.inner.spaces.uncounted(user)
+    }
+
+    pub(crate) fn limits(&self) -> FileLimits {
+        self.inner.limits
+    }
+
+    pub(crate) fn now_ms(&self) -> i64 {
+        (self.inner.now_ms)()
+    }
+
+    pub(crate) fn ledger(&self) -> Option<&Arc<dyn Ledger>> {
+        self.inner.ledger.get()
+    }
+
+    pub(crate) fn ledger_slot(&self) -> &OnceLock<Arc<dyn Ledger>> {
+        &self.inner.ledger
     }
 
     pub(crate) fn store(&self) -> &dyn ObjectStore {

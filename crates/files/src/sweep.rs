@@ -163,6 +163,22 @@ impl Files {
         file: FileId,
         still: Still,
     ) -> Result<Option<u64>, Error> {
+        if let (Some(ledger), Still::Unused) = (self.ledger(), still) {
+            if !self.announce_going(&**ledger, user, file).await? {
+                return Ok(None);
+            }
+            // Announced first, then looked: see `attach`.
+            if !self.is_unused(user, file).await? {
+                self.announce_went(&**ledger, user, file, None).await?;
+                return Ok(None);
+            }
+            let bytes = self.remove(user, file).await?;
+            self.announce_went(&**ledger, user, file, Some(bytes)).await?;
+            return Ok(Some(bytes));
+        }
+        if self.ledger().is_some() {
+            return self.remove_unseen(user, file).await;
+        }
         let space = self.space(user).await?;
         let _changing = space.changing.lock().await;
         let holds = match still {
@@ -181,6 +197,14 @@ impl Files {
             space.removed(bytes);
         }
         Ok(Some(bytes))
+    }
+
+    /// Removes what an upload of any process has left behind. It is a day old: nobody is at it.
+    async fn remove_unseen(&self, user: &UserId, file: FileId) -> Result<Option<u64>, Error> {
+        match self.stored_meta(user, file).await {
+            Err(Error::NotFound) => self.remove(user, file).await.map(Some),
+            other => other.map(|_| None),
+        }
     }
 
     async fn is_unused(&self, user: &UserId, file: FileId) -> Result<bool, Error> {

@@ -11,4 +11,5 @@ pub mod stored;
 pub mod strict;
 pub mod task;
 pub mod time;
+pub mod transfer;
 pub mod worker;

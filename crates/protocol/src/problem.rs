@@ -93,6 +93,8 @@ codes! {
     Internal = "internal", 500, "Something went wrong here, and it is our fault";
     /// The server that renders the pages does not answer.
     PagesUnavailable = "pages_unavailable", 502, "The server that renders the pages is not up";
+    /// No server answers behind the front door.
+    ServerUnavailable = "server_unavailable", 503, "No server answers behind the front door";
     /// The store has reached its limit of memory.
     StoreFull = "store_full", 503, "The store has reached its limit of memory";
     /// The store does not answer.

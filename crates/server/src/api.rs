@@ -36,6 +36,7 @@ use crate::{App, Limits};
 pub(crate) struct Shared {
     pub(crate) kinds: kinds::Kinds,
     pub(crate) remote_workers: worker::Sessions,
+    pub(crate) partitions: worker::Parts,
     pub(crate) waits: wait::Waits,
     pub(crate) requests: rate::Limiter,
     pub(crate) coming: body::Coming,
@@ -43,10 +44,11 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// Nothing known yet.
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits, partitions: u16) -> Self {
         Self {
             kinds: kinds::Kinds::default(),
             remote_workers: worker::Sessions::default(),
+            partitions: worker::Parts::new(partitions),
             waits: wait::Waits::default(),
             requests: rate::Limiter::new(limits.requests),
             coming: body::Coming::default(),

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tasktonic_files::Files;
 use tasktonic_store::Store;
@@ -11,10 +12,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api::rate::RequestLimit;
+use crate::gateway::GatewayListen;
 use crate::identity::Identity;
 use crate::live::Hub;
 use crate::metrics::Metrics;
 use crate::pages::Pages;
+use crate::proxies::Network;
 
 /// How the server is set up.
 #[derive(Debug, Clone)]
@@ -30,8 +33,13 @@ pub struct Config {
     pub pages: Option<SocketAddr>,
     /// The folder of the pages' immutable files (`/_next/static/`), served from disk.
     pub pages_static: Option<PathBuf>,
+    /// Where gateways (nginx) get what the front door goes by; absent without one.
+    pub gateway: Option<GatewayListen>,
     /// Whether `/metrics` is answered to other machines too.
     pub metrics_public: bool,
+    /// Proxies that are believed when they say whose request they pass on, besides those on this
+    /// machine.
+    pub trusted_proxies: Vec<Network>,
     /// Limits.
     pub limits: Limits,
 }
@@ -51,6 +59,9 @@ pub struct Limits {
     pub lane_max: u32,
     /// Requests to the API of one user.
     pub requests: RequestLimit,
+    /// How long a server that was asked to stop still takes connections, while `/readyz` says that
+    /// it is no longer ready: so long a load balancer may take to notice. Zero: not at all.
+    pub drain_notice: Duration,
 }
 
 impl Default for Limits {
@@ -62,6 +73,7 @@ impl Default for Limits {
             sockets_per_user_max: 50,
             lane_max: tasktonic_core::limits::LANE_MAX_DEFAULT,
             requests: RequestLimit::DEFAULT,
+            drain_notice: Duration::ZERO,
         }
     }
 }
@@ -82,6 +94,8 @@ pub struct App {
     pub identity: Identity,
     /// What the front door goes by.
     pub(crate) policy: tasktonic_auth::door::Policy,
+    /// What gateways go by.
+    pub(crate) gateway_policy: tasktonic_auth::door::Policy,
     /// All open sockets.
     pub(crate) live: Arc<Hub>,
     /// The loops of open sockets.
@@ -94,6 +108,8 @@ pub struct App {
     pub(crate) pages_static: Option<PathBuf>,
     /// Whether `/metrics` is answered to other machines too.
     pub(crate) metrics_public: bool,
+    /// Proxies that are believed, those on this machine among them.
+    pub(crate) trusted_proxies: Vec<Network>,
     /// Cancelled when the server stops.
     pub(crate) stop: CancellationToken,
 }

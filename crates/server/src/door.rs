@@ -13,17 +13,19 @@ use axum::http::header::{
     SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, StatusCode, Version};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use tasktonic_auth::Claims;
 use tasktonic_auth::door::{
-    CookieNames, Head, Pass, Policy, Route, Scheme, Verdict, closes, decide,
+    CookieNames, Head, Pass, Policy, Route, Scheme, Verdict, closes, decide, detail,
 };
 use tasktonic_protocol::problem::Code;
+use tracing::Span;
 
 use crate::App;
 use crate::problem::{Refusal, RequestId};
+use crate::proxies::{self, Network};
 use crate::serve::{Paced, Remote};
 
 /// What a browser may do with an answer of ours that is no page: nothing.
@@ -31,6 +33,7 @@ const NO_PAGE: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
 /// Which sites may take an answer of ours into their pages.
 pub(crate) const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// Who asks, as the door verified it. A route that takes it never runs without one.
 #[derive(Debug, Clone)]
@@ -51,18 +54,14 @@ impl Peer {
         self.local
     }
 
-    /// Only a proxy on this machine is believed when it names somebody else: the pages' server,
-    /// or the front door before us.
-    fn of(remote: Option<&Remote>, headers: &HeaderMap) -> Self {
+    /// Only a trusted proxy is believed when it names somebody else: the pages' server, or the
+    /// front door before us.
+    fn of(trusted: &[Network], remote: Option<&Remote>, headers: &HeaderMap) -> Self {
         let remote = remote.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |remote| remote.0.ip());
-        let named = headers.get_all(FORWARDED_FOR).iter().next_back();
-        if !remote.to_canonical().is_loopback() || named.is_none() {
-            let local = remote.to_canonical().is_loopback();
-            return Self { client: remote, local };
-        }
-        let last =
-            named.and_then(|value| value.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
-        Self { client: last.unwrap_or(remote), local: false }
+        let named = headers.get_all(FORWARDED_FOR);
+        let local = remote.to_canonical().is_loopback() && named.iter().next().is_none();
+        let texts: Vec<&str> = named.iter().filter_map(|value| value.to_str().ok()).collect();
+        Self { client: proxies::client(trusted, remote, texts.into_iter()), local }
     }
 }
 
@@ -123,7 +122,13 @@ pub(crate) async fn stand(
     let began = Instant::now();
     let matched = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let remote = request.extensions().get::<Remote>();
-    let peer = Peer::of(remote, request.headers());
+    let peer = Peer::of(&app.trusted_proxies, remote, request.headers());
+    Span::current().record("client", tracing::field::display(peer.client));
+    let believed =
+        remote.is_some_and(|remote| proxies::is_trusted(&app.trusted_proxies, remote.0.ip()));
+    if believed {
+        take_forwarded_host(&app.policy, &mut request);
+    }
     let (label, response) = match verdict(&app, &request) {
         Verdict::Pass(pass) => {
             let route = pass.route;
@@ -140,6 +145,35 @@ pub(crate) async fn stand(
     };
     app.metrics.answered(label, response.status().as_u16(), began.elapsed());
     response
+}
+
+/// A trusted proxy that speaks to us under another name says in `X-Forwarded-Host` under which one
+/// it was asked. It counts only where the name it used itself is none of ours, so that a proxy that
+/// keeps the name and passes on a client's headers changes nothing. `X-Forwarded-Proto` is never
+/// needed: how an origin is reached is configured with it.
+fn take_forwarded_host(policy: &Policy, request: &mut Request) {
+    let headers = request.headers();
+    let used = match request.uri().authority() {
+        Some(authority) => Some(authority.as_str()),
+        None => headers.get(HOST).and_then(|host| host.to_str().ok()),
+    };
+    if used.is_some_and(|host| policy.knows_host(host)) || headers.get_all(HOST).iter().count() > 1
+    {
+        return;
+    }
+    let mut named = headers.get_all(FORWARDED_HOST).iter();
+    let (Some(only), None) = (named.next().cloned(), named.next()) else { return };
+    if !only.to_str().is_ok_and(|host| policy.knows_host(host)) {
+        return;
+    }
+    if request.version() == Version::HTTP_2 {
+        // There the name stands in the target.
+        let mut parts = request.uri().clone().into_parts();
+        parts.authority = only.to_str().ok().and_then(|host| host.parse().ok());
+        let Ok(uri) = Uri::from_parts(parts) else { return };
+        *request.uri_mut() = uri;
+    }
+    request.headers_mut().insert(HOST, only);
 }
 
 fn verdict(app: &App, request: &Request) -> Verdict {
@@ -215,22 +249,10 @@ fn redirect(method: &Method, location: &str, clear: &[&'static str]) -> Response
 }
 
 fn refuse(code: Code) -> Response {
-    let detail = match code {
-        Code::TokenMissing => "Sign in, or send an access token as Bearer.",
-        Code::TokenExpired => "Renew the token, or sign in again.",
-        Code::TokenInvalid | Code::TokenAlgorithm => "Sign in again.",
-        Code::ForeignOrigin => "Use the address under which this installation is configured.",
-        Code::UnknownHost => "Use a host name that is configured in `origins`.",
-        Code::AmbiguousTarget => "Write the path plainly: no dot segments, no escaped slashes.",
-        Code::HeadersTooLarge => {
-            "Send fewer or smaller headers; cookies of other sites may be why."
-        }
-        Code::UpgradeRequired => "Open this address as a WebSocket, version 13.",
-        Code::MethodNotAllowed => "Use another method.",
-        Code::NotFound => return Refusal::not_found().into_response(),
-        _ => "Check the request.",
-    };
-    let mut response = Refusal::new(code, detail).into_response();
+    if code == Code::NotFound {
+        return Refusal::not_found().into_response();
+    }
+    let mut response = Refusal::new(code, detail(code)).into_response();
     if closes(code) && code != Code::UpgradeRequired {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -293,7 +315,7 @@ mod tests {
         if let Some(value) = forwarded {
             headers.insert(FORWARDED_FOR, HeaderValue::from_static(value));
         }
-        Peer::of(Some(&Remote(remote.parse().unwrap())), &headers)
+        Peer::of(&Network::LOOPBACK, Some(&Remote(remote.parse().unwrap())), &headers)
     }
 
     #[test]

@@ -92,6 +92,7 @@ documents! {
     PayloadInvalid "payload_invalid",
     PayloadTooLarge "payload_too_large",
     QuotaExceeded "quota_exceeded",
+    ServerUnavailable "server_unavailable",
     StoreDiskFull "store_disk_full",
     StoreFull "store_full",
     StoreUnavailable "store_unavailable",

@@ -77,8 +77,15 @@ async fn look_after(app: &App, p: PartitionId) {
             woken: Vec::new(),
             park: false,
         };
-        let wait_ms = match app.store.sync(p, request).await {
+        let began = std::time::Instant::now();
+        let answer = app.store.sync(p, request).await;
+        match &answer {
+            Ok(_) => app.metrics.synced(began.elapsed()),
+            Err(error) => app.metrics.store_failed(error),
+        }
+        let wait_ms = match answer {
             Ok(reply) => {
+                app.api.partitions.answered(p, reply.epoch);
                 let count = reply.adopted.len() as u64;
                 ops = settle(&reply.adopted, &reply.cancelled, app.clock.now_ms(), rand::random);
                 debug_assert!(
@@ -131,6 +138,9 @@ pub(crate) async fn clean(app: &Arc<App>) {
         Ok(0) => {}
         Ok(families) => tracing::info!(families, "removed sign-ins whose time was over"),
         Err(error) => tracing::warn!(%error, "old sign-ins could not be removed"),
+    }
+    if let Err(error) = app.identity.forget_tries().await {
+        tracing::warn!(%error, "old tries to sign in could not be removed");
     }
     if let Err(error) = forget_workers(app).await {
         tracing::warn!(%error, "old workers could not be removed");

@@ -7,6 +7,7 @@ mod key_file;
 mod routes;
 #[cfg(test)]
 mod tests;
+mod tries;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,10 +17,11 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tasktonic_auth::account::{self, Account};
+use tasktonic_auth::door::IssuerPart;
 use tasktonic_auth::issue::ACCESS_TTL_S;
 use tasktonic_auth::refresh::{self, Family, Rotation, SuccessorKey};
 use tasktonic_auth::throttle::{RetryAfterMs, Throttle};
-use tasktonic_auth::{Claims, Issuer, NewToken, Refusal, Role, TrustedIssuer, Verifier};
+use tasktonic_auth::{Claims, Issuer, KeySet, NewToken, Refusal, Role, TrustedIssuer, Verifier};
 use tasktonic_protocol::http::Tokens;
 use tasktonic_store::clock::Clock;
 use tasktonic_store::{Expect, Registry, Store, Table};
@@ -28,6 +30,7 @@ use tokio::sync::Semaphore;
 pub use external::IssuerFile;
 use external::Watched;
 pub(crate) use routes::routes;
+use tries::Tries;
 
 /// `iss` of our own tokens.
 pub const ISSUER: &str = "tasktonic";
@@ -105,6 +108,7 @@ struct Inner {
     verifier: Verifier,
     successor: SuccessorKey,
     throttle: Throttle,
+    tries: Tries,
     hashing: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
     external: Mutex<Vec<Watched>>,
@@ -131,6 +135,7 @@ impl Identity {
     ) -> Result<Self, Error> {
         let key = key_file::open(keys)?;
         let successor = SuccessorKey::new(key.derive("refresh token successors"));
+        let tries = Tries::new(key.derive("places of names that sign in"), Throttle::ACCOUNT);
         let issuer = Issuer::new(ISSUER, key);
         let mut trusted = vec![TrustedIssuer::built_in(ISSUER, AUDIENCE, issuer.key_set())];
         let mut watched = Vec::new();
@@ -146,6 +151,7 @@ impl Identity {
             verifier: Verifier::new(trusted, LEEWAY_S)?,
             successor,
             throttle: Throttle::default(),
+            tries,
             hashing: Arc::new(Semaphore::new(HASHES_MAX)),
             waiting: Arc::new(Semaphore::new(HASHES_WAITING_MAX)),
             external: Mutex::new(watched),
@@ -307,7 +313,11 @@ impl Identity {
         from: IpAddr,
     ) -> Result<Tokens, Denied> {
         let now_ms = self.0.clock.now_ms();
-        self.0.throttle.check(name, from, now_ms).map_err(Denied::Throttled)?;
+        self.0.throttle.check_address(from, now_ms).map_err(Denied::Throttled)?;
+        if let Err(denied) = self.0.tries.count(self.registry(), name, now_ms).await {
+            self.0.throttle.uncount_address(from);
+            return Err(denied);
+        }
         let key = account::account_name(name);
         let account = match &key {
             Some(key) => self.account(key).await?,
@@ -323,7 +333,7 @@ impl Identity {
         })
         .await;
         let account = known.ok_or(Denied::Credentials)?;
-        self.0.throttle.forgive(name);
+        self.0.tries.forgive(self.registry(), name).await?;
         let now_ms = self.0.clock.now_ms();
         let (family, token) = refresh::start(&account.subject, now_ms);
         let put = self.registry().put(Table::Refresh, &family.id, to_json(&family), Expect::Absent);
@@ -399,6 +409,11 @@ impl Identity {
         Ok(())
     }
 
+    /// Removes counted tries to sign in that no longer matter.
+    pub(crate) async fn forget_tries(&self) -> Result<usize, Error> {
+        Ok(tries::forget(self.registry(), self.0.clock.now_ms()).await?)
+    }
+
     /// Removes sign-ins whose time is over, and the oldest of a user who has too many; how many.
     pub(crate) async fn forget_expired(&self) -> Result<usize, Error> {
         let now_ms = self.0.clock.now_ms();
@@ -419,6 +434,16 @@ impl Identity {
             self.registry().delete(Table::Refresh, key).await?;
         }
         Ok(ended.len())
+    }
+
+    /// How far clocks may differ, seconds, and whose tokens are believed: for a front door in
+    /// another process.
+    pub(crate) fn door_issuers(&self) -> (u32, Vec<IssuerPart>) {
+        let own = TrustedIssuer::built_in(ISSUER, AUDIENCE, KeySet::default());
+        let own = IssuerPart::new(&own, self.jwks_json().as_bytes(), None, false);
+        let mut issuers = vec![own.expect("our own keys are a key document")];
+        issuers.extend(self.0.external.lock().iter().map(Watched::part));
+        (LEEWAY_S, issuers)
     }
 
     /// Reads key files of external issuers that have changed; a bad one leaves the old keys.

@@ -21,6 +21,7 @@ use crate::api::access::{Need, check};
 use crate::door::Caller;
 use crate::problem::Refusal;
 use crate::serve::Place;
+pub(crate) use convert::counts;
 pub(crate) use feed::Hub;
 use handshake::Handshake;
 

@@ -1,12 +1,14 @@
 //! Figures for operators, as Prometheus reads them. Labels are words of ours and route patterns,
 //! never a user or a task: their number is bounded, and nobody's habits can be read from them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -14,6 +16,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use tasktonic_store::{Error as StoreError, Health};
 
 use crate::App;
 use crate::door::Peer;
@@ -40,6 +43,24 @@ struct Closed {
     code: u32,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ended {
+    queue: String,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StoreCode {
+    code: &'static str,
+}
+
+/// Figures are told without those of a store that has not answered by then.
+const HEALTH_WAIT: Duration = Duration::from_secs(1);
+/// Queues that have figures of their own; what ends in others is counted together.
+const QUEUES_MAX: usize = 256;
+/// The name of all other queues.
+const OTHER_QUEUES: &str = "other";
+
 /// Figures for operators.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -54,6 +75,12 @@ pub(crate) struct Metrics {
     submits: Family<Outcome, Counter>,
     sign_ins: Family<Outcome, Counter>,
     adopted: Counter,
+    ended: Family<Ended, Counter>,
+    queues: Mutex<BTreeSet<String>>,
+    store_bytes: Gauge,
+    store_bytes_max: Gauge,
+    store_errors: Family<StoreCode, Counter>,
+    sync_seconds: Histogram,
 }
 
 impl Metrics {
@@ -83,6 +110,36 @@ impl Metrics {
         registry.register("sign_ins", "Attempts to sign in", sign_ins.clone());
         let adopted = Counter::default();
         registry.register("leases_adopted", "Lost leases settled by this server", adopted.clone());
+        let ended = Family::<Ended, Counter>::default();
+        registry.register(
+            "attempts_ended",
+            "Attempts of workers in other processes that ended, as this server heard of them",
+            ended.clone(),
+        );
+        let store_bytes = Gauge::default();
+        registry.register(
+            "store_bytes",
+            "What the store takes, where it says so",
+            store_bytes.clone(),
+        );
+        let store_bytes_max = Gauge::default();
+        registry.register(
+            "store_bytes_max",
+            "Above this the store refuses submits, where it says so",
+            store_bytes_max.clone(),
+        );
+        let store_errors = Family::<StoreCode, Counter>::default();
+        registry.register(
+            "store_errors",
+            "Calls of the store that failed, by code",
+            store_errors.clone(),
+        );
+        let sync_seconds = Histogram::new(BUCKETS_S);
+        registry.register(
+            "sync_seconds",
+            "Time that one partition takes for a sync of this server or of a worker behind it",
+            sync_seconds.clone(),
+        );
         Self {
             registry,
             requests,
@@ -95,7 +152,50 @@ impl Metrics {
             submits,
             sign_ins,
             adopted,
+            ended,
+            queues: Mutex::default(),
+            store_bytes,
+            store_bytes_max,
+            store_errors,
+            sync_seconds,
         }
+    }
+
+    /// An attempt has ended; `outcome` is one of a few words.
+    pub(crate) fn ended(&self, queue: &str, outcome: &'static str) {
+        let mut queues = self.queues.lock();
+        let known = queues.contains(queue);
+        let room = queues.len() < QUEUES_MAX;
+        if !known && room {
+            queues.insert(queue.to_owned());
+        }
+        let queue = if known || room { queue } else { OTHER_QUEUES };
+        self.ended.get_or_create(&Ended { queue: queue.to_owned(), outcome }).inc();
+    }
+
+    /// How the store is.
+    pub(crate) fn store(&self, health: &Health) {
+        let number = |bytes: Option<u64>| i64::try_from(bytes.unwrap_or(0)).unwrap_or(i64::MAX);
+        self.store_bytes.set(number(health.bytes));
+        self.store_bytes_max.set(number(health.bytes_max));
+    }
+
+    /// A call of the store failed.
+    pub(crate) fn store_failed(&self, error: &StoreError) {
+        let code = match error {
+            StoreError::Full => "full",
+            StoreError::DiskFull => "disk_full",
+            StoreError::Busy => "busy",
+            StoreError::Unavailable(_) => "unavailable",
+            StoreError::OutcomeUnknown => "outcome_unknown",
+            StoreError::Invalid(_) => "invalid",
+        };
+        self.store_errors.get_or_create(&StoreCode { code }).inc();
+    }
+
+    /// One sync of one partition.
+    pub(crate) fn synced(&self, took: Duration) {
+        self.sync_seconds.observe(took.as_secs_f64());
     }
 
     pub(crate) fn answered(&self, route: String, status: u16, took: Duration) {
@@ -144,6 +244,9 @@ impl Metrics {
 pub(crate) async fn show(State(app): State<Arc<App>>, peer: Peer) -> Result<Response, Refusal> {
     if !peer.is_local() && !app.metrics_public {
         return Err(Refusal::not_found());
+    }
+    if let Ok(health) = tokio::time::timeout(HEALTH_WAIT, app.store.health()).await {
+        app.metrics.store(&health);
     }
     app.metrics.sockets_open.set(i64::try_from(app.live.open()).unwrap_or(i64::MAX));
     let mut text = String::new();

@@ -1,5 +1,5 @@
-//! What the log says of a request: its id, its method and its path, on every line that is written
-//! while it is handled. Never its query, its headers or its body.
+//! What the log says of a request: its id, its method, its path and its client's address, on every
+//! line that is written while it is handled. Never its query, its headers or its body.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -21,7 +21,8 @@ const PATH_BYTES_MAX: usize = 256;
 pub(crate) fn span(id: &RequestId, request: &Request) -> Span {
     let method = part(request.method().as_str());
     let path = path(request.uri().path());
-    error_span!("request", id = id.0, %method, %path)
+    // The door fills in the client: it knows which proxies are believed.
+    error_span!("request", id = id.0, %method, %path, client = tracing::field::Empty)
 }
 
 /// One line about a request whose answer has begun, inside its span.

@@ -21,6 +21,7 @@ use tasktonic_store::KillPoint;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
@@ -89,9 +90,18 @@ pub(crate) async fn serve(
     let room = Arc::new(Semaphore::new(app.limits.connections_max));
     let drain = GracefulShutdown::new();
     let builder = Arc::new(builder());
+    let mut closes_at = None;
     loop {
         let accepted = tokio::select! {
-            () = stop.cancelled() => break,
+            () = stop.cancelled(), if closes_at.is_none() => {
+                // Sockets, waiting requests and `/readyz` hear it at once; who balances the load
+                // may take a moment to send nobody here any more.
+                app.stop.cancel();
+                app.sockets.close();
+                closes_at = Some(Instant::now() + app.limits.drain_notice);
+                continue;
+            }
+            () = at(closes_at) => break,
             accepted = listener.accept() => accepted,
         };
         let (stream, remote) = match accepted {
@@ -119,10 +129,11 @@ pub(crate) async fn serve(
             async move { Ok::<_, Infallible>(answer(router, request).await) }
         });
         let (builder, watcher) = (builder.clone(), drain.watcher());
-        let stop = stop.clone();
+        let (stop, in_notice) = (stop.clone(), closes_at.is_some());
         tokio::spawn(async move {
             let begun = tokio::select! {
-                () = stop.cancelled() => false,
+                // A connection that says nothing is not waited for.
+                () = stop.cancelled(), if !in_notice => false,
                 begun = tokio::time::timeout(HEADER_WAIT, begins(&stream)) => begun == Ok(true),
             };
             if begun {
@@ -136,8 +147,6 @@ pub(crate) async fn serve(
     }
     // Nobody new can connect from here on.
     drop(listener);
-    app.stop.cancel();
-    app.sockets.close();
     KillPoint::ServerInDrain.pass();
     let ended = async {
         tokio::join!(drain.shutdown(), app.sockets.wait());
@@ -146,6 +155,14 @@ pub(crate) async fn serve(
         tracing::warn!("some connections did not end in time and were cut");
     }
     Ok(())
+}
+
+/// Until then; for ever if there is no such time.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn answer(router: Router, request: Request) -> axum::response::Response {

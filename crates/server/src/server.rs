@@ -21,13 +21,15 @@ use tokio_util::task::TaskTracker;
 
 use crate::door::{Passed, Peer};
 use crate::identity::Identity;
+use crate::ledger::FileLedger;
 use crate::live::Hub;
 use crate::metrics::Metrics;
 use crate::pages::Pages;
 use crate::problem::{Refusal, with_request_id};
+use crate::proxies::Network;
 use crate::{
-    App, Config, api, door, error_pages, housekeeping, identity, live, openapi, pages, serve,
-    status,
+    App, Config, api, door, error_pages, gateway, housekeeping, identity, live, openapi, pages,
+    serve, status,
 };
 
 /// A server that is bound to its address and takes connections once it runs.
@@ -35,6 +37,7 @@ pub struct Server {
     app: Arc<App>,
     listener: TcpListener,
     local_addr: SocketAddr,
+    gateway: Option<gateway::Listener>,
 }
 
 impl std::fmt::Debug for Server {
@@ -59,29 +62,46 @@ impl Server {
         let local_addr = listener.local_addr()?;
         let policy = door::policy(&config.origins, local_addr.port())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let gateway = match &config.gateway {
+            Some(listen) => Some(gateway::Listener::bind(listen).await?),
+            None => None,
+        };
+        if store.is_shared() {
+            // What others keep in the same place counts too.
+            files.share(Arc::new(FileLedger::new(store.clone())));
+        }
+        let gateway_policy = gateway::policy(&policy, &config.origins);
         let app = Arc::new(App {
-            api: api::Shared::new(&config.limits),
+            api: api::Shared::new(&config.limits, store.partitions()),
             store,
             files,
             clock,
             limits: config.limits,
             identity,
             policy,
+            gateway_policy,
             live: Arc::new(Hub::default()),
             sockets: TaskTracker::new(),
             metrics: Metrics::new(),
             pages: config.pages.map(Pages::new),
             pages_static: config.pages_static,
             metrics_public: config.metrics_public,
+            trusted_proxies: [&config.trusted_proxies[..], &Network::LOOPBACK].concat(),
             stop: CancellationToken::new(),
         });
-        Ok(Self { app, listener, local_addr })
+        Ok(Self { app, listener, local_addr, gateway })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// Where gateways get the door document, if that is a TCP port.
+    #[must_use]
+    pub fn gateway_addr(&self) -> Option<SocketAddr> {
+        self.gateway.as_ref().and_then(gateway::Listener::local_addr)
     }
 
     /// What its routes share.
@@ -115,6 +135,9 @@ impl Server {
     /// If the listener fails for good.
     pub async fn run_until(self, stop: CancellationToken) -> io::Result<()> {
         housekeeping::start(&self.app);
+        if let Some(gateway) = self.gateway {
+            tokio::spawn(gateway::serve(gateway, self.app.clone()));
+        }
         let router = router(&self.app);
         serve::serve(self.listener, router, self.app, stop).await
     }

@@ -9,9 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
-use tasktonic_core::UserId;
-use tasktonic_core::routing::PartitionId;
-use tasktonic_store::Query;
+use tasktonic_store::Health;
 
 use crate::{App, metrics};
 
@@ -35,10 +33,12 @@ async fn alive() -> impl IntoResponse {
 struct Ready {
     /// Whether requests should be sent here.
     ready: bool,
-    /// Whether the store answers.
-    store: bool,
+    /// What sort of store it is.
+    store: &'static str,
     /// How sure an accepted task is.
     durability: &'static str,
+    /// Why it is not ready, or what endangers it.
+    reasons: Vec<String>,
     /// Whether the pages' server is up; null without pages.
     pages: Option<bool>,
     /// False once the server stops.
@@ -46,18 +46,25 @@ struct Ready {
 }
 
 async fn ready(State(app): State<Arc<App>>) -> Response {
-    let probe = Query::Exist { tasks: Vec::<(UserId, _)>::new() };
-    let read = app.store.read(PartitionId(0), probe);
-    let store = matches!(tokio::time::timeout(STORE_WAIT, read).await, Ok(Ok(_)));
+    let asked = tokio::time::timeout(STORE_WAIT, app.store.health()).await;
+    let mut health = asked.unwrap_or_else(|_| Health {
+        ready: false,
+        reasons: vec!["the store does not answer".to_owned()],
+        ..Health::default()
+    });
+    app.metrics.store(&health);
     let pages = match &app.pages {
         Some(pages) => Some(pages.is_up().await),
         None => None,
     };
     let accepting = !app.stop.is_cancelled();
+    if !accepting {
+        health.reasons.push("the server stops".to_owned());
+    }
     // Without pages the API and the workers still do their part.
-    let ready = store && accepting;
-    let durability = app.store.durability().name();
+    let ready = health.ready && accepting;
+    let (store, durability) = (app.store.name(), app.store.durability().name());
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = Ready { ready, store, durability, pages, accepting };
+    let body = Ready { ready, store, durability, reasons: health.reasons, pages, accepting };
     (status, [(CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }

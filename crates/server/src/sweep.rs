@@ -7,19 +7,47 @@ use std::sync::Arc;
 use tasktonic_core::routing::partition_of;
 use tasktonic_core::{TaskId, UserId};
 use tasktonic_files::Error;
-use tasktonic_store::{Query, QueryReply, Store};
+use tasktonic_store::{Expect, Query, QueryReply, Store, Table};
 
 use crate::App;
+
+/// When files were last swept, among the users' records of files; no user has this id.
+const LAST_SWEEP: &str = ":swept";
+/// After a sweep no other server sweeps for this long, ms.
+const SWEPT_FOR_MS: i64 = 45 * 60 * 1_000;
 
 /// One sweep over all files. On a thread of its own: it may walk many folders, and its question is
 /// not one that may move between threads.
 pub(crate) async fn files(app: &Arc<App>) {
+    if app.store.is_shared() && !is_ours(app).await {
+        return;
+    }
     let app = app.clone();
     let here = tokio::runtime::Handle::current();
     let swept = tokio::task::spawn_blocking(move || here.block_on(sweep(&app)));
     if let Err(error) = swept.await {
         tracing::error!(%error, "the sweep over all files broke off");
     }
+}
+
+/// Of several servers one sweeps: the first that notes it. Whoever dies in the midst of it leaves
+/// the rest to the next hour's.
+async fn is_ours(app: &App) -> bool {
+    let (registry, now_ms) = (app.store.registry(), app.clock.now_ms());
+    let known = match registry.get(Table::Files, LAST_SWEEP).await {
+        Ok(known) => known,
+        Err(error) => {
+            tracing::warn!(%error, "files could not be swept");
+            return false;
+        }
+    };
+    let last_ms = known.as_ref().and_then(|entry| entry.value.parse::<i64>().ok());
+    if last_ms.is_some_and(|at| (at..at.saturating_add(SWEPT_FOR_MS)).contains(&now_ms)) {
+        return false;
+    }
+    let expect = known.map_or(Expect::Absent, |entry| Expect::Version(entry.version));
+    let put = registry.put(Table::Files, LAST_SWEEP, now_ms.to_string(), expect).await;
+    matches!(put, Ok(Some(_)))
 }
 
 async fn sweep(app: &App) {

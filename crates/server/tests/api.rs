@@ -14,6 +14,8 @@ mod files;
 mod hostile;
 #[path = "api/isolation.rs"]
 mod isolation;
+#[path = "api/parts.rs"]
+mod parts;
 #[path = "api/read.rs"]
 mod read;
 #[path = "api/submit.rs"]
@@ -22,3 +24,6 @@ mod submit;
 mod support;
 #[path = "api/worker.rs"]
 mod worker;
+
+/// Partitions of the store under these tests.
+const PARTITIONS: u16 = 1;

@@ -291,3 +291,22 @@ async fn the_echo_sends_texts_and_bytes_back_unchanged() {
         assert!(ws.next().await.unwrap().unwrap() == message, "unchanged");
     }
 }
+
+#[tokio::test]
+async fn a_proxy_on_this_machine_may_name_the_host_it_was_asked_for_and_no_other() {
+    let server = start().await;
+    let ask = async |host: &str, forwarded: &str| {
+        let request = format!(
+            "GET /healthz HTTP/1.1\r\nHost: {host}\r\nX-Forwarded-Host: {forwarded}\r\nConnection: close\r\n\r\n"
+        );
+        Answer::read(&server.raw(&request, SOON).await).status
+    };
+    let ours = server.addr.to_string();
+    assert_eq!(ask("inner:8080", &ours).await, 200);
+    assert_eq!(ask(&ours, "evil.example").await, 200, "it is asked under a name of ours");
+    for forwarded in ["evil.example", "", "a, b"] {
+        assert!((400..500).contains(&ask("inner:8080", forwarded).await), "{forwarded}");
+    }
+    let twice = format!("{ours}\r\nX-Forwarded-Host: {ours}");
+    assert!((400..500).contains(&ask("inner:8080", &twice).await), "two names are none");
+}

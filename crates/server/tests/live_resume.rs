@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use support::{Running, Socket, start, user};
-use tasktonic_core::routing::PartitionId;
+use tasktonic_core::routing::partition_of;
 use tasktonic_protocol::task::Task;
 use tasktonic_store::{Query, QueryReply, Store as _, TaskFilter};
 
@@ -87,7 +87,9 @@ async fn work(server: Arc<Running>, tasks: u32) {
 async fn truth(server: &Running) -> BTreeMap<String, (u64, String)> {
     let query =
         Query::List { user: user("ana"), filter: TaskFilter::default(), cursor: None, limit: 200 };
-    let Ok(QueryReply::List(page)) = server.store.read(PartitionId(0), query).await else {
+    let Ok(QueryReply::List(page)) =
+        server.store.read(partition_of(&user("ana"), support::PARTITIONS), query).await
+    else {
         panic!("a page")
     };
     let tasks = page.tasks.iter().map(|stored| {

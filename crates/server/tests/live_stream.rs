@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 use support::{SOON, start, start_with, user};
 use tasktonic_core::command::Control;
-use tasktonic_core::routing::PartitionId;
+use tasktonic_core::routing::partition_of;
 use tasktonic_store::Store as _;
 use tasktonic_store::clock::Clock;
 use tokio::time::{Instant, timeout};
@@ -57,7 +57,7 @@ async fn a_whole_life_arrives_in_order_with_rising_revs() {
         body: "".into(),
         keep_s: 60,
     };
-    server.store.control(PartitionId(0), ask).await.unwrap();
+    server.store.control(partition_of(&user("ana"), support::PARTITIONS), ask).await.unwrap();
     let asked = socket.next_of("events").await;
     assert_eq!(asked["events"][0]["cancel_requested"], true);
     server.progress(&lease, 2, 50).await;
@@ -336,7 +336,7 @@ async fn a_client_that_does_not_read_is_closed_as_too_slow_and_others_do_not_not
         let tasks: Vec<_> = (0..128).map(|_| server.new_task("ana")).collect();
         let at = Instant::now();
         let batch = tasktonic_core::command::Submit { created_ms: 1, tasks };
-        server.store.submit(PartitionId(0), batch).await.unwrap();
+        server.store.submit(partition_of(&user("ana"), support::PARTITIONS), batch).await.unwrap();
         sent += 1;
         let event = quick.next_of("events").await;
         worst = worst.max(at.elapsed());

@@ -20,6 +20,8 @@ mod shared;
 mod state;
 mod store;
 mod tables;
+mod transfer;
 
 pub use options::{OpenError, Options};
 pub use store::EmbeddedStore;
+pub use transfer::Import;

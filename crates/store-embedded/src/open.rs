@@ -130,6 +130,9 @@ fn recover(
         Ok(tables) => tables,
         Err(refusal) => return Ok(Err(refusal)),
     };
+    if tables.is_importing()? {
+        return Ok(Err(OpenError::HalfImported(folder.file(""))));
+    }
     let before = tables.meta()?;
     if !before.clean {
         journal.check()?;

@@ -137,6 +137,9 @@ pub enum OpenError {
         /// The newest known form.
         known: i64,
     },
+    /// An import was cut short.
+    #[error("an import into {0} was not finished; run `tasktonic import` into it again")]
+    HalfImported(PathBuf),
     /// What was acknowledged is not all there, or is not what was written.
     #[error(
         "the data is damaged: {what}; a copy is in {copy}; put a backup back, or, where only the \

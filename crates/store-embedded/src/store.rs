@@ -25,7 +25,7 @@ use crate::shared::{Mail, Shared, closed};
 /// [`EmbeddedStore::close`] does.
 #[derive(Debug)]
 pub struct EmbeddedStore {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     owner: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -154,6 +154,10 @@ impl Store for EmbeddedStore {
 
     fn durability(&self) -> Durability {
         self.shared.options.durability
+    }
+
+    fn name(&self) -> &'static str {
+        "embedded"
     }
 
     fn registry(&self) -> &dyn Registry {

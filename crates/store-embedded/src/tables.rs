@@ -172,6 +172,36 @@ impl Tables {
         })
     }
 
+    /// Whether an import was begun and not finished.
+    pub(crate) fn is_importing(&self) -> Result<bool, Fault> {
+        Ok(self.fact("importing")?.unwrap_or(0) != 0)
+    }
+
+    /// Notes that an import is under way, or over.
+    pub(crate) fn set_importing(&self, importing: bool) -> Result<(), Fault> {
+        Self::set_fact(&self.db, "importing", i64::from(importing))
+    }
+
+    /// Whether nothing is kept.
+    pub(crate) fn is_empty(&self) -> Result<bool, Fault> {
+        Ok(self.stored_counts()? == RowCounts::default())
+    }
+
+    /// Removes everything but what the tables say of themselves.
+    pub(crate) fn wipe(&mut self) -> Result<(), Fault> {
+        let change = self.db.transaction()?;
+        for table in ["tasks", "attempts", "log", "keys", "weights", "registry", "users"] {
+            change.execute(&format!("DELETE FROM {table}"), [])?;
+        }
+        for fact in ["tasks", "keys", "registry"] {
+            Self::set_fact(&change, fact, 0)?;
+        }
+        change.commit()?;
+        self.users.clear();
+        self.counts = RowCounts::default();
+        Ok(())
+    }
+
     /// Writes the log back when it has grown enough. A disk that is full has time.
     pub(crate) fn upkeep(&mut self) -> Result<(), Fault> {
         if self.log_bytes < CHECKPOINT_BYTES {

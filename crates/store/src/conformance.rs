@@ -23,10 +23,29 @@ pub use tasks::*;
 
 /// Makes one test per scenario, each on a fresh store. The argument is a function from a
 /// [`Clock`](crate::clock::Clock) to a future of `Arc<dyn Store>`.
+///
+/// Where what is underneath takes long to start, `one test name: …` makes one test of all of them,
+/// one after the other; each asks for a store, which must be empty.
 #[macro_export]
 macro_rules! conformance {
+    (one test $test:ident: $make:expr) => {
+        #[tokio::test]
+        async fn $test() {
+            let make = $make;
+            $crate::conformance!(@names run make);
+        }
+    };
+    (@run $make:ident; $($name:ident)*) => {$(
+        eprintln!("{}", stringify!($name));
+        let (clock, hand) = $crate::clock::Clock::manual(1_700_000_000_000);
+        let store = $make(clock).await;
+        $crate::conformance::$name($crate::conformance::Scene::new(store, hand)).await;
+    )*};
     ($make:expr) => {
-        $crate::conformance!(@each $make;
+        $crate::conformance!(@names each $make);
+    };
+    (@names $way:ident $($make:tt)*) => {
+        $crate::conformance!(@$way $($make)*;
             a_submitted_task_is_claimed_acked_and_kept
             acked_stays_acked
             one_key_gives_one_task_and_another_body_a_conflict

@@ -36,6 +36,16 @@ impl Hub {
         Box::pin(stream.map(|event| event.unwrap_or(UserEvent::Lagged)))
     }
 
+    /// Tells one worker; whether somebody listens.
+    pub fn tell_worker(&self, worker: &WorkerId, wake: Wake) -> bool {
+        self.wakes.send(worker, wake)
+    }
+
+    /// Tells the listeners of one user; whether there are any.
+    pub fn tell_user(&self, user: &UserId, event: UserEvent) -> bool {
+        self.events.send(user, event)
+    }
+
     /// Tells what a step of partition `p` changed. Answers the wakes that reached nobody: their
     /// queues still have work, and the next idle worker should be woken instead.
     #[must_use]

@@ -14,6 +14,7 @@ pub mod model;
 mod query;
 mod registry;
 mod settle;
+pub mod transfer;
 
 use std::pin::Pin;
 
@@ -85,6 +86,20 @@ impl Durability {
     }
 }
 
+/// How a store is: what `/readyz` shows and operators watch.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Whether requests should be sent to who uses it.
+    pub ready: bool,
+    /// Why not, and what endangers it though it is ready: sentences for operators, without
+    /// passwords or addresses.
+    pub reasons: Vec<String>,
+    /// What it takes, bytes, of that which has a limit; absent where it is not known.
+    pub bytes: Option<u64>,
+    /// Above this many bytes submits are refused; absent where it is not known.
+    pub bytes_max: Option<u64>,
+}
+
 /// A lease together with what is needed to work on it or to settle it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
@@ -104,6 +119,10 @@ pub struct Held {
 pub struct SyncReply {
     /// Indexes of the operations that were refused because their lease is not held.
     pub refused: Vec<u32>,
+    /// Indexes of the operations of which nobody knows what became, to be said again. Only a store
+    /// that is reached through a server answers so, when one partition did not answer it and
+    /// others did; elsewhere such a sync fails as a whole.
+    pub unheard: Vec<u32>,
     /// Leases whose cancellation was asked.
     pub cancelled: Vec<Lease>,
     /// Lost leases that are now the caller's: send [`settle`]d operations in the next sync.
@@ -114,7 +133,7 @@ pub struct SyncReply {
     /// it had all it asked for; 0 otherwise.
     pub more: u32,
     /// When a sync would next find something due, in ms: told by a sync that maintained, and by
-    /// one without operations.
+    /// one that claimed nothing.
     pub next_in_ms: Option<u64>,
     /// The partition's epoch, for fences.
     pub epoch: u32,
@@ -194,6 +213,29 @@ pub trait Store: Send + Sync + 'static {
 
     /// How sure an accepted submit is.
     fn durability(&self) -> Durability;
+
+    /// What sort of store it is, in one word for operators: `memory`, `embedded`, `redis`.
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    /// Whether several processes may use it at once: what they count, they must count in it.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// How it is. Cheap: it is asked every few seconds, and must answer within two, also when the
+    /// store does not. Unless a store knows better, it is ready when every partition answers.
+    async fn health(&self) -> Health {
+        let mut reasons = Vec::new();
+        for p in (0..self.partitions()).map(PartitionId) {
+            let probe = Query::Exist { tasks: Vec::new() };
+            if let Err(error) = self.read(p, probe).await {
+                reasons.push(format!("partition {}: {error}", p.0));
+            }
+        }
+        Health { ready: reasons.is_empty(), reasons, ..Health::default() }
+    }
 
     /// What is not a task: accounts, keys, kinds, workers.
     fn registry(&self) -> &dyn Registry;

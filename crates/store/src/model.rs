@@ -18,14 +18,14 @@ use crate::clock::Clock;
 use crate::hub::Hub;
 use crate::registry::{Entry, Expect, Registry, Table};
 use crate::{
-    Durability, EventStream, Held, Query, QueryReply, Result, Store, SyncReply, WakeStream,
+    Durability, Error, EventStream, Held, Query, QueryReply, Result, Store, SyncReply, WakeStream,
 };
 
-/// A store in memory, with one partition.
+/// A store in memory, with one partition or several.
 #[derive(Debug)]
 pub struct ModelStore {
     clock: Clock,
-    state: Mutex<State>,
+    parts: Vec<Mutex<State>>,
     hub: Hub,
     registry: Mutex<BTreeMap<(Table, String), (u64, String)>>,
 }
@@ -47,14 +47,27 @@ struct Kept {
 }
 
 impl ModelStore {
-    /// An empty store on `clock`.
+    /// An empty store on `clock`, with one partition.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
-        let partition = Partition::new(1);
-        let state = State { partition, tasks: BTreeMap::new(), events: BTreeMap::new() };
+        Self::with_partitions(clock, 1)
+    }
+
+    /// An empty store on `clock`, with so many partitions.
+    ///
+    /// # Panics
+    /// Without a partition there is no store.
+    #[must_use]
+    pub fn with_partitions(clock: Clock, partitions: u16) -> Self {
+        assert!(partitions > 0, "a store has at least one partition");
+        let empty = || State {
+            partition: Partition::new(1),
+            tasks: BTreeMap::new(),
+            events: BTreeMap::new(),
+        };
         Self {
             clock,
-            state: Mutex::new(state),
+            parts: (0..partitions).map(|_| Mutex::new(empty())).collect(),
             hub: Hub::default(),
             registry: Mutex::new(BTreeMap::new()),
         }
@@ -63,54 +76,73 @@ impl ModelStore {
     /// What a restart of a durable store does: a new epoch, rings and leases as
     /// [`Partition::restore`] makes them, event logs empty.
     pub fn restart(&self) {
-        let mut state = self.state.lock();
+        for p in (0..self.partitions()).map(PartitionId) {
+            self.restart_partition(p);
+        }
+    }
+
+    /// The same for one partition, as when one node of several is replaced.
+    ///
+    /// # Panics
+    /// If there is no such partition.
+    pub fn restart_partition(&self, p: PartitionId) {
+        let mut state = self.part(p).expect("a partition of this store").lock();
         let epoch = state.partition.epoch() + 1;
         let records = state.partition.records();
         state.partition = Partition::restore(epoch, self.clock.now_ms(), records);
         state.events.clear();
     }
 
-    /// The whole state as text: the partition's own dump, then every kept text.
+    /// The whole state as text: of each partition its own dump, then every kept text.
     #[must_use]
     pub fn dump(&self) -> String {
-        let state = self.state.lock();
-        let mut text = state.partition.dump(self.clock.now_ms());
-        for ((user, task), kept) in &state.tasks {
-            text.push_str(&dump_texts(
-                user,
-                *task,
-                kept.descriptor.as_deref().unwrap_or_default(),
-                kept.state.as_deref(),
-                kept.attempts.iter().map(|(number, text)| (*number, &**text)),
-                kept.log.iter().map(|(number, text)| (*number, &**text)),
-            ));
+        let mut text = String::new();
+        for part in &self.parts {
+            let state = part.lock();
+            text.push_str(&state.partition.dump(self.clock.now_ms()));
+            for ((user, task), kept) in &state.tasks {
+                text.push_str(&dump_texts(
+                    user,
+                    *task,
+                    kept.descriptor.as_deref().unwrap_or_default(),
+                    kept.state.as_deref(),
+                    kept.attempts.iter().map(|(number, text)| (*number, &**text)),
+                    kept.log.iter().map(|(number, text)| (*number, &**text)),
+                ));
+            }
         }
         text
     }
 
-    /// Broken invariants of the partition; empty when all is well.
+    /// Broken invariants of the partitions; empty when all is well.
     #[must_use]
     pub fn check(&self) -> Vec<String> {
-        self.state.lock().partition.check()
+        self.parts.iter().flat_map(|part| part.lock().partition.check()).collect()
     }
 
-    fn apply(&self, command: Command) -> Reply {
-        let mut state = self.state.lock();
+    fn part(&self, p: PartitionId) -> Result<&Mutex<State>> {
+        self.parts.get(usize::from(p.0)).ok_or_else(|| {
+            Error::Invalid(format!("partition {}; there are {}", p.0, self.parts.len()))
+        })
+    }
+
+    fn apply(&self, p: PartitionId, command: Command) -> Result<Reply> {
+        let mut state = self.part(p)?.lock();
         let (reply, changes) = state.partition.apply(command, self.clock.now_ms());
         state.keep(&changes);
-        self.tell(&mut state, &changes);
-        reply
+        self.tell(p, &mut state, &changes);
+        Ok(reply)
     }
 
     /// Tells who listens; a wake that reached nobody goes to the next idle worker.
-    fn tell(&self, state: &mut State, changes: &Changes) {
-        let missed = self.hub.tell(PartitionId(0), changes);
+    fn tell(&self, p: PartitionId, state: &mut State, changes: &Changes) {
+        let missed = self.hub.tell(p, changes);
         if missed.is_empty() {
             return;
         }
         let (_, changes) = state.partition.apply(pass_on(missed), self.clock.now_ms());
         state.keep(&changes);
-        self.tell(state, &changes);
+        self.tell(p, state, &changes);
     }
 }
 
@@ -207,21 +239,22 @@ impl State {
 
 #[async_trait]
 impl Store for ModelStore {
-    async fn submit(&self, _: PartitionId, batch: Submit) -> Result<Vec<Submitted>> {
+    async fn submit(&self, p: PartitionId, batch: Submit) -> Result<Vec<Submitted>> {
         crate::limits::check_submit(&batch)?;
-        let Reply::Submit(answers) = self.apply(Command::Submit(batch)) else {
+        let Reply::Submit(answers) = self.apply(p, Command::Submit(batch))? else {
             unreachable!("a submit is answered in kind")
         };
         Ok(answers)
     }
 
-    async fn sync(&self, _: PartitionId, request: SyncCommand) -> Result<SyncReply> {
+    async fn sync(&self, p: PartitionId, request: SyncCommand) -> Result<SyncReply> {
         crate::limits::check_sync(&request)?;
-        let Reply::Sync(synced) = self.apply(Command::Sync(request)) else {
+        let Reply::Sync(synced) = self.apply(p, Command::Sync(request))? else {
             unreachable!("a sync is answered in kind")
         };
-        let state = self.state.lock();
+        let state = self.part(p)?.lock();
         Ok(SyncReply {
+            unheard: Vec::new(),
             refused: synced.refused,
             cancelled: synced.cancelled,
             adopted: synced.adopted.into_iter().map(|lease| state.held(lease, 0)).collect(),
@@ -232,16 +265,16 @@ impl Store for ModelStore {
         })
     }
 
-    async fn control(&self, _: PartitionId, control: Control) -> Result<Vec<Controlled>> {
+    async fn control(&self, p: PartitionId, control: Control) -> Result<Vec<Controlled>> {
         crate::limits::check_control(&control)?;
-        let Reply::Control(answers) = self.apply(Command::Control(control)) else {
+        let Reply::Control(answers) = self.apply(p, Command::Control(control))? else {
             unreachable!("a control command is answered in kind")
         };
         Ok(answers)
     }
 
-    async fn read(&self, _: PartitionId, query: Query) -> Result<QueryReply> {
-        Ok(self.state.lock().read(query))
+    async fn read(&self, p: PartitionId, query: Query) -> Result<QueryReply> {
+        Ok(self.part(p)?.lock().read(query))
     }
 
     fn wakes(&self, worker: &WorkerId) -> WakeStream {
@@ -253,7 +286,7 @@ impl Store for ModelStore {
     }
 
     fn partitions(&self) -> u16 {
-        1
+        u16::try_from(self.parts.len()).expect("made with a u16")
     }
 
     fn durability(&self) -> Durability {

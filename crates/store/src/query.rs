@@ -140,24 +140,29 @@ pub struct TaskPage {
 
 /// Tasks of a user per state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts([u64; 7]);
+pub struct Counts {
+    by_state: [u64; 7],
+    /// Whether there are more: a store may stop counting at some ten thousands, and then these are
+    /// least numbers.
+    pub more: bool,
+}
 
 impl Counts {
     /// Tasks in `state`.
     #[must_use]
     pub fn of(&self, state: TaskState) -> u64 {
-        self.0[state as usize]
+        self.by_state[state as usize]
     }
 
     /// Changes the number in `state`.
     pub fn set(&mut self, state: TaskState, count: u64) {
-        self.0[state as usize] = count;
+        self.by_state[state as usize] = count;
     }
 
     /// Tasks in any state.
     #[must_use]
     pub fn all(&self) -> u64 {
-        self.0.iter().sum()
+        self.by_state.iter().sum()
     }
 }
 

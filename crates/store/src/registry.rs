@@ -18,12 +18,23 @@ pub enum Table {
     Workers,
     /// Settings of the installation, by name.
     Settings,
+    /// Tries to sign in, by the place that a name falls on.
+    SignIns,
+    /// What users' files take and which of them are on the move, by user.
+    Files,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: &'static [Self] =
-        &[Self::Accounts, Self::Refresh, Self::Kinds, Self::Workers, Self::Settings];
+    pub const ALL: &'static [Self] = &[
+        Self::Accounts,
+        Self::Refresh,
+        Self::Kinds,
+        Self::Workers,
+        Self::Settings,
+        Self::SignIns,
+        Self::Files,
+    ];
 
     /// The table's name in a store.
     #[must_use]
@@ -34,6 +45,8 @@ impl Table {
             Self::Kinds => "kinds",
             Self::Workers => "workers",
             Self::Settings => "settings",
+            Self::SignIns => "sign_ins",
+            Self::Files => "files",
         }
     }
 }

@@ -3,14 +3,24 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tasktonic_store::Store;
+use tasktonic_core::routing::PartitionId;
 use tasktonic_store::clock::Clock;
 use tasktonic_store::conformance::{Subject, differential};
 use tasktonic_store::model::ModelStore;
+use tasktonic_store::{Error, Query, Store};
 
 tasktonic_store::conformance!(
     |clock| async move { Arc::new(ModelStore::new(clock)) as Arc<dyn Store> }
 );
+
+/// Users of three partitions, one store.
+mod of_three_partitions {
+    use super::*;
+
+    tasktonic_store::conformance!(|clock| async move {
+        Arc::new(ModelStore::with_partitions(clock, 3)) as Arc<dyn Store>
+    });
+}
 
 struct Other(Arc<ModelStore>);
 
@@ -34,4 +44,13 @@ async fn two_models_walk_the_same_way() {
         let mut other = Other(Arc::new(ModelStore::new(clock.clone())));
         differential(seed, 400, clock, hand, &mut other).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_store_is_ready_when_every_partition_answers_and_knows_no_other() {
+    let store = ModelStore::with_partitions(Clock::system(), 3);
+    let health = store.health().await;
+    assert!(health.ready && health.reasons.is_empty(), "{health:?}");
+    let beyond = store.read(PartitionId(3), Query::Exist { tasks: Vec::new() }).await;
+    assert!(matches!(beyond, Err(Error::Invalid(_))), "{beyond:?}");
 }

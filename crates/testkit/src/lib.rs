@@ -7,12 +7,19 @@
 //! This crate is a dev-dependency. It knows nothing of tasks, stores or HTTP: it starts programs
 //! and prepares places for them. A simulated clock is `tasktonic_store::clock`.
 
+pub mod cluster;
 pub mod disk;
+pub mod fault_proxy;
 pub mod kill_point;
+pub mod nginx;
 pub mod ports;
 pub mod process;
+pub mod redis;
+mod resp;
 pub mod scratch;
 pub mod wait;
 
+pub use cluster::Cluster;
 pub use process::Process;
+pub use redis::Redis;
 pub use scratch::Scratch;

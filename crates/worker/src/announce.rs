@@ -117,3 +117,55 @@ impl Announcer {
 fn jittered(wait: Duration) -> Duration {
     wait.mul_f64(0.8 + 0.2 * rand::random::<f64>())
 }
+
+#[cfg(test)]
+mod tests {
+    use tasktonic_store::clock::Clock;
+    use tasktonic_store::model::ModelStore;
+
+    use super::*;
+
+    fn announcer(store: Arc<ModelStore>) -> Announcer {
+        let kind = KindRecord {
+            kind: "mail".into(),
+            queue: "mail".into(),
+            title: None,
+            description: None,
+            schema: serde_json::json!({}),
+            attempts_max: 3,
+            timeout_ms: None,
+            example: None,
+        };
+        let worker = WorkerRecord {
+            id: "w-1".into(),
+            host: "vm".into(),
+            version: "1".into(),
+            kinds: vec!["mail".into()],
+            concurrency: 1,
+            running: 0,
+            seen_ms: 0,
+        };
+        let (clock, kinds) = (Clock::system(), vec![kind]);
+        Announcer { store, clock, kinds, worker, running: Arc::default() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_whose_entry_vanished_is_there_again_a_minute_later_and_leaves_at_the_end() {
+        let store = Arc::new(ModelStore::new(Clock::system()));
+        let first = announcer(store.clone());
+        assert!(first.begin(&CancellationToken::new()).await.unwrap());
+        let done = CancellationToken::new();
+        let announcing = tokio::spawn(first.go_on(done.clone()));
+        let registry = store.registry();
+        for _ in 0..3 {
+            assert!(registry.delete(Table::Workers, "w-1").await.unwrap());
+            assert!(registry.delete(Table::Kinds, "mail").await.unwrap());
+            tokio::time::sleep(ANNOUNCE_EVERY + Duration::from_secs(1)).await;
+            assert!(registry.get(Table::Workers, "w-1").await.unwrap().is_some());
+            assert!(registry.get(Table::Kinds, "mail").await.unwrap().is_some());
+        }
+        done.cancel();
+        announcing.await.unwrap();
+        assert!(registry.get(Table::Workers, "w-1").await.unwrap().is_none());
+    }
+}

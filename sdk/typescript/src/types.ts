@@ -44,7 +44,10 @@ export type TaskSummary = {
 /** A whole task. In the live store payload and output appear once they were read. */
 export type Task<Out = Json, In = Json> = TaskSummary & { payload?: In; output?: Out | null };
 
-/** Tasks by state. `scheduled` includes those that wait for their next attempt. */
+/**
+ * Tasks by state. `scheduled` includes those that wait for their next attempt. With `more` there are too
+ * many to count them all: each number then is "at least".
+ */
 export type Counts = {
   all: number;
   scheduled: number;
@@ -54,6 +57,7 @@ export type Counts = {
   completed: number;
   failed: number;
   cancelled: number;
+  more?: boolean;
 };
 
 export type AttemptOutcome = "running" | "succeeded" | "failed" | "lost" | "released" | "snoozed" | "cancelled";

@@ -29,6 +29,8 @@ export class Visitor {
     visitor.context.setDefaultTimeout(15 * SECOND);
     visitor.complaints = [];
     visitor.frames = [];
+    /** Each socket ever opened, with what it sent and received. */
+    visitor.sockets = [];
     visitor.context.on("page", (page) => visitor.#watch(page));
     visitor.page = await visitor.context.newPage();
     return visitor;
@@ -43,7 +45,13 @@ export class Visitor {
       this.complaints.push(`${page.url()}: ${message.text()}`);
     });
     page.on("websocket", (socket) => {
-      socket.on("framereceived", ({ payload }) => this.frames.push(String(payload)));
+      const one = { url: socket.url(), sent: [], received: [] };
+      this.sockets.push(one);
+      socket.on("framesent", ({ payload }) => one.sent.push(String(payload)));
+      socket.on("framereceived", ({ payload }) => {
+        one.received.push(String(payload));
+        this.frames.push(String(payload));
+      });
     });
   }
 

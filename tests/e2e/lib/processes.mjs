@@ -1,12 +1,20 @@
 // Programs that the tests start, each in a process group of its own, and that end with the tests.
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { appendFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { SECOND, until } from "./wait.mjs";
 
 /** Everything started here carries this in its environment, whatever process group it moves to. */
 const MARK = `TASKTONIC_E2E_RUN=${randomUUID()}`;
+/** Folders of this run: who writes into one belongs to it too, with whatever environment. */
+const folders = new Set();
+
+/** Says that `folder` is of this run. */
+export function ours(folder) {
+  folders.add(`${folder}/`);
+  return folder;
+}
 
 /** @param {{ program: string, args: string[], env?: Record<string, string>, log: string, name: string }} how */
 export function start({ program, args, env = {}, log, name }) {
@@ -77,22 +85,79 @@ function killGroup(pid) {
 
 /** The processes of this run that are still there. */
 export function survivors() {
-  return readdirSync("/proc")
-    .filter((entry) => /^\d+$/.test(entry))
-    .map(Number)
-    .filter((pid) => {
-      if (pid === process.pid) return false;
-      try {
-        return readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").includes(MARK);
-      } catch {
-        return false;
-      }
-    });
+  return everybody().filter((pid) => pid !== process.pid && (isMarked(pid) || writesHere(pid)));
 }
 
-/** Ends whatever of this run is left, by its id. */
-export function killSurvivors() {
+const everybody = () =>
+  readdirSync("/proc")
+    .filter((entry) => /^\d+$/.test(entry))
+    .map(Number);
+
+function isMarked(pid) {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").includes(MARK);
+  } catch {
+    return false;
+  }
+}
+
+function writesHere(pid) {
+  try {
+    const out = readlinkSync(`/proc/${pid}/fd/1`);
+    return [...folders].some((folder) => out.startsWith(folder));
+  } catch {
+    return false;
+  }
+}
+
+/** Who of this run listens where: `{ pid, address, port }`, addresses as the kernel writes them. */
+export function listeners() {
+  const sockets = new Map();
+  for (const table of ["tcp", "tcp6"]) {
+    for (const line of readFileSync(`/proc/net/${table}`, "utf8").split("\n").slice(1)) {
+      const [, local, , state, , , , , , inode] = line.trim().split(/\s+/);
+      if (state !== LISTENS) continue;
+      const [address, port] = local.split(":");
+      sockets.set(`socket:[${inode}]`, { address, port: Number.parseInt(port, 16) });
+    }
+  }
+  return survivors().flatMap((pid) =>
+    openFiles(pid)
+      .filter((file) => sockets.has(file))
+      .map((file) => ({ pid, ...sockets.get(file) })),
+  );
+}
+
+/** A state in /proc/net/tcp. */
+const LISTENS = "0A";
+
+function openFiles(pid) {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
+      try {
+        return [readlinkSync(`/proc/${pid}/fd/${fd}`)];
+      } catch {
+        return [];
+      }
+    });
+  } catch {
+    return [];
+  }
+}
+
+/** Whether a process has ended, be it that nobody has asked for its end yet. */
+export function isGone(pid) {
+  try {
+    return /^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+  } catch {
+    return true;
+  }
+}
+
+/** Ends whatever of this run is left but `spared`, by its id. */
+export function killSurvivors(spared = []) {
   for (const pid of survivors()) {
+    if (spared.includes(pid)) continue;
     try {
       process.kill(pid, "SIGKILL");
     } catch {

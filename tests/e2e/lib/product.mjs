@@ -1,16 +1,20 @@
 // The product as people start it: `tasktonic up`, workers beside it, tokens. Knows no browser.
 import { execFile } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
+import { Redis, redisUrl } from "./fleet.mjs";
+import { IS_FLEET, meaningless, upFlags } from "./mode.mjs";
 import { REPORT, ROOT } from "./places.mjs";
-import { start } from "./processes.mjs";
+import { killSurvivors, ours, start } from "./processes.mjs";
 import { final, SECOND, until } from "./wait.mjs";
 
 /** How long the product may take from start to ready: a debug build, a cold disk, two cores. */
-const READY_MS = 60 * SECOND;
+const READY_MS = (IS_FLEET ? 120 : 60) * SECOND;
+/** How long it may take to end: many processes, the one after the other. */
+const DOWN_MS = (IS_FLEET ? 60 : 20) * SECOND;
 /** How long a worker that is asked to stop lets attempts go on, s. */
 const DRAIN_S = 2;
 
@@ -29,7 +33,7 @@ function firstThere(variable, usual) {
 }
 
 export function scratch(name) {
-  return mkdtempSync(path.join(os.tmpdir(), `tasktonic-e2e-${name}-`));
+  return ours(mkdtempSync(path.join(os.tmpdir(), `tasktonic-e2e-${name}-`)));
 }
 
 export function freePort() {
@@ -45,8 +49,10 @@ export function freePort() {
 
 /** One installation: a data folder, a port, and the server over it, which may be killed and started again. */
 export class Product {
-  /** @param {string} name of the test file, for its logs @param {{ workers?: boolean, args?: string[], accounts?: Record<string, string> }} options */
+  /** @param {string} name of the test file, for its logs @param {{ workers?: boolean, args?: string[], env?: Record<string, string>, accounts?: Record<string, string> }} options */
   static async up(name, options = {}) {
+    const why = meaningless(name);
+    if (why) throw new Error(`${name} is ${why}`);
     const product = new Product();
     product.name = name;
     product.options = options;
@@ -55,26 +61,45 @@ export class Product {
     product.logs = path.join(REPORT, name);
     product.workers = [];
     rmSync(product.logs, { recursive: true, force: true });
-    for (const [account, password] of Object.entries(options.accounts ?? {})) {
-      const adding = promisify(execFile)(BIN, ["account", "add", account, "--data", product.data]);
-      adding.child.stdin.end(password);
-      await adding;
-    }
+    // The embedded store is for one process at a time; Redis is there once the product is.
+    if (!IS_FLEET) await product.addAccounts();
     await product.start();
+    if (IS_FLEET) await product.addAccounts();
     return product;
   }
 
+  async addAccounts() {
+    for (const [account, password] of Object.entries(this.options.accounts ?? {})) {
+      const adding = promisify(execFile)(BIN, ["account", "add", account, "--data", this.data], {
+        env: { ...process.env, ...this.storeEnv() },
+      });
+      adding.child.stdin.end(password);
+      await adding;
+    }
+  }
+
+  /** How programs beside the product find its Redis; nothing where it has none. */
+  storeEnv() {
+    return IS_FLEET ? { TASKTONIC_STORE: redisUrl(this.data) } : {};
+  }
+
+  /** Its Redis, from outside. */
+  get redis() {
+    return new Redis(this.data);
+  }
+
   async start() {
-    const { workers = true, args = [] } = this.options;
-    const flags = ["up", "--data", this.data, "--port", String(this.port), "--json"];
-    if (!workers) flags.push("--no-workers");
+    const { args = [], env = {} } = this.options;
+    const flags = ["up", "--data", this.data, "--port", String(this.port), "--json", ...upFlags(this.options)];
     this.server = start({
       name: "tasktonic up",
       program: BIN,
       args: [...flags, ...args],
-      env: { TASKTONIC_WEB_DIR: WEB },
+      env: { TASKTONIC_WEB_DIR: WEB, ...env },
       log: path.join(this.logs, "server.log"),
     });
+    // Where it is many, its death alone is a quiet end of the others: this is the end of all at once.
+    if (IS_FLEET) this.server.kill9 = () => this.killEverything();
     const ready = await until(
       "tasktonic up is ready",
       () => {
@@ -92,11 +117,19 @@ export class Product {
     });
   }
 
+  /** `SIGKILL` to everybody of the fleet but the workers that were started beside it. */
+  async killEverything() {
+    killSurvivors(this.workers.map((worker) => worker.pid));
+    await this.server.done;
+  }
+
   /** @param {{ kinds?: string[], concurrency?: number, wrap?: string[] }} how */
   async work(name, { kinds, concurrency, wrap = [] } = {}) {
-    const token = await this.mint(name, ["--role", "worker"]);
+    // In a fleet a worker is at the store itself; else the server stands between.
+    const env = IS_FLEET ? this.storeEnv() : { TASKTONIC_TOKEN: await this.mint(name, ["--role", "worker"]) };
+    const at = IS_FLEET ? ["--files", `file://${this.data}/redis/files`] : ["--server", this.url];
     const known = new Set((await this.api("/api/v1/workers")).workers.map((one) => one.id));
-    const args = ["work", "--server", this.url, "--drain", String(DRAIN_S)];
+    const args = ["work", ...at, "--drain", String(DRAIN_S)];
     if (kinds) args.push("--kinds", kinds.join(","));
     if (concurrency) args.push("--concurrency", String(concurrency));
     const [program, ...rest] = [...wrap, ...machine(name), BIN, ...args];
@@ -104,7 +137,7 @@ export class Product {
       name: `tasktonic work (${name})`,
       program,
       args: rest,
-      env: { TASKTONIC_TOKEN: token },
+      env,
       log: path.join(this.logs, `${name}.log`),
     });
     /** Whether the API or the page speaks of this worker: by the name of its machine, or, before it has reported, by its id. */
@@ -181,7 +214,13 @@ export class Product {
   async down() {
     const troubles = [];
     for (const program of [...this.workers, this.server]) {
-      await program.stop().catch((error) => troubles.push(error));
+      await program?.stop(DOWN_MS).catch((error) => troubles.push(error));
+    }
+    // One file per process: what a failure of the many is looked for in.
+    for (const folder of IS_FLEET ? ["log", "nginx", "run"] : []) {
+      const from = path.join(this.data, folder);
+      const isText = (file) => !/\.(sock|pid)$|_temp$/.test(file);
+      if (existsSync(from)) cpSync(from, path.join(this.logs, folder), { recursive: true, filter: isText });
     }
     rmSync(this.data, { recursive: true, force: true });
     if (troubles.length) throw new AggregateError(troubles, troubles.map((error) => error.message).join("; "));

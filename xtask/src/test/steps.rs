@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
+use super::browsers;
 use super::counts::{self, Counts};
-use crate::{metadata, node, places, prerequisites, readme, run, sources, tidy, tools};
+use crate::{metadata, node, places, prerequisites, readme, run, tidy, tools};
 
 /// What runs beside what.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -85,7 +86,24 @@ pub(crate) const STEPS: &[Step] = &[
         work: vitest,
     },
     Step { name: "pages", what: "the build of the pages", lane: Lane::Node, work: pages },
-    Step { name: "e2e", what: "the whole product, in Chromium", lane: Lane::Last, work: e2e },
+    Step {
+        name: "e2e",
+        what: "the whole product, in Chromium",
+        lane: Lane::Last,
+        work: browsers::one,
+    },
+    Step {
+        name: "e2e-full",
+        what: "the same with Redis, nginx, many workers and servers",
+        lane: Lane::Last,
+        work: browsers::full,
+    },
+    Step {
+        name: "e2e-cluster",
+        what: "the same over a Redis Cluster",
+        lane: Lane::Last,
+        work: browsers::cluster,
+    },
     Step {
         name: "readme",
         what: "the commands and links in the documents",
@@ -169,79 +187,17 @@ fn pages() -> Result<Done> {
     Ok(Done::one(if built { "built" } else { "unchanged" }))
 }
 
-fn e2e() -> Result<Done> {
-    let files = e2e_files();
-    if files.is_empty() {
-        bail!("there is no tests/e2e/*.test.mjs: the product is not tested as a whole");
-    }
-    let first = browse("e2e", &files);
-    let Err(error) = first else { return first };
-    // A browser on a busy machine can miss a deadline. What fails is run once more, alone, and the
-    // table says so; what fails twice has failed.
-    let failed = files_of_failures(&error.to_string());
-    if failed.is_empty() {
-        return Err(error);
-    }
-    run::say(&format!("\n{error:#}\n\nonce more: {}\n", spell(&failed)));
-    let Done { counts, .. } = browse("e2e once more", &failed)?;
-    let all = counts::read(&error.to_string());
-    let passed = all.passed.max(counts.passed);
-    Ok(Done {
-        counts: Counts { passed: passed + all.failed, failed: 0 },
-        note: format!("{} failed once and then passed: {}", all.failed, spell(&failed)),
-    })
-}
-
-fn spell(files: &[PathBuf]) -> String {
-    let shown: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
-    shown.join(" ")
-}
-
-/// Runs test files that drive a browser, one after the other.
-fn browse(title: &str, files: &[PathBuf]) -> Result<Done> {
-    let Some(web) = places::web_server() else {
-        bail!("the pages are not built: `cargo xtask test --only pages` first");
-    };
-    let mut node = run::program("node");
-    // This reporter tells of every failure once more at its end, which is what a log shows.
-    node.args(["--test", "--test-reporter=spec", "--test-concurrency=1"]).args(files);
-    node.env("TASKTONIC_BIN", binary("tasktonic")?).env("TASKTONIC_WEB_DIR", web);
-    counted(title, &mut node, "")
-}
-
-/// The test files that a report of failures names (`test at tests/e2e/x.test.mjs:3:1`).
-fn files_of_failures(report: &str) -> Vec<PathBuf> {
-    let at = |line: &str| {
-        let place = line.trim().strip_prefix("test at ")?.split(':').next()?.to_owned();
-        // A scenario is defined in a helper; the pictures' folder of its message is named like its file.
-        place.ends_with(".test.mjs").then(|| PathBuf::from(place))
-    };
-    let suite = |line: &str| {
-        let name = line.split("logs: target/e2e/").nth(1)?.split('/').next()?.to_owned();
-        Some(PathBuf::from(format!("tests/e2e/{name}.test.mjs")))
-    };
-    let mut files: Vec<PathBuf> =
-        report.lines().filter_map(|l| at(l).or_else(|| suite(l))).collect();
-    files.sort();
-    files.dedup();
-    files
-}
-
-fn e2e_files() -> Vec<PathBuf> {
-    let is_test = |file: &PathBuf| {
-        let name = file.to_string_lossy();
-        name.ends_with(".test.mjs") || name.ends_with(".test.js")
-    };
-    sources::under(&["tests/e2e"]).into_iter().filter(is_test).collect()
-}
-
 fn documents() -> Result<Done> {
     readme::check(&binary("tasktonic")?)?;
     Ok(Done::one(""))
 }
 
 /// Runs a test runner and insists that it ran something: no test is not a pass.
-fn counted(title: &str, command: &mut std::process::Command, note: &str) -> Result<Done> {
+pub(super) fn counted(
+    title: &str,
+    command: &mut std::process::Command,
+    note: &str,
+) -> Result<Done> {
     let done = run::run(title, command)?;
     let counts = counts::read(&done.output);
     if counts.passed == 0 {
@@ -250,7 +206,7 @@ fn counted(title: &str, command: &mut std::process::Command, note: &str) -> Resu
     Ok(Done { counts, note: note.into() })
 }
 
-fn binary(name: &str) -> Result<PathBuf> {
+pub(super) fn binary(name: &str) -> Result<PathBuf> {
     let path = places::target().join("debug").join(name);
     if !path.is_file() {
         bail!("{} is not there: `cargo xtask test --only build` makes it", path.display());
@@ -261,15 +217,6 @@ fn binary(name: &str) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_report_of_failures_names_its_files_once() {
-        let report = "✖ failing tests:\n\ntest at tests/e2e/guides.test.mjs:69:3\n✖ starts\n\
-                      test at tests/e2e/lib/suite.mjs:31:7\n✖ resized\n  pictures: none; logs: \
-                      target/e2e/photos/\n  again; logs: target/e2e/photos/";
-        let expected = ["tests/e2e/guides.test.mjs", "tests/e2e/photos.test.mjs"];
-        assert_eq!(files_of_failures(report), expected.map(PathBuf::from));
-    }
 
     #[test]
     fn names_of_steps_are_unique() {

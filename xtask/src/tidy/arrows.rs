@@ -12,7 +12,10 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("protocol", &["core"]),
     ("store", &["core", "protocol"]),
     ("store-embedded", &["core", "protocol", "store"]),
+    ("store-redis", &["core", "protocol", "store"]),
     ("auth", &["core", "protocol"]),
+    ("auth-ffi", &["core", "protocol", "auth"]),
+    ("gateway", &[]),
     ("files", &["core", "protocol"]),
     ("worker", &["core", "protocol", "store", "files"]),
     ("handlers", &["core", "protocol", "files", "worker"]),
@@ -25,7 +28,9 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
             "protocol",
             "store",
             "store-embedded",
+            "store-redis",
             "auth",
+            "gateway",
             "files",
             "worker",
             "handlers",
@@ -33,8 +38,8 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
             "server",
         ],
     ),
-    ("bench", &["core", "protocol", "store", "store-embedded", "client"]),
-    ("testkit", &["core", "protocol", "store"]),
+    ("bench", &["core", "protocol", "store", "client", "gateway"]),
+    ("testkit", &["core", "protocol", "store", "gateway"]),
     ("xtask", &["core", "protocol"]),
 ];
 
@@ -45,6 +50,8 @@ const TESTS_MAY_DEPEND: &[(&str, &[&str])] = &[
     ("handlers", &["store", "store-embedded"]),
     ("client", &["server", "store-embedded", "auth", "worker"]),
     ("server", &["store-embedded", "worker", "client"]),
+    ("auth-ffi", &["gateway", "server", "store", "files"]),
+    ("cli", &["auth-ffi"]),
 ];
 
 pub(crate) fn check() -> Result<Findings> {

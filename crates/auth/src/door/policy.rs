@@ -174,6 +174,12 @@ impl Policy {
         &self.origins
     }
 
+    /// Whether a `Host` header names one of the origins.
+    #[must_use]
+    pub fn knows_host(&self, host: &str) -> bool {
+        self.by_host(host).is_some()
+    }
+
     /// The origin whose host this is.
     pub(super) fn by_host(&self, host: &str) -> Option<&Origin> {
         self.origins.iter().find(|origin| origin.is_host(host))

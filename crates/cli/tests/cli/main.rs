@@ -3,10 +3,14 @@
 
 mod accounts;
 mod crash;
+mod deploy;
+mod doctor;
 mod exec;
+mod fleet;
 mod pages;
 mod start;
 mod support;
 mod tasks;
+mod transfer;
 mod usage;
 mod verify;

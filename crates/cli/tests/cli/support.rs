@@ -13,7 +13,15 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Our program, with nothing of the environment that could point it elsewhere.
 pub(crate) fn tasktonic() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tasktonic"));
-    for name in ["TASKTONIC_URL", "TASKTONIC_TOKEN", "TASKTONIC_DATA", "TASKTONIC_WEB_DIR"] {
+    for name in [
+        "TASKTONIC_URL",
+        "TASKTONIC_TOKEN",
+        "TASKTONIC_DATA",
+        "TASKTONIC_WEB_DIR",
+        "TASKTONIC_STORE",
+        "TASKTONIC_FILES",
+        "TASKTONIC_DURABILITY",
+    ] {
         command.env_remove(name);
     }
     command

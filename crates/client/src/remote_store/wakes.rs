@@ -55,6 +55,7 @@ fn waiting(worker: &WorkerId) -> SyncRequest {
         woken: Vec::new(),
         park: false,
         wait_ms: WAIT_MS_MAX,
+        partly: true,
     }
 }
 
@@ -94,5 +95,6 @@ async fn ask(client: &Client, request: &SyncRequest) -> Result<Vec<Wake>> {
     let answer = client.worker_sync(request).await.map_err(store_error)?;
     let work = queues(&answer.woken)?.into_iter().map(|queue| Wake::Work(PARTITION, queue));
     let cancels = leases(&answer.cancelled)?.into_iter().map(Wake::Cancel);
-    Ok(work.chain(cancels).collect())
+    let lagged = answer.lagged.then_some(Wake::Lagged);
+    Ok(work.chain(cancels).chain(lagged).collect())
 }

@@ -9,7 +9,8 @@ use super::{Ended, Partition, lease_of};
 use crate::changes::{Place, Record};
 use crate::ids::WorkerId;
 use crate::limits::{
-    ADOPT_MAX, FORGET_MAX, MAINTENANCE_MS, PARKED_MS_MAX, PROMOTE_MAX, SWEEP_MAX, WAKES_MAX,
+    ADOPT_MAX, FORGET_MAX, KEY_SLACK_MS, MAINTENANCE_MS, PARKED_MS_MAX, PROMOTE_MAX, SWEEP_MAX,
+    WAKES_MAX,
 };
 use crate::reply::Synced;
 
@@ -140,11 +141,11 @@ impl Partition {
     }
 
     fn forget(&mut self, step: &mut Step) -> bool {
-        let now_ms = step.now_ms;
+        let expired_ms = step.now_ms.saturating_sub(KEY_SLACK_MS);
         let over: Vec<_> = self
             .expiring
             .iter()
-            .take_while(|(at, ..)| *at <= now_ms)
+            .take_while(|(at, ..)| *at <= expired_ms)
             .take(FORGET_MAX)
             .cloned()
             .collect();

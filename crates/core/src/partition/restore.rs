@@ -111,25 +111,41 @@ impl Partition {
     /// The records from which [`Partition::restore`] makes this partition again.
     #[must_use]
     pub fn records(&self) -> Records {
-        let mut records = Records::default();
+        let mut rows = Vec::new();
         for (user, known) in &self.users {
             for (task, control) in &known.tasks {
                 let (user, control) = (user.clone(), control.clone());
-                records.rows.push(Row { user, task: *task, control });
+                rows.push(Row { user, task: *task, control });
             }
+        }
+        Records { rows, keys: self.kept_keys(), weights: self.kept_weights() }
+    }
+
+    /// The idempotency keys of all users, in no order.
+    #[must_use]
+    pub fn kept_keys(&self) -> Vec<Key> {
+        let mut keys = Vec::new();
+        for (user, known) in &self.users {
             for (key, owner) in &known.keys {
                 let KeyOwner { task, body_hash, expires_ms } = *owner;
                 let (user, key) = (user.clone(), key.clone());
-                records.keys.push(Key { user, key, task, body_hash, expires_ms });
+                keys.push(Key { user, key, task, body_hash, expires_ms });
             }
         }
+        keys
+    }
+
+    /// The weights other than 1, by queue.
+    #[must_use]
+    pub fn kept_weights(&self) -> Vec<Weight> {
+        let mut weights = Vec::new();
         for (name, queue) in &self.queues {
             for (user, weight) in &queue.weights {
                 let (queue, user) = (name.clone(), user.clone());
-                records.weights.push(Weight { queue, user, weight: *weight });
+                weights.push(Weight { queue, user, weight: *weight });
             }
         }
-        records
+        weights
     }
 }
 

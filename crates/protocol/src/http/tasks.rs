@@ -104,6 +104,9 @@ pub struct Counts {
     pub failed: u64,
     /// Stopped on request.
     pub cancelled: u64,
+    /// Whether there are more: the store stopped counting, and these are least numbers.
+    #[serde(default)]
+    pub more: bool,
 }
 
 /// One execution of a task.

@@ -47,6 +47,14 @@ pub struct SyncRequest {
     /// most [`WAIT_MS_MAX`].
     #[serde(default)]
     pub wait_ms: u32,
+    /// Whether the sender reads [`SyncResponse::unheard`]: one that does not wants all or nothing.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub partly: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// Room for work.
@@ -157,6 +165,10 @@ pub struct SyncResponse {
     /// Indexes of the reports that were refused: lost lease.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<u32>,
+    /// Indexes of the reports of which nobody knows what became, because a part of the store did
+    /// not answer: to be said again. Only in answers to a sync that is [`SyncRequest::partly`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unheard: Vec<u32>,
     /// Leases whose cancellation was asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cancelled: Vec<String>,
@@ -178,6 +190,10 @@ pub struct SyncResponse {
     /// Queues with work for this worker: the answer to a request that waits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub woken: Vec<String>,
+    /// Wakes may have been missed: look everywhere. The server that answers has not listened for
+    /// this worker all the time, as when another one took its last calls.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub lagged: bool,
 }
 
 /// A lease together with what is needed to work on it.
@@ -211,6 +227,7 @@ impl SyncRequest {
             woken: sync.woken.iter().map(ToString::to_string).collect(),
             park: sync.park,
             wait_ms,
+            partly: true,
         }
     }
 

@@ -28,6 +28,7 @@ use super::access::{Need, check};
 use super::operation::{Body, Operation};
 use super::read::{Named, out_of_kind, query};
 use super::submit::partition;
+use super::worker::known_as;
 use crate::App;
 use crate::door::{CORP, Caller};
 use crate::problem::{Refusal, lost_lease};
@@ -91,7 +92,10 @@ async fn access(
     let Some(lease) = lease else {
         return Err(Refusal::bad_request("`Tasktonic-Lease` is the token of a lease, as claimed."));
     };
-    app.api.remote_workers.belongs(&lease.worker, &caller.0.user)?;
+    if !known_as::is_of(&caller.0.user, &lease.worker) {
+        let detail = "This lease belongs to a worker of another credential.";
+        return Err(Refusal::new(Code::Forbidden, detail));
+    }
     let ask = Query::Held { worker: lease.worker.clone() };
     let QueryReply::Held(held) = app.store.read(partition(app, &lease.user), ask).await? else {
         return Err(out_of_kind());

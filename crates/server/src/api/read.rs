@@ -8,7 +8,7 @@ use axum::http::Uri;
 use axum::http::request::Parts;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tasktonic_core::{TaskId, TaskState, UserId};
+use tasktonic_core::{TaskId, UserId};
 use tasktonic_protocol::http::{Counts, TaskPage};
 use tasktonic_protocol::problem::Code;
 use tasktonic_protocol::status::{STATUSES, TaskStatus};
@@ -19,9 +19,9 @@ use tasktonic_store::{Cursor, Query, QueryReply, StoredTask, TaskFilter};
 use super::access::{Need, check};
 use super::operation::{Body, Operation};
 use super::submit::{TAG_CHARS_MAX, partition};
-use crate::App;
 use crate::door::Caller;
 use crate::problem::Refusal;
+use crate::{App, live};
 
 /// Tasks on a page unless the request says otherwise.
 const PAGE_DEFAULT: u32 = 50;
@@ -142,16 +142,7 @@ async fn counts(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<Coun
     let QueryReply::Counts(counts) = app.store.read(partition(&app, user), query).await? else {
         return Err(out_of_kind());
     };
-    Ok(Json(Counts {
-        all: counts.all(),
-        scheduled: counts.of(TaskState::Scheduled),
-        waiting: counts.of(TaskState::Waiting),
-        queued: counts.of(TaskState::Queued),
-        running: counts.of(TaskState::Running),
-        completed: counts.of(TaskState::Completed),
-        failed: counts.of(TaskState::Dead),
-        cancelled: counts.of(TaskState::Cancelled),
-    }))
+    Ok(Json(live::counts(&counts)))
 }
 
 #[derive(Default, Deserialize)]

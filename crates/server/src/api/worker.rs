@@ -2,11 +2,15 @@
 //! acts only on leases it holds; what it writes is checked before the engine stores it as text.
 
 mod announce;
+mod carry;
 mod held;
+pub(crate) mod known_as;
+mod parts;
 mod sessions;
 mod sync;
 mod texts;
 
+pub(crate) use self::parts::Parts;
 pub(crate) use self::sessions::Sessions;
 use super::operation::{Body, Operation};
 use tasktonic_protocol::problem::Code;

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use tasktonic_auth::door::IssuerPart;
 use tasktonic_auth::{Algorithm, KeySet, Role, TrustedIssuer, Verifier};
 
 use super::Error;
@@ -34,6 +35,8 @@ pub struct IssuerFile {
 pub(super) struct Watched {
     file: IssuerFile,
     seen: Seen,
+    /// The issuer with the keys that are in use, for front doors in other processes.
+    part: IssuerPart,
 }
 
 /// Time of change and length: both must be the same for a file to be the same.
@@ -42,13 +45,13 @@ type Seen = (Option<std::time::SystemTime>, u64);
 impl Watched {
     /// Reads the file for the first time: here a bad one is an error.
     pub(super) fn open(file: IssuerFile) -> Result<(TrustedIssuer, Self), Error> {
-        let (keys, seen) = read(&file).map_err(Error::Keys)?;
-        let issuer = TrustedIssuer {
-            role_claim: file.role_claim.clone(),
-            roles: file.roles.clone(),
-            ..TrustedIssuer::external(&file.issuer, &file.audience, keys)
-        };
-        Ok((issuer, Self { file, seen }))
+        let Read { issuer, part, seen } = read(&file).map_err(Error::Keys)?;
+        Ok((issuer, Self { file, seen, part }))
+    }
+
+    /// The issuer with the keys that are in use.
+    pub(super) fn part(&self) -> IssuerPart {
+        self.part.clone()
     }
 
     /// Takes new keys over if the file has changed and is good.
@@ -61,10 +64,13 @@ impl Watched {
         }
         let issuer = &self.file.issuer;
         match read(&self.file) {
-            Ok((keys, seen)) => {
-                self.seen = seen;
-                match verifier.replace_keys(issuer, keys) {
-                    Ok(()) => tracing::info!(%issuer, "took over the changed keys"),
+            Ok(read) => {
+                self.seen = read.seen;
+                match verifier.replace_keys(issuer, read.issuer.keys) {
+                    Ok(()) => {
+                        self.part = read.part;
+                        tracing::info!(%issuer, "took over the changed keys");
+                    }
                     Err(error) => tracing::error!(%issuer, %error, "kept the old keys"),
                 }
             }
@@ -83,7 +89,14 @@ fn seen(file: &IssuerFile) -> Result<Seen, String> {
     Ok((known.modified().ok(), known.len()))
 }
 
-fn read(file: &IssuerFile) -> Result<(KeySet, Seen), String> {
+/// What a key file says.
+struct Read {
+    issuer: TrustedIssuer,
+    part: IssuerPart,
+    seen: Seen,
+}
+
+fn read(file: &IssuerFile) -> Result<Read, String> {
     let path = file.jwks.display();
     // Before the content: a change while it is read is seen the next time.
     let seen = seen(file)?;
@@ -99,5 +112,12 @@ fn read(file: &IssuerFile) -> Result<(KeySet, Seen), String> {
         let (kid, error) = (left.kid.as_deref().unwrap_or("-"), left.error);
         tracing::warn!(%path, index = left.index, kid, %error, "a key of the file is not used");
     }
-    Ok((keys, seen))
+    let issuer = TrustedIssuer {
+        role_claim: file.role_claim.clone(),
+        roles: file.roles.clone(),
+        ..TrustedIssuer::external(&file.issuer, &file.audience, keys)
+    };
+    let part = IssuerPart::new(&issuer, &json, file.algorithm, file.secrets)
+        .map_err(|error| format!("the key file {path}: {error}"))?;
+    Ok(Read { issuer, part, seen })
 }

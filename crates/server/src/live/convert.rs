@@ -188,7 +188,7 @@ pub(super) fn patch(stored: &StoredTask, durability: &str) -> Option<Box<str>> {
 }
 
 /// Tasks by state, as they are shown.
-pub(super) fn counts(stored: &Counts) -> http::Counts {
+pub(crate) fn counts(stored: &Counts) -> http::Counts {
     http::Counts {
         all: stored.all(),
         scheduled: stored.of(TaskState::Scheduled),
@@ -198,6 +198,7 @@ pub(super) fn counts(stored: &Counts) -> http::Counts {
         completed: stored.of(TaskState::Completed),
         failed: stored.of(TaskState::Dead),
         cancelled: stored.of(TaskState::Cancelled),
+        more: stored.more,
     }
 }
 

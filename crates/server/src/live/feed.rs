@@ -27,6 +27,8 @@ const FLUSH_EVERY: Duration = Duration::from_millis(100);
 const COUNT_EVERY: Duration = Duration::from_millis(250);
 /// Counts are looked at this often though nothing happened: old tasks are removed in silence.
 const RECOUNT_EVERY: Duration = Duration::from_secs(60);
+/// After the store was away all users' sockets look at their records again, spread over this long.
+const LOOK_SPREAD: Duration = Duration::from_secs(1);
 /// Tasks whose newest progress waits for the next flush.
 const PENDING_MAX: usize = 4_096;
 
@@ -155,11 +157,18 @@ impl Feed {
         let (mut flush_at, mut count_at) = (started, started + COUNT_EVERY);
         let mut recount_at = started + RECOUNT_EVERY;
         let mut counting: Option<Counting> = None;
+        // A subscription that begins says so once; only this user's sockets look then.
+        let (mut has_begun, mut look_at) = (false, None);
         loop {
             let passing = !pending.progress.is_empty() || !pending.grown.is_empty();
             tokio::select! {
                 () = self.empty.cancelled() => return,
                 event = events.next() => match event {
+                    Some(UserEvent::Lagged) => {
+                        let wait = if has_begun { LOOK_SPREAD.mul_f64(rand::random()) } else { Duration::ZERO };
+                        has_begun = true;
+                        look_at.get_or_insert(Instant::now() + wait);
+                    }
                     Some(event) => self.take(&mut pending, event, durability),
                     None => {
                         self.empty.cancel();
@@ -167,6 +176,11 @@ impl Feed {
                         return;
                     }
                 },
+                () = at(look_at) => {
+                    look_at = None;
+                    self.each(Outbox::look);
+                    pending.uncounted = true;
+                }
                 () = tokio::time::sleep_until(flush_at), if passing => {
                     self.flush(&mut pending);
                     flush_at = Instant::now() + FLUSH_EVERY;
@@ -211,10 +225,8 @@ impl Feed {
                 }
                 _ => {}
             },
-            UserEvent::Lagged => {
-                self.each(Outbox::look);
-                pending.uncounted = true;
-            }
+            // See where events are heard.
+            UserEvent::Lagged => {}
         }
     }
 
@@ -227,6 +239,14 @@ impl Feed {
             let grown = std::mem::take(&mut pending.grown);
             self.each(|outbox| outbox.grown(&grown));
         }
+    }
+}
+
+/// Until then; for ever if there is no such time.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -2,26 +2,18 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tasktonic_auth::Role;
-use tasktonic_core::command::{Control, Submit, Sync as SyncCommand};
-use tasktonic_core::reply::{Controlled, Submitted};
-use tasktonic_core::routing::PartitionId;
-use tasktonic_core::{UserId, WorkerId};
 use tasktonic_files::{FileLimits, Files};
 use tasktonic_server::{Config, Identity, Limits, Server};
+use tasktonic_store::Store;
 use tasktonic_store::clock::{Clock, ManualClock};
 use tasktonic_store::model::ModelStore;
-use tasktonic_store::{
-    Durability, EventStream, Query, QueryReply, Registry, Result, Store, SyncReply, WakeStream,
-};
 use tower::ServiceExt as _;
 
 /// Files in tests: small enough to meet the limits.
@@ -82,14 +74,15 @@ impl Site {
 
     pub(crate) async fn open_with(limits: Limits) -> Self {
         let (clock, hand) = Clock::manual(1_700_000_000_000);
-        Self::on(Arc::new(ModelStore::new(clock.clone())), clock, hand, limits).await
+        let store = ModelStore::with_partitions(clock.clone(), crate::PARTITIONS);
+        Self::on(Arc::new(store), clock, hand, limits).await
     }
 
     /// A server on a store of several partitions.
-    pub(crate) async fn with_partitions(count: usize) -> Self {
+    pub(crate) async fn with_partitions(count: u16) -> Self {
         let (clock, hand) = Clock::manual(1_700_000_000_000);
-        let parts = (0..count).map(|_| ModelStore::new(clock.clone())).collect();
-        Self::on(Arc::new(Parts(parts)), clock, hand, Limits::default()).await
+        let store = ModelStore::with_partitions(clock.clone(), count);
+        Self::on(Arc::new(store), clock, hand, Limits::default()).await
     }
 
     /// A server on this store.
@@ -115,6 +108,8 @@ impl Site {
             pages: None,
             pages_static: None,
             metrics_public: false,
+            gateway: None,
+            trusted_proxies: Vec::new(),
             limits,
         };
         let server =
@@ -267,54 +262,4 @@ pub(crate) fn ack(n: u64) -> Value {
 pub(crate) fn bury(n: u64) -> Value {
     let body = r#""st":5,"err":{"code":"boom","message":"It broke."}"#;
     json!({ "report": "bury", "keep_s": 60, "write": { "n": n + 1, "body": body } })
-}
-
-/// Several model stores as the partitions of one.
-struct Parts(Vec<ModelStore>);
-
-impl Parts {
-    fn part(&self, p: PartitionId) -> &ModelStore {
-        &self.0[usize::from(p.0)]
-    }
-}
-
-#[async_trait]
-impl Store for Parts {
-    async fn submit(&self, p: PartitionId, batch: Submit) -> Result<Vec<Submitted>> {
-        self.part(p).submit(p, batch).await
-    }
-
-    async fn sync(&self, p: PartitionId, request: SyncCommand) -> Result<SyncReply> {
-        self.part(p).sync(p, request).await
-    }
-
-    async fn control(&self, p: PartitionId, control: Control) -> Result<Vec<Controlled>> {
-        self.part(p).control(p, control).await
-    }
-
-    async fn read(&self, p: PartitionId, query: Query) -> Result<QueryReply> {
-        self.part(p).read(p, query).await
-    }
-
-    fn wakes(&self, worker: &WorkerId) -> WakeStream {
-        let streams = self.0.iter().map(|part| part.wakes(worker));
-        futures_util::stream::select_all(streams).boxed()
-    }
-
-    fn events(&self, user: &UserId) -> EventStream {
-        let streams = self.0.iter().map(|part| part.events(user));
-        futures_util::stream::select_all(streams).boxed()
-    }
-
-    fn partitions(&self) -> u16 {
-        u16::try_from(self.0.len()).unwrap()
-    }
-
-    fn durability(&self) -> Durability {
-        Durability::Memory
-    }
-
-    fn registry(&self) -> &dyn Registry {
-        self.0[0].registry()
-    }
 }

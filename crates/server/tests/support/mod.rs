@@ -10,7 +10,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tasktonic_auth::{Issuer, NewToken, Role, SigningKey};
 use tasktonic_core::command::{Claim, NewTask, Op, Report, Submit, Sync, Write};
-use tasktonic_core::routing::PartitionId;
+use tasktonic_core::routing::{PartitionId, partition_of};
 use tasktonic_core::{Lease, TaskId, Text, UserId};
 use tasktonic_files::{FileLimits, Files};
 use tasktonic_protocol::stored::SubmitEvent;
@@ -28,6 +28,8 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_util::sync::CancellationToken;
 
+/// Partitions of the store of these servers.
+pub(crate) const PARTITIONS: u16 = 3;
 /// How long anything may take that should happen at once.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 
@@ -37,7 +39,7 @@ pub(crate) struct Running {
     pub(crate) identity: Identity,
     pub(crate) stop: CancellationToken,
     pub(crate) ended: tokio::task::JoinHandle<std::io::Result<()>>,
-    pub(crate) scratch: tempfile::TempDir,
+    pub(crate) scratch: Arc<tempfile::TempDir>,
     next: AtomicU64,
 }
 
@@ -48,6 +50,8 @@ pub(crate) fn config() -> Config {
         pages: None,
         pages_static: None,
         metrics_public: false,
+        gateway: None,
+        trusted_proxies: Vec::new(),
         limits: Limits::default(),
     }
 }
@@ -63,7 +67,17 @@ pub(crate) async fn start_with(config: Config) -> Running {
 pub(crate) async fn start_trusting(config: Config, issuers: Vec<IssuerFile>) -> Running {
     let scratch = tempfile::tempdir().unwrap();
     let clock = Clock::system();
-    let store = Arc::new(ModelStore::new(clock.clone()));
+    let store = Arc::new(ModelStore::with_partitions(clock.clone(), PARTITIONS));
+    serve(config, issuers, store, Arc::new(scratch)).await
+}
+
+async fn serve(
+    config: Config,
+    issuers: Vec<IssuerFile>,
+    store: Arc<ModelStore>,
+    scratch: Arc<tempfile::TempDir>,
+) -> Running {
+    let clock = Clock::system();
     let url = format!("file://{}", scratch.path().join("files").display());
     let limits =
         FileLimits { file_bytes_max: 1 << 20, user_bytes_max: 1 << 24, user_files_max: 1_000 };
@@ -81,6 +95,18 @@ pub(crate) fn user(name: &str) -> UserId {
 }
 
 impl Running {
+    /// A second server over the same store, with the same files and keys.
+    pub(crate) async fn beside(&self) -> Self {
+        self.beside_with(config()).await
+    }
+
+    pub(crate) async fn beside_with(&self, config: Config) -> Self {
+        let mut other = serve(config, Vec::new(), self.store.clone(), self.scratch.clone()).await;
+        // No two of them make the same task or the same call.
+        other.next = AtomicU64::new(self.next.load(Ordering::SeqCst) + 1_000_000);
+        other
+    }
+
     pub(crate) fn token(&self, name: &str) -> String {
         self.identity.mint(name, Role::User, 600).unwrap()
     }
@@ -133,11 +159,11 @@ impl Running {
         let new = self.new_task(owner);
         let id = new.task;
         let batch = Submit { created_ms: Clock::system().now_ms(), tasks: vec![new] };
-        self.store.submit(PartitionId(0), batch).await.unwrap();
+        self.store.submit(partition_of(&user(owner), PARTITIONS), batch).await.unwrap();
         id
     }
 
-    async fn sync(&self, ops: Vec<Op>, claim: u32) -> SyncReply {
+    async fn sync(&self, p: PartitionId, ops: Vec<Op>, claim: u32) -> SyncReply {
         let request = Sync {
             worker: "w-test".parse().unwrap(),
             call: self.next.fetch_add(1, Ordering::SeqCst),
@@ -148,15 +174,22 @@ impl Running {
             woken: Vec::new(),
             park: false,
         };
-        self.store.sync(PartitionId(0), request).await.unwrap()
+        self.store.sync(p, request).await.unwrap()
     }
 
     pub(crate) async fn claim(&self, limit: u32) -> Vec<Lease> {
-        self.sync(Vec::new(), limit).await.claimed.into_iter().map(|held| held.lease).collect()
+        let mut leases = Vec::new();
+        for p in (0..PARTITIONS).map(PartitionId) {
+            let room = limit - u32::try_from(leases.len()).unwrap();
+            let claimed = self.sync(p, Vec::new(), room).await.claimed;
+            leases.extend(claimed.into_iter().map(|held| held.lease));
+        }
+        leases
     }
 
     pub(crate) async fn report(&self, lease: &Lease, report: Report) {
-        let reply = self.sync(vec![Op { lease: lease.clone(), report }], 0).await;
+        let p = partition_of(&lease.user, PARTITIONS);
+        let reply = self.sync(p, vec![Op { lease: lease.clone(), report }], 0).await;
         assert_eq!(reply.refused, Vec::<u32>::new(), "the lease is held");
     }
 

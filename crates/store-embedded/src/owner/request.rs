@@ -119,6 +119,7 @@ impl Owner {
         let held = |lease: Lease, n: u32| self.held(state, lease, n);
         SyncReply {
             refused: synced.refused,
+            unheard: Vec::new(),
             cancelled: synced.cancelled,
             adopted: synced.adopted.into_iter().map(|lease| held(lease, 0)).collect(),
             claimed: synced.claimed.into_iter().map(|c| held(c.lease, c.n)).collect(),

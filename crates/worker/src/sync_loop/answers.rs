@@ -87,8 +87,17 @@ impl SyncLoop {
         self.partitions[index].answered();
         let refused: HashSet<u32> = reply.refused.iter().copied().collect();
         let trusted_until = sent + trust(self.setup.lease);
+        let mut unheard = Vec::new();
         for (op, carried) in (0..).zip(carried) {
-            self.take_verdict(carried, !refused.contains(&op), sent, trusted_until);
+            if reply.unheard.contains(&op) {
+                unheard.push(carried);
+            } else {
+                self.take_verdict(carried, !refused.contains(&op), sent, trusted_until);
+            }
+        }
+        if !unheard.is_empty() {
+            self.put_back(index, unheard, Vec::new(), 0);
+            self.partitions[index].pause(now, rand::random());
         }
         for lease in &reply.cancelled {
             let mut attempts = self.attempts.values_mut();

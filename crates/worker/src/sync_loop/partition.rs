@@ -61,6 +61,22 @@ impl Partition {
         self.settling.is_empty() && !self.ask_held
     }
 
+    /// Whether there may be work, or it is time to see.
+    pub(super) fn wants_a_look(&self, now: Instant) -> bool {
+        self.hot || self.look_at <= now
+    }
+
+    /// Whether it would be asked for work now, if there is a place.
+    pub(super) fn may_be_asked_for_work(&self, now: Instant) -> bool {
+        let answers = self.failures == 0 && !self.ask_held && self.wait_until <= now;
+        answers && !self.in_flight && self.wants_a_look(now)
+    }
+
+    /// A part of what was said was not heard: it is said again in a moment.
+    pub(super) fn pause(&mut self, now: Instant, chance: f64) {
+        self.wait_until = now + STORE_WAIT_FIRST.mul_f64(0.5 + chance);
+    }
+
     /// The store answered.
     pub(super) fn answered(&mut self) {
         if self.failures > 1 {

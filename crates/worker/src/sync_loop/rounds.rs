@@ -51,17 +51,25 @@ impl SyncLoop {
         }
 
         let (count, turn) = (self.partitions.len(), self.turn);
+        let mut askable = self.partitions.iter().filter(|p| p.may_be_asked_for_work(now)).count();
         for index in (0..count).map(|i| (turn + i) % count) {
             let may_claim = self.draining.is_none() && self.free_places() > 0;
             let partition = &self.partitions[index];
+            let asked_for_work = partition.may_be_asked_for_work(now);
+            // All that may have work are asked at once, each for its share of the places, so that
+            // one that is slow to answer keeps no more than its share from the others.
+            let share = self.free_places().div_ceil(u32::try_from(askable.max(1)).unwrap_or(1));
+            askable -= usize::from(asked_for_work);
             let mut due = dues[index];
             due.now |= !partition.has_nothing_to_settle() || !partition.woken.is_empty();
             due.now |= due.news && partition.report_from <= now;
             if due.news {
                 due.by(partition.report_from);
             }
-            let claims = may_claim && (partition.hot || partition.look_at <= now);
-            due.now |= claims;
+            let wants_work = may_claim && partition.wants_a_look(now);
+            // One that did not answer is asked without a claim first: places must not wait there.
+            let claims = wants_work && asked_for_work;
+            due.now |= wants_work;
             if may_claim {
                 due.by(partition.look_at);
             }
@@ -70,7 +78,7 @@ impl SyncLoop {
                 continue;
             }
             if due.now && partition.wait_until <= now {
-                self.send(index, claims, now);
+                self.send(index, if claims { share } else { 0 }, now);
             } else if due.now {
                 next = next.min(partition.wait_until);
             } else if let Some(at) = due.at {
@@ -80,13 +88,14 @@ impl SyncLoop {
         next
     }
 
-    fn send(&mut self, index: usize, claims: bool, now: Instant) {
+    /// Sends a sync that asks for up to `places` tasks.
+    fn send(&mut self, index: usize, places: u32, now: Instant) {
         if self.partitions[index].ask_held {
             self.ask_what_is_held(index);
             return;
         }
         let (ops, carried) = self.gather(index, now);
-        let limit = if claims { self.free_places().min(CLAIM_MAX) } else { 0 };
+        let limit = places.min(CLAIM_MAX);
         let queues = self.queues_in_turn();
         let count = self.partitions.len();
         let partition = &mut self.partitions[index];

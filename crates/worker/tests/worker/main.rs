@@ -5,7 +5,9 @@
 
 mod ends;
 mod leases;
-mod partitions;
 mod sharing;
 mod stage;
 mod trouble;
+
+/// Partitions of the store under these tests.
+const PARTITIONS: u16 = 1;

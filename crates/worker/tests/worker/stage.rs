@@ -56,7 +56,7 @@ pub(crate) fn now_ms() -> i64 {
 
 impl Stage {
     pub(crate) fn new() -> Self {
-        Self::on(Arc::new(ModelStore::new(Clock::system())))
+        Self::on(Arc::new(ModelStore::with_partitions(Clock::system(), crate::PARTITIONS)))
     }
 
     pub(crate) fn on(store: Arc<dyn Store>) -> Self {

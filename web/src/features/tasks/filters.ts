@@ -1,4 +1,5 @@
 import type { Counts, TaskFilter, TaskStatus } from "@tasktonic/client";
+import { count } from "@/lib/format";
 
 /** The tabs above the list, each with the statuses behind it. */
 export type TabId = "all" | "queued" | "running" | "completed" | "failed" | "cancelled" | "scheduled";
@@ -14,6 +15,10 @@ export const TABS: Record<TabId, Tab> = {
   failed: { label: "Failed", statuses: ["failed"], count: (c) => c.failed },
   cancelled: { label: "Cancelled", statuses: ["cancelled"], count: (c) => c.cancelled },
 };
+
+/** The number on a tab; `10,000+` where there are more tasks than are counted. */
+export const shownCount = (id: TabId, counts: Counts): string =>
+  `${count(TABS[id].count(counts))}${counts.more ? "+" : ""}`;
 
 export const SPANS = {
   "1h": { label: "Last hour", ms: 3_600_000 },

@@ -10,8 +10,17 @@ import { Button } from "@/components/ui/button";
 import { Input, NativeSelect } from "@/components/ui/field";
 import { tabStyle } from "@/components/ui/tabs";
 import { cn } from "@/lib/cn";
-import { count } from "@/lib/format";
-import { EVERYTHING, isNarrowed, type ListQuery, SPANS, type SpanId, TABS, type TabId, writeQuery } from "./filters";
+import {
+  EVERYTHING,
+  isNarrowed,
+  type ListQuery,
+  SPANS,
+  type SpanId,
+  shownCount,
+  TABS,
+  type TabId,
+  writeQuery,
+} from "./filters";
 
 const TYPING_MS = 250;
 
@@ -56,7 +65,7 @@ export function StatusTabs({ query, counts: initial }: { query: ListQuery; count
                     : "bg-sunken text-ink-faint",
               )}
             >
-              {count(n)}
+              {shownCount(id, counts)}
             </span>
           </Link>
         );

@@ -8,6 +8,7 @@ use tasktonic_core::{Name, WorkerId};
 use tasktonic_protocol::worker::{Announce, KindRecord, WorkerRecord};
 use tasktonic_store::{Expect, Table};
 
+use super::known_as::known_as;
 use super::sync::check_version;
 use crate::App;
 use crate::api::access::{Need, check};
@@ -43,7 +44,9 @@ pub(super) async fn announce(
     for kind in &kinds {
         check_kind(kind)?;
     }
-    app.api.remote_workers.contact(&*app.store, &app.stop, &id, &caller.0.user)?;
+    let id = known_as(&caller.0.user, &id)?;
+    app.api.remote_workers.contact(&*app.store, &app.stop, &id)?;
+    worker.id = id.to_string();
     if leaving {
         app.store.registry().delete(Table::Workers, id.as_str()).await?;
         app.api.remote_workers.leave(&id);

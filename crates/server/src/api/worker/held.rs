@@ -11,6 +11,7 @@ use tasktonic_core::routing::PartitionId;
 use tasktonic_protocol::worker::{HeldBody, HeldRequest, HeldResponse, V};
 use tasktonic_store::{Held, Query, QueryReply};
 
+use super::known_as::known_as;
 use super::sync::check_version;
 use crate::App;
 use crate::api::access::{Need, check};
@@ -33,7 +34,8 @@ pub(super) async fn held(
     check_version(v)?;
     let worker: WorkerId =
         worker.parse().map_err(|error: IdError| Refusal::bad_request(error.to_string()))?;
-    app.api.remote_workers.contact(&*app.store, &app.stop, &worker, &caller.0.user)?;
+    let worker = known_as(&caller.0.user, &worker)?;
+    app.api.remote_workers.contact(&*app.store, &app.stop, &worker)?;
     let mut all = Vec::new();
     for p in 0..app.store.partitions() {
         let ask = Query::Held { worker: worker.clone() };

@@ -1,5 +1,7 @@
-//! Wakes and cancellations for remote workers, collected from a worker's first contact until it
-//! has been silent for a while, so that nothing that happens between two waits is missed.
+//! Wakes and cancellations for remote workers, collected from a worker's first contact with this
+//! server until it has been silent for a while, so that nothing that happens between two waits is
+//! missed. Behind a load balancer each server that a worker meets listens for it; one that has not
+//! listened so far says so, and the worker looks for itself.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -7,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use parking_lot::Mutex;
-use tasktonic_core::{Lease, Name, UserId, WorkerId};
+use tasktonic_core::{Lease, Name, WorkerId};
 use tasktonic_protocol::problem::Code;
 use tasktonic_store::{Store, Wake, WakeStream};
 use tokio::sync::Notify;
@@ -16,8 +18,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::problem::Refusal;
 
-/// How long wakes are collected for a worker that is not heard of.
-pub(super) const KEPT: Duration = Duration::from_secs(60);
+/// How long wakes are collected for a worker that is not heard of here. Its calls go round among the
+/// servers, and a wait alone takes up to twenty seconds.
+pub(super) const KEPT: Duration = Duration::from_secs(180);
 /// Remote workers at once.
 const WORKERS_MAX: usize = 10_000;
 /// Queues and cancellations that wait for one worker; above it the worker looks everywhere.
@@ -32,13 +35,14 @@ pub(super) struct Heard {
     pub(super) woken: BTreeSet<Name>,
     /// Leases to stop.
     pub(super) cancelled: Vec<Lease>,
+    /// Wakes may have been missed: it has to look everywhere.
+    pub(super) lagged: bool,
 }
 
 #[derive(Debug, Default)]
 struct Inbox {
     heard: Heard,
-    /// Wakes may have been missed: all queues the worker parked on count as woken.
-    lagged: bool,
+    /// Queues on which the worker is idle: all count as woken when wakes may have been missed.
     parked: Vec<Name>,
 }
 
@@ -46,7 +50,6 @@ struct Inbox {
 #[derive(Debug)]
 pub(super) struct Session {
     worker: WorkerId,
-    owner: UserId,
     inbox: Mutex<Inbox>,
     ready: Notify,
     seen: Mutex<Instant>,
@@ -57,14 +60,14 @@ pub(super) struct Session {
 impl Session {
     fn hear(&self, wake: Wake) {
         let mut inbox = self.inbox.lock();
-        let Heard { woken, cancelled } = &mut inbox.heard;
+        let Heard { woken, cancelled, lagged } = &mut inbox.heard;
         let full = woken.len() + cancelled.len() >= HEARD_MAX;
         match wake {
-            _ if full => inbox.lagged = true,
+            _ if full => *lagged = true,
             Wake::Work(_, queue) => drop(woken.insert(queue)),
             Wake::Cancel(lease) if cancelled.contains(&lease) => {}
             Wake::Cancel(lease) => cancelled.push(lease),
-            Wake::Lagged => inbox.lagged = true,
+            Wake::Lagged => *lagged = true,
         }
         drop(inbox);
         self.ready.notify_one();
@@ -73,15 +76,20 @@ impl Session {
     fn take(&self) -> Option<Heard> {
         let mut inbox = self.inbox.lock();
         let mut heard = std::mem::take(&mut inbox.heard);
-        if std::mem::take(&mut inbox.lagged) {
+        if heard.lagged {
             heard.woken.extend(inbox.parked.iter().cloned());
         }
         (heard != Heard::default()).then_some(heard)
     }
 
-    /// Notes the queues on which the worker is idle.
-    pub(super) fn parks(&self, queues: &[Name]) {
-        self.inbox.lock().parked = queues.to_vec();
+    /// The worker looks for work in these queues, everywhere, and parks where there is none: wakes
+    /// heard so far are answered by that, unless the look ends otherwise.
+    pub(super) fn looks(&self, queues: &[Name]) -> Looking<'_> {
+        let mut inbox = self.inbox.lock();
+        inbox.parked = queues.to_vec();
+        let woken = std::mem::take(&mut inbox.heard.woken);
+        let lagged = std::mem::take(&mut inbox.heard.lagged);
+        Looking { session: self, woken, lagged }
     }
 
     /// What happened since the last call; waits for it until the time is over or the server stops.
@@ -109,6 +117,32 @@ impl Session {
     }
 }
 
+/// A worker's look for work. What was heard before it is heard again, unless it found nothing.
+pub(super) struct Looking<'a> {
+    session: &'a Session,
+    woken: BTreeSet<Name>,
+    lagged: bool,
+}
+
+impl Looking<'_> {
+    /// There was no work anywhere: the worker is parked.
+    pub(super) fn found_nothing(mut self) {
+        self.woken.clear();
+        self.lagged = false;
+    }
+}
+
+impl Drop for Looking<'_> {
+    fn drop(&mut self) {
+        if self.lagged || !self.woken.is_empty() {
+            let heard = &mut self.session.inbox.lock().heard;
+            heard.woken.append(&mut self.woken);
+            heard.lagged |= self.lagged;
+            self.session.ready.notify_one();
+        }
+    }
+}
+
 /// All remote workers that are alive.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sessions(Arc<Mutex<HashMap<WorkerId, Arc<Session>>>>);
@@ -117,20 +151,15 @@ impl Sessions {
     /// The session of a worker, made at its first contact: from then on nothing is missed.
     ///
     /// # Errors
-    /// `forbidden` for an id of another kind of worker or of somebody else's.
+    /// `too_many_requests` when there are as many as there may be.
     pub(super) fn contact(
         &self,
         store: &dyn Store,
         stop: &CancellationToken,
         worker: &WorkerId,
-        owner: &UserId,
     ) -> Result<Arc<Session>, Refusal> {
-        check_remote(worker)?;
         let mut all = self.0.lock();
         if let Some(session) = all.get(worker) {
-            if session.owner != *owner {
-                return Err(somebody_elses());
-            }
             session.see();
             return Ok(Arc::clone(session));
         }
@@ -140,8 +169,11 @@ impl Sessions {
         }
         let session = Arc::new(Session {
             worker: worker.clone(),
-            owner: owner.clone(),
-            inbox: Mutex::default(),
+            // What happened while another server took its calls is not known here.
+            inbox: Mutex::new(Inbox {
+                heard: Heard { lagged: true, ..Heard::default() },
+                parked: Vec::new(),
+            }),
             ready: Notify::new(),
             seen: Mutex::new(Instant::now()),
             left: CancellationToken::new(),
@@ -150,18 +182,6 @@ impl Sessions {
         let listen = listen(self.clone(), Arc::clone(&session), store.wakes(worker), stop.clone());
         tokio::spawn(listen);
         Ok(session)
-    }
-
-    /// Whether a worker may be spoke for by `owner`.
-    ///
-    /// # Errors
-    /// `forbidden` if another credential speaks for it, or none may from outside.
-    pub(crate) fn belongs(&self, worker: &WorkerId, owner: &UserId) -> Result<(), Refusal> {
-        check_remote(worker)?;
-        match self.0.lock().get(worker) {
-            Some(session) if session.owner != *owner => Err(somebody_elses()),
-            _ => Ok(()),
-        }
     }
 
     /// Forgets a worker that leaves.
@@ -181,23 +201,6 @@ impl Sessions {
         }
         known
     }
-}
-
-fn check_remote(worker: &WorkerId) -> Result<(), Refusal> {
-    if !worker.is_in_process() {
-        return Ok(());
-    }
-    // Such a worker is taken for dead when the store's process starts anew.
-    let prefix = WorkerId::IN_PROCESS;
-    let detail = format!("Choose a worker id that does not begin with `{prefix}`.");
-    Err(Refusal::new(Code::Forbidden, detail))
-}
-
-fn somebody_elses() -> Refusal {
-    Refusal::new(
-        Code::Forbidden,
-        "This worker id belongs to another credential. Choose a fresh one.",
-    )
 }
 
 async fn listen(
@@ -236,10 +239,13 @@ mod tests {
         Wake::Work(PartitionId(0), queue.parse().unwrap())
     }
 
-    async fn contact(all: &Sessions, worker: &str, owner: &str) -> Result<Arc<Session>, Refusal> {
+    fn contact(all: &Sessions, worker: &str) -> Arc<Session> {
         let store = ModelStore::new(Clock::system());
-        let (worker, owner) = (worker.parse().unwrap(), UserId::encode(owner));
-        all.contact(&store, &CancellationToken::new(), &worker, &owner)
+        all.contact(&store, &CancellationToken::new(), &worker.parse().unwrap()).unwrap()
+    }
+
+    fn mail() -> Vec<Name> {
+        vec!["mail".parse().unwrap()]
     }
 
     #[tokio::test(start_paused = true)]
@@ -247,8 +253,8 @@ mod tests {
         let all = Sessions::default();
         let stop = CancellationToken::new();
         let store = ModelStore::new(Clock::system());
-        let session =
-            all.contact(&store, &stop, &"w-1".parse().unwrap(), &UserId::encode("crew")).unwrap();
+        let session = all.contact(&store, &stop, &"w-1".parse().unwrap()).unwrap();
+        session.take();
         session.hear(work("mail"));
         session.hear(work("mail"));
         session.hear(work("thumbs"));
@@ -262,26 +268,27 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_worker_that_missed_wakes_looks_at_every_queue_it_parked_on() {
         let all = Sessions::default();
-        let session = contact(&all, "w-1", "crew").await.unwrap();
-        session.parks(&["mail".parse().unwrap(), "thumbs".parse().unwrap()]);
+        let session = contact(&all, "w-1");
+        session.looks(&["mail".parse().unwrap(), "thumbs".parse().unwrap()]).found_nothing();
         session.hear(Wake::Lagged);
-        assert_eq!(session.take().unwrap().woken.len(), 2);
+        let heard = session.take().unwrap();
+        assert_eq!((heard.woken.len(), heard.lagged), (2, true));
         for n in 0..HEARD_MAX + 10 {
             session.hear(work(&format!("q{n}")));
         }
         assert!(session.inbox.lock().heard.woken.len() <= HEARD_MAX);
-        assert!(session.inbox.lock().lagged);
+        assert!(session.inbox.lock().heard.lagged);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_silent_worker_is_forgotten_after_a_minute_and_not_before() {
+    async fn a_silent_worker_is_forgotten_after_a_while_and_not_before() {
         let all = Sessions::default();
         let store = ModelStore::new(Clock::system());
         let stop = CancellationToken::new();
-        let (worker, owner) = ("w-1".parse().unwrap(), UserId::encode("crew"));
-        all.contact(&store, &stop, &worker, &owner).unwrap();
+        let worker = "w-1".parse().unwrap();
+        all.contact(&store, &stop, &worker).unwrap();
         tokio::time::sleep(KEPT - Duration::from_secs(1)).await;
-        all.contact(&store, &stop, &worker, &owner).unwrap();
+        all.contact(&store, &stop, &worker).unwrap();
         tokio::time::sleep(KEPT - Duration::from_secs(1)).await;
         assert_eq!(all.0.lock().len(), 1);
         tokio::time::sleep(Duration::from_secs(2)).await;
@@ -291,7 +298,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_worker_that_leaves_is_neither_waited_nor_listened_for() {
         let all = Sessions::default();
-        let session = contact(&all, "w-1", "crew").await.unwrap();
+        let session = contact(&all, "w-1");
+        session.take();
         let before = Instant::now();
         let waiting = tokio::spawn({
             let session = session.clone();
@@ -307,14 +315,31 @@ mod tests {
         assert_eq!(before.elapsed(), Duration::ZERO);
     }
 
-    #[tokio::test]
-    async fn a_worker_id_belongs_to_the_credential_that_used_it_first() {
+    #[test]
+    fn a_server_that_has_not_listened_so_far_says_so_once() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let _here = runtime.enter();
         let all = Sessions::default();
-        contact(&all, "w-1", "crew").await.unwrap();
-        assert_eq!(contact(&all, "w-1", "other").await.unwrap_err().code, Code::Forbidden);
-        assert_eq!(contact(&all, "in-7", "crew").await.unwrap_err().code, Code::Forbidden);
-        let (near, crew) = ("in-7".parse().unwrap(), UserId::encode("crew"));
-        assert_eq!(all.belongs(&near, &crew).unwrap_err().code, Code::Forbidden);
-        contact(&all, "w-1", "crew").await.unwrap();
+        let session = contact(&all, "w-1");
+        assert!(session.take().unwrap().lagged, "another server may have heard a wake");
+        assert_eq!(contact(&all, "w-1").take(), None);
+    }
+
+    #[test]
+    fn a_look_that_finds_nothing_answers_earlier_wakes_and_any_other_does_not() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let _here = runtime.enter();
+        let all = Sessions::default();
+        let session = contact(&all, "w-1");
+        session.hear(work("mail"));
+        drop(session.looks(&mail()));
+        let heard = session.inbox.lock().heard.woken.len();
+        assert_eq!(heard, 1, "it found work, or failed: the wake is for the next look");
+        let looking = session.looks(&mail());
+        session.hear(work("thumbs"));
+        looking.found_nothing();
+        let heard = session.take().unwrap();
+        assert_eq!(heard.woken, ["thumbs".parse().unwrap()].into(), "woken while it looked");
+        assert!(!heard.lagged);
     }
 }

@@ -1,0 +1,266 @@
+//! Our own Redis: one, one with a replica, or six as a cluster. Private to this fleet: on the
+//! loopback interface, with a password of its own, its data in the installation's folder.
+
+use std::fmt::Write as _;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use super::child::{Answer, Spec, gated};
+use super::roster::{End, write_private};
+use super::{cluster, ports, programs, talk};
+use crate::stores::Class;
+
+/// How long it may take to read what it has kept: some 300 MB a second.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// How long it may take to write down what it has.
+const GRACE: Duration = Duration::from_secs(20);
+/// How long a replica may take to have what its master has.
+const REPLICA_WAIT: Duration = Duration::from_secs(60);
+/// Masters of a cluster; each has one replica.
+pub(crate) const MASTERS: usize = 3;
+
+/// How many there are, and what they are to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Layout {
+    /// One.
+    One,
+    /// One and a replica of it.
+    Pair,
+    /// Three masters with a replica each, which share the keys.
+    Cluster,
+}
+
+impl Layout {
+    const fn nodes(self) -> usize {
+        match self {
+            Self::One => 1,
+            Self::Pair => 2,
+            Self::Cluster => 2 * MASTERS,
+        }
+    }
+}
+
+/// One server.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Node {
+    /// Where clients find it.
+    pub(crate) port: u16,
+    /// Where the other servers of a cluster find it.
+    pub(crate) bus: u16,
+}
+
+/// What is kept between starts: a cluster's servers know each other by their ports.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    layout: Layout,
+    nodes: Vec<Node>,
+}
+
+/// Our own Redis.
+pub(crate) struct Redis {
+    folder: PathBuf,
+    program: PathBuf,
+    password: String,
+    layout: Layout,
+    nodes: Vec<Node>,
+    class: Class,
+}
+
+impl Redis {
+    /// The one in `folder`, which is made at the first start.
+    pub(crate) fn plan(folder: &Path, layout: Layout, class: Class) -> Result<Self> {
+        let program = programs::redis()?;
+        make_folder(folder)?;
+        let file = folder.join("layout.json");
+        let kept: Option<Kept> = match std::fs::read_to_string(&file) {
+            Ok(text) => Some(serde_json::from_str(&text).with_context(|| {
+                format!("{} cannot be read; it was written by another version", file.display())
+            })?),
+            Err(_) => None,
+        };
+        let was_cluster = kept.as_ref().map(|kept| kept.layout == Layout::Cluster);
+        if was_cluster.is_some_and(|was| was != (layout == Layout::Cluster)) {
+            bail!(
+                "{} holds the data of {}: start it so, or choose another folder with --data",
+                folder.display(),
+                if layout == Layout::Cluster {
+                    "a single Redis (--redis)"
+                } else {
+                    "a cluster (--cluster)"
+                }
+            );
+        }
+        let old = kept.map(|kept| kept.nodes).unwrap_or_default();
+        let nodes = choose_nodes(&old, layout)?;
+        if layout == Layout::Cluster {
+            for at in 0..nodes.len() {
+                cluster::move_ports(&folder.join((at + 1).to_string()), &old, &nodes)?;
+            }
+        }
+        write_private(&file, &serde_json::to_string(&Kept { layout, nodes: nodes.clone() })?)?;
+        let password = password(folder)?;
+        let redis = Self { folder: folder.to_owned(), program, password, layout, nodes, class };
+        for at in 0..redis.nodes.len() {
+            make_folder(&redis.home(at))?;
+            write_private(&redis.config_file(at), &redis.config(at)?)?;
+        }
+        Ok(redis)
+    }
+
+    /// Where the store is. It holds the password.
+    pub(crate) fn url(&self) -> String {
+        let clients = if self.layout == Layout::Cluster { self.nodes.len() } else { 1 };
+        let servers: Vec<_> = self
+            .nodes
+            .iter()
+            .take(clients)
+            .map(|node| format!("127.0.0.1:{}", node.port))
+            .collect();
+        format!("redis://:{}@{}", self.password, servers.join(","))
+    }
+
+    /// Its processes.
+    pub(crate) fn specs(&self) -> Vec<Spec> {
+        (0..self.nodes.len()).map(|at| self.spec(at)).collect()
+    }
+
+    fn spec(&self, at: usize) -> Spec {
+        let (port, password) = (self.nodes[at].port, self.password.clone());
+        let (program, config) = (self.program.clone(), self.config_file(at));
+        Spec {
+            name: if self.nodes.len() == 1 { "redis".into() } else { format!("redis-{}", at + 1) },
+            port: Some(port),
+            end: End::Last,
+            patience: PATIENCE,
+            grace: GRACE,
+            command: Box::new(move || {
+                let mut command = gated(&program);
+                command.arg(&config);
+                Ok(command)
+            }),
+            probe: Some(Box::new(move || {
+                let password = password.clone();
+                Box::pin(async move {
+                    match talk::ask(port, &password, "PING").await {
+                        Ok(_) => Answer::Ready,
+                        // It reads its data, or a script runs for long: neither is a hang.
+                        Err(error) => {
+                            let words = error.to_string();
+                            let busy = ["LOADING", "BUSY", "MASTERDOWN"];
+                            match busy.iter().any(|word| words.starts_with(word)) {
+                                true => Answer::Busy,
+                                false => Answer::None,
+                            }
+                        }
+                    }
+                })
+            })),
+        }
+    }
+
+    /// Waits until its servers are what they are to be to each other.
+    pub(crate) async fn join(&self) -> Result<()> {
+        match self.layout {
+            Layout::One => Ok(()),
+            Layout::Cluster => cluster::form(&self.nodes, &self.password).await,
+            Layout::Pair => {
+                let follows = async {
+                    // The master counts a replica only once it has heard from it again.
+                    while !self.has_replica().await {
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                };
+                tokio::time::timeout(REPLICA_WAIT, follows)
+                    .await
+                    .context("the replica of Redis does not follow it; see redis-2.log")
+            }
+        }
+    }
+
+    async fn has_replica(&self) -> bool {
+        let told = talk::ask(self.nodes[0].port, &self.password, "INFO replication").await;
+        talk::replicas(&told.unwrap_or_default()).is_some_and(|(online, _)| online > 0)
+    }
+
+    fn home(&self, at: usize) -> PathBuf {
+        self.folder.join((at + 1).to_string())
+    }
+
+    fn config_file(&self, at: usize) -> PathBuf {
+        self.home(at).join("redis.conf")
+    }
+
+    /// The configuration of one server; `deploy/redis/redis.conf` has the same with the reasons.
+    fn config(&self, at: usize) -> Result<String> {
+        let (node, password) = (&self.nodes[at], &self.password);
+        let home = self.home(at);
+        let home = home.to_str().context("the data folder's name is not UTF-8")?;
+        if home.contains(['"', '\\', '\n']) {
+            bail!("Redis cannot work in {home}: choose a folder without quotes with --data");
+        }
+        let fsync = if self.class == Class::Fast { "everysec" } else { "always" };
+        let mut text = format!(
+            "bind 127.0.0.1\nport {}\nprotected-mode yes\ndaemonize no\ndir \"{home}\"\n\
+             requirepass {password}\nmasterauth {password}\n\
+             appendonly yes\nappendfsync {fsync}\nsave \"\"\n\
+             maxmemory-policy noeviction\nstream-node-max-bytes 512\n\
+             client-output-buffer-limit pubsub 32mb 8mb 60\ntcp-backlog 511\n\
+             repl-diskless-sync-delay 0\n",
+            node.port
+        );
+        match self.layout {
+            Layout::Pair if at > 0 => {
+                let _ = writeln!(text, "replicaof 127.0.0.1 {}", self.nodes[0].port);
+            }
+            Layout::Cluster => {
+                let _ = write!(
+                    text,
+                    "cluster-enabled yes\ncluster-config-file nodes.conf\ncluster-port {}\n\
+                     cluster-announce-ip 127.0.0.1\ncluster-node-timeout 2000\n\
+                     cluster-require-full-coverage no\n",
+                    node.bus
+                );
+            }
+            Layout::One | Layout::Pair => {}
+        }
+        Ok(text)
+    }
+}
+
+/// The ports of the last start where they are free, else others.
+fn choose_nodes(old: &[Node], layout: Layout) -> Result<Vec<Node>> {
+    let count = layout.nodes();
+    let is_free = |node: &Node| ports::is_free(node.port) && ports::is_free(node.bus);
+    if old.len() == count && old.iter().all(is_free) {
+        return Ok(old.to_vec());
+    }
+    let ports = ports::free(2 * count)?;
+    Ok(ports.chunks(2).map(|pair| Node { port: pair[0], bus: pair[1] }).collect())
+}
+
+/// The password in `folder`, made at the first start.
+fn password(folder: &Path) -> Result<String> {
+    let file = folder.join("password");
+    if let Ok(text) = std::fs::read_to_string(&file)
+        && !text.trim().is_empty()
+    {
+        return Ok(text.trim().to_owned());
+    }
+    let password: String =
+        rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
+    write_private(&file, &format!("{password}\n"))?;
+    Ok(password)
+}
+
+pub(crate) fn make_folder(folder: &Path) -> Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .with_context(|| format!("making {}", folder.display()))
+}

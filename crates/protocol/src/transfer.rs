@@ -1,0 +1,146 @@
+//! A whole store as lines of text, one JSON object each: what `tasktonic export` writes and
+//! `tasktonic import` reads. The form only grows; a reader refuses a newer version.
+//!
+//! The first line is [`Line::Head`], the last [`Line::End`]: a file that was cut short is told from
+//! a whole one. Lines of one user follow each other, queued tasks in the order of their lanes.
+
+use serde::{Deserialize, Serialize};
+
+/// The version written today.
+pub const V: u32 = 1;
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "line", rename_all = "snake_case")]
+pub enum Line {
+    /// What this is.
+    Head {
+        /// [`V`].
+        v: u32,
+        /// The sort of store it came from, for people.
+        from: String,
+        /// The newest epoch there: the new store goes on above it, so that no cursor and no fence
+        /// of the old one is taken for one of the new.
+        epoch: u32,
+        /// When, wall clock, ms.
+        at_ms: i64,
+    },
+    /// A record of the registry.
+    Record {
+        /// Name of the table.
+        table: String,
+        /// Key.
+        key: String,
+        /// Version.
+        version: u64,
+        /// JSON text.
+        value: String,
+    },
+    /// A task.
+    Task(TaskLine),
+    /// Ended attempts of the task before, numbered from `first`.
+    Attempts {
+        /// Number of the first.
+        first: u32,
+        /// JSON texts.
+        rows: Vec<String>,
+    },
+    /// Log lines of the task before, numbered from `first`.
+    Log {
+        /// Number of the first.
+        first: u32,
+        /// JSON texts.
+        rows: Vec<String>,
+    },
+    /// An idempotency key.
+    Key {
+        /// Its owner.
+        user: String,
+        /// The key.
+        key: String,
+        /// The task that holds it.
+        task: String,
+        /// Hash of the body submitted under it, 32 hexadecimal digits.
+        hash: String,
+        /// Forgotten from this wall-clock time on, ms.
+        expires_ms: i64,
+    },
+    /// A user's weight in a queue.
+    Weight {
+        /// The queue.
+        queue: String,
+        /// The user.
+        user: String,
+        /// Turns for one of the others.
+        weight: u32,
+    },
+    /// The end, with what went before.
+    End(Totals),
+}
+
+/// A task as it is carried over. None runs: whoever held it has lost it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskLine {
+    /// Its owner.
+    pub user: String,
+    /// Its id.
+    pub task: String,
+    /// Its queue.
+    pub queue: String,
+    /// Claim number of the next holder, or of the last.
+    pub claim: u32,
+    /// Writes on it.
+    pub n: u32,
+    /// The attempt that would run next, or ran last.
+    pub attempt: u32,
+    /// Where it is.
+    pub place: PlaceLine,
+    /// Number of the last attempt in its history.
+    pub attempts_kept: u32,
+    /// Number of the last line of its log.
+    pub log_lines: u32,
+    /// JSON text.
+    pub descriptor: String,
+    /// JSON text; absent while it is queued and untouched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+}
+
+/// Where a task is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlaceLine {
+    /// At the end of its lane, as far as the lane was written.
+    Queued,
+    /// Due in the future.
+    Scheduled {
+        /// Wall clock, ms.
+        due_ms: i64,
+    },
+    /// Ended.
+    Ended {
+        /// Name of the state.
+        state: String,
+        /// When, wall clock, ms.
+        at_ms: i64,
+        /// Kept for this long, s.
+        keep_s: u32,
+    },
+}
+
+/// How much of everything.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Records of the registry.
+    pub records: u64,
+    /// Users with tasks.
+    pub users: u64,
+    /// Tasks.
+    pub tasks: u64,
+    /// Of these, tasks that were running and wait again.
+    pub released: u64,
+    /// Idempotency keys.
+    pub keys: u64,
+    /// Weights.
+    pub weights: u64,
+}

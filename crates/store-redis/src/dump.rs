@@ -1,0 +1,274 @@
+//! A partition as it lies in Redis, read as a whole: what differential tests compare with the
+//! model, and what a check of its invariants looks at. For small partitions; nothing on the way of
+//! a task calls it.
+
+mod check;
+mod print;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use redis::{Pipeline, Value, cmd};
+use tasktonic_core::routing::PartitionId;
+use tasktonic_core::{Lease, Name, TaskId, Text, UserId};
+use tasktonic_store::Result;
+
+use crate::RedisStore;
+use crate::wire::{entries, items, kept, pairs, parsed, score, strange, text, word};
+
+/// Keys found or read in one round trip.
+const CHUNK: usize = 500;
+
+/// All that is kept of a partition, by the names of its keys.
+#[derive(Debug, Default)]
+struct Facts {
+    meta: BTreeMap<String, String>,
+    rings: BTreeMap<Name, Vec<UserId>>,
+    weights: BTreeMap<Name, BTreeMap<UserId, u32>>,
+    credit: BTreeMap<Name, BTreeMap<UserId, u32>>,
+    /// By end of the lease.
+    leases: Vec<(i64, Lease)>,
+    /// Members by due time.
+    due: Vec<(i64, String)>,
+    cancels: BTreeSet<String>,
+    /// Entries by retention.
+    sweeps: BTreeMap<u32, Vec<String>>,
+    users: BTreeMap<UserId, Personal>,
+    /// Names that are not ours.
+    strange: Vec<String>,
+}
+
+/// What is kept of one user.
+#[derive(Debug, Default)]
+struct Personal {
+    tasks: BTreeMap<TaskId, Kept>,
+    lanes: BTreeMap<Name, Vec<String>>,
+    keys: BTreeMap<String, String>,
+    index: BTreeSet<TaskId>,
+    /// Id of the newest event entry.
+    newest: Option<(u64, u64)>,
+}
+
+/// What is kept of one task.
+#[derive(Debug, Default)]
+struct Kept {
+    descriptor: Option<Text>,
+    state: Option<Text>,
+    attempts: Vec<(u32, String)>,
+    log: Vec<(u32, Text)>,
+}
+
+impl RedisStore {
+    /// The whole of partition `p` as text: exactly what the model's dump says of the same tasks.
+    /// A broken invariant adds a line, which no model has.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    #[doc(hidden)]
+    pub async fn dump(&self, p: PartitionId) -> Result<String> {
+        let facts = self.facts(p).await?;
+        let mut text = print::dump(&facts, self.shared.options.clock.now_ms());
+        for wrong in check::check(&facts) {
+            text.push_str(&format!("broken: {wrong}\n"));
+        }
+        Ok(text)
+    }
+
+    /// Every broken invariant of partition `p`, in words; empty when all is well.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    #[doc(hidden)]
+    pub async fn check(&self, p: PartitionId) -> Result<Vec<String>> {
+        Ok(check::check(&self.facts(p).await?))
+    }
+
+    async fn facts(&self, p: PartitionId) -> Result<Facts> {
+        let base = self.keys(p)?.base().to_owned();
+        let names = self.names(p, &base).await?;
+        let mut facts = Facts::default();
+        for chunk in names.chunks(CHUNK) {
+            let known: Vec<_> = chunk
+                .iter()
+                .filter_map(|name| {
+                    Some((&name[base.len()..], question(name, &name[base.len()..])?))
+                })
+                .collect();
+            let mut asked = Pipeline::new();
+            for (_, question) in &known {
+                asked.add_command(question.clone());
+            }
+            let answers = if known.is_empty() {
+                Vec::new()
+            } else {
+                self.shared.router.read(p, &asked).await?
+            };
+            for ((name, _), answer) in known.into_iter().zip(&answers) {
+                if facts.learn(name, answer)?.is_none() {
+                    facts.strange.push(name.to_owned());
+                }
+            }
+        }
+        Ok(facts)
+    }
+
+    async fn names(&self, p: PartitionId, base: &str) -> Result<Vec<String>> {
+        let mut names = BTreeSet::new();
+        let mut cursor = "0".to_owned();
+        loop {
+            let mut scan = cmd("SCAN");
+            // The braces of a tag mean nothing to a pattern.
+            scan.arg(&cursor).arg("MATCH").arg(format!("{base}*")).arg("COUNT").arg(CHUNK);
+            let mut asked = Pipeline::new();
+            asked.add_command(scan);
+            let answers = self.shared.router.read(p, &asked).await?;
+            let [next, found] = items(answers.first().ok_or_else(strange)?)? else {
+                return Err(strange());
+            };
+            for name in items(found)? {
+                names.insert(word(name)?.to_owned());
+            }
+            cursor = word(next)?.to_owned();
+            if cursor == "0" {
+                return Ok(names.into_iter().collect());
+            }
+        }
+    }
+}
+
+/// The command that reads the key `name`, whose name in its partition is `rest`; none where it
+/// says nothing about tasks.
+fn question(name: &str, rest: &str) -> Option<redis::Cmd> {
+    let ask = |words: &[&str]| {
+        let mut ask = cmd(words[0]);
+        ask.arg(name);
+        for word in &words[1..] {
+            ask.arg(*word);
+        }
+        Some(ask)
+    };
+    let kind = rest.split(':').next()?;
+    match kind {
+        "meta" | "weights" | "credit" => ask(&["HGETALL"]),
+        "ring" | "sweep" => ask(&["LRANGE", "0", "-1"]),
+        "leases" | "due" => ask(&["ZRANGE", "0", "-1", "WITHSCORES"]),
+        "cancels" => ask(&["SMEMBERS"]),
+        "u" => match rest.split(':').nth(2)? {
+            "q" | "a" => ask(&["LRANGE", "0", "-1"]),
+            "d" | "t" | "k" => ask(&["GET"]),
+            "o" => ask(&["XRANGE", "-", "+"]),
+            "e" => ask(&["XREVRANGE", "+", "-", "COUNT", "1"]),
+            "i" => ask(&["ZRANGE", "0", "-1"]),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+impl Facts {
+    /// Takes in what was read of one key. Absent when the name is none of ours.
+    fn learn(&mut self, rest: &str, answer: &Value) -> Result<Option<()>> {
+        let (kind, of) = rest.split_once(':').unwrap_or((rest, ""));
+        match kind {
+            "meta" => {
+                for (field, value) in pairs(answer)? {
+                    self.meta.insert(word(field)?.to_owned(), word(value)?.to_owned());
+                }
+            }
+            "ring" => {
+                self.rings.insert(parsed(of)?, words(answer)?);
+            }
+            "weights" | "credit" => {
+                let of: Name = parsed(of)?;
+                let into = if kind == "credit" { &mut self.credit } else { &mut self.weights };
+                for (user, number) in pairs(answer)? {
+                    into.entry(of.clone())
+                        .or_default()
+                        .insert(parsed(word(user)?)?, parsed(word(number)?)?);
+                }
+            }
+            "leases" => {
+                for (token, ends) in pairs(answer)? {
+                    self.leases.push((score(ends)?, parsed(word(token)?)?));
+                }
+            }
+            "due" => {
+                for (member, at) in pairs(answer)? {
+                    self.due.push((score(at)?, word(member)?.to_owned()));
+                }
+            }
+            "cancels" => {
+                let Value::Set(marks) = answer else {
+                    self.cancels = words::<String>(answer)?.into_iter().collect();
+                    return Ok(Some(()));
+                };
+                for mark in marks {
+                    self.cancels.insert(word(mark)?.to_owned());
+                }
+            }
+            "sweep" => {
+                self.sweeps.insert(parsed(of)?, words(answer)?);
+            }
+            "u" => return self.learn_of_user(of, answer),
+            _ => return Ok(None),
+        }
+        Ok(Some(()))
+    }
+
+    fn learn_of_user(&mut self, of: &str, answer: &Value) -> Result<Option<()>> {
+        let mut parts = of.splitn(3, ':');
+        let user = parsed::<UserId>(parts.next().unwrap_or_default())?;
+        let personal = self.users.entry(user).or_default();
+        let (letter, of) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        match letter {
+            "q" => {
+                personal.lanes.insert(parsed(of)?, words(answer)?);
+            }
+            "k" => {
+                if let Some(value) = text(answer)? {
+                    personal.keys.insert(of.to_owned(), value.to_owned());
+                }
+            }
+            "i" => personal.index = words(answer)?.into_iter().collect(),
+            "e" => personal.newest = entries(answer)?.first().map(|(of, at, _)| (*of, *at)),
+            "d" => personal.task(of)?.descriptor = kept(answer)?,
+            "t" => personal.task(of)?.state = kept(answer)?,
+            "a" => {
+                let task = personal.task(of)?;
+                for attempt in words::<String>(answer)? {
+                    let (number, text) = attempt.split_once('|').ok_or_else(strange)?;
+                    task.attempts.push((parsed(number)?, text.to_owned()));
+                }
+            }
+            "o" => {
+                let numbered =
+                    |(_, at, text)| Ok((u32::try_from(at).map_err(|_| strange())?, text));
+                personal.task(of)?.log =
+                    entries(answer)?.into_iter().map(numbered).collect::<Result<_>>()?;
+            }
+            _ => return Ok(None),
+        }
+        Ok(Some(()))
+    }
+
+    fn meta_number<T: std::str::FromStr + Default>(&self, field: &str) -> T {
+        self.meta.get(field).and_then(|text| text.parse().ok()).unwrap_or_default()
+    }
+}
+
+impl Personal {
+    fn task(&mut self, id: &str) -> Result<&mut Kept> {
+        Ok(self.tasks.entry(parsed(id)?).or_default())
+    }
+}
+
+fn words<T: std::str::FromStr>(answer: &Value) -> Result<Vec<T>> {
+    items(answer)?.iter().map(|one| parsed(word(one)?)).collect()
+}
+
+/// What a lane entry names: task, attempt, claim.
+fn entry(text: &str) -> Option<(TaskId, u32, u32)> {
+    let mut parts = text.split(':');
+    let entry =
+        (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    parts.next().is_none().then_some(entry)
+}

@@ -1,0 +1,181 @@
+//! What must hold of a partition, compared with what lies in Redis.
+
+use std::collections::BTreeMap;
+
+use tasktonic_core::{Name, TaskId, TaskState, UserId};
+
+use super::print::is_queued;
+use super::{Facts, Kept, Personal, entry};
+use crate::wire::StateHead;
+
+/// Checked: each task is in exactly the one structure that its state names, and no structure names
+/// another; a lane that is not empty is in its ring exactly once; the numbers kept of lanes, cancel
+/// marks and sweep lists are those of the facts; the index names the tasks.
+pub(super) fn check(facts: &Facts) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for name in &facts.strange {
+        wrong.push(format!("a key of no sort of ours: {name}"));
+    }
+    for (user, personal) in &facts.users {
+        tasks(facts, user, personal, &mut wrong);
+        lanes(facts, user, personal, &mut wrong);
+        let known: Vec<_> = of(personal).map(|(task, _)| *task).collect();
+        if !known.iter().eq(personal.index.iter()) {
+            wrong.push(format!("the index of {user} names {:?}, not {known:?}", personal.index));
+        }
+    }
+    rings(facts, &mut wrong);
+    references(facts, &mut wrong);
+    wrong
+}
+
+fn of(personal: &Personal) -> impl Iterator<Item = (&TaskId, &Kept)> {
+    personal.tasks.iter().filter(|(_, kept)| kept.descriptor.is_some())
+}
+
+fn find<'a>(facts: &'a Facts, user: &UserId, task: &TaskId) -> Option<&'a Kept> {
+    facts.users.get(user)?.tasks.get(task).filter(|kept| kept.descriptor.is_some())
+}
+
+fn tasks(facts: &Facts, user: &UserId, personal: &Personal, wrong: &mut Vec<String>) {
+    for (task, kept) in &personal.tasks {
+        if kept.descriptor.is_none() {
+            wrong.push(format!("{user} {task} has texts and no descriptor"));
+            continue;
+        }
+        let Some(head) = StateHead::of(kept.state.as_deref()) else {
+            wrong.push(format!("{user} {task} has a state that is none"));
+            continue;
+        };
+        let claim = head.claim;
+        let leases =
+            facts.leases.iter().filter(|(_, l)| l.user == *user && l.task == *task).count();
+        let due = facts.due.iter().filter(|(_, member)| {
+            member.starts_with(&format!("{user},{task},")) && member.ends_with(&format!(",{claim}"))
+        });
+        let entries = personal.lanes.values().flatten().filter_map(|text| entry(text));
+        let lanes = entries.filter(|(id, _, of)| id == task && *of == claim).count();
+        let ended = format!("{user},{task},{claim},");
+        let swept =
+            facts.sweeps.values().flatten().filter(|entry| entry.starts_with(&ended)).count();
+        let places = (leases, due.count(), lanes, swept);
+        let right = match head.state {
+            // A lane entry of a claim is there no more.
+            TaskState::Running => matches!(places, (1, 0, 0, 0)),
+            TaskState::Scheduled => matches!(places, (0, 1, 0, 0)),
+            TaskState::Queued => matches!(places, (0, 0, 1, 0)),
+            // One that was cancelled while it was queued leaves a dead reference.
+            _ => matches!(places, (0, 0, _, 1)),
+        };
+        if !right {
+            let state = head.state.name();
+            wrong.push(format!(
+                "{user} {task} is {state} and has (leases, due, lanes, sweeps) {places:?}"
+            ));
+        }
+    }
+}
+
+fn lanes(facts: &Facts, user: &UserId, personal: &Personal, wrong: &mut Vec<String>) {
+    let mut waits: BTreeMap<Name, (usize, usize)> = BTreeMap::new();
+    for (queue, lane) in &personal.lanes {
+        let turns = facts.rings.get(queue).into_iter().flatten().filter(|u| *u == user).count();
+        if turns != 1 {
+            wrong.push(format!("lane {queue} {user}: {} entries, {turns} turns", lane.len()));
+        }
+        let is_live = |text: &&String| {
+            entry(text).is_some_and(|(task, _, claim)| {
+                personal.tasks.get(&task).is_some_and(|kept| is_queued(kept, claim))
+            })
+        };
+        let dead = lane.len() - lane.iter().filter(is_live).count();
+        waits.entry(queue.clone()).or_default().0 = dead;
+    }
+    for (_, member) in &facts.due {
+        let mut parts = member.split(',');
+        if parts.next() == Some(user.as_str())
+            && let Some(queue) = parts.nth(1).and_then(|queue| queue.parse().ok())
+        {
+            waits.entry(queue).or_default().1 += 1;
+        }
+    }
+    for queue in facts.meta.keys().filter_map(|field| field.strip_prefix("x:")?.rsplit_once(':')) {
+        if queue.1 == user.as_str()
+            && let Ok(queue) = queue.0.parse()
+        {
+            waits.entry(queue).or_default();
+        }
+    }
+    for (queue, facts_of) in waits {
+        let said = facts.meta.get(&format!("x:{queue}:{user}"));
+        let expected = (facts_of != (0, 0)).then(|| format!("{},{}", facts_of.0, facts_of.1));
+        if said != expected.as_ref() {
+            wrong.push(format!(
+                "lane {queue} {user} has {facts_of:?} dead and scheduled, meta says {said:?}"
+            ));
+        }
+    }
+}
+
+fn rings(facts: &Facts, wrong: &mut Vec<String>) {
+    for (queue, users) in &facts.rings {
+        let has_lane = |user: &&UserId| {
+            facts.users.get(*user).is_some_and(|user| user.lanes.contains_key(queue))
+        };
+        for user in users.iter().filter(|user| !has_lane(user)) {
+            wrong.push(format!("ring {queue} names {user}, who has no lane there"));
+        }
+    }
+    for (queue, of) in &facts.credit {
+        if !facts.weights.contains_key(queue) {
+            wrong.push(format!("queue {queue} has credit and no weights"));
+        }
+        for user in of.keys() {
+            if !facts.users.get(user).is_some_and(|user| user.lanes.contains_key(queue)) {
+                wrong.push(format!("credit {queue} names {user}, who has no lane there"));
+            }
+        }
+    }
+    let flagged: Vec<_> = facts.meta.keys().filter_map(|field| field.strip_prefix("w:")).collect();
+    let weighted: Vec<_> = facts.weights.keys().map(Name::as_str).collect();
+    if flagged != weighted {
+        wrong.push(format!("meta says {flagged:?} have weights, and {weighted:?} have"));
+    }
+}
+
+fn references(facts: &Facts, wrong: &mut Vec<String>) {
+    for (_, lease) in &facts.leases {
+        let held = find(facts, &lease.user, &lease.task)
+            .and_then(|kept| StateHead::of(kept.state.as_deref()))
+            .is_some_and(|head| head.state == TaskState::Running);
+        if !held {
+            wrong.push(format!("lease {lease} is of a task that does not run"));
+        }
+    }
+    for (at, member) in &facts.due {
+        let mut parts = member.split(',');
+        let of = (|| {
+            let (user, task) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+            StateHead::of(find(facts, &user, &task)?.state.as_deref())
+        })();
+        if of.is_none_or(|head| head.due_ms != Some(*at)) {
+            wrong.push(format!("due member {member} at {at} is of no task scheduled then"));
+        }
+    }
+    for mark in &facts.cancels {
+        let is_held = facts.leases.iter().any(|(_, l)| format!("{},{}", l.user, l.task) == *mark);
+        if !is_held {
+            wrong.push(format!("cancel mark {mark} is of no lease"));
+        }
+    }
+    let marks: usize = facts.meta_number("cx");
+    if marks != facts.cancels.len() {
+        wrong.push(format!("meta counts {marks} cancel marks, there are {}", facts.cancels.len()));
+    }
+    let said = facts.meta.get("keeps").map(String::as_str).unwrap_or_default();
+    for keep in facts.sweeps.keys() {
+        if !said.split(' ').any(|word| word == keep.to_string()) {
+            wrong.push(format!("sweep list {keep} is not among those in use: {said}"));
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The lines of `core`'s dump, from what lies in Redis.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use serde::Deserialize;
+use tasktonic_core::transitions::STATES;
+use tasktonic_core::{TaskId, TaskState, UserId};
+use tasktonic_store::model::dump_texts;
+
+use super::{Facts, Kept, Personal, entry};
+use crate::wire::StateHead;
+
+pub(super) fn dump(facts: &Facts, now_ms: i64) -> String {
+    let mut lines = BTreeSet::new();
+    let epoch: u64 = facts.meta_number("epoch");
+    for (user, personal) in &facts.users {
+        counts(&mut lines, user, personal);
+        for (task, kept) in tasks(personal) {
+            lines.insert(task_line(facts, user, *task, kept));
+        }
+        for (queue, lane) in &personal.lanes {
+            let live = lane.iter().filter_map(|text| entry(text)).filter(|(task, _, claim)| {
+                personal.tasks.get(task).is_some_and(|kept| is_queued(kept, *claim))
+            });
+            let ids: Vec<_> = live.map(|(task, _, claim)| format!("{task}:{claim}")).collect();
+            if !ids.is_empty() {
+                lines.insert(format!("lane {queue} {user} = {}", ids.join(" ")));
+            }
+        }
+        for (key, value) in &personal.keys {
+            let mut parts = value.split('|');
+            let (task, hash) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
+            let expires_ms: i64 = parts.next().and_then(|text| text.parse().ok()).unwrap_or(0);
+            if expires_ms > now_ms {
+                lines.insert(format!("key {user} {key:?} = {task} {hash} until {expires_ms}"));
+            }
+        }
+        if let Some((_, at)) = personal.newest.filter(|(of, _)| *of == epoch) {
+            lines.insert(format!("seq {user} = {}", at + 1));
+        }
+    }
+    for (queue, users) in facts.rings.iter().filter(|(_, users)| !users.is_empty()) {
+        let users: Vec<_> = users.iter().map(UserId::as_str).collect();
+        lines.insert(format!("ring {queue} = {}", users.join(" ")));
+    }
+    for (word, all) in [("weight", &facts.weights), ("credit", &facts.credit)] {
+        for (queue, of) in all {
+            for (user, number) in of {
+                lines.insert(format!("{word} {queue} {user} = {number}"));
+            }
+        }
+    }
+    let mut text = format!("epoch {epoch} lease time {}\n", facts.meta_number::<i64>("lt"));
+    for line in lines {
+        text.push_str(&line);
+        text.push('\n');
+    }
+    for (user, personal) in &facts.users {
+        for (task, kept) in tasks(personal) {
+            text.push_str(&dump_texts(
+                user,
+                *task,
+                kept.descriptor.as_deref().unwrap_or_default(),
+                kept.state.as_deref(),
+                kept.attempts.iter().map(|(number, text)| (*number, &**text)),
+                kept.log.iter().map(|(number, text)| (*number, &**text)),
+            ));
+        }
+    }
+    text
+}
+
+fn tasks(personal: &Personal) -> impl Iterator<Item = (&TaskId, &Kept)> {
+    personal.tasks.iter().filter(|(_, kept)| kept.descriptor.is_some())
+}
+
+pub(super) fn is_queued(kept: &Kept, claim: u32) -> bool {
+    let head = StateHead::of(kept.state.as_deref());
+    kept.descriptor.is_some()
+        && head.is_some_and(|head| head.state == TaskState::Queued && head.claim == claim)
+}
+
+fn counts(lines: &mut BTreeSet<String>, user: &UserId, personal: &Personal) {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for (_, kept) in tasks(personal) {
+        if let Some(head) = StateHead::of(kept.state.as_deref()) {
+            *counts.entry(head.state.name()).or_default() += 1;
+        }
+    }
+    for state in STATES {
+        if let Some(count) = counts.get(state.name()) {
+            lines.insert(format!("count {user} {} = {count}", state.name()));
+        }
+    }
+}
+
+/// The queue that a descriptor names.
+fn queue(kept: &Kept) -> String {
+    #[derive(Deserialize)]
+    struct Queue {
+        q: String,
+    }
+    let text = kept.descriptor.as_deref().unwrap_or_default();
+    serde_json::from_str(text).map_or_else(|_| "?".into(), |Queue { q }| q)
+}
+
+fn task_line(facts: &Facts, user: &UserId, task: TaskId, kept: &Kept) -> String {
+    let Some(head) = StateHead::of(kept.state.as_deref()) else {
+        return format!("task {user} {task} in no state of ours");
+    };
+    let StateHead { state, attempt, .. } = head;
+    let lease = facts.leases.iter().find(|(_, lease)| lease.user == *user && lease.task == task);
+    let held = lease.filter(|_| state == TaskState::Running);
+    // An adopted lease has the next claim number, and nothing has been written under it.
+    let (claim, n) = match held {
+        Some((_, lease)) if lease.claim != head.claim => (lease.claim, 0),
+        _ => (head.claim, head.n),
+    };
+    let history = kept.attempts.last().map_or(0, |(number, _)| *number);
+    let log = kept.log.last().map_or(0, |(number, _)| *number);
+    let mut line = format!("task {user} {task} {} {}", queue(kept), state.name());
+    // Writing to a String cannot fail.
+    let _ = write!(line, " c{claim} n{n} a{attempt} history {history} log {log}");
+    let _ = match state {
+        TaskState::Scheduled => write!(line, " due {}", head.due_ms.unwrap_or_default()),
+        TaskState::Running => match held {
+            Some((ends, lease)) => {
+                let asked = facts.cancels.contains(&format!("{user},{task}"));
+                let (worker, call) = (&lease.worker, lease.call);
+                write!(line, " held by {worker}.{call} until {ends} asked {asked}")
+            }
+            None => write!(line, " held by nobody"),
+        },
+        state if state.is_terminal() => {
+            let entry = format!("{user},{task},{claim},{}", head.at_ms);
+            let keep = facts.sweeps.iter().find(|(_, list)| list.contains(&entry));
+            match keep {
+                Some((keep_s, _)) => write!(line, " at {} kept {keep_s}", head.at_ms),
+                None => write!(line, " at {} kept by nothing", head.at_ms),
+            }
+        }
+        _ => Ok(()),
+    };
+    line
+}

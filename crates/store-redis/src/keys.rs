@@ -1,0 +1,198 @@
+//! The only place where a key or a channel is spelled.
+//!
+//! Everything of a partition carries its hash tag, and everything of a user `u:<user>:` after it.
+//! Keys that exist once per partition are whole words; those that exist once per task are one
+//! letter, because they are paid millions of times. The scripts build the same names from the tag
+//! (`lua/names.lua`), and a test holds the two to each other.
+
+use tasktonic_core::routing::{PartitionId, tag};
+use tasktonic_core::{Name, TaskId, UserId, WorkerId};
+use tasktonic_store::Table;
+
+/// What every key and channel begins with; access rules name it.
+pub(crate) const ROOT: &str = "tt:";
+
+/// The names of one partition.
+#[derive(Debug, Clone)]
+pub(crate) struct Keys {
+    /// `tt:{tag}:`
+    base: String,
+}
+
+impl Keys {
+    /// The names of partition `p` of `partitions`.
+    pub(crate) fn of(p: PartitionId, partitions: u16) -> Self {
+        Self::of_tag(&tag(p, partitions))
+    }
+
+    /// The names under a tag.
+    pub(crate) fn of_tag(tag: &str) -> Self {
+        Self { base: format!("{ROOT}{{{tag}}}:") }
+    }
+
+    /// What every name of the partition begins with.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// HASH that always exists: schema, epoch, run, lease time, settings, flags, counts.
+    pub(crate) fn meta(&self) -> String {
+        format!("{}meta", self.base)
+    }
+
+    /// Never exists. Declared by every script beside `meta`: while a slot is on its way to another
+    /// node, Redis then refuses the script before it starts.
+    pub(crate) fn canary(&self) -> String {
+        format!("{}~", self.base)
+    }
+
+    /// LIST of users whose lane in `queue` is not empty, in the order of their turns.
+    pub(crate) fn ring(&self, queue: &Name) -> String {
+        format!("{}ring:{queue}", self.base)
+    }
+
+    /// HASH of weights other than 1, by user.
+    pub(crate) fn weights(&self, queue: &Name) -> String {
+        format!("{}weights:{queue}", self.base)
+    }
+
+    /// HASH of what is left of turns that were cut short, by user.
+    pub(crate) fn credit(&self, queue: &Name) -> String {
+        format!("{}credit:{queue}", self.base)
+    }
+
+    /// ZSET of parked workers by the lease time at which they parked.
+    #[cfg_attr(not(test), expect(dead_code, reason = "only scripts ask who is idle"))]
+    pub(crate) fn idle(&self, queue: &Name) -> String {
+        format!("{}idle:{queue}", self.base)
+    }
+
+    /// SET of queues that have, or lately had, parked workers.
+    pub(crate) fn parked(&self) -> String {
+        format!("{}parked", self.base)
+    }
+
+    /// ZSET of lease tokens by the end of the lease, in lease time.
+    pub(crate) fn leases(&self) -> String {
+        format!("{}leases", self.base)
+    }
+
+    /// ZSET of `user,task,queue,attempt,claim` by due time, wall clock.
+    pub(crate) fn due(&self) -> String {
+        format!("{}due", self.base)
+    }
+
+    /// SET of `user,task` of running tasks whose cancellation was asked.
+    pub(crate) fn cancels(&self) -> String {
+        format!("{}cancels", self.base)
+    }
+
+    /// LIST of `user,task,claim,ended_ms` of ended tasks that are kept for `keep_s`.
+    pub(crate) fn sweep(&self, keep_s: u32) -> String {
+        format!("{}sweep:{keep_s}", self.base)
+    }
+
+    /// ZSET, during an import: what will be [`Keys::sweep`], by the time of ending.
+    pub(crate) fn import(&self, keep_s: u32) -> String {
+        format!("{}import:{keep_s}", self.base)
+    }
+
+    /// SET of the users this partition has seen.
+    pub(crate) fn users(&self) -> String {
+        format!("{}users", self.base)
+    }
+
+    /// STRING with a lifetime: who makes the next pass of repair.
+    pub(crate) fn repair_turn(&self) -> String {
+        format!("{}repair", self.base)
+    }
+
+    /// The channel on which a worker is woken and told of cancellations.
+    pub(crate) fn wake(&self, worker: &WorkerId) -> String {
+        format!("{}wake:{worker}", self.base)
+    }
+
+    /// The channel of a user's events.
+    pub(crate) fn events_channel(&self, user: &UserId) -> String {
+        format!("{}u:{user}", self.base)
+    }
+
+    /// The channel on which a process of ours hears itself, to know that its subscriptions live.
+    pub(crate) fn echo(&self, process: &str) -> String {
+        format!("{}echo:{process}", self.base)
+    }
+
+    fn user(&self, user: &UserId, rest: std::fmt::Arguments<'_>) -> String {
+        format!("{}u:{user}:{rest}", self.base)
+    }
+
+    /// LIST of `task:attempt:claim` that wait in `queue`: **this is the task queue**.
+    pub(crate) fn lane(&self, user: &UserId, queue: &Name) -> String {
+        self.user(user, format_args!("q:{queue}"))
+    }
+
+    /// STRING: the immutable descriptor of a task.
+    pub(crate) fn descriptor(&self, user: &UserId, task: TaskId) -> String {
+        self.user(user, format_args!("d:{task}"))
+    }
+
+    /// STRING: the state of a task, overwritten whole; absent while it is queued and untouched.
+    pub(crate) fn state(&self, user: &UserId, task: TaskId) -> String {
+        self.user(user, format_args!("t:{task}"))
+    }
+
+    /// LIST of `number|record` of attempts that ended without ending the task.
+    pub(crate) fn attempts(&self, user: &UserId, task: TaskId) -> String {
+        self.user(user, format_args!("a:{task}"))
+    }
+
+    /// STREAM of a task's log lines, ids `0-<number>`, field `l`.
+    pub(crate) fn log(&self, user: &UserId, task: TaskId) -> String {
+        self.user(user, format_args!("o:{task}"))
+    }
+
+    /// STREAM of a user's events, ids `<epoch>-<seq minus 1>`, field `e`: a JSON array.
+    pub(crate) fn events(&self, user: &UserId) -> String {
+        self.user(user, format_args!("e"))
+    }
+
+    /// STRING with a lifetime: what an idempotency key stands for.
+    pub(crate) fn idempotency(&self, user: &UserId, key: &str) -> String {
+        self.user(user, format_args!("k:{key}"))
+    }
+
+    /// ZSET of a user's task ids, all with score 0, so in the order of their texts.
+    pub(crate) fn index(&self, user: &UserId) -> String {
+        self.user(user, format_args!("i"))
+    }
+}
+
+/// The tag of what belongs to the installation as a whole, which lives in one slot of its own.
+pub(crate) const SYSTEM_TAG: &str = "sys";
+const SYSTEM: &str = "tt:{sys}:";
+
+/// HASH: partitions, schema, and what else every process must agree on.
+pub(crate) fn config() -> String {
+    format!("{SYSTEM}config")
+}
+
+/// The HASH that takes a write of no meaning for a call whose first key is `first`. Every field of a
+/// table is a record, so in the system's slot the configuration takes it.
+pub(crate) fn touched(first: &str) -> String {
+    if first.starts_with(SYSTEM) { config() } else { first.to_owned() }
+}
+
+/// HASH of a registry table: key → `version|value`.
+pub(crate) fn table(table: Table) -> String {
+    format!("{SYSTEM}{}", table.name())
+}
+
+/// Never exists, see [`Keys::canary`].
+pub(crate) fn system_canary() -> String {
+    format!("{SYSTEM}~")
+}
+
+/// Exists only inside the script that finds out what may be done.
+pub(crate) fn rights() -> String {
+    format!("{SYSTEM}rights")
+}

@@ -1,0 +1,141 @@
+-- lane: a user's part of a queue, the ring of those that are not empty, and what waits there.
+--
+-- reads:   meta fields x:<queue>:<user> = dead,scheduled
+-- replies: nothing
+-- moves:   nothing; it is where queued tasks are put
+--
+-- What waits in a lane is its length less its dead references, and what is scheduled for it. The
+-- two numbers are kept only where they are not 0.
+
+local extras, extra_order = {}, {}
+
+-- A lane's two numbers; `text` is the field if it has been read.
+function V.extra(user, queue, text)
+  local name = 'x:' .. queue .. ':' .. user
+  local x = extras[name]
+  if not x then
+    if text == nil then text = call('HGET', META, name) end
+    local dead, scheduled = string.match(text or '', '^(%d+),(%d+)$')
+    x = { name = name, dead = tonumber(dead) or 0, scheduled = tonumber(scheduled) or 0 }
+    extras[name] = x
+  end
+  return x
+end
+
+local function touch(x)
+  if not x.touched then
+    x.touched = true
+    extra_order[#extra_order + 1] = x
+  end
+end
+
+function V.add_dead(x, by)
+  x.dead = math.max(0, x.dead + by)
+  touch(x)
+end
+
+function V.add_scheduled(x, by)
+  x.scheduled = math.max(0, x.scheduled + by)
+  touch(x)
+end
+
+function V.keep_lanes()
+  for i = 1, #extra_order do
+    local x = extra_order[i]
+    if x.dead == 0 and x.scheduled == 0 then
+      call('HDEL', META, x.name)
+    else
+      M.set[#M.set + 1] = x.name
+      M.set[#M.set + 1] = int(x.dead) .. ',' .. int(x.scheduled)
+    end
+    -- A call touches at most as many lanes as it touches tasks.
+    if #M.set >= UNPACK_MAX then
+      call('HSET', META, unpack(M.set))
+      M.set = {}
+    end
+  end
+end
+
+-- An entry stands for its task only while that is queued under this claim number.
+function V.entry(task, attempt, claim)
+  return task .. ':' .. int(attempt) .. ':' .. int(claim)
+end
+
+-- Puts an entry into its lane at the `back` or the front, and the lane into the ring if it was
+-- empty; adds its queue to `ringed` then.
+function V.enter(user, queue, entry, back, ringed)
+  local length = call(back and 'RPUSH' or 'LPUSH', N.lane(user, queue), entry)
+  if length == 1 then
+    call('RPUSH', N.ring(queue), user)
+    ringed[#ringed + 1] = queue
+  end
+end
+
+-- The same for many entries at the back: `lanes` in order, each {user, queue, entries, length}
+-- already pushed. The order in the rings is that of the lanes' first entries.
+function V.ring(lanes, ringed)
+  local rings, order = {}, {}
+  for i = 1, #lanes do
+    local lane = lanes[i]
+    if lane.length == #lane.entries then
+      local users = rings[lane.queue]
+      if not users then
+        users = {}
+        rings[lane.queue] = users
+        order[#order + 1] = lane.queue
+      end
+      users[#users + 1] = lane.user
+      ringed[#ringed + 1] = lane.queue
+    end
+  end
+  for i = 1, #order do call('RPUSH', N.ring(order[i]), unpack(rings[order[i]])) end
+end
+
+-- Wakes up to `limit` idle workers of a queue, the one idle for longest first; how many. Who is
+-- gone does not hear it, and then it is the next one's turn.
+function V.wake(queue, limit)
+  local woken, tried = 0, 0
+  while woken < limit and tried < WAKE_TRIES_MAX do
+    local idle = call('ZPOPMIN', N.idle(queue))
+    if not idle[1] then break end
+    tried = tried + 1
+    if call('SPUBLISH', N.wake(idle[1]), 'w' .. queue) > 0 then woken = woken + 1 end
+  end
+  return woken
+end
+
+-- Wakes workers for lanes that have just entered their rings.
+function V.wake_for(ringed)
+  local left = WAKES_MAX
+  for i = 1, #ringed do
+    if left == 0 then break end
+    left = left - V.wake(ringed[i], 1)
+  end
+end
+
+-- Lists an ended task for the sweep, `ended` = { keep_s = { entries }, order = { keep_s } }.
+function V.list_ended(ended)
+  for i = 1, #ended.order do
+    local keep = ended.order[i]
+    call('RPUSH', N.sweep(keep), unpack(ended[keep]))
+    if not string.find(' ' .. M.keeps .. ' ', ' ' .. keep .. ' ', 1, true) then
+      M.keeps = M.keeps == '' and keep or M.keeps .. ' ' .. keep
+      M.keeps_changed = true
+    end
+  end
+  if M.keeps_changed then
+    M.keeps_changed = false
+    M.set[#M.set + 1] = 'keeps'
+    M.set[#M.set + 1] = M.keeps
+  end
+end
+
+function V.add_ended(ended, keep, r, claim)
+  local list = ended[keep]
+  if not list then
+    list = {}
+    ended[keep] = list
+    ended.order[#ended.order + 1] = keep
+  end
+  list[#list + 1] = r.u .. ',' .. r.t .. ',' .. int(claim) .. ',' .. int(now())
+end

@@ -1,0 +1,176 @@
+-- maintain: nobody's duty in particular. Any sync that finds it due adopts lost leases, promotes
+-- due tasks, sweeps what has been kept long enough, and heals lost wakes.
+--
+-- reads:   the caller: worker.call, lease_ms
+-- replies: adopted leases: token, end of the lost lease, '1' if its cancellation was asked,
+--          descriptor, state
+-- moves:   scheduled -> queued, terminal -> gone
+
+-- Leases past their end change hands: the caller settles them by policy. A crash of the caller
+-- only repeats this. The text of the state stays: it says how far the lost attempt had come.
+local function adopt(holder, lease_ms, adopted)
+  local lost = call('ZRANGE', LEASES, '-inf', int(M.lt), 'BYSCORE', 'LIMIT', 0, ADOPT_MAX, 'WITHSCORES')
+  if #lost == 0 then return end
+  local old, new, names, list = {}, {}, {}, {}
+  for i = 1, #lost, 2 do
+    local front, claim = string.match(lost[i], '^([^|]+|[^|]+|[^|]+|%d+)|(%d+)|')
+    local user, task = string.match(lost[i], '^[^|]+|([^|]+)|([^|]+)')
+    local r = V.record(user, task)
+    local token = front .. '|' .. int(claim + 1) .. '|' .. holder
+    V.want(r, true)
+    old[#old + 1] = lost[i]
+    new[#new + 1] = int(M.lt + lease_ms)
+    new[#new + 1] = token
+    names[#names + 1] = r.id
+    list[#list + 1] = { r = r, token = token, ended = lost[i + 1] }
+  end
+  call('ZREM', LEASES, unpack(old))
+  call('ZADD', LEASES, unpack(new))
+  local marked = M.cx > 0 and call('SMISMEMBER', CANCELS, unpack(names)) or {}
+  V.fetch()
+  for i = 1, #list do
+    local one = list[i]
+    adopted[#adopted + 1] = one.token
+    adopted[#adopted + 1] = one.ended
+    adopted[#adopted + 1] = marked[i] == 1 and '1' or ''
+    adopted[#adopted + 1] = one.r.d or false
+    adopted[#adopted + 1] = one.r.text or one.r.raw or false
+  end
+end
+
+-- Answers whether it reached its limit; so does the next.
+local function promote()
+  local members = call('ZRANGE', DUE, '-inf', int(now()), 'BYSCORE', 'LIMIT', 0, PROMOTE_MAX)
+  if #members == 0 then return false end
+  call('ZREM', DUE, unpack(members))
+  local list = {}
+  for i = 1, #members do
+    local user, task, queue, attempt, claim =
+      string.match(members[i], '^([^,]+),([^,]+),([^,]+),(%d+),(%d+)$')
+    if user then
+      local r = V.record(user, task)
+      V.want(r)
+      list[#list + 1] = { r = r, q = queue, a = tonumber(attempt), c = tonumber(claim) }
+    end
+  end
+  V.fetch()
+  local lanes, lane_of, ringed = {}, {}, {}
+  for i = 1, #list do
+    local one = list[i]
+    local r = one.r
+    if r.s == 'scheduled' and r.c == one.c then
+      r.s, r.n, r.a = 'queued', r.n + 1, one.a
+      local name = one.q .. ':' .. r.u
+      local lane = lane_of[name]
+      if not lane then
+        lane = { user = r.u, queue = one.q, entries = {} }
+        lane_of[name] = lane
+        lanes[#lanes + 1] = lane
+      end
+      lane.entries[#lane.entries + 1] = V.entry(r.t, r.a, r.c)
+      V.write(r, int(now()), '', '', '')
+    end
+  end
+  for i = 1, #lanes do
+    local lane = lanes[i]
+    lane.length = call('RPUSH', N.lane(lane.user, lane.queue), unpack(lane.entries))
+    V.add_scheduled(V.extra(lane.user, lane.queue), -#lane.entries)
+  end
+  V.ring(lanes, ringed)
+  V.wake_for(ringed)
+  return #members == PROMOTE_MAX
+end
+
+-- Removes what was kept of a list of ended tasks: `user,task,claim,ended_ms`.
+local function remove(entries)
+  local list = {}
+  for i = 1, #entries do
+    local user, task, claim = string.match(entries[i], '^([^,]+),([^,]+),(%d+),')
+    if user then
+      local r = V.record(user, task)
+      V.want(r)
+      list[#list + 1] = { r = r, c = tonumber(claim) }
+    end
+  end
+  V.fetch()
+  local names, index, order = {}, {}, {}
+  for i = 1, #list do
+    local r = list[i].r
+    -- A task that was redriven since is none of this entry's business.
+    if not r.gone and r.c == list[i].c and V.is_ended(r) then
+      r.gone = true
+      for _, letter in ipairs({ 'd', 't', 'a', 'o' }) do
+        names[#names + 1] = r.U .. letter .. ':' .. r.t
+      end
+      if not index[r.u] then
+        index[r.u] = {}
+        order[#order + 1] = r.u
+      end
+      table.insert(index[r.u], r.t)
+    end
+  end
+  if #names > 0 then call('UNLINK', unpack(names)) end
+  for i = 1, #order do call('ZREM', N.user(order[i]) .. 'i', unpack(index[order[i]])) end
+end
+
+local function sweep()
+  local full, left = false, {}
+  for keep in string.gmatch(M.keeps, '%d+') do
+    local name = N.sweep(keep)
+    local function is_over(entry)
+      local ended = entry and tonumber(string.match(entry, '(%-?%d+)$'))
+      return entry and (not ended or ended + keep * 1000 <= now())
+    end
+    local head = call('LINDEX', name, 0)
+    if is_over(head) then
+      local entries, over = call('LRANGE', name, 0, SWEEP_MAX), {}
+      while #over < SWEEP_MAX and is_over(entries[#over + 1]) do
+        over[#over + 1] = entries[#over + 1]
+      end
+      full = full or is_over(entries[#over + 1]) or false
+      call('LPOP', name, #over)
+      head = entries[#over + 1]
+      remove(over)
+    end
+    if head then left[#left + 1] = keep end
+  end
+  local keeps = table.concat(left, ' ')
+  if keeps ~= M.keeps then
+    M.keeps = keeps
+    M.set[#M.set + 1] = 'keeps'
+    M.set[#M.set + 1] = keeps
+  end
+  return full
+end
+
+-- Work in a ring while somebody is idle means that a wake was lost. Workers that are gone without
+-- a word must not swallow wakes meant for others.
+local function heal_wakes()
+  local queues = call('SMEMBERS', PARKED)
+  table.sort(queues)
+  for i = 1, #queues do
+    local queue = queues[i]
+    call('ZREMRANGEBYSCORE', N.idle(queue), '-inf', '(' .. int(M.lt - PARKED_MS_MAX))
+    if call('EXISTS', N.idle(queue)) == 0 then
+      call('SREM', PARKED, queue)
+    elseif call('EXISTS', N.ring(queue)) == 1 then
+      V.wake(queue, WAKES_MAX)
+    end
+  end
+end
+
+-- Answers whether it was due.
+function V.maintain(holder, lease_ms, adopted)
+  local since = now() - M.mt
+  if not M.behind and since >= 0 and since < MAINTENANCE_MS then return false end
+  V.fetch()
+  V.settle()
+  M.lt = lease_time()
+  M.mt = now()
+  adopt(holder, lease_ms, adopted)
+  -- What a turn leaves over is the next sync's, at once.
+  local promoting, sweeping = promote(), sweep()
+  call('HSET', META, 'lt', int(M.lt), 'mt', int(M.mt), 'behind', (promoting or sweeping) and '1' or '')
+  heal_wakes()
+  return true
+end

@@ -1,0 +1,20 @@
+-- names: every key and channel of the partition, spelled as in `keys.rs`.
+--
+-- reads: KEYS[1], the name of `meta`; KEYS[2], the canary, only declared
+
+local META = KEYS[1]
+local B = string.sub(META, 1, -5)
+local LEASES, DUE, CANCELS = B .. 'leases', B .. 'due', B .. 'cancels'
+local PARKED, USERS = B .. 'parked', B .. 'users'
+
+local N = {}
+function N.ring(queue) return B .. 'ring:' .. queue end
+function N.weights(queue) return B .. 'weights:' .. queue end
+function N.credit(queue) return B .. 'credit:' .. queue end
+function N.idle(queue) return B .. 'idle:' .. queue end
+function N.sweep(keep_s) return B .. 'sweep:' .. keep_s end
+function N.wake(worker) return B .. 'wake:' .. worker end
+function N.channel(user) return B .. 'u:' .. user end
+function N.user(user) return B .. 'u:' .. user .. ':' end
+function N.lane(user, queue) return B .. 'u:' .. user .. ':q:' .. queue end
+function N.key(user, key) return B .. 'u:' .. user .. ':k:' .. key end

@@ -1,0 +1,179 @@
+-- record: the states that a call looks at and changes, read in few commands and written in one.
+--
+-- reads:   nothing of its own
+-- replies: nothing
+-- moves:   nothing; it spells what the verbs decide
+--
+-- A record `r`: u user, t task, U the user's prefix, d the descriptor, raw the state as it was
+-- read, text the state to be written, gone if it was swept; s state, c claim number, n writes on
+-- it, a attempt, w holder. Texts are never decoded: only their fixed beginning is looked at.
+
+local records, wanted, dirty = {}, {}, {}
+local logs, log_order, passing = {}, {}, {}
+
+function V.record(user, task)
+  local id = user .. ',' .. task
+  local r = records[id]
+  if not r then
+    r = { u = user, t = task, U = N.user(user), id = id }
+    records[id] = r
+  end
+  return r
+end
+
+-- Asks for a record's state, and its descriptor, with the next `V.fetch`.
+function V.want(r, descriptor)
+  if not r.known and not r.asked then
+    r.asked = true
+    wanted[#wanted + 1] = r
+    wanted[#wanted + 1] = 't'
+  end
+  if descriptor and r.d == nil and not r.asked_d then
+    r.asked_d = true
+    wanted[#wanted + 1] = r
+    wanted[#wanted + 1] = 'd'
+  end
+end
+
+local function parse(r, raw)
+  r.known = true
+  r.raw = raw
+  if not raw then
+    r.s, r.c, r.n, r.a = 'queued', 1, 0, 1
+    return
+  end
+  local s, c, n, a, rest =
+    string.match(raw, '^{"s":"(%l+)","c":(%d+),"n":(%d+),"at":%-?%d+,"a":(%d+)()')
+  if not s then
+    r.s, r.c, r.n, r.a = '', 0, 0, 0
+    return
+  end
+  r.s, r.c, r.n, r.a = s, tonumber(c), tonumber(n), tonumber(a)
+  if s == 'running' then r.w = string.match(raw, '^,"w":"([%w_%-]+%.%d+)"', rest) end
+end
+
+-- Reads all that is wanted.
+function V.fetch()
+  local at = 1
+  while at <= #wanted do
+    local names, last = {}, math.min(at + 2 * UNPACK_MAX, #wanted + 1) - 2
+    for i = at, last, 2 do
+      local r = wanted[i]
+      names[#names + 1] = r.U .. wanted[i + 1] .. ':' .. r.t
+    end
+    local texts = call('MGET', unpack(names))
+    for i = at, last, 2 do
+      local r, text = wanted[i], texts[(i - at) / 2 + 1]
+      if wanted[i + 1] == 'd' then r.d = text else parse(r, text) end
+    end
+    at = last + 2
+  end
+  wanted = {}
+end
+
+-- The members of a state that the engine writes, without the first brace.
+local function spell(r, at, more)
+  local text = string.format('"s":"%s","c":%.0f,"n":%.0f,"at":%s,"a":%.0f', r.s, r.c, r.n, at, r.a)
+  return text .. (more or '')
+end
+
+function V.emit(user, json)
+  local list = logs[user]
+  if not list then
+    list = {}
+    logs[user] = list
+    log_order[#log_order + 1] = user
+  end
+  list[#list + 1] = json
+end
+
+-- Tells listeners of `user` something that is not logged.
+function V.pass(user, json)
+  passing[#passing + 1] = user
+  passing[#passing + 1] = json
+end
+
+local function members(body)
+  if body == '' then return '}' end
+  return ',' .. body .. '}'
+end
+
+-- Logs the event of a state that has no text of its own: queued and untouched.
+function V.tell(r, at, body)
+  V.emit(r.u, '{"t":"' .. r.t .. '",' .. spell(r, at) .. members(body))
+end
+
+-- Writes a record's state with the engine's `more` and the holder's `body`, and tells of it:
+-- logged with `event`, or passing.
+function V.write(r, at, more, body, event, unlogged)
+  local head = spell(r, at, more)
+  if r.text == nil then dirty[#dirty + 1] = r end
+  r.known = true
+  r.text = '{' .. head .. members(body)
+  if unlogged then
+    V.pass(r.u, '{"t":"' .. r.t .. '",' .. head .. members(body))
+  else
+    V.emit(r.u, '{"t":"' .. r.t .. '",' .. head .. members(event))
+  end
+end
+
+-- The count of writes on a claim after one that says `said`.
+function V.counted(before, said)
+  local n = before + 1
+  if said > n then n = said end
+  if n > N_MAX then n = N_MAX end
+  return n
+end
+
+-- Whether a record's task has ended and waits only for its retention.
+function V.is_ended(r) return ENDED[r.s] == true end
+
+-- Puts an entry into a user's log and tells listeners. It must not fail: all else is written.
+local function log(user, json)
+  local name = N.user(user) .. 'e'
+  local function add()
+    return pcall('XADD', name, 'MAXLEN', '~', EVENTS_KEPT_MAX, int(M.epoch) .. '-*', 'e', json)
+  end
+  local id = add()
+  if type(id) ~= 'string' then
+    -- The log is of a later life than `meta`, which was lost then: go on in one after both.
+    local about = pcall('XINFO', 'STREAM', name)
+    for i = 1, #about, 2 do
+      if about[i] == 'last-generated-id' then
+        M.epoch = tonumber(string.match(about[i + 1], '^%d+')) + 1
+      end
+    end
+    call('HSET', META, 'epoch', int(M.epoch))
+    id = add()
+  end
+  if type(id) ~= 'string' then return end
+  local seq = string.match(id, '%-(%d+)$') + 1
+  call('SPUBLISH', N.channel(user), int(M.epoch) .. '-' .. int(seq) .. json)
+end
+
+-- Writes states and `meta`, logs and publishes. The last thing a call does.
+function V.finish()
+  local list = {}
+  for i = 1, #dirty do
+    local r = dirty[i]
+    if not r.gone then
+      list[#list + 1] = r.U .. 't:' .. r.t
+      list[#list + 1] = r.text
+    end
+    if #list >= UNPACK_MAX or (i == #dirty and #list > 0) then
+      call('MSET', unpack(list))
+      list = {}
+    end
+  end
+  V.keep_lanes()
+  if M.cx ~= M.cx_before then
+    M.set[#M.set + 1] = 'cx'
+    M.set[#M.set + 1] = int(M.cx)
+  end
+  if #M.set > 0 then call('HSET', META, unpack(M.set)) end
+  for i = 1, #log_order do
+    local user = log_order[i]
+    log(user, '[' .. table.concat(logs[user], ',') .. ']')
+  end
+  for i = 1, #passing, 2 do call('SPUBLISH', N.channel(passing[i]), passing[i + 1]) end
+end

@@ -1,0 +1,288 @@
+-- repair: looks at suspects again, and puts right what is wrong about them at this very moment.
+--
+-- reads:   a count and suspects: verb, and
+--          'l' lane: user, queue                     'q' queued: user, task, queue
+--          'r' running: user, task, queue, keep_s    's' scheduled: user, task, queue
+--          'i' index: user, task                     'n' entry: user, queue, entry
+--          'w' sweep: user, task, keep_s             't' lease: token
+--          'd' due: member                           'c' cancel mark: user, task
+--          'x' counts: user, queue, what they are, the lane's length, what they should be
+--          'e' events: user                          'k' credit: queue, user
+--          'u' user: user                            'f' weights: queue
+--          'm' count of cancel marks                 'g' retention: keep_s, or '' after the last
+-- replies: one text per suspect: the name of the repair, or '' where all is well
+-- moves:   running -> queued, running -> cancelled, for tasks whose lease has vanished
+
+local next_arg = 3
+local function take()
+  next_arg = next_arg + 1
+  return ARGV[next_arg - 1]
+end
+
+-- More leases than this are not searched for one task: then it is left to a later pass.
+local LEASES_SEARCHED_MAX = 20000
+local leases
+-- The lease of a task: its token, nil for none, or false where they are too many to know.
+local function lease_of(r)
+  if leases == nil then
+    if call('ZCARD', LEASES) > LEASES_SEARCHED_MAX then
+      leases = false
+    else
+      leases = {}
+      for _, token in ipairs(call('ZRANGE', LEASES, 0, -1)) do
+        local user, task = string.match(token, '^[^|]+|([^|]+)|([^|]+)|')
+        if user then leases[user .. ',' .. task] = token end
+      end
+    end
+  end
+  return leases and leases[r.id]
+end
+
+local function look(user, task)
+  local r = V.record(user, task)
+  V.want(r)
+  V.fetch()
+  if r.d == nil then r.d = call('EXISTS', r.U .. 'd:' .. task) == 1 end
+  return r
+end
+
+local function unmark(r)
+  if call('SREM', CANCELS, r.id) == 1 then M.cx = M.cx - 1 end
+end
+
+local ended, ringed = { order = {} }, {}
+
+-- Puts a task that waits into its lane, where it is not.
+local function into_lane(r, queue, back)
+  local entry = V.entry(r.t, r.a, r.c)
+  if call('LPOS', N.lane(r.u, queue), entry) then return '' end
+  V.enter(r.u, queue, entry, back, ringed)
+  return 'lane_entry'
+end
+
+-- Keeps a text that nothing can be made of where an operator finds it.
+local QUARANTINE_MAX = 1000
+local function quarantine(text)
+  call('RPUSH', B .. 'quarantine', text)
+  call('LTRIM', B .. 'quarantine', -QUARANTINE_MAX, -1)
+  return 'quarantined'
+end
+
+local R = {}
+
+function R.l()
+  local user, queue = take(), take()
+  local ring = N.ring(queue)
+  local turns = #call('LPOS', ring, user, 'COUNT', 0)
+  local length = call('LLEN', N.lane(user, queue))
+  if (length > 0 and turns == 1) or (length == 0 and turns == 0) then return '' end
+  if turns > 0 then call('LREM', ring, 0, user) end
+  if length > 0 then
+    call('RPUSH', ring, user)
+    ringed[#ringed + 1] = queue
+  end
+  return 'ring'
+end
+
+function R.q()
+  local user, task, queue = take(), take(), take()
+  local r = look(user, task)
+  if not r.d or r.s ~= 'queued' then return '' end
+  -- One without a state is untouched, or its state is lost: a lease would say so.
+  if not r.raw and lease_of(r) ~= nil then return '' end
+  return into_lane(r, queue, true)
+end
+
+function R.r()
+  local user, task, queue, keep = take(), take(), take(), take()
+  local r = look(user, task)
+  if not r.d or r.s ~= 'running' or lease_of(r) ~= nil then return '' end
+  if call('SISMEMBER', CANCELS, r.id) == 1 then
+    unmark(r)
+    r.s, r.n = 'cancelled', V.counted(r.n, r.n + 1)
+    V.add_ended(ended, keep, r, r.c)
+  else
+    r.s, r.c, r.n = 'queued', r.c + 1, 0
+    into_lane(r, queue, false)
+  end
+  V.write(r, int(now()), '', '', '')
+  return 'lease'
+end
+
+function R.s()
+  local user, task, queue = take(), take(), take()
+  local r = look(user, task)
+  if not r.d or r.s ~= 'scheduled' then return '' end
+  local member = r.id .. ',' .. queue .. ',' .. int(r.a) .. ',' .. int(r.c)
+  if call('ZSCORE', DUE, member) then return '' end
+  local due = string.match(r.raw or '', '^{"s":"scheduled",[%w":,%-]-,"due":(%-?%d+)')
+  call('ZADD', DUE, due or int(now()), member)
+  return 'due'
+end
+
+function R.i()
+  local user, task = take(), take()
+  local r = look(user, task)
+  local index = r.U .. 'i'
+  if r.d then
+    if call('ZADD', index, 'NX', 0, task) == 1 then return 'index' end
+    return ''
+  end
+  local gone = call('ZREM', index, task)
+  for _, letter in ipairs({ 't', 'a', 'o' }) do
+    gone = gone + call('UNLINK', r.U .. letter .. ':' .. task)
+  end
+  return gone > 0 and 'record' or ''
+end
+
+function R.n()
+  local user, queue, entry = take(), take(), take()
+  local task = string.match(entry, '^([^:]+):%d+:%d+$')
+  if task and look(user, task).d then return '' end
+  local name = N.lane(user, queue)
+  if call('LREM', name, 0, entry) == 0 then return '' end
+  if call('EXISTS', name) == 0 then
+    call('LREM', N.ring(queue), 0, user)
+    call('HDEL', N.credit(queue), user)
+  end
+  if not task then return quarantine('lane ' .. user .. ' ' .. queue .. ' ' .. entry) end
+  return 'lane_entry'
+end
+
+-- More entries than this are not searched for one task; what is over stands among the first.
+local ENTRIES_SEARCHED_MAX = 100000
+
+function R.w()
+  local user, task, keep = take(), take(), take()
+  local r = look(user, task)
+  if not r.d or not r.raw or not V.is_ended(r) then return '' end
+  -- While lists are not all known, one of them may have it.
+  if call('HEXISTS', META, 'search') == 1 then return '' end
+  local name, at = N.sweep(keep), string.match(r.raw, '"at":(%-?%d+)')
+  local entry = r.id .. ',' .. int(r.c) .. ',' .. at
+  for used in string.gmatch(M.keeps .. ' ' .. keep, '%d+') do
+    if call('LPOS', N.sweep(used), entry, 'MAXLEN', ENTRIES_SEARCHED_MAX) then return '' end
+  end
+  local over = tonumber(at) + keep * 1000 <= now()
+  call(over and 'LPUSH' or 'RPUSH', name, entry)
+  if not string.find(' ' .. M.keeps .. ' ', ' ' .. keep .. ' ', 1, true) then
+    M.keeps = M.keeps == '' and keep or M.keeps .. ' ' .. keep
+    call('HSET', META, 'keeps', M.keeps)
+  end
+  return 'sweep'
+end
+
+function R.t()
+  local token = take()
+  if not call('ZSCORE', LEASES, token) then return '' end
+  local user, task, attempt, claim, holder =
+    string.match(token, '^[^|]+|([^|]+)|([^|]+)|(%d+)|(%d+)|([%w_%-]+%.%d+)$')
+  if not user then
+    call('ZREM', LEASES, token)
+    return quarantine('lease ' .. token)
+  end
+  claim = tonumber(claim)
+  local r = look(user, task)
+  if r.d and r.s == 'running' and r.c <= claim then return '' end
+  if not r.d or r.c > claim or (r.c == claim and V.is_ended(r)) then
+    -- Nothing is held under it.
+    call('ZREM', LEASES, token)
+    unmark(r)
+    return 'lease'
+  end
+  -- Its state is lost, or what a lost state left: the holder goes on, and it shows.
+  r.s, r.c, r.n, r.a, r.w = 'running', claim, 0, tonumber(attempt), holder
+  V.write(r, int(now()), ',"w":"' .. holder .. '"', '', '')
+  return 'state'
+end
+
+function R.d()
+  local member = take()
+  if not call('ZSCORE', DUE, member) then return '' end
+  local user, task, _, _, claim = string.match(member, '^([^,]+),([^,]+),([^,]+),(%d+),(%d+)$')
+  local r = user and look(user, task)
+  if r and r.d and r.s == 'scheduled' and r.c == tonumber(claim) then return '' end
+  call('ZREM', DUE, member)
+  if not r then return quarantine('due ' .. member) end
+  return 'due'
+end
+
+function R.c()
+  local user, task = take(), take()
+  local r = look(user, task)
+  if call('SISMEMBER', CANCELS, r.id) == 0 then return '' end
+  if r.d and r.s == 'running' then return '' end
+  unmark(r)
+  return 'cancel_mark'
+end
+
+function R.x()
+  local user, queue, before, length, after = take(), take(), take(), take(), take()
+  local x = V.extra(user, queue)
+  if int(x.dead) .. ',' .. int(x.scheduled) ~= before then return '' end
+  if int(call('LLEN', N.lane(user, queue))) ~= length then return '' end
+  local dead, scheduled = string.match(after, '^(%d+),(%d+)$')
+  V.add_dead(x, tonumber(dead) - x.dead)
+  V.add_scheduled(x, tonumber(scheduled) - x.scheduled)
+  return 'counts'
+end
+
+function R.e()
+  local user = take()
+  if call('EXISTS', N.user(user) .. 'e') == 1 or call('EXISTS', N.user(user) .. 'i') == 0 then
+    return ''
+  end
+  -- Its numbers begin anew: only another epoch keeps them from being taken for the old ones.
+  M.epoch = M.epoch + 1
+  call('HSET', META, 'epoch', int(M.epoch))
+  V.emit(user, '')
+  return 'events'
+end
+
+function R.k()
+  local queue, user = take(), take()
+  if call('EXISTS', N.lane(user, queue)) == 1 then return '' end
+  return call('HDEL', N.credit(queue), user) == 1 and 'credit' or ''
+end
+
+function R.u()
+  return call('SADD', USERS, take()) == 1 and 'user' or ''
+end
+
+function R.f()
+  local queue = take()
+  local exist = call('EXISTS', N.weights(queue)) == 1
+  local said = call('HGET', META, 'w:' .. queue) and true or false
+  if exist == said then return '' end
+  if exist then call('HSET', META, 'w:' .. queue, '1') else call('HDEL', META, 'w:' .. queue) end
+  return 'weights'
+end
+
+function R.m()
+  local count = call('SCARD', CANCELS)
+  if count == M.cx then return '' end
+  M.cx = count
+  return 'cancel_count'
+end
+
+function R.g()
+  local keep = take()
+  if keep == '' then
+    call('HDEL', META, 'search')
+    return ''
+  end
+  if string.find(' ' .. M.keeps .. ' ', ' ' .. keep .. ' ', 1, true) then return '' end
+  if call('EXISTS', N.sweep(keep)) == 0 then return '' end
+  M.keeps = M.keeps == '' and keep or M.keeps .. ' ' .. keep
+  call('HSET', META, 'keeps', M.keeps)
+  return 'retention'
+end
+
+local refusal = V.begin({})
+if refusal then return refusal end
+local done = {}
+for i = 1, tonumber(take()) do done[i] = R[take()]() end
+V.list_ended(ended)
+V.wake_for(ringed)
+V.finish()
+return done

@@ -1,0 +1,199 @@
+-- submit: accept tasks, each for itself.
+--
+-- reads:   ARGV[3] created_ms; a count and users seen for the first time; a count and tasks:
+--          user, task, queue, due_ms or '', descriptor, event members, lane_max,
+--          '' or '='key followed by body hash and ttl_ms
+-- replies: one text per task: 'a' accepted; 'e'task existing; 'c'task conflict; 'f' lane full
+-- moves:   nothing -> queued, nothing -> scheduled
+
+local at, next_arg = ARGV[3], 4
+local function take()
+  next_arg = next_arg + 1
+  return ARGV[next_arg - 1]
+end
+
+local users, tasks, lanes, lane_of, fields = {}, {}, {}, {}, {}
+for i = 1, tonumber(take()) do users[i] = take() end
+local ids, twice, keyed, dated = {}, false, false, false
+for i = 1, tonumber(take()) do
+  local new = {
+    u = take(), t = take(), q = take(), due = take(), d = take(), event = take(),
+    most = tonumber(take()), key = take(),
+  }
+  if new.key == '' then
+    new.key = nil
+  else
+    keyed = true
+    new.key = N.key(new.u, string.sub(new.key, 2))
+    new.hash, new.ttl = take(), tonumber(take())
+  end
+  if new.due == '' then new.due = nil else dated = true end
+  new.id = new.u .. ',' .. new.t
+  new.name = N.user(new.u) .. 'd:' .. new.t
+  twice = twice or ids[new.id] ~= nil
+  ids[new.id] = true
+  local name = new.q .. ':' .. new.u
+  if not lane_of[name] then
+    lanes[#lanes + 1] = { user = new.u, queue = new.q, entries = {} }
+    fields[#fields + 1] = 'x:' .. name
+    lane_of[name] = lanes[#lanes]
+  end
+  new.lane = lane_of[name]
+  tasks[i] = new
+end
+
+local refused = V.begin(fields)
+if refused then return refused end
+for i = 1, #lanes do lanes[i].x = V.extra(lanes[i].user, lanes[i].queue, M[i] or '') end
+
+-- Which ids are known. All are new nearly always: then one command answers, and has written them.
+local known, written = {}, false
+if not twice then
+  local pairs_of = {}
+  for i = 1, #tasks do
+    pairs_of[2 * i - 1] = tasks[i].name
+    pairs_of[2 * i] = tasks[i].d
+  end
+  written = #tasks > 0 and call('MSETNX', unpack(pairs_of)) == 1
+end
+if not written then
+  for i = 1, #tasks do known[tasks[i].id] = call('EXISTS', tasks[i].name) == 1 end
+end
+
+-- Which keys are taken. A key's own date decides; that Redis forgets it later only saves memory.
+local owners = {}
+if keyed then
+  local names = {}
+  for i = 1, #tasks do names[#names + 1] = tasks[i].key end
+  local values = call('MGET', unpack(names))
+  for i = 1, #names do
+    local task, hash, expires = string.match(values[i] or '', '^([^|]+)|(%x+)|(%-?%d+)$')
+    if task and tonumber(expires) > now() then owners[names[i]] = { t = task, hash = hash } end
+  end
+end
+if dated then
+  for i = 1, #tasks do
+    local new = tasks[i]
+    if new.due and tonumber(new.due) <= now() then new.due = nil end
+  end
+end
+
+-- Goes through the tasks in order, each for itself; `caps` whether lanes refuse.
+local function judge(caps)
+  local verdicts, accepted, owned, order = {}, {}, {}, {}
+  for i = 1, #lanes do
+    lanes[i].entries = {}
+    lanes[i].taken = 0
+  end
+  for i = 1, #tasks do
+    local new = tasks[i]
+    local lane = new.lane
+    local owner = new.key and (owned[new.key] or owners[new.key])
+    if known[new.id] or accepted[new.id] then
+      verdicts[i] = 'e' .. new.t
+    elseif owner then
+      verdicts[i] = (owner.hash == new.hash and 'e' or 'c') .. owner.t
+    elseif caps and lane.before + lane.taken >= new.most then
+      verdicts[i] = 'f'
+    else
+      verdicts[i] = 'a'
+      accepted[new.id] = true
+      lane.taken = lane.taken + 1
+      lane.most = math.min(lane.most or new.most, new.most)
+      if new.key and new.ttl > 0 then owned[new.key] = { t = new.t, hash = new.hash } end
+      if not new.due then
+        if #lane.entries == 0 then order[#order + 1] = lane end
+        lane.entries[#lane.entries + 1] = V.entry(new.t, 1, 1)
+      end
+    end
+  end
+  return verdicts, order
+end
+
+-- Lanes tell their length when something is pushed. So all are pushed as if there were no cap, and
+-- what is over it comes off again, which nobody has seen.
+local verdicts, order = judge(false)
+local full = false
+for i = 1, #lanes do
+  local lane = lanes[i]
+  if lane.taken > 0 then
+    local name = N.lane(lane.user, lane.queue)
+    if #lane.entries > 0 then
+      lane.length = call('RPUSH', name, unpack(lane.entries))
+      lane.before = lane.length - #lane.entries
+    else
+      lane.before = call('LLEN', name)
+    end
+    lane.before = lane.before - lane.x.dead + lane.x.scheduled
+    full = full or lane.before + lane.taken > lane.most
+  end
+end
+if full then
+  for i = 1, #lanes do
+    local lane = lanes[i]
+    lane.pushed = #lane.entries
+    if not lane.before then
+      -- Whoever is refused may leave a key to one who goes here.
+      local length = call('LLEN', N.lane(lane.user, lane.queue))
+      lane.before = length - lane.x.dead + lane.x.scheduled
+    end
+  end
+  verdicts, order = judge(true)
+  for i = 1, #lanes do
+    local lane = lanes[i]
+    local name = N.lane(lane.user, lane.queue)
+    if lane.pushed > 0 then call('RPOP', name, lane.pushed) end
+    if #lane.entries > 0 then lane.length = call('RPUSH', name, unpack(lane.entries)) end
+  end
+end
+
+local texts, gone, index, index_order, due = {}, {}, {}, {}, {}
+for i = 1, #tasks do
+  local new = tasks[i]
+  if verdicts[i] == 'a' then
+    if not written then
+      texts[#texts + 1] = new.name
+      texts[#texts + 1] = new.d
+    end
+    local list = index[new.u]
+    if not list then
+      list = {}
+      index[new.u] = list
+      index_order[#index_order + 1] = new.u
+    end
+    list[#list + 1] = 0
+    list[#list + 1] = new.t
+    if new.key then
+      local value = new.t .. '|' .. new.hash .. '|' .. int(now() + new.ttl)
+      local px = math.min(math.max(new.ttl, 0), KEY_MS_MAX) + KEY_SLACK_MS
+      call('SET', new.key, value, 'PX', int(px))
+    end
+    local r = V.record(new.u, new.t)
+    r.c, r.n, r.a = 1, 0, 1
+    if new.due then
+      r.s = 'scheduled'
+      V.write(r, at, ',"due":' .. new.due, '', new.event)
+      due[#due + 1] = new.due
+      due[#due + 1] = new.id .. ',' .. new.q .. ',1,1'
+      V.add_scheduled(new.lane.x, 1)
+    else
+      r.s = 'queued'
+      V.tell(r, at, new.event)
+    end
+  elseif written then
+    gone[#gone + 1] = new.name
+  end
+end
+if #texts > 0 then call('MSET', unpack(texts)) end
+if #gone > 0 then call('UNLINK', unpack(gone)) end
+for i = 1, #index_order do
+  local user = index_order[i]
+  call('ZADD', N.user(user) .. 'i', unpack(index[user]))
+end
+if #due > 0 then call('ZADD', DUE, unpack(due)) end
+if #users > 0 then call('SADD', USERS, unpack(users)) end
+local ringed = {}
+V.ring(order, ringed)
+V.wake_for(ringed)
+V.finish()
+return verdicts

@@ -1,0 +1,65 @@
+-- sync: everything a worker has to say, and its next claim.
+--
+-- reads:   ARGV[3] worker, call, lease_ms; operations, see report; '' or '1' and a claim: limit,
+--          a count and queues, '1' to park if nothing is claimed; a count and queues it was woken
+--          for
+-- replies: { epoch, refused, cancelled, adopted, claimed, more, next_in_ms or -1 }
+-- moves:   by report, maintain and claim
+
+local next_arg = 3
+local function take()
+  next_arg = next_arg + 1
+  return ARGV[next_arg - 1]
+end
+
+local worker, number = take(), take()
+local lease_ms, holder = tonumber(take()), worker .. '.' .. number
+local ops = V.read_ops(take)
+local claims, limit, queues, park = take() == '1', 0, {}, false
+local fields = {}
+if claims then
+  limit = tonumber(take())
+  for i = 1, tonumber(take()) do
+    queues[i] = take()
+    fields[i] = 'w:' .. queues[i]
+  end
+  park = take() == '1'
+end
+local woken = {}
+for i = 1, tonumber(take()) do woken[i] = take() end
+
+local refusal = V.begin(fields)
+if refusal then return refusal end
+
+local cancelled, adopted, claimed, count, more = {}, {}, {}, 0, 0
+local refused = V.report(ops, lease_ms, cancelled)
+local maintained = V.maintain(holder, lease_ms, adopted)
+if claims then
+  local weighted = {}
+  for i = 1, #queues do weighted[i] = M[i] and true or false end
+  claimed, count, more = V.claim(holder, lease_ms, queues, weighted, limit)
+  if park and count == 0 then
+    local lt = int(lease_time())
+    for i = 1, #queues do
+      if call('ZADD', N.idle(queues[i]), lt, worker) == 1 then call('SADD', PARKED, queues[i]) end
+    end
+  end
+end
+V.fetch()
+V.settle()
+-- A call that was woken and leaves work behind wakes one more.
+for i = 1, #woken do
+  if call('EXISTS', N.ring(woken[i])) == 1 then V.wake(woken[i], 1) end
+end
+local next_in = -1
+if maintained or count == 0 then
+  local due = call('ZRANGE', DUE, 0, 0, 'WITHSCORES')
+  local lost = call('ZRANGE', LEASES, 0, 0, 'WITHSCORES')
+  if due[2] then next_in = math.max(0, tonumber(due[2]) - now()) end
+  if lost[2] then
+    local wait = math.max(0, tonumber(lost[2]) - lease_time())
+    if next_in < 0 or wait < next_in then next_in = wait end
+  end
+end
+V.finish()
+return { M.epoch, refused, cancelled, adopted, claimed, more, int(next_in) }

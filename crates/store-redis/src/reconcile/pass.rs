@@ -1,0 +1,495 @@
+//! One pass over a partition: first what belongs to all its users, then user by user.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use redis::{Pipeline, Value, cmd};
+use tasktonic_core::policy::Retention;
+use tasktonic_core::routing::PartitionId;
+use tasktonic_core::{Lease, Name, TaskId, TaskState, UserId};
+use tasktonic_protocol::stored::Descriptor;
+use tasktonic_store::Result;
+
+use super::Reconciler;
+use super::read::{CHUNK, Glance, Reader, member};
+use super::suspect::Suspect;
+use crate::open::{items_of, text_of};
+
+/// An ended task that is still there so long after its time is suspect, in ms.
+const SWEEP_SLACK_MS: i64 = 60_000;
+
+/// What a pass knows of the partition as a whole.
+#[derive(Debug, Default)]
+struct Whole {
+    /// Tasks under a lease.
+    leased: HashSet<(UserId, TaskId)>,
+    /// Tasks that come due, with the claim number they are listed under.
+    due: HashSet<(UserId, TaskId, u32)>,
+    /// Queues that are known from anywhere.
+    queues: BTreeSet<Name>,
+    /// How often each ring names each user.
+    turns: HashMap<(Name, UserId), u32>,
+    /// Users that are known from anywhere.
+    users: BTreeSet<UserId>,
+    /// Retentions in seconds for which there is a list of ended tasks.
+    kept: BTreeSet<u32>,
+}
+
+impl Reconciler {
+    /// Compares partition `p` with itself; how much was repaired.
+    pub(super) async fn pass(&self, p: PartitionId, paced: bool) -> Result<u64> {
+        let Some(keys) = self.keys.get(usize::from(p.0)) else { return Ok(0) };
+        let reader = Reader { router: &self.router, p, keys, paced };
+        let mut whole = Whole::default();
+        let mut repaired = 0;
+        let search = reader.one(cmd("HEXISTS").arg(keys.meta()).arg("search")).await?;
+        if search == Value::Int(1) {
+            repaired += self.find_lists(&reader).await?;
+        }
+        repaired += self.leases(&reader, &mut whole).await?;
+        repaired += self.due(&reader, &mut whole).await?;
+        repaired += self.marks(&reader).await?;
+        repaired += self.sweeps(&reader, &mut whole).await?;
+        let reply = reader.one(cmd("SMEMBERS").arg(keys.parked())).await?;
+        whole.queues.extend(items_of(&reply).iter().filter_map(|name| text_of(name).parse().ok()));
+        self.rings(&reader, &mut whole).await?;
+        repaired += self.users(&reader, &mut whole).await?;
+        repaired += self.all_of_users(&reader, &mut whole).await?;
+        repaired += self.turns(&reader, &whole).await?;
+        Ok(repaired)
+    }
+
+    /// Every lease has a running task.
+    async fn leases(&self, reader: &Reader<'_>, whole: &mut Whole) -> Result<u64> {
+        let (mut cursor, mut repaired) = ("0".to_owned(), 0);
+        loop {
+            let (next, members) = reader.scan("ZSCAN", &reader.keys.leases(), &cursor).await?;
+            let mut suspects = Vec::new();
+            let mut leases: Vec<Lease> = Vec::new();
+            for token in members.iter().step_by(2) {
+                match token.parse() {
+                    Ok(lease) => leases.push(lease),
+                    Err(_) => suspects.push(Suspect::Lease(token.clone())),
+                }
+            }
+            let tasks: Vec<_> = leases.iter().map(|of| (of.user.clone(), of.task)).collect();
+            for (lease, glance) in leases.iter().zip(reader.glance(&tasks).await?) {
+                whole.users.insert(lease.user.clone());
+                whole.queues.insert(lease.queue.clone());
+                let runs = glance.exists
+                    && glance.head.as_ref().is_some_and(|head| {
+                        head.state == TaskState::Running && head.claim <= lease.claim
+                    });
+                if !runs {
+                    suspects.push(Suspect::Lease(lease.to_string()));
+                }
+            }
+            suspects.extend(unindexed(reader, &tasks).await?);
+            whole.leased.extend(tasks);
+            repaired += self.settle(reader.p, &suspects).await?;
+            cursor = next;
+            if cursor == "0" {
+                return Ok(repaired);
+            }
+        }
+    }
+
+    /// Every task that comes due is scheduled.
+    async fn due(&self, reader: &Reader<'_>, whole: &mut Whole) -> Result<u64> {
+        let (mut cursor, mut repaired) = ("0".to_owned(), 0);
+        loop {
+            let (next, members) = reader.scan("ZSCAN", &reader.keys.due(), &cursor).await?;
+            let mut suspects = Vec::new();
+            let mut listed = Vec::new();
+            for text in members.iter().step_by(2) {
+                let parsed = member(text).and_then(|(user, task, rest)| {
+                    let [queue, _, claim] = rest[..] else { return None };
+                    Some((user, task, queue.parse::<Name>().ok()?, claim.parse::<u32>().ok()?))
+                });
+                match parsed {
+                    Some((user, task, queue, claim)) => {
+                        whole.users.insert(user.clone());
+                        whole.queues.insert(queue);
+                        whole.due.insert((user.clone(), task, claim));
+                        listed.push((text, (user, task), claim));
+                    }
+                    None => suspects.push(Suspect::Due(text.clone())),
+                }
+            }
+            let tasks: Vec<_> = listed.iter().map(|(_, task, _)| task.clone()).collect();
+            for ((text, _, claim), glance) in listed.iter().zip(reader.glance(&tasks).await?) {
+                let waits = glance.exists
+                    && glance.head.as_ref().is_some_and(|head| {
+                        head.state == TaskState::Scheduled && head.claim == *claim
+                    });
+                if !waits {
+                    suspects.push(Suspect::Due((*text).clone()));
+                }
+            }
+            suspects.extend(unindexed(reader, &tasks).await?);
+            repaired += self.settle(reader.p, &suspects).await?;
+            cursor = next;
+            if cursor == "0" {
+                return Ok(repaired);
+            }
+        }
+    }
+
+    /// Every mark of cancellation is on a running task, and their number is right.
+    async fn marks(&self, reader: &Reader<'_>) -> Result<u64> {
+        let (mut cursor, mut repaired) = ("0".to_owned(), 0);
+        loop {
+            let (next, members) = reader.scan("SSCAN", &reader.keys.cancels(), &cursor).await?;
+            let marked: Vec<_> = members
+                .iter()
+                .filter_map(|text| member(text).map(|(user, task, _)| (user, task)))
+                .collect();
+            let mut suspects = Vec::new();
+            for ((user, task), glance) in marked.iter().zip(reader.glance(&marked).await?) {
+                if !matches!(&glance.head, Some(head) if head.state == TaskState::Running) {
+                    suspects.push(Suspect::Mark(user.clone(), *task));
+                }
+            }
+            repaired += self.settle(reader.p, &suspects).await?;
+            cursor = next;
+            if cursor == "0" {
+                break;
+            }
+        }
+        let mut asked = Pipeline::new();
+        asked.add_command(cmd("HGET").arg(reader.keys.meta()).arg("cx").clone());
+        asked.add_command(cmd("SCARD").arg(reader.keys.cancels()).clone());
+        let replies = reader.ask(&asked).await?;
+        let numbers: Vec<u64> =
+            replies.iter().map(|reply| text_of(reply).parse().unwrap_or(0)).collect();
+        if numbers.first() != numbers.last() {
+            repaired += self.settle(reader.p, &[Suspect::Marks]).await?;
+        }
+        Ok(repaired)
+    }
+
+    /// Every ended task that waits for its removal is in its user's index.
+    async fn sweeps(&self, reader: &Reader<'_>, whole: &mut Whole) -> Result<u64> {
+        let keeps = reader.one(cmd("HGET").arg(reader.keys.meta()).arg("keeps")).await?;
+        let mut repaired = 0;
+        for keep_s in text_of(&keeps).split(' ').filter_map(|text| text.parse().ok()) {
+            let (key, mut at) = (reader.keys.sweep(keep_s), 0_usize);
+            loop {
+                let last = at + CHUNK - 1;
+                let reply = reader.one(cmd("LRANGE").arg(&key).arg(at).arg(last)).await?;
+                let entries: Vec<(UserId, TaskId)> = items_of(&reply)
+                    .iter()
+                    .filter_map(|entry| member(&text_of(entry)).map(|(user, task, _)| (user, task)))
+                    .collect();
+                let suspects = unindexed(reader, &entries).await?;
+                whole.users.extend(entries.iter().map(|(user, _)| user.clone()));
+                if !entries.is_empty() {
+                    whole.kept.insert(keep_s);
+                }
+                repaired += self.settle(reader.p, &suspects).await?;
+                at += CHUNK;
+                if items_of(&reply).len() < CHUNK {
+                    break;
+                }
+            }
+        }
+        Ok(repaired)
+    }
+
+    /// Who is in which ring.
+    async fn rings(&self, reader: &Reader<'_>, whole: &mut Whole) -> Result<()> {
+        for queue in whole.queues.clone() {
+            let (key, mut at) = (reader.keys.ring(&queue), 0_usize);
+            loop {
+                let last = at + CHUNK - 1;
+                let reply = reader.one(cmd("LRANGE").arg(&key).arg(at).arg(last)).await?;
+                for user in items_of(&reply).iter().filter_map(|user| text_of(user).parse().ok()) {
+                    let user: UserId = user;
+                    whole.users.insert(user.clone());
+                    *whole.turns.entry((queue.clone(), user)).or_default() += 1;
+                }
+                at += CHUNK;
+                if items_of(&reply).len() < CHUNK {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every user that is known from anywhere is in the list of users; those in it become known.
+    async fn users(&self, reader: &Reader<'_>, whole: &mut Whole) -> Result<u64> {
+        let (mut cursor, mut listed) = ("0".to_owned(), BTreeSet::new());
+        loop {
+            let (next, members) = reader.scan("SSCAN", &reader.keys.users(), &cursor).await?;
+            listed.extend(members.iter().filter_map(|user| user.parse::<UserId>().ok()));
+            cursor = next;
+            if cursor == "0" {
+                break;
+            }
+        }
+        let missing: Vec<Suspect> =
+            whole.users.difference(&listed).cloned().map(Suspect::User).collect();
+        whole.users.extend(listed);
+        self.settle(reader.p, &missing).await
+    }
+
+    /// Everything of every user.
+    async fn all_of_users(&self, reader: &Reader<'_>, whole: &mut Whole) -> Result<u64> {
+        let mut repaired = 0;
+        for user in whole.users.clone() {
+            repaired += self.user(reader, whole, &user).await?;
+        }
+        Ok(repaired)
+    }
+
+    /// A user's tasks are where they say, the lanes hold tasks, the log is there.
+    async fn user(&self, reader: &Reader<'_>, whole: &mut Whole, user: &UserId) -> Result<u64> {
+        let mut suspects = Vec::new();
+        let mut asked = Pipeline::new();
+        asked.add_command(cmd("EXISTS").arg(reader.keys.events(user)).clone());
+        asked.add_command(cmd("EXISTS").arg(reader.keys.index(user)).clone());
+        if let [Value::Int(0), Value::Int(1)] = reader.ask(&asked).await?[..] {
+            suspects.push(Suspect::Events(user.clone()));
+        }
+
+        let before = self.numbers(reader, user, &whole.queues).await?;
+
+        // Entries of lanes that a task should have, and what is scheduled, by queue.
+        let mut entries: HashMap<(Name, String), TaskId> = HashMap::new();
+        let mut scheduled: HashMap<Name, u64> = HashMap::new();
+        let mut after = "-".to_owned();
+        loop {
+            let page = cmd("ZRANGE")
+                .arg(reader.keys.index(user))
+                .arg(&after)
+                .arg("+")
+                .arg("BYLEX")
+                .arg("LIMIT")
+                .arg(0)
+                .arg(CHUNK)
+                .clone();
+            let reply = reader.one(&page).await?;
+            let ids: Vec<String> = items_of(&reply).iter().map(text_of).collect();
+            let tasks: Vec<(UserId, TaskId)> =
+                ids.iter().filter_map(|id| Some((user.clone(), id.parse().ok()?))).collect();
+            for ((_, task), glance) in tasks.iter().zip(reader.glance(&tasks).await?) {
+                if let Some(queue) = &glance.queue {
+                    whole.queues.insert(queue.clone());
+                }
+                let Some(queue) = glance.queue.clone().filter(|_| glance.exists) else {
+                    if !glance.exists {
+                        suspects.push(Suspect::Index(user.clone(), *task));
+                    }
+                    continue;
+                };
+                let Some(head) = &glance.head else { continue };
+                match head.state {
+                    TaskState::Queued => {
+                        let entry = format!("{task}:{}:{}", head.attempt, head.claim);
+                        entries.insert((queue, entry), *task);
+                    }
+                    TaskState::Scheduled => {
+                        *scheduled.entry(queue.clone()).or_default() += 1;
+                        if !whole.due.contains(&(user.clone(), *task, head.claim)) {
+                            suspects.push(Suspect::Scheduled(user.clone(), *task, queue));
+                        }
+                    }
+                    TaskState::Running => {
+                        if !whole.leased.contains(&(user.clone(), *task)) {
+                            let keep_s = Retention::DEFAULT.cancelled_s;
+                            suspects.push(Suspect::Running(user.clone(), *task, queue, keep_s));
+                        }
+                    }
+                    _ => suspects.extend(self.unswept(reader, whole, user, *task, &glance).await?),
+                }
+            }
+            match ids.last() {
+                Some(last) if ids.len() == CHUNK => after = format!("({last}"),
+                _ => break,
+            }
+        }
+        for queue in whole.queues.clone() {
+            let scheduled = scheduled.get(&queue).copied().unwrap_or(0);
+            let (found, should) = self.lane(reader, user, &queue, &mut entries).await?;
+            suspects.extend(found);
+            let after = self.numbers(reader, user, &BTreeSet::from([queue.clone()])).await?;
+            // Whatever changes what is counted changes one of these: else nothing did meanwhile.
+            if let (Some(before), Some(after)) = (before.get(&queue), after.get(&queue))
+                && before == after
+            {
+                let (are, length) = after.clone();
+                let odd = (are, length, format!("{should},{scheduled}"));
+                suspects.extend(self.odd_twice(reader.p, user, &queue, odd));
+            }
+            let turns = whole.turns.get(&(queue.clone(), user.clone())).copied();
+            let (key, credit) = (reader.keys.lane(user, &queue), reader.keys.credit(&queue));
+            let mut asked = Pipeline::new();
+            asked.add_command(cmd("EXISTS").arg(key).clone());
+            asked.add_command(cmd("HEXISTS").arg(credit).arg(user.as_str()).clone());
+            match (&reader.ask(&asked).await?[..], turns) {
+                ([Value::Int(1), _], Some(1)) | ([Value::Int(0), Value::Int(0)], None) => {}
+                ([Value::Int(0), Value::Int(1)], _) => {
+                    suspects.push(Suspect::Credit(queue.clone(), user.clone()));
+                    suspects.push(Suspect::Lane(user.clone(), queue));
+                }
+                _ => suspects.push(Suspect::Lane(user.clone(), queue)),
+            }
+        }
+        for ((queue, _), task) in entries {
+            suspects.push(Suspect::Queued(user.clone(), task, queue));
+        }
+        self.settle(reader.p, &suspects).await
+    }
+
+    /// The two numbers of a user's lanes, as `meta` has them, and their lengths.
+    async fn numbers(
+        &self,
+        reader: &Reader<'_>,
+        user: &UserId,
+        queues: &BTreeSet<Name>,
+    ) -> Result<HashMap<Name, (String, u64)>> {
+        let mut asked = Pipeline::new();
+        for queue in queues {
+            let field = format!("x:{queue}:{user}");
+            asked.add_command(cmd("HGET").arg(reader.keys.meta()).arg(field).clone());
+            asked.add_command(cmd("LLEN").arg(reader.keys.lane(user, queue)).clone());
+        }
+        let replies = reader.ask(&asked).await?;
+        let numbers = |pair: &[Value]| {
+            let are = match text_of(&pair[0]) {
+                text if text.is_empty() => "0,0".to_owned(),
+                text => text,
+            };
+            (are, text_of(&pair[1]).parse().unwrap_or(0))
+        };
+        Ok(queues.iter().cloned().zip(replies.chunks_exact(2).map(numbers)).collect())
+    }
+
+    /// A suspect if the numbers of a lane were wrong in the same way in the last pass.
+    fn odd_twice(
+        &self,
+        p: PartitionId,
+        user: &UserId,
+        queue: &Name,
+        odd: super::Odd,
+    ) -> Option<Suspect> {
+        let place = (p, user.clone(), queue.clone());
+        let mut known = self.odd.lock();
+        if odd.0 == odd.2 {
+            known.remove(&place);
+            return None;
+        }
+        let (are, length, should) = odd.clone();
+        let twice = known.insert(place, odd.clone()).is_some_and(|last| last == odd);
+        twice.then(|| Suspect::Counts(user.clone(), queue.clone(), are, length, should))
+    }
+
+    /// Takes the entries of a lane out of those expected. Answers what is wrong with the rest, and
+    /// how many are dead references.
+    async fn lane(
+        &self,
+        reader: &Reader<'_>,
+        user: &UserId,
+        queue: &Name,
+        expected: &mut HashMap<(Name, String), TaskId>,
+    ) -> Result<(Vec<Suspect>, u64)> {
+        let key = reader.keys.lane(user, queue);
+        let (mut suspects, mut length, mut dead) = (Vec::new(), 0_u64, 0_u64);
+        loop {
+            let (first, last) = (length, length + CHUNK as u64 - 1);
+            let reply = reader.one(cmd("LRANGE").arg(&key).arg(first).arg(last)).await?;
+            let entries: Vec<String> = items_of(&reply).iter().map(text_of).collect();
+            length += entries.len() as u64;
+            let mut others = Vec::new();
+            for entry in &entries {
+                if expected.remove(&(queue.clone(), entry.clone())).is_some() {
+                    continue;
+                }
+                match entry.split(':').next().and_then(|task| task.parse().ok()) {
+                    Some(task) => others.push((entry, (user.clone(), task))),
+                    None => {
+                        suspects.push(Suspect::Entry(user.clone(), queue.clone(), entry.clone()));
+                    }
+                }
+            }
+            let tasks: Vec<_> = others.iter().map(|(_, task)| task.clone()).collect();
+            for ((entry, (_, task)), glance) in others.iter().zip(reader.glance(&tasks).await?) {
+                let stands = glance.head.as_ref().is_some_and(|head| {
+                    head.state == TaskState::Queued
+                        && **entry == format!("{task}:{}:{}", head.attempt, head.claim)
+                });
+                if !glance.exists {
+                    // A dead reference may well outlive its task: only its number is looked at.
+                    dead += 1;
+                } else if stands {
+                    // Submitted since, or its index is lost.
+                    suspects.push(Suspect::Index(user.clone(), *task));
+                } else {
+                    dead += 1;
+                }
+            }
+            if entries.len() < CHUNK {
+                break;
+            }
+        }
+        Ok((suspects, dead))
+    }
+
+    /// Whether an ended task should be gone by now, or the list that it should be in is.
+    async fn unswept(
+        &self,
+        reader: &Reader<'_>,
+        whole: &Whole,
+        user: &UserId,
+        task: TaskId,
+        glance: &Glance,
+    ) -> Result<Option<Suspect>> {
+        let Some(head) = &glance.head else { return Ok(None) };
+        let keep_of = |kept: Retention| match head.state {
+            TaskState::Completed => kept.completed_s,
+            TaskState::Cancelled => kept.cancelled_s,
+            _ => kept.dead_s,
+        };
+        let age_ms = self.options.clock.now_ms().saturating_sub(head.at_ms) - SWEEP_SLACK_MS;
+        let is_over = |keep_s: u32| age_ms > i64::from(keep_s) * 1_000;
+        // A descriptor is read whole only where the usual retention does not say that all is well.
+        let usual = keep_of(Retention::DEFAULT);
+        if whole.kept.contains(&usual) && !is_over(usual) {
+            return Ok(None);
+        }
+        let text = reader.one(cmd("GET").arg(reader.keys.descriptor(user, task))).await?;
+        let Ok(descriptor) = Descriptor::parse(&text_of(&text)) else { return Ok(None) };
+        let keep_s = keep_of(descriptor.retention());
+        let missing = !whole.kept.contains(&keep_s) || is_over(keep_s);
+        Ok(missing.then(|| Suspect::Sweep(user.clone(), task, keep_s)))
+    }
+
+    /// Rings and weights of every queue, for users who were not met.
+    async fn turns(&self, reader: &Reader<'_>, whole: &Whole) -> Result<u64> {
+        let mut suspects = Vec::new();
+        for queue in &whole.queues {
+            let mut asked = Pipeline::new();
+            asked.add_command(cmd("EXISTS").arg(reader.keys.weights(queue)).clone());
+            asked.add_command(
+                cmd("HEXISTS").arg(reader.keys.meta()).arg(format!("w:{queue}")).clone(),
+            );
+            let replies = reader.ask(&asked).await?;
+            if replies.first() != replies.get(1) {
+                suspects.push(Suspect::Weights(queue.clone()));
+            }
+        }
+        self.settle(reader.p, &suspects).await
+    }
+}
+
+/// Tasks that their users' indexes lack.
+async fn unindexed(reader: &Reader<'_>, tasks: &[(UserId, TaskId)]) -> Result<Vec<Suspect>> {
+    let mut asked = Pipeline::new();
+    for (user, task) in tasks {
+        let index = reader.keys.index(user);
+        asked.add_command(cmd("ZSCORE").arg(index).arg(task.to_string()).clone());
+    }
+    let scores = reader.ask(&asked).await?;
+    let lacking = tasks.iter().zip(scores).filter(|(_, score)| matches!(score, Value::Nil));
+    Ok(lacking.map(|((user, task), _)| Suspect::Index(user.clone(), *task)).collect())
+}

@@ -1,0 +1,76 @@
+//! What looked wrong, and how the repairing script is told of it.
+
+use std::fmt::Display;
+
+use bytes::Bytes;
+use tasktonic_core::{Name, TaskId, UserId};
+
+/// Something to look at again.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Suspect {
+    /// A lane that is not in its ring once, or a ring that names an empty lane.
+    Lane(UserId, Name),
+    /// A queued task without an entry in its lane.
+    Queued(UserId, TaskId, Name),
+    /// A running task without a lease, and how long it is kept if its cancellation was asked, s.
+    Running(UserId, TaskId, Name, u32),
+    /// A scheduled task that is not among those that come due.
+    Scheduled(UserId, TaskId, Name),
+    /// An entry of an index without a task, or a task without an entry.
+    Index(UserId, TaskId),
+    /// An entry of a lane without a task.
+    Entry(UserId, Name, String),
+    /// An ended task that should be gone, and how long it was to be kept, s.
+    Sweep(UserId, TaskId, u32),
+    /// A lease without a running task.
+    Lease(String),
+    /// One that comes due and is not scheduled.
+    Due(String),
+    /// A mark of cancellation on a task that does not run.
+    Mark(UserId, TaskId),
+    /// A lane's two numbers: what they are, its length, and what they should be.
+    Counts(UserId, Name, String, u64, String),
+    /// A user's log of events that is not there.
+    Events(UserId),
+    /// Credit of a user without a lane.
+    Credit(Name, UserId),
+    /// A user that the list of users lacks.
+    User(UserId),
+    /// A queue whose weights are not announced, or announced and not there.
+    Weights(Name),
+    /// The number of marks.
+    Marks,
+    /// A list of ended tasks, kept so long, s, that is not among those in use.
+    Retention(u32),
+    /// All lists of ended tasks were searched.
+    Searched,
+}
+
+impl Suspect {
+    /// Its words for the script.
+    pub(super) fn words(&self) -> Vec<Bytes> {
+        let words: &[&dyn Display] = match self {
+            Self::Lane(user, queue) => &[&"l", user, queue],
+            Self::Queued(user, task, queue) => &[&"q", user, task, queue],
+            Self::Running(user, task, queue, keep_s) => &[&"r", user, task, queue, keep_s],
+            Self::Scheduled(user, task, queue) => &[&"s", user, task, queue],
+            Self::Index(user, task) => &[&"i", user, task],
+            Self::Entry(user, queue, entry) => &[&"n", user, queue, entry],
+            Self::Sweep(user, task, keep_s) => &[&"w", user, task, keep_s],
+            Self::Lease(token) => &[&"t", token],
+            Self::Due(member) => &[&"d", member],
+            Self::Mark(user, task) => &[&"c", user, task],
+            Self::Counts(user, queue, are, length, should) => {
+                &[&"x", user, queue, are, length, should]
+            }
+            Self::Events(user) => &[&"e", user],
+            Self::Credit(queue, user) => &[&"k", queue, user],
+            Self::User(user) => &[&"u", user],
+            Self::Weights(queue) => &[&"f", queue],
+            Self::Marks => &[&"m"],
+            Self::Retention(keep_s) => &[&"g", keep_s],
+            Self::Searched => &[&"g", &""],
+        };
+        words.iter().map(|word| Bytes::from(word.to_string())).collect()
+    }
+}

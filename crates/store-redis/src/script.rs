@@ -1,0 +1,170 @@
+//! The scripts: assembled from one fragment per verb, each sent by its SHA, so that processes of
+//! two releases run theirs side by side.
+//!
+//! A fragment never knows who calls it or what a task means; what it reads, answers and moves
+//! stands at its top. Constants come from `core`.
+
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use tasktonic_core::limits::{
+    ADOPT_MAX, ATTEMPTS_KEPT_MAX, CLAIM_LOOKS_MAX, EVENTS_KEPT_MAX, KEY_SLACK_MS, LANE_DEAD_MAX,
+    LEASE_TIME_STEP_MS_MAX, LOG_LINES_MAX, MAINTENANCE_MS, PARKED_MS_MAX, PROMOTE_MAX,
+    REV_PER_CLAIM, SWEEP_MAX, WAKES_MAX,
+};
+use tasktonic_core::transitions::STATES;
+
+use crate::open::SCHEMA;
+
+/// The oldest form of a partition that these scripts understand.
+const SCHEMA_MIN: u32 = 1;
+/// Idle workers that one wake tries, should those before be gone.
+const WAKE_TRIES_MAX: usize = 64;
+/// Values of one command; Lua hands on at most a few thousand. Even, for pairs.
+const UNPACK_MAX: usize = 512;
+/// The longest life of an idempotency key that Redis is told, ms: about 300 years. Longer ones
+/// hold all the same; it only keeps Redis from refusing the number.
+const KEY_MS_MAX: i64 = 10_000_000_000_000;
+
+/// A script that changes a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Script {
+    /// Accept tasks. Refused by Redis above its memory limit.
+    Submit,
+    /// Reports of a worker and its next claim. Goes on above the memory limit.
+    Sync,
+    /// What people and operators ask for.
+    Control,
+    /// What every process must agree on, in the system's slot.
+    Config,
+    /// Makes the facts of a partition.
+    Meta,
+    /// A change of the registry, in the system's slot.
+    Registry,
+    /// Compares what is kept of some users with itself, and repairs it.
+    Repair,
+}
+
+impl Script {
+    /// Every script; the router loads them on every server.
+    pub(crate) const ALL: &'static [Self] = &[
+        Self::Submit,
+        Self::Sync,
+        Self::Control,
+        Self::Config,
+        Self::Meta,
+        Self::Registry,
+        Self::Repair,
+    ];
+
+    /// Its text, which never changes while the process runs.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::Submit => &SUBMIT,
+            Self::Sync => &SYNC,
+            Self::Control => &CONTROL,
+            Self::Config => include_str!("lua/config.lua"),
+            Self::Meta => include_str!("lua/meta.lua"),
+            Self::Registry => include_str!("lua/registry.lua"),
+            Self::Repair => &REPAIR,
+        }
+    }
+}
+
+macro_rules! fragment {
+    ($name:literal) => {
+        ($name, include_str!(concat!("lua/", $name, ".lua")))
+    };
+}
+
+/// What every script of tasks begins with; its locals are seen by all fragments.
+const SHARED: [(&str, &str); 2] = [fragment!("names"), fragment!("begin")];
+
+static SUBMIT: LazyLock<String> =
+    LazyLock::new(|| assemble("", &[fragment!("record"), fragment!("lane"), fragment!("submit")]));
+
+static SYNC: LazyLock<String> = LazyLock::new(|| {
+    assemble(
+        " flags=allow-oom",
+        &[
+            fragment!("record"),
+            fragment!("lane"),
+            fragment!("attempt"),
+            fragment!("report"),
+            fragment!("maintain"),
+            fragment!("claim"),
+            fragment!("sync"),
+        ],
+    )
+});
+
+static CONTROL: LazyLock<String> = LazyLock::new(|| {
+    assemble(
+        " flags=allow-oom",
+        &[
+            fragment!("record"),
+            fragment!("lane"),
+            fragment!("attempt"),
+            fragment!("named"),
+            fragment!("cancel"),
+            fragment!("redrive"),
+            fragment!("weigh"),
+            fragment!("control"),
+        ],
+    )
+});
+
+static REPAIR: LazyLock<String> = LazyLock::new(|| {
+    assemble(" flags=allow-oom", &[fragment!("record"), fragment!("lane"), fragment!("repair")])
+});
+
+/// A script of its fragments: each of `verbs` in a block of its own, because Lua stops at 200
+/// locals.
+fn assemble(flags: &str, verbs: &[(&str, &str)]) -> String {
+    let mut text = format!("#!lua{flags}\n{}", constants());
+    for (_, fragment) in SHARED {
+        let _ = write!(text, "\n{fragment}");
+    }
+    for (_, fragment) in verbs {
+        let _ = write!(text, "\ndo\n{fragment}end\n");
+    }
+    text
+}
+
+/// What the fragments use of `core`, by the same names.
+fn constants() -> String {
+    let mut text = String::new();
+    let mut constant = |name: &str, value: &dyn std::fmt::Display| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "local {name} = {value}");
+    };
+    constant("SCHEMA_MIN", &SCHEMA_MIN);
+    constant("SCHEMA", &SCHEMA);
+    constant("LEASE_TIME_STEP_MS_MAX", &LEASE_TIME_STEP_MS_MAX);
+    constant("MAINTENANCE_MS", &MAINTENANCE_MS);
+    constant("ADOPT_MAX", &ADOPT_MAX);
+    constant("PROMOTE_MAX", &PROMOTE_MAX);
+    constant("SWEEP_MAX", &SWEEP_MAX);
+    constant("CLAIM_LOOKS_MAX", &CLAIM_LOOKS_MAX);
+    constant("WAKES_MAX", &WAKES_MAX);
+    constant("WAKE_TRIES_MAX", &WAKE_TRIES_MAX);
+    constant("LANE_DEAD_MAX", &LANE_DEAD_MAX);
+    constant("PARKED_MS_MAX", &PARKED_MS_MAX);
+    constant("LOG_LINES_MAX", &LOG_LINES_MAX);
+    constant("ATTEMPTS_KEPT_MAX", &ATTEMPTS_KEPT_MAX);
+    constant("EVENTS_KEPT_MAX", &EVENTS_KEPT_MAX);
+    constant("N_MAX", &(REV_PER_CLAIM - 1));
+    constant("KEY_SLACK_MS", &KEY_SLACK_MS);
+    constant("KEY_MS_MAX", &KEY_MS_MAX);
+    constant("UNPACK_MAX", &UNPACK_MAX);
+    let ended: Vec<_> = STATES
+        .iter()
+        .filter(|state| state.is_terminal())
+        .map(|state| format!("{} = true", state.name()))
+        .collect();
+    constant("ENDED", &format!("{{ {} }}", ended.join(", ")));
+    text
+}
+
+#[cfg(test)]
+mod tests;

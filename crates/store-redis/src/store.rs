@@ -1,0 +1,136 @@
+//! [`RedisStore`]: the trait's verbs, each one call. Never knows how a call reaches its node.
+
+mod read;
+mod seen;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use redis::Pipeline;
+use tasktonic_core::command::{Control, Submit, Sync as SyncCommand};
+use tasktonic_core::reply::{Controlled, Submitted};
+use tasktonic_core::routing::PartitionId;
+use tasktonic_core::{UserId, WorkerId};
+use tasktonic_store::limits::{check_control, check_submit, check_sync};
+use tasktonic_store::{
+    Durability, Error, EventStream, Health, Query, QueryReply, Registry, Result, Store, SyncReply,
+    WakeStream,
+};
+
+use crate::keys::Keys;
+use crate::open::Shared;
+use crate::script::Script;
+use crate::{durability, wire};
+use seen::Seen;
+
+/// A store on Redis. Cheap to clone; all clones share their connections.
+#[derive(Debug, Clone)]
+pub struct RedisStore {
+    pub(crate) shared: Arc<Shared>,
+    seen: Arc<Seen>,
+}
+
+impl RedisStore {
+    /// The store that `shared` makes up.
+    pub(crate) fn of(shared: Arc<Shared>) -> Self {
+        Self { shared, seen: Arc::default() }
+    }
+
+    /// The names of partition `p`.
+    pub(crate) fn keys(&self, p: PartitionId) -> Result<&Keys> {
+        let of = self.shared.keys.len();
+        self.shared
+            .keys
+            .get(usize::from(p.0))
+            .ok_or_else(|| Error::Invalid(format!("partition {}; there are {of}", p.0)))
+    }
+}
+
+#[async_trait]
+impl Store for RedisStore {
+    async fn submit(&self, p: PartitionId, batch: Submit) -> Result<Vec<Submitted>> {
+        check_submit(&batch)?;
+        self.shared.watch.admit(p)?;
+        if batch.tasks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let fresh = self.seen.fresh(&batch);
+        let words = wire::submit(self.shared.options.script_now_ms(), &batch, &fresh);
+        let promise = durability::promise(self.shared.options.class);
+        let router = &self.shared.router;
+        // Repeatable: tasks have their ids before the call, and known ones are not accepted twice.
+        let reply = router.run_promised(p, Script::Submit, &words, true, promise).await?;
+        let verdicts = wire::submitted(&reply, batch.tasks.len())?;
+        self.seen.add(fresh);
+        Ok(verdicts)
+    }
+
+    async fn sync(&self, p: PartitionId, request: SyncCommand) -> Result<SyncReply> {
+        check_sync(&request)?;
+        let words = wire::sync(self.shared.options.script_now_ms(), &request);
+        // Not repeatable, whatever it says: a repeated report is refused though the first was
+        // taken, a repeated claim takes other tasks, and even an empty sync may have adopted
+        // leases that a second would not name again. The caller asks what it holds.
+        let reply = self.shared.router.run(p, Script::Sync, &words, false).await?;
+        wire::synced(&reply)
+    }
+
+    async fn control(&self, p: PartitionId, control: Control) -> Result<Vec<Controlled>> {
+        check_control(&control)?;
+        let keys = self.keys(p)?;
+        let mut descriptors = Vec::new();
+        if let Some(named) = wire::named(&control) {
+            if named.tasks.is_empty() {
+                return Ok(Vec::new());
+            }
+            let mut asked = Pipeline::new();
+            for task in named.tasks {
+                asked.get(keys.descriptor(named.user, task));
+            }
+            descriptors = self.shared.router.read(p, &asked).await?;
+        }
+        let words = wire::control(self.shared.options.script_now_ms(), &control, &descriptors)?;
+        let promise = durability::promise(self.shared.options.class);
+        let router = &self.shared.router;
+        // Repeatable: what is cancelled stays so, a second redrive meets another claim number, and
+        // a weight is set to a value. Only the second answer is less friendly than the first.
+        let reply = router.run_promised(p, Script::Control, &words, true, promise).await?;
+        wire::controlled(&reply)
+    }
+
+    async fn read(&self, p: PartitionId, query: Query) -> Result<QueryReply> {
+        self.answer(p, query).await
+    }
+
+    fn wakes(&self, worker: &WorkerId) -> WakeStream {
+        self.shared.router.wakes(worker)
+    }
+
+    fn events(&self, user: &UserId) -> EventStream {
+        self.shared.router.events(user)
+    }
+
+    fn partitions(&self) -> u16 {
+        self.shared.partitions()
+    }
+
+    fn durability(&self) -> Durability {
+        self.shared.watch.durability()
+    }
+
+    async fn health(&self) -> Health {
+        self.shared.watch.health()
+    }
+
+    fn name(&self) -> &'static str {
+        "redis"
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn registry(&self) -> &dyn Registry {
+        &self.shared.registry
+    }
+}

@@ -1,0 +1,325 @@
+//! A store on Redis written out.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use async_trait::async_trait;
+use redis::{Pipeline, Value, cmd};
+use tasktonic_core::changes::{Place, TaskControl};
+use tasktonic_core::partition::{Key, Row, Weight};
+use tasktonic_core::policy::Retention;
+use tasktonic_core::routing::PartitionId;
+use tasktonic_core::{Lease, Name, TaskId, TaskState, UserId};
+use tasktonic_store::transfer::{ROWS_MAX, Source};
+use tasktonic_store::{Result, Store as _};
+
+use crate::open::{items_of, text_of};
+use crate::store::RedisStore;
+use crate::wire::StateHead;
+
+/// Members or keys read by one command.
+const CHUNK: usize = 500;
+/// Bytes of a state that are looked at: its fixed beginning is shorter.
+const STATE_BYTES: usize = 191;
+/// Bytes of a descriptor that are looked at: version, kind and queue stand in front.
+const DESCRIPTOR_BYTES: usize = 255;
+
+/// Places by entry, of each lane.
+type Lanes = BTreeMap<Name, HashMap<String, i64>>;
+
+/// What is known of a partition as a whole while it is written out.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    p: Option<PartitionId>,
+    /// How long ended tasks are kept, s.
+    keeps: HashMap<(UserId, TaskId), u32>,
+    /// Claim numbers of running tasks: adoption does not write them into the state.
+    claims: HashMap<(UserId, TaskId), Lease>,
+    cancels: HashSet<String>,
+    /// Lanes of the user that is being written: places by entry.
+    lanes: Option<(UserId, Lanes)>,
+}
+
+impl RedisStore {
+    async fn ask_all(&self, p: PartitionId, asked: &Pipeline) -> Result<Vec<Value>> {
+        if asked.is_empty() { Ok(Vec::new()) } else { self.shared.router.read(p, asked).await }
+    }
+
+    async fn ask_one(&self, p: PartitionId, command: &redis::Cmd) -> Result<Value> {
+        let mut asked = Pipeline::new();
+        asked.add_command(command.clone());
+        Ok(self.ask_all(p, &asked).await?.pop().unwrap_or_default())
+    }
+
+    async fn whole_list(&self, p: PartitionId, key: &str) -> Result<Vec<String>> {
+        let mut all = Vec::new();
+        loop {
+            let (first, last) = (all.len(), all.len() + CHUNK - 1);
+            let reply = self.ask_one(p, cmd("LRANGE").arg(key).arg(first).arg(last)).await?;
+            let items = items_of(&reply);
+            all.extend(items.iter().map(text_of));
+            if items.len() < CHUNK {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Members of a set or hash, by a scan; of a hash with their values.
+    async fn whole_scan(&self, p: PartitionId, verb: &str, key: &str) -> Result<Vec<String>> {
+        let (mut cursor, mut all) = ("0".to_owned(), Vec::new());
+        loop {
+            let reply =
+                self.ask_one(p, cmd(verb).arg(key).arg(&cursor).arg("COUNT").arg(CHUNK)).await?;
+            let parts = items_of(&reply);
+            all.extend(parts.get(1).map(items_of).unwrap_or_default().iter().map(text_of));
+            cursor = parts.first().map(text_of).unwrap_or_default();
+            if cursor == "0" || cursor.is_empty() {
+                return Ok(all);
+            }
+        }
+    }
+
+    async fn learn(&self, p: PartitionId) -> Result<Known> {
+        let keys = self.keys(p)?;
+        let mut known = Known { p: Some(p), ..Known::default() };
+        let keeps = self.ask_one(p, cmd("HGET").arg(keys.meta()).arg("keeps")).await?;
+        for keep_s in text_of(&keeps).split(' ').filter_map(|text| text.parse().ok()) {
+            for entry in self.whole_list(p, &keys.sweep(keep_s)).await? {
+                let mut parts = entry.split(',');
+                if let (Some(Ok(user)), Some(Ok(task))) =
+                    (parts.next().map(str::parse), parts.next().map(str::parse))
+                {
+                    known.keeps.insert((user, task), keep_s);
+                }
+            }
+        }
+        for token in self.whole_scan(p, "ZSCAN", &keys.leases()).await? {
+            if let Ok(lease) = token.parse::<Lease>() {
+                known.claims.insert((lease.user.clone(), lease.task), lease);
+            }
+        }
+        known.cancels.extend(self.whole_scan(p, "SSCAN", &keys.cancels()).await?);
+        Ok(known)
+    }
+
+    /// The rows of some tasks of a user; those that are gone are left out.
+    async fn rows_of(
+        &self,
+        p: PartitionId,
+        user: &UserId,
+        tasks: &[TaskId],
+        known: &mut Known,
+    ) -> Result<Vec<Row>> {
+        let keys = self.keys(p)?;
+        let mut asked = Pipeline::new();
+        for task in tasks {
+            let state = keys.state(user, *task);
+            asked.add_command(cmd("GETRANGE").arg(state).arg(0).arg(STATE_BYTES).clone());
+            let descriptor = keys.descriptor(user, *task);
+            asked.add_command(cmd("GETRANGE").arg(descriptor).arg(0).arg(DESCRIPTOR_BYTES).clone());
+            asked.add_command(cmd("LINDEX").arg(keys.attempts(user, *task)).arg(-1).clone());
+            let log = keys.log(user, *task);
+            asked.add_command(
+                cmd("XREVRANGE").arg(log).arg("+").arg("-").arg("COUNT").arg(1).clone(),
+            );
+        }
+        let replies = self.ask_all(p, &asked).await?;
+        let mut rows = Vec::with_capacity(tasks.len());
+        for (task, replies) in tasks.iter().zip(replies.chunks_exact(4)) {
+            let (state, descriptor) = (text_of(&replies[0]), text_of(&replies[1]));
+            let head = StateHead::of(Some(state.as_str()).filter(|state| !state.is_empty()));
+            let Some(queue) = crate::wire::queue_in(&descriptor) else { continue };
+            let Some(head) = head else { continue };
+            let last = text_of(&replies[2]);
+            let attempts_kept =
+                last.split_once('|').and_then(|(number, _)| number.parse().ok()).unwrap_or(0);
+            let newest = items_of(&replies[3]).first().map(items_of).unwrap_or_default();
+            let newest = newest.first().map(text_of).unwrap_or_default();
+            let log_lines =
+                newest.split_once('-').and_then(|(_, number)| number.parse().ok()).unwrap_or(0);
+            let mut control = TaskControl {
+                queue,
+                claim: head.claim,
+                n: head.n,
+                attempt: head.attempt,
+                attempts_kept,
+                log_lines,
+                place: Place::Scheduled { due_ms: head.due_ms.unwrap_or(head.at_ms) },
+            };
+            let id = (user.clone(), *task);
+            match head.state {
+                TaskState::Queued | TaskState::Waiting => {
+                    let position = self.position(p, user, *task, &control, known).await?;
+                    control.place = Place::Queued { position };
+                }
+                TaskState::Scheduled => {}
+                TaskState::Running => {
+                    if let Some(lease) = known.claims.get(&id)
+                        && lease.claim > control.claim
+                    {
+                        (control.claim, control.n) = (lease.claim, 0);
+                    }
+                    let cancel_asked = known.cancels.contains(&format!("{user},{task}"));
+                    let (worker, call) = head
+                        .holder
+                        .unwrap_or_else(|| ("gone".parse().expect("a valid worker id"), 0));
+                    control.place = Place::Running { worker, call, deadline_lt: 0, cancel_asked };
+                }
+                state => {
+                    let keep_s = match known.keeps.get(&id) {
+                        Some(keep_s) => *keep_s,
+                        None => self.retention(p, user, *task, state).await?,
+                    };
+                    control.place = Place::Ended { state, at_ms: head.at_ms, keep_s };
+                }
+            }
+            rows.push(Row { user: user.clone(), task: *task, control });
+        }
+        Ok(rows)
+    }
+
+    /// How long an ended task is to be kept that no list names, s.
+    async fn retention(
+        &self,
+        p: PartitionId,
+        user: &UserId,
+        task: TaskId,
+        state: TaskState,
+    ) -> Result<u32> {
+        let text = self.ask_one(p, cmd("GET").arg(self.keys(p)?.descriptor(user, task))).await?;
+        let parsed = tasktonic_protocol::stored::Descriptor::parse(&text_of(&text));
+        let kept = parsed.map_or(Retention::DEFAULT, |descriptor| descriptor.retention());
+        Ok(match state {
+            TaskState::Completed => kept.completed_s,
+            TaskState::Cancelled => kept.cancelled_s,
+            _ => kept.dead_s,
+        })
+    }
+
+    /// The place of a queued task in its lane.
+    async fn position(
+        &self,
+        p: PartitionId,
+        user: &UserId,
+        task: TaskId,
+        control: &TaskControl,
+        known: &mut Known,
+    ) -> Result<i64> {
+        if known.lanes.as_ref().is_none_or(|(of, _)| of != user) {
+            known.lanes = Some((user.clone(), BTreeMap::new()));
+        }
+        let (_, lanes) = known.lanes.as_mut().expect("set above");
+        if !lanes.contains_key(&control.queue) {
+            let entries = self.whole_list(p, &self.keys(p)?.lane(user, &control.queue)).await?;
+            lanes.insert(control.queue.clone(), entries.into_iter().zip(0..).collect());
+        }
+        let entry = format!("{task}:{}:{}", control.attempt, control.claim);
+        // One that has lost its place goes to the end.
+        Ok(lanes[&control.queue].get(&entry).copied().unwrap_or(i64::MAX))
+    }
+}
+
+#[async_trait]
+impl Source for RedisStore {
+    async fn epoch(&self) -> Result<u32> {
+        let mut newest = 0;
+        for p in (0..self.partitions()).map(PartitionId) {
+            let epoch = self.ask_one(p, cmd("HGET").arg(self.keys(p)?.meta()).arg("epoch")).await?;
+            newest = newest.max(text_of(&epoch).parse().unwrap_or(0));
+        }
+        Ok(newest)
+    }
+
+    async fn users(&self, p: PartitionId) -> Result<Vec<UserId>> {
+        let users = self.whole_scan(p, "SSCAN", &self.keys(p)?.users()).await?;
+        let mut users: Vec<UserId> = users.iter().filter_map(|user| user.parse().ok()).collect();
+        users.sort();
+        users.dedup();
+        Ok(users)
+    }
+
+    async fn rows(&self, p: PartitionId, user: &UserId, after: Option<TaskId>) -> Result<Vec<Row>> {
+        let mut known = self.shared.known.lock().await;
+        if known.p != Some(p) {
+            *known = self.learn(p).await?;
+        }
+        let mut after = after.map_or_else(|| "-".to_owned(), |task| format!("({task}"));
+        let mut rows = Vec::new();
+        // A page is full, or the last; tasks that are gone do not shorten it.
+        while rows.len() < ROWS_MAX {
+            let mut page = cmd("ZRANGE");
+            page.arg(self.keys(p)?.index(user)).arg(&after).arg("+").arg("BYLEX");
+            page.arg("LIMIT").arg(0).arg(ROWS_MAX - rows.len());
+            let reply = self.ask_one(p, &page).await?;
+            let ids: Vec<String> = items_of(&reply).iter().map(text_of).collect();
+            let Some(last) = ids.last() else { break };
+            after = format!("({last}");
+            let tasks: Vec<TaskId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+            rows.extend(self.rows_of(p, user, &tasks, &mut known).await?);
+        }
+        Ok(rows)
+    }
+
+    async fn keys(&self, p: PartitionId) -> Result<Vec<Key>> {
+        let base = RedisStore::keys(self, p)?.base().to_owned();
+        let pattern = format!("{}u:*:k:*", super::glob(&base));
+        let (mut cursor, mut found) = ("0".to_owned(), BTreeMap::new());
+        loop {
+            let mut scan = cmd("SCAN");
+            scan.arg(&cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(CHUNK);
+            let reply = self.ask_one(p, &scan).await?;
+            let parts = items_of(&reply);
+            let names: Vec<String> =
+                parts.get(1).map(items_of).unwrap_or_default().iter().map(text_of).collect();
+            let mut asked = Pipeline::new();
+            for name in &names {
+                asked.add_command(cmd("GET").arg(name).clone());
+            }
+            for (name, value) in names.iter().zip(self.ask_all(p, &asked).await?) {
+                // `u:<user>:k:<key>`; a key may hold anything.
+                let rest = name.strip_prefix(&base).and_then(|rest| rest.strip_prefix("u:"));
+                let Some((user, rest)) = rest.and_then(|rest| rest.split_once(':')) else {
+                    continue;
+                };
+                let (Ok(user), Some(key)) = (user.parse::<UserId>(), rest.strip_prefix("k:"))
+                else {
+                    continue;
+                };
+                let value = text_of(&value);
+                let parts: Vec<&str> = value.split('|').collect();
+                let [task, hash, expires] = parts[..] else { continue };
+                let (Ok(task), Ok(body_hash), Ok(expires_ms)) =
+                    (task.parse(), u128::from_str_radix(hash, 16), expires.parse())
+                else {
+                    continue;
+                };
+                let key: tasktonic_core::Text = key.into();
+                found.insert(
+                    (user.clone(), key.clone()),
+                    Key { user, key, task, body_hash, expires_ms },
+                );
+            }
+            cursor = parts.first().map(text_of).unwrap_or_default();
+            if cursor == "0" || cursor.is_empty() {
+                return Ok(found.into_values().collect());
+            }
+        }
+    }
+
+    async fn weights(&self, p: PartitionId) -> Result<Vec<Weight>> {
+        let keys = RedisStore::keys(self, p)?;
+        let mut weights = Vec::new();
+        for field in self.whole_scan(p, "HSCAN", &keys.meta()).await? {
+            let Some(Ok(queue)) = field.strip_prefix("w:").map(str::parse::<Name>) else {
+                continue;
+            };
+            for pair in self.whole_scan(p, "HSCAN", &keys.weights(&queue)).await?.chunks_exact(2) {
+                if let (Ok(user), Ok(weight)) = (pair[0].parse(), pair[1].parse()) {
+                    weights.push(Weight { queue: queue.clone(), user, weight });
+                }
+            }
+        }
+        weights.sort_by(|a, b| (&a.queue, &a.user).cmp(&(&b.queue, &b.user)));
+        weights.dedup();
+        Ok(weights)
+    }
+}

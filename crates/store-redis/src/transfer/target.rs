@@ -1,0 +1,357 @@
+//! An empty store on Redis that is read into.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+use redis::{Cmd, Pipeline, cmd};
+use tasktonic_core::changes::{Place as At, Record, TaskControl};
+use tasktonic_core::limits::KEY_SLACK_MS;
+use tasktonic_core::routing::{PartitionId, partition_of};
+use tasktonic_core::{Name, TaskId, UserId};
+use tasktonic_store::transfer::{Target, TransferError};
+use tasktonic_store::{Entry, Error, Result, Store as _, Table};
+
+use crate::keys;
+use crate::open::{items_of, text_of};
+use crate::router::Place;
+use crate::store::RedisStore;
+
+/// Commands sent in one piece.
+const TOGETHER_MAX: usize = 500;
+/// Keys removed by one command, and members moved by one.
+const CHUNK: usize = 500;
+/// The longest life of an idempotency key that Redis is told, ms.
+const KEY_MS_MAX: i64 = 10_000_000_000_000;
+
+/// An import into a store that was opened for it ([`Options::importing`](crate::Options)).
+#[derive(Debug)]
+pub struct Import {
+    store: RedisStore,
+    /// The epoch of every partition.
+    epoch: u32,
+    /// The last user and queue whose lane was begun.
+    ringed: Option<(UserId, Name)>,
+    /// The last user, and how many tasks of theirs are scheduled, by queue.
+    user: Option<UserId>,
+    scheduled: BTreeMap<Name, u64>,
+    /// Retentions met, by partition.
+    keeps: BTreeSet<(PartitionId, u32)>,
+}
+
+impl Import {
+    /// One into `store`.
+    #[must_use]
+    pub fn into(store: RedisStore) -> Self {
+        Self {
+            store,
+            epoch: 0,
+            ringed: None,
+            user: None,
+            scheduled: BTreeMap::new(),
+            keeps: BTreeSet::new(),
+        }
+    }
+
+    async fn send(&self, place: Place, commands: &[Cmd]) -> Result<()> {
+        for commands in commands.chunks(TOGETHER_MAX) {
+            let mut together = Pipeline::new();
+            for command in commands {
+                together.add_command(command.clone());
+            }
+            // Sent twice it would push twice: a failure ends the import, and the next begins anew.
+            self.store.shared.router.commands(place, &together, false).await?;
+        }
+        Ok(())
+    }
+
+    async fn ask(&self, place: Place, command: Cmd) -> Result<redis::Value> {
+        let mut asked = Pipeline::new();
+        asked.add_command(command);
+        let replies = self.store.shared.router.commands(place, &asked, true).await?;
+        replies.into_iter().next().ok_or_else(|| Error::Unavailable("Redis gave no answer".into()))
+    }
+
+    fn partitions(&self) -> impl Iterator<Item = PartitionId> + use<> {
+        (0..self.store.partitions()).map(PartitionId)
+    }
+
+    /// Whether there is anything that somebody has put in.
+    async fn is_empty(&self) -> Result<bool> {
+        for p in self.partitions() {
+            let keys = self.store.keys(p)?;
+            for key in [keys.users(), keys.leases(), keys.due()] {
+                if text_of(&self.ask(Place::Partition(p), cmd("EXISTS").arg(key).clone()).await?)
+                    != "0"
+                {
+                    return Ok(false);
+                }
+            }
+        }
+        for table in Table::ALL {
+            let key = keys::table(*table);
+            if text_of(&self.ask(Place::System, cmd("EXISTS").arg(key).clone()).await?) != "0" {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Removes what a former import has written.
+    async fn wipe(&self) -> Result<()> {
+        for p in self.partitions() {
+            let keys = self.store.keys(p)?;
+            let pattern = format!("{}*", super::glob(keys.base()));
+            let (place, mut cursor) = (Place::Partition(p), "0".to_owned());
+            loop {
+                let mut scan = cmd("SCAN");
+                scan.arg(&cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(CHUNK);
+                let reply = self.ask(place, scan).await?;
+                let parts = items_of(&reply);
+                let names = parts.get(1).map(items_of).unwrap_or_default().iter().map(text_of);
+                let gone: Vec<Cmd> = names
+                    .filter(|name| *name != keys.meta())
+                    .map(|name| cmd("UNLINK").arg(name).clone())
+                    .collect();
+                self.send(place, &gone).await?;
+                cursor = parts.first().map(text_of).unwrap_or_default();
+                if cursor == "0" || cursor.is_empty() {
+                    break;
+                }
+            }
+            let reply = self.ask(place, cmd("HKEYS").arg(keys.meta()).clone()).await?;
+            let fields = items_of(&reply).iter().map(text_of).filter(|field| {
+                field == "keeps" || field.starts_with("x:") || field.starts_with("w:")
+            });
+            let gone: Vec<Cmd> =
+                fields.map(|field| cmd("HDEL").arg(keys.meta()).arg(field).clone()).collect();
+            self.send(place, &gone).await?;
+        }
+        let tables: Vec<Cmd> =
+            Table::ALL.iter().map(|table| cmd("DEL").arg(keys::table(*table)).clone()).collect();
+        self.send(Place::System, &tables).await
+    }
+
+    /// The commands that finish the user who is being read in.
+    fn leave_user(&mut self, to: &mut BTreeMap<PartitionId, Vec<Cmd>>) -> Result<()> {
+        let Some(user) = self.user.take() else { return Ok(()) };
+        let p = partition_of(&user, self.store.partitions());
+        let keys = self.store.keys(p)?;
+        let commands = to.entry(p).or_default();
+        for (queue, count) in std::mem::take(&mut self.scheduled) {
+            let field = format!("x:{queue}:{user}");
+            commands
+                .push(cmd("HSET").arg(keys.meta()).arg(field).arg(format!("0,{count}")).clone());
+        }
+        Ok(())
+    }
+
+    fn meet(&mut self, user: &UserId, to: &mut BTreeMap<PartitionId, Vec<Cmd>>) -> Result<()> {
+        if self.user.as_ref() == Some(user) {
+            return Ok(());
+        }
+        self.leave_user(to)?;
+        self.user = Some(user.clone());
+        let p = partition_of(user, self.store.partitions());
+        let keys = self.store.keys(p)?;
+        let commands = to.entry(p).or_default();
+        commands.push(cmd("SADD").arg(keys.users()).arg(user.as_str()).clone());
+        // The log of events begins with one that says nothing: a user with tasks has a log.
+        let id = format!("{}-*", self.epoch);
+        commands.push(cmd("XADD").arg(keys.events(user)).arg(id).arg("e").arg("[]").clone());
+        Ok(())
+    }
+
+    fn record(
+        &mut self,
+        record: Record,
+        now_ms: i64,
+        to: &mut BTreeMap<PartitionId, Vec<Cmd>>,
+    ) -> Result<()> {
+        let count = self.store.partitions();
+        match record {
+            Record::Descriptor { user, task, text } => {
+                self.meet(&user, to)?;
+                let p = partition_of(&user, count);
+                let key = self.store.keys(p)?.descriptor(&user, task);
+                to.entry(p).or_default().push(cmd("SET").arg(key).arg(text.as_bytes()).clone());
+            }
+            Record::Task { user, task, control, text } => {
+                let p = partition_of(&user, count);
+                if let Some(text) = text {
+                    let key = self.store.keys(p)?.state(&user, task);
+                    to.entry(p).or_default().push(cmd("SET").arg(key).arg(text.as_bytes()).clone());
+                }
+                self.task(p, &user, task, &control, to.entry(p).or_default())?;
+            }
+            Record::Attempt { user, task, number, text } => {
+                let p = partition_of(&user, count);
+                let key = self.store.keys(p)?.attempts(&user, task);
+                let row = format!("{number}|{text}");
+                to.entry(p).or_default().push(cmd("RPUSH").arg(key).arg(row).clone());
+            }
+            Record::Log { user, task, first, lines } => {
+                let p = partition_of(&user, count);
+                let key = self.store.keys(p)?.log(&user, task);
+                for (number, line) in (first..).zip(lines) {
+                    let id = format!("0-{number}");
+                    to.entry(p)
+                        .or_default()
+                        .push(cmd("XADD").arg(&key).arg(id).arg("l").arg(line.as_bytes()).clone());
+                }
+            }
+            Record::Key { user, key, task, body_hash, expires_ms } => {
+                let p = partition_of(&user, count);
+                let name = self.store.keys(p)?.idempotency(&user, &key);
+                let value = format!("{task}|{body_hash:032x}|{expires_ms}");
+                let left_ms = expires_ms.saturating_sub(now_ms).clamp(0, KEY_MS_MAX) + KEY_SLACK_MS;
+                to.entry(p)
+                    .or_default()
+                    .push(cmd("SET").arg(name).arg(value).arg("PX").arg(left_ms).clone());
+            }
+            Record::Weight { queue, user, weight } => {
+                let p = partition_of(&user, count);
+                let keys = self.store.keys(p)?;
+                let commands = to.entry(p).or_default();
+                let weights = keys.weights(&queue);
+                commands.push(cmd("HSET").arg(weights).arg(user.as_str()).arg(weight).clone());
+                let field = format!("w:{queue}");
+                commands.push(cmd("HSET").arg(keys.meta()).arg(field).arg("1").clone());
+            }
+            // An export holds whole tasks only.
+            Record::Control { .. } | Record::KeyGone { .. } | Record::TaskGone { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn task(
+        &mut self,
+        p: PartitionId,
+        user: &UserId,
+        task: TaskId,
+        control: &TaskControl,
+        to: &mut Vec<Cmd>,
+    ) -> Result<()> {
+        let keys = self.store.keys(p)?;
+        let TaskControl { queue, claim, attempt, place, .. } = control;
+        to.push(cmd("ZADD").arg(keys.index(user)).arg(0).arg(task.to_string()).clone());
+        match place {
+            At::Queued { .. } => {
+                let entry = format!("{task}:{attempt}:{claim}");
+                to.push(cmd("RPUSH").arg(keys.lane(user, queue)).arg(entry).clone());
+                let lane = Some((user.clone(), queue.clone()));
+                if self.ringed != lane {
+                    to.push(cmd("RPUSH").arg(keys.ring(queue)).arg(user.as_str()).clone());
+                    self.ringed = lane;
+                }
+            }
+            At::Scheduled { due_ms } => {
+                let member = format!("{user},{task},{queue},{attempt},{claim}");
+                to.push(cmd("ZADD").arg(keys.due()).arg(*due_ms).arg(member).clone());
+                *self.scheduled.entry(queue.clone()).or_default() += 1;
+            }
+            At::Ended { at_ms, keep_s, .. } => {
+                // Redis sorts them by their end before they become a list.
+                let member = format!("{user},{task},{claim},{at_ms}");
+                let key = keys.import(*keep_s);
+                to.push(cmd("ZADD").arg(key).arg(*at_ms).arg(member).clone());
+                self.keeps.insert((p, *keep_s));
+            }
+            At::Running { .. } => {
+                return Err(Error::Invalid("an export holds no running task".into()));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Target for Import {
+    async fn begin(&mut self, epoch: u32) -> std::result::Result<(), TransferError> {
+        let flag = |verb: &str| cmd(verb).arg(keys::config()).arg("importing").clone();
+        let marked = text_of(&self.ask(Place::System, flag("HEXISTS")).await?) == "1";
+        if marked {
+            self.wipe().await?;
+        } else if !self.is_empty().await? {
+            return Err(TransferError::Target(
+                "there are tasks or accounts in that store already; import into a Redis that has \
+                 none of Task Tonic's keys (tt:*)"
+                    .to_owned(),
+            ));
+        }
+        let mark = cmd("HSET").arg(keys::config()).arg("importing").arg("1").clone();
+        self.send(Place::System, &[mark]).await?;
+        let mut newest = epoch;
+        for p in self.partitions() {
+            let meta = self.store.keys(p)?.meta();
+            let known = self.ask(Place::Partition(p), cmd("HGET").arg(meta).arg("epoch").clone());
+            newest = newest.max(text_of(&known.await?).parse().unwrap_or(0));
+        }
+        self.epoch = newest.saturating_add(1);
+        for p in self.partitions() {
+            let meta = self.store.keys(p)?.meta();
+            let raise = cmd("HSET").arg(meta).arg("epoch").arg(self.epoch).clone();
+            self.send(Place::Partition(p), &[raise]).await?;
+        }
+        let raise = cmd("HSET").arg(keys::config()).arg("epoch").arg(self.epoch).clone();
+        self.send(Place::System, &[raise]).await?;
+        Ok(())
+    }
+
+    async fn put(
+        &mut self,
+        registry: Vec<(Table, Entry)>,
+        records: Vec<Record>,
+    ) -> std::result::Result<(), TransferError> {
+        let stored = |(table, entry): &(Table, Entry)| {
+            let Entry { key, version, value } = entry;
+            cmd("HSET").arg(keys::table(*table)).arg(key).arg(format!("{version}|{value}")).clone()
+        };
+        let entries: Vec<Cmd> = registry.iter().map(stored).collect();
+        self.send(Place::System, &entries).await?;
+        let now_ms = self.store.shared.options.clock.now_ms();
+        let mut commands = BTreeMap::new();
+        for record in records {
+            self.record(record, now_ms, &mut commands)?;
+        }
+        for (p, commands) in commands {
+            self.send(Place::Partition(p), &commands).await?;
+        }
+        Ok(())
+    }
+
+    async fn finish(&mut self) -> std::result::Result<(), TransferError> {
+        let mut last = BTreeMap::new();
+        self.leave_user(&mut last)?;
+        for (p, commands) in last {
+            self.send(Place::Partition(p), &commands).await?;
+        }
+        let mut keeps: BTreeMap<PartitionId, Vec<String>> = BTreeMap::new();
+        for (p, keep_s) in std::mem::take(&mut self.keeps) {
+            keeps.entry(p).or_default().push(keep_s.to_string());
+            let keys = self.store.keys(p)?;
+            let (from, to) = (keys.import(keep_s), keys.sweep(keep_s));
+            loop {
+                let last = CHUNK - 1;
+                let page = cmd("ZRANGE").arg(&from).arg(0).arg(last).clone();
+                let reply = self.ask(Place::Partition(p), page).await?;
+                let entries: Vec<String> = items_of(&reply).iter().map(text_of).collect();
+                if entries.is_empty() {
+                    break;
+                }
+                let moved = [
+                    cmd("RPUSH").arg(&to).arg(&entries).clone(),
+                    cmd("ZREMRANGEBYRANK").arg(&from).arg(0).arg(last).clone(),
+                ];
+                self.send(Place::Partition(p), &moved).await?;
+            }
+        }
+        for (p, keeps) in keeps {
+            let meta = self.store.keys(p)?.meta();
+            let told = cmd("HSET").arg(meta).arg("keeps").arg(keeps.join(" ")).clone();
+            self.send(Place::Partition(p), &[told]).await?;
+        }
+        let unmark = cmd("HDEL").arg(keys::config()).arg("importing").clone();
+        self.send(Place::System, &[unmark]).await?;
+        Ok(())
+    }
+}

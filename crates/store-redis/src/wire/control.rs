@@ -1,0 +1,110 @@
+//! Words of the script `control`.
+
+use bytes::Bytes;
+use redis::Value;
+use serde::Deserialize;
+use tasktonic_core::command::Control;
+use tasktonic_core::limits::WEIGHT_MAX;
+use tasktonic_core::reply::Controlled;
+use tasktonic_core::{Name, TaskId, TaskState, UserId};
+use tasktonic_store::{Error, Result};
+
+use super::{Words, items, strange, text, word};
+
+/// The tasks a control command is about.
+pub(crate) struct Named<'a> {
+    /// Their owner.
+    pub(crate) user: &'a UserId,
+    /// Their ids.
+    pub(crate) tasks: Vec<TaskId>,
+}
+
+/// What `control` names; nothing where no task is meant.
+pub(crate) fn named(control: &Control) -> Option<Named<'_>> {
+    match control {
+        Control::Cancel { user, tasks, .. } => Some(Named { user, tasks: tasks.clone() }),
+        Control::Redrive { user, tasks, .. } => {
+            Some(Named { user, tasks: tasks.iter().map(|asked| asked.task).collect() })
+        }
+        Control::Weigh { .. } => None,
+    }
+}
+
+/// The queue a descriptor names: the one thing the scripts need that only it says. Absent when
+/// there is no descriptor.
+pub(crate) fn queue(descriptor: &Value) -> Result<Option<Name>> {
+    #[derive(Deserialize)]
+    struct Queue {
+        q: String,
+    }
+    let Some(text) = text(descriptor)? else { return Ok(None) };
+    let queue = serde_json::from_str(text).ok().and_then(|Queue { q }| q.parse().ok());
+    let unreadable = "the stored description of this task cannot be read; it is buried when a \
+                      worker takes it";
+    queue.map(Some).ok_or_else(|| Error::Invalid(unreadable.into()))
+}
+
+/// A control command; `descriptors` are those of the tasks it names, in order.
+pub(crate) fn control(
+    now_ms: Option<i64>,
+    control: &Control,
+    descriptors: &[Value],
+) -> Result<Vec<Bytes>> {
+    let mut words = Words::new(now_ms);
+    let mut queues = descriptors.iter();
+    let mut task = |words: &mut Words, task: &TaskId| {
+        words.put(task);
+        let queue = queue(queues.next().unwrap_or(&Value::Nil))?;
+        words.text(queue.as_ref().map_or("", Name::as_str));
+        Ok::<_, Error>(())
+    };
+    match control {
+        Control::Cancel { at_ms, user, tasks, body, keep_s } => {
+            words.text("cancel");
+            words.put(at_ms);
+            words.text(user.as_str());
+            words.text(body);
+            words.put(keep_s);
+            words.put(tasks.len());
+            for id in tasks {
+                task(&mut words, id)?;
+            }
+        }
+        Control::Redrive { at_ms, user, tasks } => {
+            words.text("redrive");
+            words.put(at_ms);
+            words.text(user.as_str());
+            words.put(tasks.len());
+            for asked in tasks {
+                task(&mut words, &asked.task)?;
+                words.put(asked.claim);
+                words.maybe(asked.attempt.as_deref());
+            }
+        }
+        Control::Weigh { queue, user, weight } => {
+            words.text("weigh");
+            words.text(queue.as_str());
+            words.text(user.as_str());
+            words.put((*weight).clamp(1, WEIGHT_MAX));
+        }
+    }
+    Ok(words.done())
+}
+
+/// The answers to a control command.
+pub(crate) fn controlled(reply: &Value) -> Result<Vec<Controlled>> {
+    items(reply)?.iter().map(|answer| one(word(answer)?)).collect()
+}
+
+fn one(answer: &str) -> Result<Controlled> {
+    Ok(match answer {
+        "done" => Controlled::Done,
+        "asked" => Controlled::Asked,
+        "changed" => Controlled::Changed,
+        "absent" => Controlled::Absent,
+        other => {
+            let state = other.strip_prefix('!').and_then(TaskState::from_name);
+            Controlled::Unfit(state.ok_or_else(strange)?)
+        }
+    })
+}

@@ -1,0 +1,63 @@
+//! Words of the script `submit`.
+
+use bytes::Bytes;
+use redis::Value;
+use tasktonic_core::UserId;
+use tasktonic_core::command::{NewTask, Submit};
+use tasktonic_core::reply::Submitted;
+use tasktonic_store::Result;
+
+use super::{Words, items, parsed, strange, word};
+
+/// A submit; `fresh` are those of its users that this process has not seen yet.
+pub(crate) fn submit(now_ms: Option<i64>, batch: &Submit, fresh: &[UserId]) -> Vec<Bytes> {
+    let mut words = Words::new(now_ms);
+    words.put(batch.created_ms);
+    words.put(fresh.len());
+    for user in fresh {
+        words.text(user.as_str());
+    }
+    words.put(batch.tasks.len());
+    for new in &batch.tasks {
+        task(&mut words, new);
+    }
+    words.done()
+}
+
+fn task(words: &mut Words, new: &NewTask) {
+    words.text(new.user.as_str());
+    words.put(new.task);
+    words.text(new.queue.as_str());
+    match new.due_ms {
+        Some(due_ms) => words.put(due_ms),
+        None => words.text(""),
+    }
+    words.text(&new.descriptor);
+    words.text(&new.event);
+    words.put(new.lane_max);
+    words.maybe(new.idempotency.as_ref().map(|key| &*key.key));
+    if let Some(key) = &new.idempotency {
+        words.put(format_args!("{:032x}", key.body_hash));
+        words.put(key.ttl_ms);
+    }
+}
+
+/// The verdicts on a batch of `count` tasks.
+pub(crate) fn submitted(reply: &Value, count: usize) -> Result<Vec<Submitted>> {
+    let verdicts = items(reply)?;
+    if verdicts.len() != count {
+        return Err(strange());
+    }
+    verdicts.iter().map(|verdict| one(word(verdict)?)).collect()
+}
+
+fn one(verdict: &str) -> Result<Submitted> {
+    let (letter, task) = verdict.split_at_checked(1).ok_or_else(strange)?;
+    Ok(match letter {
+        "a" => Submitted::Accepted,
+        "f" => Submitted::LaneFull,
+        "e" => Submitted::Existing(parsed(task)?),
+        "c" => Submitted::Conflict(parsed(task)?),
+        _ => return Err(strange()),
+    })
+}

@@ -1,0 +1,163 @@
+//! Words of the script `sync`.
+
+use bytes::Bytes;
+use redis::Value;
+use tasktonic_core::command::{Again, Op, Report, Sync, Write};
+use tasktonic_core::limits::CLAIM_MAX;
+use tasktonic_core::policy::Retention;
+use tasktonic_core::{Lease, TaskState};
+use tasktonic_store::{Held, Result, SyncReply};
+
+use super::{Words, items, kept, number, parsed, score, strange, word};
+
+/// A sync.
+pub(crate) fn sync(now_ms: Option<i64>, sync: &Sync) -> Vec<Bytes> {
+    let mut words = Words::new(now_ms);
+    words.text(sync.worker.as_str());
+    words.put(sync.call);
+    words.put(sync.lease_ms);
+    words.put(sync.ops.len());
+    for op in &sync.ops {
+        report(&mut words, op);
+    }
+    words.flag(sync.claim.is_some());
+    if let Some(claim) = &sync.claim {
+        words.put(claim.limit.min(CLAIM_MAX));
+        words.put(claim.queues.len());
+        for queue in &claim.queues {
+            words.text(queue.as_str());
+        }
+        words.flag(sync.park);
+    }
+    words.put(sync.woken.len());
+    for queue in &sync.woken {
+        words.text(queue.as_str());
+    }
+    words.done()
+}
+
+fn report(words: &mut Words, op: &Op) {
+    let mut verb = |letter: &str| {
+        words.text(letter);
+        words.put(&op.lease);
+    };
+    match &op.report {
+        Report::Heartbeat => verb("h"),
+        Report::Progress { write } => {
+            verb("p");
+            words.put(write.n);
+            words.text(&write.body);
+        }
+        Report::Log { lines } => {
+            verb("l");
+            words.put(lines.len());
+            for line in lines {
+                words.text(line);
+            }
+        }
+        Report::Ack { write, keep_s } => {
+            verb("e");
+            end(words, TaskState::Completed, write, *keep_s);
+        }
+        Report::Bury { write, keep_s } => {
+            verb("e");
+            end(words, TaskState::Dead, write, *keep_s);
+        }
+        Report::Cancelled { write, keep_s } => {
+            verb("e");
+            end(words, TaskState::Cancelled, write, *keep_s);
+        }
+        Report::Nack { write, again, attempt, keep_s } => {
+            verb("g");
+            let due_ms = match again {
+                Again::At(due_ms) => Some(*due_ms),
+                Again::Now => None,
+            };
+            give_back(words, true, due_ms, write, *keep_s, Some(attempt));
+        }
+        Report::Snooze { write, due_ms, attempt } => {
+            verb("g");
+            let keep_s = Retention::DEFAULT.cancelled_s;
+            give_back(words, false, Some(*due_ms), write, keep_s, Some(attempt));
+        }
+        Report::Release { write, attempt } => {
+            verb("g");
+            let keep_s = Retention::DEFAULT.cancelled_s;
+            give_back(words, false, None, write, keep_s, attempt.as_deref());
+        }
+    }
+}
+
+fn end(words: &mut Words, state: TaskState, write: &Write, keep_s: u32) {
+    words.text(state.name());
+    words.put(write.n);
+    words.text(&write.body);
+    words.maybe(write.event.as_deref());
+    words.put(keep_s);
+}
+
+fn give_back(
+    words: &mut Words,
+    counted: bool,
+    due_ms: Option<i64>,
+    write: &Write,
+    keep_s: u32,
+    attempt: Option<&str>,
+) {
+    words.flag(counted);
+    match due_ms {
+        Some(due_ms) => words.put(due_ms),
+        None => words.text(""),
+    }
+    words.text(&write.body);
+    words.maybe(write.event.as_deref());
+    words.put(keep_s);
+    words.put(write.n);
+    words.maybe(attempt);
+}
+
+/// The answer to a sync.
+pub(crate) fn synced(reply: &Value) -> Result<SyncReply> {
+    let [epoch, refused, cancelled, adopted, claimed, more, next_in] = items(reply)? else {
+        return Err(strange());
+    };
+    let lease = |token: &Value| parsed::<Lease>(word(token)?);
+    let mut cancelled = items(cancelled)?.iter().map(lease).collect::<Result<Vec<_>>>()?;
+
+    let mut lost = Vec::new();
+    for one in items(adopted)?.chunks(5) {
+        let [token, ended, asked, descriptor, state] = one else { return Err(strange()) };
+        let descriptor = kept(descriptor)?.unwrap_or_default();
+        let held = Held { lease: lease(token)?, n: 0, descriptor, state: kept(state)? };
+        lost.push((score(ended)?, word(asked)? == "1", held));
+    }
+    // Leases that end at the same time stand in the order of their tokens; everywhere else it is
+    // that of their tasks.
+    lost.sort_by(|(a, _, one), (b, _, other)| {
+        (a, &one.lease.user, one.lease.task).cmp(&(b, &other.lease.user, other.lease.task))
+    });
+    cancelled
+        .extend(lost.iter().filter(|(_, asked, _)| *asked).map(|(.., held)| held.lease.clone()));
+
+    let mut taken = Vec::new();
+    for one in items(claimed)?.chunks(4) {
+        let [token, n, descriptor, state] = one else { return Err(strange()) };
+        taken.push(Held {
+            lease: lease(token)?,
+            n: number(n)?,
+            descriptor: kept(descriptor)?.unwrap_or_default(),
+            state: kept(state)?,
+        });
+    }
+    let next_in: i64 = number(next_in)?;
+    Ok(SyncReply {
+        refused: items(refused)?.iter().map(number).collect::<Result<_>>()?,
+        cancelled,
+        adopted: lost.into_iter().map(|(.., held)| held).collect(),
+        claimed: taken,
+        more: number(more)?,
+        next_in_ms: u64::try_from(next_in).ok(),
+        epoch: number(epoch)?,
+        ..SyncReply::default()
+    })
+}

@@ -1,0 +1,182 @@
+//! What a task costs, counted by Redis itself: script calls, and commands inside them. No clock.
+
+#![expect(clippy::unwrap_used, reason = "these are tests")]
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use tasktonic_core::command::{Claim, NewTask, Op, Report, Submit, Sync, Write};
+use tasktonic_core::reply::Submitted;
+use tasktonic_core::routing::{PartitionId, partition_of};
+use tasktonic_core::{Lease, TaskId, Text, UserId};
+use tasktonic_store::Store;
+use tasktonic_store::clock::Clock;
+use tasktonic_store_redis::RedisStore;
+use tasktonic_testkit::redis::{Redis, Server};
+
+/// Users that submit in turn.
+const USERS: u64 = 100;
+/// Partitions of a new store.
+const PARTITIONS: u16 = 8;
+/// As many again: fewer users in each, so fewer lanes in a claim.
+const PARTITIONS_TWICE: u16 = 16;
+const NOW_MS: i64 = 1_700_000_000_000;
+
+/// Commands that no script of ours calls.
+const OUTSIDE: [&str; 9] =
+    ["evalsha", "info", "config", "client", "hello", "script", "cluster", "command", "ssubscribe"];
+
+/// One worker, what it holds, and the tasks it has been given to do.
+struct Load {
+    store: RedisStore,
+    redis: Redis,
+    partitions: u16,
+    held: BTreeMap<PartitionId, Vec<Lease>>,
+    next: u64,
+    done: u64,
+}
+
+/// What so many finished tasks cost, each.
+#[derive(Debug)]
+struct Cost {
+    calls: f64,
+    inner: f64,
+}
+
+impl Load {
+    async fn new(partitions: u16) -> Self {
+        let redis = common::server(Server::Redis);
+        // A clock that stands still: no maintenance, which is paid by the second and not by task.
+        let (clock, _) = Clock::manual(NOW_MS);
+        let store = common::open(&redis, clock, partitions).await;
+        Self { store, redis, partitions, held: BTreeMap::new(), next: 0, done: 0 }
+    }
+
+    fn user(number: u64) -> UserId {
+        UserId::encode(&format!("user-{}", number % USERS))
+    }
+
+    async fn submit(&mut self, user: &UserId, count: u64) {
+        let draft = |number| NewTask {
+            user: user.clone(),
+            task: TaskId::new(NOW_MS, number),
+            queue: "noop".parse().unwrap(),
+            due_ms: None,
+            descriptor: format!(
+                r#"{{"v":1,"k":"noop","q":"noop","at":{NOW_MS},"max":3,"p":{{"text":"{}"}}}}"#,
+                "x".repeat(120)
+            )
+            .into(),
+            event: Text::from(r#""k":"noop","q":"noop","max":3"#),
+            idempotency: None,
+            lane_max: 100_000,
+        };
+        let tasks: Vec<_> = (self.next..self.next + count).map(draft).collect();
+        self.next += count;
+        let p = partition_of(user, self.partitions);
+        let verdicts = self.store.submit(p, Submit { created_ms: NOW_MS, tasks }).await.unwrap();
+        assert!(verdicts.iter().all(|verdict| *verdict == Submitted::Accepted));
+    }
+
+    /// Acks what is held of a partition and claims up to `limit`.
+    async fn sync(&mut self, p: PartitionId, limit: u32) {
+        let held = self.held.remove(&p).unwrap_or_default();
+        self.done += held.len() as u64;
+        let ack = |lease| {
+            let write = Write { n: 2, body: Text::from(r#""st":5"#), event: None };
+            Op { lease, report: Report::Ack { write, keep_s: 86_400 } }
+        };
+        self.next += 1;
+        let request = Sync {
+            worker: "w-1".parse().unwrap(),
+            call: self.next,
+            lease_ms: 10_000,
+            ops: held.into_iter().map(ack).collect(),
+            claim: Some(Claim { queues: vec!["noop".parse().unwrap()], limit }),
+            woken: Vec::new(),
+            park: false,
+        };
+        let reply = self.store.sync(p, request).await.unwrap();
+        assert!(reply.refused.is_empty(), "{:?}", reply.refused);
+        self.held.insert(p, reply.claimed.into_iter().map(|held| held.lease).collect());
+    }
+
+    /// Submits and syncs in turn, `batch` at a time, `rounds` times, and answers the cost.
+    async fn run(&mut self, rounds: u64, batch: u32) -> Cost {
+        let before = (self.counted(), self.done);
+        for round in 0..rounds {
+            let user = Self::user(round);
+            self.submit(&user, u64::from(batch)).await;
+            self.sync(partition_of(&user, self.partitions), batch).await;
+        }
+        let after = (self.counted(), self.done);
+        let tasks = as_float(after.1 - before.1);
+        // The scripts were told the time; in use each sync asks for it.
+        let inner = after.0.1 - before.0.1 + rounds;
+        Cost { calls: as_float(after.0.0 - before.0.0) / tasks, inner: as_float(inner) / tasks }
+    }
+
+    /// Script calls, and commands inside them, since the server started.
+    fn counted(&self) -> (u64, u64) {
+        let (mut calls, mut inner) = (0, 0);
+        for (name, value) in self.redis.info("commandstats") {
+            let name = name.trim_start_matches("cmdstat_").split('|').next().unwrap().to_owned();
+            let count = value.split(',').next().unwrap().trim_start_matches("calls=");
+            let count: u64 = count.parse().unwrap();
+            if name == "evalsha" {
+                calls += count;
+            }
+            if !OUTSIDE.contains(&name.as_str()) {
+                inner += count;
+            }
+        }
+        (calls, inner)
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of a test are small")]
+fn as_float(count: u64) -> f64 {
+    count as f64
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_task_at_a_time_costs_at_most_2_calls_and_21_commands() {
+    let mut load = Load::new(PARTITIONS).await;
+    // Every user has something waiting, so that turns are real.
+    for number in 0..USERS {
+        load.submit(&Load::user(number), 2).await;
+    }
+    for p in (0..PARTITIONS).map(PartitionId) {
+        load.sync(p, 1).await;
+    }
+    let cost = load.run(2_000, 1).await;
+    println!("one at a time: {cost:.3?}");
+    // A hundredth for what looks after the store meanwhile.
+    assert!(cost.calls <= 2.02 && cost.inner <= 21.0, "{cost:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sixteen_at_a_time_cost_at_most_0_15_calls_and_3_commands() {
+    let mut load = Load::new(PARTITIONS).await;
+    load.run(USERS * 2, 16).await;
+    let cost = load.run(USERS * 4, 16).await;
+    println!("sixteen at a time: {cost:.3?}");
+    assert!(cost.calls <= 0.15 && cost.inner <= 3.0, "{cost:?}");
+
+    // With all users waiting every claim is of many lanes, each with its own commands.
+    for partitions in [PARTITIONS_TWICE, PARTITIONS] {
+        let mut load = Load::new(partitions).await;
+        for number in 0..USERS {
+            load.submit(&Load::user(number), 64).await;
+        }
+        load.run(USERS, 16).await;
+        let cost = load.run(USERS * 4, 16).await;
+        println!(
+            "sixteen at a time, all of {USERS} users waiting, {partitions} partitions: {cost:.3?}"
+        );
+        assert!(cost.calls <= 0.15, "{cost:?}");
+        // With twice the users in a partition a claim of sixteen is of twelve lanes.
+        assert!(cost.inner <= if partitions == PARTITIONS { 4.0 } else { 3.0 }, "{cost:?}");
+    }
+}

@@ -1,0 +1,173 @@
+//! Redis and the model walk together: equal answers and equal dumps after every step.
+
+#![expect(clippy::unwrap_used, reason = "these are tests")]
+
+mod common;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tasktonic_core::command::{Claim, NewTask, Op, Report, Submit, Sync, Write};
+use tasktonic_core::limits::{CLAIM_MAX, PROMOTE_MAX};
+use tasktonic_core::routing::PartitionId;
+use tasktonic_core::{TaskId, Text};
+use tasktonic_store::clock::Clock;
+use tasktonic_store::conformance::{Subject, differential};
+use tasktonic_store::model::ModelStore;
+use tasktonic_store::{Held, Store, SyncReply};
+use tasktonic_store_redis::RedisStore;
+use tasktonic_testkit::redis::{Redis, Server};
+
+/// Walks of one run of the tests.
+const SEEDS: u64 = 30;
+/// Steps of each.
+const STEPS: u32 = 300;
+const P: PartitionId = PartitionId(0);
+const NOW_MS: i64 = 1_700_000_000_000;
+
+struct OnRedis<'a> {
+    store: RedisStore,
+    redis: &'a Redis,
+}
+
+#[async_trait]
+impl Subject for OnRedis<'_> {
+    fn store(&self) -> Arc<dyn Store> {
+        Arc::new(self.store.clone())
+    }
+    fn restarts(&self) -> bool {
+        false
+    }
+    async fn restart(&mut self, _crash: bool) {
+        // The nearest thing that Redis has: it forgets the scripts.
+        self.redis.cli(&["SCRIPT", "FLUSH"]);
+    }
+    async fn dump(&self) -> String {
+        self.store.dump(P).await.unwrap()
+    }
+}
+
+async fn walk(redis: &Redis, seed: u64, steps: u32) {
+    let (clock, hand) = Clock::manual(NOW_MS);
+    redis.cli(&["FLUSHALL"]);
+    let store = common::open(redis, clock.clone(), 1).await;
+    let mut subject = OnRedis { store, redis };
+    differential(seed, steps, clock, hand, &mut subject).await.unwrap();
+}
+
+/// Walks from `TASKTONIC_SEED` on, `TASKTONIC_SEEDS` of them, where these are set.
+fn seeds() -> std::ops::Range<u64> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let first = number("TASKTONIC_SEED").unwrap_or(0);
+    first..first + number("TASKTONIC_SEEDS").unwrap_or(SEEDS)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_and_the_model_walk_the_same_way() {
+    let redis = common::server(Server::Redis);
+    for seed in seeds() {
+        walk(&redis, seed, STEPS).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn valkey_and_the_model_walk_the_same_way() {
+    for sort in Server::installed().into_iter().filter(|sort| *sort == Server::Valkey) {
+        let valkey = common::server(sort);
+        for seed in 500..504 {
+            walk(&valkey, seed, STEPS).await;
+        }
+    }
+}
+
+/// One command to both, and both compared.
+async fn both(model: &ModelStore, store: &RedisStore, clock: &Clock, request: Sync) -> SyncReply {
+    let expected = model.sync(P, request.clone()).await.unwrap();
+    let mut reply = store.sync(P, request).await.unwrap();
+    // Tokens and tasks that tie may come in another order here; what they are is the same.
+    reply.claimed.sort_by_key(|held| held.lease.task);
+    let mut sorted = expected.clone();
+    sorted.claimed.sort_by_key(|held| held.lease.task);
+    assert_eq!(reply, sorted, "at {}", clock.now_ms());
+    assert_eq!(store.dump(P).await.unwrap(), model.dump());
+    expected
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_turn_that_reaches_its_limits_leaves_the_rest_to_the_next_as_in_the_model() {
+    let (clock, hand) = Clock::manual(NOW_MS);
+    let redis = common::server(Server::Redis);
+    let store = common::open(&redis, clock.clone(), 1).await;
+    let model = ModelStore::new(clock.clone());
+    // More than one turn takes, of each sort: due tasks, lost leases, tasks over their retention.
+    let many = 2 * PROMOTE_MAX as u64 + 9;
+    for (first, due_ms, queue) in
+        [(0, Some(NOW_MS + 5_000), "later"), (1_000, None, "held"), (2_000, None, "ended")]
+    {
+        for from in (0..many).step_by(PROMOTE_MAX) {
+            let draft = |number: u64| NewTask {
+                user: ["ana", "ben"][usize::try_from(number % 2).unwrap()].parse().unwrap(),
+                task: TaskId::new(NOW_MS, first + number),
+                queue: queue.parse().unwrap(),
+                due_ms,
+                descriptor: format!(r#"{{"v":1,"k":"k","q":"{queue}"}}"#).into(),
+                event: Text::default(),
+                idempotency: None,
+                lane_max: 100_000,
+            };
+            let to = many.min(from + PROMOTE_MAX as u64);
+            let batch = Submit { created_ms: NOW_MS, tasks: (from..to).map(draft).collect() };
+            let expected = model.submit(P, batch.clone()).await.unwrap();
+            assert_eq!(store.submit(P, batch).await.unwrap(), expected);
+        }
+    }
+    let request = |call, ops, queue: &str, limit| Sync {
+        worker: "w-1".parse().unwrap(),
+        call,
+        lease_ms: 5_000,
+        ops,
+        claim: Some(Claim { queues: vec![queue.parse().unwrap()], limit }),
+        woken: Vec::new(),
+        park: false,
+    };
+    let mut call = 0;
+    for queue in ["held", "ended"] {
+        loop {
+            call += 1;
+            let reply =
+                both(&model, &store, &clock, request(call, Vec::new(), queue, CLAIM_MAX)).await;
+            if reply.claimed.is_empty() {
+                break;
+            }
+            if queue == "ended" {
+                let ack = |held: &Held| {
+                    let write = Write { n: 2, body: Text::default(), event: None };
+                    Op { lease: held.lease.clone(), report: Report::Ack { write, keep_s: 3 } }
+                };
+                let ops = reply.claimed.iter().map(ack).collect();
+                call += 1;
+                both(&model, &store, &clock, request(call, ops, "none", 0)).await;
+            }
+        }
+    }
+    let mut adopted = 0;
+    for _ in 0..12 {
+        hand.advance(900);
+        for _ in 0..2 {
+            call += 1;
+            adopted += both(&model, &store, &clock, request(call, Vec::new(), "none", 0))
+                .await
+                .adopted
+                .len();
+        }
+    }
+    assert!(adopted as u64 >= many, "{adopted} adopted");
+    // What was due is in its lane, in order, and turns are taken many at a time.
+    loop {
+        call += 1;
+        let reply = both(&model, &store, &clock, request(call, Vec::new(), "later", 100)).await;
+        if reply.claimed.is_empty() {
+            break;
+        }
+    }
+}

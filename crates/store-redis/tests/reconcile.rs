@@ -1,0 +1,274 @@
+//! A key vanishes while everything runs: whatever it was, nothing is stuck afterwards.
+#![expect(clippy::unwrap_used, reason = "these are tests")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
+use tasktonic_core::command::{Again, Op, Report, Write};
+use tasktonic_core::routing::PartitionId;
+use tasktonic_core::{TaskState, UserId};
+use tasktonic_store::clock::Clock;
+use tasktonic_store::conformance::Scene;
+use tasktonic_store::{Query, QueryReply};
+use tasktonic_store_redis::RedisStore;
+use tasktonic_testkit::redis::{Redis, Server};
+
+const P: PartitionId = PartitionId(0);
+/// Passes after which everything must be right again: what looks odd must look so twice.
+const PASSES: u32 = 4;
+const USERS: [&str; 4] = ["ana", "bob", "eve", "~ZZZZZZZZZZZZZZZZZZZZZZ"];
+
+struct Stage {
+    redis: Redis,
+    store: Arc<RedisStore>,
+    scene: Scene,
+    random: StdRng,
+}
+
+async fn stage(seed: u64) -> Stage {
+    let redis = common::server(Server::Redis);
+    let (clock, hand) = Clock::manual(1_700_000_000_000);
+    let store = Arc::new(common::open(&redis, clock, 1).await);
+    let scene = Scene::new(store.clone(), hand);
+    Stage { redis, store, scene, random: StdRng::seed_from_u64(seed) }
+}
+
+impl Stage {
+    /// Does something that people and workers do.
+    async fn step(&mut self) {
+        let user = *USERS.choose(&mut self.random).unwrap();
+        match self.random.random_range(0..8) {
+            0..3 => {
+                let mut new = self.scene.draft(user);
+                if self.random.random_bool(0.2) {
+                    new.due_ms = Some(self.scene.now_ms() + self.random.random_range(1..20_000));
+                }
+                self.scene.submit_as(new).await;
+            }
+            3..5 => {
+                let limit = self.random.random_range(1..4);
+                for held in self.scene.claim("w", limit).await {
+                    let write = Write { n: 2, body: "".into(), event: None };
+                    let report = match self.random.random_range(0..5) {
+                        0..2 => Report::Ack { write, keep_s: 3_600 },
+                        2 => Report::Nack {
+                            write,
+                            again: Again::At(self.scene.now_ms() + 3_000),
+                            attempt: "{}".into(),
+                            keep_s: 3_600,
+                        },
+                        _ => continue,
+                    };
+                    self.scene.report(&held.lease, report).await;
+                }
+            }
+            5 => {
+                let QueryReply::List(page) = self
+                    .scene
+                    .read(
+                        user,
+                        Query::List {
+                            user: UserId::encode(user),
+                            filter: tasktonic_store::TaskFilter::default(),
+                            cursor: None,
+                            limit: 50,
+                        },
+                    )
+                    .await
+                else {
+                    unreachable!()
+                };
+                if let Some(task) = page.tasks.choose(&mut self.random) {
+                    self.scene.cancel(user, task.id).await;
+                }
+            }
+            _ => self.scene.pass(self.random.random_range(1..3_000)),
+        }
+    }
+
+    /// Settles everything that was lost, and runs everything that can be run, to its end.
+    async fn run_out(&mut self) {
+        for _ in 0..400 {
+            self.scene.pass(2_000);
+            let reply = self.scene.sync("last", Vec::new(), 64, false).await;
+            let ops: Vec<Op> = reply
+                .claimed
+                .into_iter()
+                .chain(reply.adopted)
+                .map(|held| {
+                    let write = Write { n: 9, body: "".into(), event: None };
+                    Op { lease: held.lease, report: Report::Ack { write, keep_s: 3_600 } }
+                })
+                .collect();
+            if !ops.is_empty() {
+                self.scene.sync("last", ops, 0, false).await;
+            }
+        }
+    }
+
+    /// Tasks that have not ended, in words.
+    async fn stuck(&self) -> Vec<String> {
+        let mut stuck = Vec::new();
+        for key in self.redis.cli(&["KEYS", "tt:*:d:*"]).lines() {
+            let state = self.redis.cli(&["GET", &key.replace(":d:", ":t:")]);
+            let ended = [TaskState::Completed, TaskState::Cancelled, TaskState::Dead]
+                .iter()
+                .any(|ended| state.starts_with(&format!("{{\"s\":\"{}\"", ended.name())));
+            if !ended {
+                stuck.push(format!("{key}: {state}"));
+            }
+        }
+        stuck
+    }
+
+    async fn repair(&self) -> u64 {
+        let mut repaired = 0;
+        for _ in 0..PASSES {
+            repaired += self.store.reconcile(P).await.unwrap();
+        }
+        repaired
+    }
+}
+
+/// Keys by the sort of what they hold.
+fn sorts(redis: &Redis) -> BTreeMap<String, Vec<String>> {
+    let mut sorts: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for key in redis.cli(&["KEYS", "tt:{00*"]).lines() {
+        let rest = key.split_once("}:").unwrap().1;
+        let sort = match rest.strip_prefix("u:") {
+            Some(personal) => format!("u:{}", personal.split(':').nth(1).unwrap()),
+            None => rest.split(':').next().unwrap().to_owned(),
+        };
+        sorts.entry(sort).or_default().push(key.to_owned());
+    }
+    sorts
+}
+
+/// Whether a task is where it says, but for the lists of the sweep. An ended task whose state is
+/// lost runs again, and then stands there twice, or too early; whose list is lost goes when its
+/// descriptor says so. The end of the test sees that all do.
+fn only_the_sweep(line: &str) -> bool {
+    let Some((_, found)) = line.split_once("(leases, due, lanes, sweeps) (") else { return false };
+    let places: Vec<u32> =
+        found.split([',', ')', ' ']).filter_map(|number| number.parse().ok()).take(3).collect();
+    let ended = ["completed", "cancelled", "dead"].iter().any(|state| line.contains(state));
+    // A lane may still hold the dead reference of a task that was cancelled.
+    if ended { places[..2] == [0, 0] } else { places.iter().sum::<u32>() == 1 }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_is_wrong_nothing_is_repaired() {
+    let mut stage = stage(1).await;
+    for step in 0..300 {
+        stage.step().await;
+        if step % 10 == 0 {
+            let repaired = stage.store.reconcile(P).await.unwrap();
+            assert_eq!(repaired, 0, "{:?}", stage.store.repairs());
+        }
+    }
+    let wrong = stage.store.check(P).await.unwrap();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(stage.store.repairs().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pass_beside_live_work_finds_nothing_either() {
+    let mut stage = stage(2).await;
+    for _ in 0..50 {
+        stage.step().await;
+    }
+    let store = stage.store.clone();
+    let beside = tokio::spawn(async move {
+        let mut repaired = 0;
+        for _ in 0..40 {
+            repaired += store.reconcile(P).await.unwrap();
+        }
+        repaired
+    });
+    while !beside.is_finished() {
+        stage.step().await;
+    }
+    assert_eq!(beside.await.unwrap(), 0, "{:?}", stage.store.repairs());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_of_any_kind_may_vanish_and_no_task_is_stuck() {
+    let mut met = BTreeMap::<String, u32>::new();
+    for seed in 0..12 {
+        let mut stage = stage(seed).await;
+        for _ in 0..120 {
+            stage.step().await;
+        }
+        // One key of every kind in turn, and life goes on in between. Lists for the sweep last: an
+        // ended task that neither a list nor its user's index names is found by nobody.
+        let mut kinds: Vec<String> = sorts(&stage.redis).into_keys().collect();
+        kinds.sort_by_key(|sort| sort == "sweep");
+        for sort in kinds {
+            let now = sorts(&stage.redis);
+            let Some(keys) = now.get(&sort) else { continue };
+            let key = keys.choose(&mut stage.random).unwrap();
+            stage.redis.cli(&["DEL", key]);
+            *met.entry(sort.clone()).or_default() += 1;
+            if sort == "meta" {
+                // Whoever looks after the facts does so every second.
+                tasktonic_testkit::wait::until(
+                    "the facts to be there again",
+                    std::time::Duration::from_secs(10),
+                    || stage.redis.cli(&["EXISTS", key]) == "1",
+                );
+            }
+            stage.repair().await;
+            for _ in 0..5 {
+                stage.step().await;
+            }
+            stage.repair().await;
+            let mut wrong = stage.store.check(P).await.unwrap();
+            wrong.retain(|line| !only_the_sweep(line));
+            assert!(wrong.is_empty(), "seed {seed}, {key} removed: {wrong:#?}");
+        }
+        stage.run_out().await;
+        stage.repair().await;
+        stage.run_out().await;
+        let stuck = stage.stuck().await;
+        assert!(stuck.is_empty(), "seed {seed}: {stuck:#?}");
+        assert_eq!(stage.store.reconcile(P).await.unwrap(), 0);
+        // Nor is anything kept for ever.
+        stage.scene.pass(15 * 86_400_000);
+        for round in 0..40 {
+            stage.scene.pass(1_000);
+            stage.scene.sync("last", Vec::new(), 0, false).await;
+            if round == 20 {
+                stage.repair().await;
+            }
+        }
+        let left = stage.redis.cli(&["KEYS", "tt:*:d:*"]);
+        assert!(left.is_empty(), "seed {seed}: {left}");
+    }
+    for sort in ["meta", "leases", "due", "ring", "users", "u:d", "u:t", "u:i", "u:q", "u:e"] {
+        assert!(met.contains_key(sort), "no {sort} was ever removed: {met:?}");
+    }
+    eprintln!("removed: {met:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nothing_can_be_made_of_is_put_aside() {
+    let stage = stage(3).await;
+    stage.scene.submit("ana").await;
+    let base = {
+        let meta = stage.redis.cli(&["KEYS", "tt:{00*}:meta"]);
+        meta.strip_suffix("meta").unwrap().to_owned()
+    };
+    let lane = stage.redis.cli(&["KEYS", &format!("{base}u:ana:q:*")]);
+    stage.redis.cli(&["ZADD", &format!("{base}leases"), "1", "nonsense"]);
+    stage.redis.cli(&["ZADD", &format!("{base}due"), "1", "non,sense"]);
+    stage.redis.cli(&["RPUSH", &lane, "nonsense"]);
+    assert_eq!(stage.store.reconcile(P).await.unwrap(), 3);
+    assert_eq!(stage.redis.cli(&["LLEN", &format!("{base}quarantine")]), "3");
+    assert_eq!(stage.store.reconcile(P).await.unwrap(), 0);
+    assert_eq!(stage.scene.claim("w", 5).await.len(), 1);
+}

@@ -1,0 +1,245 @@
+//! A store written out.
+
+use std::io::Write;
+
+use tasktonic_core::changes::{Place, TaskControl};
+use tasktonic_core::partition::Row;
+use tasktonic_core::policy::Retention;
+use tasktonic_core::routing::PartitionId;
+use tasktonic_core::{Name, TaskId, TaskState, UserId};
+use tasktonic_protocol::transfer::{Line, PlaceLine, TaskLine, Totals, V};
+
+use super::{ROWS_MAX, Source, TransferError};
+use crate::{Query, QueryReply, StoredTask, Table};
+
+/// Log lines of one line of the export.
+const LOG_CHUNK: u32 = 500;
+
+struct Writer<'a> {
+    source: &'a dyn Source,
+    out: &'a mut (dyn Write + Send),
+    progress: &'a mut (dyn FnMut(&Totals) + Send),
+    now_ms: i64,
+    totals: Totals,
+}
+
+/// Writes everything of `source` to `out`, telling `progress` from time to time how much it was.
+///
+/// # Errors
+/// When the store does not answer or the text cannot be written. What was written until then has
+/// no end line, and is refused as an import.
+pub async fn export(
+    source: &dyn Source,
+    out: &mut (dyn Write + Send),
+    now_ms: i64,
+    progress: &mut (dyn FnMut(&Totals) + Send),
+) -> std::result::Result<Totals, TransferError> {
+    let mut writer = Writer { source, out, progress, now_ms, totals: Totals::default() };
+    writer.all().await?;
+    Ok(writer.totals)
+}
+
+impl Writer<'_> {
+    fn line(&mut self, line: &Line) -> std::result::Result<(), TransferError> {
+        let mut text = serde_json::to_vec(line).expect("strings and numbers serialise");
+        text.push(b'\n');
+        self.out.write_all(&text)?;
+        Ok(())
+    }
+
+    async fn all(&mut self) -> std::result::Result<(), TransferError> {
+        let source = self.source;
+        let (from, epoch) = (source.name().to_owned(), source.epoch().await?);
+        self.line(&Line::Head { v: V, from, epoch, at_ms: self.now_ms })?;
+        for table in Table::ALL {
+            for entry in source.registry().list(*table).await? {
+                self.totals.records += 1;
+                let table = table.name().to_owned();
+                let crate::Entry { key, version, value } = entry;
+                self.line(&Line::Record { table, key, version, value })?;
+            }
+        }
+        for p in (0..source.partitions()).map(PartitionId) {
+            for user in source.users(p).await? {
+                let before = self.totals.tasks;
+                self.user(p, &user).await?;
+                self.totals.users += u64::from(self.totals.tasks > before);
+                (self.progress)(&self.totals);
+            }
+            let now_ms = self.now_ms;
+            for key in source.keys(p).await?.into_iter().filter(|k| k.expires_ms > now_ms) {
+                self.totals.keys += 1;
+                self.line(&Line::Key {
+                    user: key.user.to_string(),
+                    key: key.key.to_string(),
+                    task: key.task.to_string(),
+                    hash: format!("{:032x}", key.body_hash),
+                    expires_ms: key.expires_ms,
+                })?;
+            }
+            for of in source.weights(p).await? {
+                self.totals.weights += 1;
+                let (queue, user) = (of.queue.to_string(), of.user.to_string());
+                self.line(&Line::Weight { queue, user, weight: of.weight })?;
+            }
+        }
+        self.line(&Line::End(self.totals))?;
+        self.out.flush()?;
+        Ok(())
+    }
+
+    /// A user's tasks: those that do not wait by id, then each lane in its order.
+    async fn user(
+        &mut self,
+        p: PartitionId,
+        user: &UserId,
+    ) -> std::result::Result<(), TransferError> {
+        let mut waiting: Vec<(Name, i64, TaskId, TaskControl)> = Vec::new();
+        let mut after = None;
+        loop {
+            let rows = self.source.rows(p, user, after).await?;
+            let count = rows.len();
+            after = rows.last().map(|row| row.task);
+            let mut others = Vec::new();
+            for row in rows {
+                match row.control.place {
+                    Place::Queued { position } => {
+                        waiting.push((row.control.queue.clone(), position, row.task, row.control));
+                    }
+                    // In front of all that wait.
+                    Place::Running { cancel_asked: false, .. } => {
+                        let queue = row.control.queue.clone();
+                        waiting.push((queue, i64::MIN, row.task, row.control));
+                    }
+                    _ => others.push(row),
+                }
+            }
+            self.tasks(p, user, others).await?;
+            if count < ROWS_MAX {
+                break;
+            }
+        }
+        waiting.sort_by(|a, b| (&a.0, a.1, a.2).cmp(&(&b.0, b.1, b.2)));
+        let mut rows = waiting.into_iter().map(|(_, _, task, control)| Row {
+            user: user.clone(),
+            task,
+            control,
+        });
+        loop {
+            let chunk: Vec<Row> = rows.by_ref().take(ROWS_MAX).collect();
+            if chunk.is_empty() {
+                return Ok(());
+            }
+            self.tasks(p, user, chunk).await?;
+        }
+    }
+
+    async fn tasks(
+        &mut self,
+        p: PartitionId,
+        user: &UserId,
+        rows: Vec<Row>,
+    ) -> std::result::Result<(), TransferError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let tasks = rows.iter().map(|row| row.task).collect();
+        let stored = match self.source.read(p, Query::Tasks { user: user.clone(), tasks }).await? {
+            QueryReply::Tasks(stored) => stored,
+            _ => Vec::new(),
+        };
+        for row in rows {
+            // One that is gone by now was swept.
+            let Some(stored) = stored.iter().find(|stored| stored.id == row.task) else { continue };
+            self.task(p, row, stored).await?;
+        }
+        Ok(())
+    }
+
+    async fn task(
+        &mut self,
+        p: PartitionId,
+        row: Row,
+        stored: &StoredTask,
+    ) -> std::result::Result<(), TransferError> {
+        let Row { user, task, control } = row;
+        let (attempts_kept, log_lines) = (control.attempts_kept, control.log_lines);
+        if matches!(control.place, Place::Running { .. }) {
+            self.totals.released += 1;
+        }
+        self.totals.tasks += 1;
+        let line = carried(&user, task, control, stored, self.now_ms);
+        self.line(&Line::Task(line))?;
+        if attempts_kept > 0 {
+            let asked = Query::Attempts { user: user.clone(), task };
+            if let QueryReply::Attempts(rows) = self.source.read(p, asked).await?
+                && let Some(first) = rows.first().map(|row| row.number)
+            {
+                let rows = rows.into_iter().map(|row| row.text.to_string()).collect();
+                self.line(&Line::Attempts { first, rows })?;
+            }
+        }
+        let mut after = 0;
+        while log_lines > after {
+            let limit = LOG_CHUNK;
+            let asked = Query::Logs { user: user.clone(), task, after, limit };
+            let QueryReply::Logs(found) = self.source.read(p, asked).await? else { break };
+            let (Some(first), Some(last)) = (found.lines.first(), found.lines.last()) else {
+                break;
+            };
+            let first = first.number;
+            after = last.number;
+            let rows = found.lines.into_iter().map(|row| row.text.to_string()).collect();
+            self.line(&Line::Log { first, rows })?;
+        }
+        Ok(())
+    }
+}
+
+/// A task as it is carried over.
+fn carried(
+    user: &UserId,
+    task: TaskId,
+    control: TaskControl,
+    stored: &StoredTask,
+    now_ms: i64,
+) -> TaskLine {
+    let TaskControl { queue, mut claim, mut n, attempt, attempts_kept, log_lines, place } = control;
+    let mut state = stored.state.as_ref().map(ToString::to_string);
+    let place = match place {
+        Place::Queued { .. } => PlaceLine::Queued,
+        Place::Scheduled { due_ms } => PlaceLine::Scheduled { due_ms },
+        Place::Ended { state, at_ms, keep_s } => {
+            PlaceLine::Ended { state: state.name().to_owned(), at_ms, keep_s }
+        }
+        // As the engine ends a released task whose cancellation was asked.
+        Place::Running { cancel_asked: true, .. } => {
+            n += 1;
+            state = Some(format!(
+                r#"{{"s":"cancelled","c":{claim},"n":{n},"at":{now_ms},"a":{attempt}}}"#
+            ));
+            let (state, keep_s) = (TaskState::Cancelled, Retention::DEFAULT.cancelled_s);
+            PlaceLine::Ended { state: state.name().to_owned(), at_ms: now_ms, keep_s }
+        }
+        Place::Running { .. } => {
+            claim += 1;
+            n = 0;
+            state =
+                Some(format!(r#"{{"s":"queued","c":{claim},"n":0,"at":{now_ms},"a":{attempt}}}"#));
+            PlaceLine::Queued
+        }
+    };
+    TaskLine {
+        user: user.to_string(),
+        task: task.to_string(),
+        queue: queue.to_string(),
+        claim,
+        n,
+        attempt,
+        place,
+        attempts_kept,
+        log_lines,
+        descriptor: stored.descriptor.to_string(),
+        state,
+    }
+}

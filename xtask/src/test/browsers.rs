@@ -1,0 +1,188 @@
+//! The steps that drive a browser: which test files run in which form of the product, and once more
+//! when a machine was too busy.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use super::counts::{self, Counts};
+use super::steps::{Done, binary, counted};
+use crate::{places, run, sources};
+
+/// In which form the product runs while a browser looks at it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// One process with its own store.
+    One,
+    /// Redis, nginx, three workers, two servers, two servers of pages.
+    Full,
+    /// The same over a cluster of Redis.
+    Cluster,
+}
+
+/// What is tested in [`Form::Full`] only, or also in [`Form::Cluster`].
+const FLEET_ONLY: &[&str] = &["architecture", "pages", "tap"];
+/// What is tested in [`Form::Full`] beside that; what is left out shows nothing there that it does
+/// not show in one process.
+const FULL: &[&str] = &[
+    "isolation",
+    "large-table",
+    "photos",
+    "server-killed",
+    "sign-in",
+    "two-users",
+    "verbs",
+    "worker-lost",
+];
+/// What is tested in [`Form::Cluster`].
+const CLUSTER: &[&str] = &["architecture", "photos", "two-users", "worker-lost"];
+
+impl Form {
+    /// As the tests are told.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::One => "one",
+            Self::Full => "full",
+            Self::Cluster => "cluster",
+        }
+    }
+
+    const fn step(self) -> &'static str {
+        match self {
+            Self::One => "e2e",
+            Self::Full => "e2e-full",
+            Self::Cluster => "e2e-cluster",
+        }
+    }
+
+    /// Test files at once. Where parts die, most of the time is spent waiting for leases and
+    /// restarts, and each file has an installation of its own.
+    const fn at_once(self) -> usize {
+        match self {
+            Self::One => 1,
+            Self::Full | Self::Cluster => 2,
+        }
+    }
+
+    /// Whether the file of this name is tested in this form.
+    fn tests(self, name: &str) -> bool {
+        match self {
+            Self::One => !FLEET_ONLY.contains(&name),
+            Self::Full => FLEET_ONLY.contains(&name) || FULL.contains(&name),
+            Self::Cluster => CLUSTER.contains(&name),
+        }
+    }
+}
+
+pub(crate) fn one() -> Result<Done> {
+    in_form(Form::One)
+}
+
+pub(crate) fn full() -> Result<Done> {
+    in_form(Form::Full)
+}
+
+pub(crate) fn cluster() -> Result<Done> {
+    in_form(Form::Cluster)
+}
+
+fn in_form(form: Form) -> Result<Done> {
+    let files: Vec<PathBuf> =
+        e2e_files().into_iter().filter(|file| form.tests(&test_name(file))).collect();
+    if files.is_empty() {
+        bail!("there is no tests/e2e/*.test.mjs: the product is not tested as a whole");
+    }
+    let first = browse(form.step(), form, &files);
+    let Err(error) = first else { return first };
+    // A browser on a busy machine can miss a deadline. What fails is run once more, alone, and the
+    // table says so; what fails twice has failed.
+    let failed = files_of_failures(&error.to_string());
+    if failed.is_empty() {
+        return Err(error);
+    }
+    run::say(&format!("\n{error:#}\n\nonce more: {}\n", spell(&failed)));
+    let Done { counts, .. } = browse(&format!("{} once more", form.step()), form, &failed)?;
+    let all = counts::read(&error.to_string());
+    let passed = all.passed.max(counts.passed);
+    Ok(Done {
+        counts: Counts { passed: passed + all.failed, failed: 0 },
+        note: format!("{} failed once and then passed: {}", all.failed, spell(&failed)),
+    })
+}
+
+/// `two-users` of `tests/e2e/two-users.test.mjs`.
+fn test_name(file: &Path) -> String {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    name.split(".test.").next().unwrap_or_default().to_owned()
+}
+
+fn spell(files: &[PathBuf]) -> String {
+    let shown: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
+    shown.join(" ")
+}
+
+/// Runs test files that drive a browser.
+fn browse(title: &str, form: Form, files: &[PathBuf]) -> Result<Done> {
+    let Some(web) = places::web_server() else {
+        bail!("the pages are not built: `cargo xtask test --only pages` first");
+    };
+    let mut node = run::program("node");
+    // This reporter tells of every failure once more at its end, which is what a log shows.
+    node.args(["--test", "--test-reporter=spec"]);
+    node.arg(format!("--test-concurrency={}", form.at_once())).args(files);
+    node.env("TASKTONIC_BIN", binary("tasktonic")?).env("TASKTONIC_WEB_DIR", web);
+    node.env("TASKTONIC_E2E_MODE", form.name());
+    counted(title, &mut node, "")
+}
+
+/// The test files that a report of failures names (`test at tests/e2e/x.test.mjs:3:1`).
+fn files_of_failures(report: &str) -> Vec<PathBuf> {
+    let at = |line: &str| {
+        let place = line.trim().strip_prefix("test at ")?.split(':').next()?.to_owned();
+        // A scenario is defined in a helper; the pictures' folder of its message is named like its file.
+        place.ends_with(".test.mjs").then(|| PathBuf::from(place))
+    };
+    let suite = |line: &str| {
+        // The folder of the form, then that of the file.
+        let name = line.split("logs: target/e2e").nth(1)?.split('/').nth(1)?.to_owned();
+        Some(PathBuf::from(format!("tests/e2e/{name}.test.mjs")))
+    };
+    let mut files: Vec<PathBuf> =
+        report.lines().filter_map(|l| at(l).or_else(|| suite(l))).collect();
+    files.sort();
+    files.dedup();
+    files
+}
+
+fn e2e_files() -> Vec<PathBuf> {
+    let is_test = |file: &PathBuf| {
+        let name = file.to_string_lossy();
+        name.ends_with(".test.mjs") || name.ends_with(".test.js")
+    };
+    sources::under(&["tests/e2e"]).into_iter().filter(is_test).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_of_failures_names_its_files_once() {
+        let report = "✖ failing tests:\n\ntest at tests/e2e/guides.test.mjs:69:3\n✖ starts\n\
+                      test at tests/e2e/lib/suite.mjs:31:7\n✖ resized\n  pictures: none; logs: \
+                      target/e2e-full/photos/\n  again; logs: target/e2e/photos/";
+        let expected = ["tests/e2e/guides.test.mjs", "tests/e2e/photos.test.mjs"];
+        assert_eq!(files_of_failures(report), expected.map(PathBuf::from));
+    }
+
+    #[test]
+    fn every_browser_test_is_run_in_some_form_and_every_name_here_is_a_file() {
+        let names: Vec<String> = e2e_files().iter().map(|file| test_name(file)).collect();
+        for name in &names {
+            assert!(Form::One.tests(name) || Form::Full.tests(name), "{name} is never run");
+        }
+        for name in [FLEET_ONLY, FULL, CLUSTER].concat() {
+            assert!(names.iter().any(|there| there == name), "tests/e2e/{name}.test.mjs");
+        }
+    }
+}
