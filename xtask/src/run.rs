@@ -116,6 +116,11 @@ fn lives(group: Pid) -> bool {
     })
 }
 
+/// Where the output of what runs under the name `title` goes.
+pub(crate) fn log_of(title: &str) -> PathBuf {
+    places::scratch().join("log").join(format!("{}.log", title.replace([' ', '/'], "-")))
+}
+
 /// Runs `command` to its end under the name `title`.
 ///
 /// # Errors
@@ -123,7 +128,7 @@ fn lives(group: Pid) -> bool {
 /// it wrote and names the log file with the whole.
 pub(crate) fn run(title: &str, command: &mut Command) -> Result<Finished> {
     let shown = spell(command);
-    let log = places::scratch().join("log").join(format!("{}.log", title.replace([' ', '/'], "-")));
+    let log = log_of(title);
     let (mut child, output) = spawn(title, command)?;
     let since = Instant::now();
     let (tx, rx) = std::sync::mpsc::channel();

@@ -21,12 +21,13 @@ const BUFFER_BYTES: usize = 1024 * 1024;
 
 /// Which store, and how.
 #[derive(clap::Args)]
-#[command(
-    after_help = "Examples:\n  tasktonic export --store embedded:.tasktonic/store > tasks.ndjson\n  \
-                  TASKTONIC_STORE=redis://redis:6379 tasktonic export | zstd > tasks.ndjson.zst\n\n\
-                  Accounts and signing records are in the export: keep it as secret as the store. \
-                  Users' files are not; copy the folder or bucket of --files beside it."
-)]
+#[command(after_help = "Examples:\n  \
+                  (umask 077; tasktonic export --store embedded:.tasktonic/store > tasks.ndjson)\n  \
+                  export TASKTONIC_STORE=redis://redis:6379\n  \
+                  (umask 077; tasktonic export | zstd > tasks.ndjson.zst)\n\n\
+                  Accounts and signing records are in the export: keep it as secret as the store; \
+                  with `umask 077` only you can read the file. \
+                  Users' files are not; copy the folder or bucket of --files beside it.")]
 pub(crate) struct Args {
     #[command(flatten)]
     store: StoreArgs,
@@ -90,12 +91,18 @@ fn must_hold_a_store(folder: &std::path::Path) -> Result<()> {
     bail!("there is no store in {}; name the folder that holds tasks.db", shown.display())
 }
 
-/// Refuses while others listen on a store.
+/// Refuses while others listen or work on a store.
 pub(super) async fn refuse_if_used(store: &RedisStore, or_else: &str) -> Result<()> {
     let listeners = store.listeners().await?;
     if listeners > 0 {
         bail!(
             "{listeners} servers or workers use this store; stop them first (their tasks wait), or \
+             {or_else}"
+        );
+    }
+    if store.is_worked_on().await? {
+        bail!(
+            "a server or a worker uses this store; stop all of them first (their tasks wait), or \
              {or_else}"
         );
     }

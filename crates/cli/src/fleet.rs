@@ -134,13 +134,15 @@ async fn start(
         }
         StoreOf::Named(url, class) => (url.clone(), *class, data.files_url()),
     };
-    let (identity, password) = identities(&store, class, data).await?;
+    let declared = args.store.durability_declared;
+    let (identity, password) = identities(&store, class, declared, data).await?;
 
     let common = Common::new(
         data.path().to_owned(),
         files,
         store,
         class,
+        declared,
         args.door.config.clone().map(std::path::absolute).transpose()?,
     )?;
     let pages_at = addresses(plan.pages)?;
@@ -193,9 +195,14 @@ async fn start(
 
 /// Who is who, and the login to begin with. The store is closed again: this process has no part in
 /// the work.
-async fn identities(store: &str, class: Class, data: &Data) -> Result<(Identity, Option<String>)> {
+async fn identities(
+    store: &str,
+    class: Class,
+    declared: bool,
+    data: &Data,
+) -> Result<(Identity, Option<String>)> {
     let url = store.parse().map_err(anyhow::Error::msg)?;
-    let choice = crate::stores::Choice { url, class, declared: false, accept_older: false };
+    let choice = crate::stores::Choice { url, class, declared, accept_older: false };
     let (store, identity) = product::identities(choice, &data.keys()).await?;
     let until = Instant::now() + LOGIN_WAIT;
     let password = loop {

@@ -14,7 +14,7 @@ use crate::{bad_use, screen};
 #[command(after_help = "Examples:\n  \
     tasktonic gateway --folder /run/tasktonic-gateway --listen 8080 \\\n    \
     --server 127.0.0.1:7001 --server 127.0.0.1:7002 --page 127.0.0.1:7101 \\\n    \
-    --door unix:/run/tasktonic/server-7001.sock --run\n  \
+    --door unix:/run/tasktonic/server-7001.sock --trust 127.0.0.1 --run\n  \
     tasktonic gateway … --listen '443 ssl http2' --listen '[::]:443 ssl http2' \\\n    \
     --tls-certificate /etc/tasktonic/tls/fullchain.pem --tls-key /etc/tasktonic/tls/privkey.pem\n\n\
     Without --run and --print it writes the folder, has nginx check it, and says how to start it. \
@@ -44,7 +44,11 @@ pub(crate) struct Args {
     /// The folder of the pages' immutable files (.next/static) [default: the pages' servers give them]
     #[arg(long = "static", value_name = "DIR")]
     static_files: Option<PathBuf>,
-    /// Whom nginx's workers run as, where it is started by root; must reach the doors
+    /// Whose X-Forwarded-For is believed: the servers of the pages, a load balancer; may be given
+    /// more than once
+    #[arg(long = "trust", value_name = "NETWORK")]
+    trusted: Vec<String>,
+    /// Whom nginx's workers run as; root has to say it, and they must reach the doors
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
     /// Processes [default: one per core]
@@ -66,6 +70,7 @@ pub(crate) fn gateway(args: Args) -> Result<u8> {
     gateway.servers = args.servers;
     gateway.door = args.doors;
     gateway.pages = args.pages;
+    gateway.trusted = args.trusted;
     gateway.static_files = args.static_files;
     gateway.user = args.user;
     gateway.workers = args.workers;
@@ -81,6 +86,7 @@ pub(crate) fn gateway(args: Args) -> Result<u8> {
         screen::say(text.trim_end());
         return Ok(crate::DONE);
     }
+    says_whose(gateway.user.as_deref(), nix::unistd::geteuid().is_root())?;
     let nginx = gateway.write().with_context(|| format!("writing {}", args.folder.display()))?;
     if args.run {
         return Err(nginx.command().exec()).context("starting nginx");
@@ -92,4 +98,31 @@ pub(crate) fn gateway(args: Args) -> Result<u8> {
     screen::say(&nginx.conf().display().to_string());
     screen::note("nginx accepts it; the same arguments with --run start it");
     Ok(crate::DONE)
+}
+
+/// The workers of a master that is root become somebody else, `nobody` if it is not told whom: that
+/// one may neither come through the folder nor ask at the doors, and would answer 503 to all.
+fn says_whose(user: Option<&str>, is_root: bool) -> Result<()> {
+    if is_root && user.is_none() {
+        return Err(bad_use(
+            "root has to say whom the workers of nginx run as: --user NAME, the user of the \
+             servers, who may ask at their doors; or start this as that user",
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::says_whose;
+
+    #[test]
+    fn root_says_whom_the_workers_run_as_and_nobody_else_has_to() {
+        let refused = says_whose(None, true).unwrap_err();
+        assert!(refused.to_string().contains("--user NAME"), "{refused}");
+        assert_eq!(crate::exit_code(&refused), crate::BAD_USE);
+        for (user, is_root) in [(Some("tasktonic"), true), (None, false), (Some("x"), false)] {
+            says_whose(user, is_root).unwrap();
+        }
+    }
 }

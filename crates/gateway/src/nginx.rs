@@ -12,6 +12,10 @@ use crate::{ANSWER, Gateway, HEADER, LUA};
 const PRIVATE: u32 = 0o700;
 /// Where the processes are somebody else, they have to come through.
 const PASSABLE: u32 = 0o711;
+/// Lua and the header, which those processes read themselves, whatever root's umask is.
+const READABLE: u32 = 0o644;
+/// The folders to them.
+const OPEN: u32 = 0o755;
 /// Folders of temporary files: nginx makes those in `tmp` itself.
 const FOLDERS: &[&str] = &["tmp", "lua/tasktonic"];
 
@@ -40,6 +44,11 @@ impl Gateway {
         for folder in FOLDERS {
             fs::create_dir_all(run.join(folder))?;
         }
+        if self.user.is_some() {
+            for folder in ["tmp", "lua", "lua/tasktonic"] {
+                fs::set_permissions(run.join(folder), fs::Permissions::from_mode(OPEN))?;
+            }
+        }
         for (name, text) in [
             ("nginx.conf", conf.as_str()),
             ("answer.conf", ANSWER),
@@ -49,6 +58,9 @@ impl Gateway {
             // Whole or not at all: a worker may be starting just now.
             let (file, unfinished) = (run.join(name), run.join(format!("{name}.unfinished")));
             fs::write(&unfinished, text)?;
+            if self.user.is_some() {
+                fs::set_permissions(&unfinished, fs::Permissions::from_mode(READABLE))?;
+            }
             fs::rename(unfinished, file)?;
         }
         Ok(Nginx {

@@ -1,5 +1,7 @@
 //! The template filled in.
 
+use std::net::IpAddr;
+
 use crate::values::{path, plain};
 use crate::{AWAY, Gateway, Guard, Invalid, TEMPLATE};
 
@@ -17,7 +19,8 @@ const FROM_DISK: &str = r#"      root "{{STATIC}}";
       # Links that lead out of the folder are not followed.
       disable_symlinks on from=$document_root;
       error_page 403 404 =404 @problem;
-      error_page 405 @problem;
+      error_page 400 411 501 505 =400 /.tasktonic/problem;
+      error_page 405 413 429 500 503 @problem;
       types {
         text/javascript js mjs;
         text/css css;
@@ -55,8 +58,22 @@ const TLS: &str = r#"    ssl_certificate     "{{CERTIFICATE}}";
     ssl_session_timeout 1d;
     ssl_session_tickets off;
     ssl_prefer_server_ciphers off;"#;
+/// How whoever stands in front is believed, by hand.
+const NO_TRUST: &str =
+    "  # Behind a load balancer: believe the address it names, and nobody else's.
+  # set_real_ip_from 10.0.0.0/8;
+  # real_ip_header X-Forwarded-For;
+  # real_ip_recursive on;";
+/// Whoever is believed may name the client it speaks for.
+const TRUST: &str =
+    "  # These, the servers of the pages among them, say whom they speak for; nobody else may.
+{{NETWORKS}}
+  real_ip_header X-Forwarded-For;
+  real_ip_recursive on;";
 /// Immutable files from whoever renders the pages.
-const FROM_PAGES: &str = "      error_page 502 504 =502 $tt_pages_away;
+const FROM_PAGES: &str = "      error_page 400 411 501 505 =400 /.tasktonic/problem;
+      error_page 404 405 413 429 500 503 @problem;
+      error_page 502 504 =502 $tt_pages_away;
       proxy_pass http://tt_pages;";
 
 pub(crate) fn conf(gateway: &Gateway) -> Result<String, Invalid> {
@@ -90,6 +107,7 @@ pub(crate) fn conf(gateway: &Gateway) -> Result<String, Invalid> {
         ("DOORS", doors(&gateway.door)?),
         ("LISTEN", lines("address to listen on", &gateway.listen, "listen", "")?),
         ("TLS", tls),
+        ("TRUSTED", trusted(&gateway.trusted)?),
         ("SERVERS", servers("server", &gateway.servers)?),
         ("PAGES", pages),
         ("IMMUTABLE", immutable),
@@ -118,6 +136,34 @@ fn lines(what: &'static str, values: &[String], word: &str, rest: &str) -> Resul
 
 fn servers(what: &'static str, values: &[String]) -> Result<String, Invalid> {
     lines(what, values, "server", &format!(" {HEALTH}"))
+}
+
+/// Who may name a client.
+fn trusted(networks: &[String]) -> Result<String, Invalid> {
+    let line = |network: &String| {
+        if is_network(network) {
+            Ok(format!("  set_real_ip_from {network};"))
+        } else {
+            Err(Invalid::Network(network.clone()))
+        }
+    };
+    match networks {
+        [] => Ok(NO_TRUST.to_owned()),
+        _ => {
+            let lines = networks.iter().map(line).collect::<Result<Vec<_>, _>>()?;
+            Ok(TRUST.replace("{{NETWORKS}}", &lines.join("\n")))
+        }
+    }
+}
+
+/// An address, or one with the number of its bits that count.
+fn is_network(text: &str) -> bool {
+    let (address, bits) = text.split_once('/').map_or((text, None), |(a, bits)| (a, Some(bits)));
+    let Ok(address) = address.parse::<IpAddr>() else { return false };
+    let bits_max: u8 = if address.is_ipv4() { 32 } else { 128 };
+    bits.is_none_or(|bits| {
+        bits.parse::<u8>().is_ok_and(|count| count <= bits_max && count.to_string() == bits)
+    })
 }
 
 /// The places of the door document, as a list in Lua.
@@ -193,6 +239,33 @@ mod tests {
                 let wrong = gateway.render().unwrap_err();
                 assert!(matches!(wrong, Invalid::Text { .. }), "{text:?}: {wrong}");
             }
+        }
+    }
+
+    #[test]
+    fn nobody_names_a_client_but_those_who_are_trusted() {
+        let mut gateway = gateway();
+        let says = |gateway: &Gateway| {
+            let conf = gateway.render().unwrap();
+            let lines = conf.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+            lines.filter(|line| line.contains("real_ip")).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(says(&gateway), Vec::<String>::new());
+        gateway.trusted = vec!["127.0.0.1".to_owned(), "fd00::/8".to_owned()];
+        assert_eq!(
+            says(&gateway),
+            [
+                "set_real_ip_from 127.0.0.1;",
+                "set_real_ip_from fd00::/8;",
+                "real_ip_header X-Forwarded-For;",
+                "real_ip_recursive on;"
+            ]
+        );
+        for wrong in
+            ["", "all", "10.0.0.0/33", "10.0.0.0/+8", "::1/129", "10.0.0.1; deny all", "unix:"]
+        {
+            gateway.trusted = vec![wrong.to_owned()];
+            assert_eq!(gateway.render().unwrap_err(), Invalid::Network(wrong.to_owned()));
         }
     }
 

@@ -67,6 +67,10 @@ pub struct Gateway {
     pub servers: Vec<String>,
     /// The servers of the pages: `host:port`. With none, pages are answered with a refusal.
     pub pages: Vec<String>,
+    /// Whose `X-Forwarded-For` is believed: addresses and networks, e.g. `10.0.0.0/8`. The servers
+    /// of the pages must be among them, or all who sign in through them share one address. Nobody
+    /// is, if nobody says.
+    pub trusted: Vec<String>,
     /// Where servers give the door document: `unix:/path` or `address:port`, asked in turn.
     pub door: Vec<String>,
     /// The folder of the pages' immutable files; without it they come from the pages' servers.
@@ -100,6 +104,9 @@ pub enum Invalid {
     /// What is neither `unix:/path` nor `address:port`.
     #[error("{0:?} is no place of a door document; write unix:/path or address:port")]
     Door(String),
+    /// What is neither an address nor a network.
+    #[error("{0:?} is no network; write an address, or an address and its bits as in 10.0.0.0/8")]
+    Network(String),
 }
 
 impl Gateway {
@@ -113,6 +120,7 @@ impl Gateway {
             tls: None,
             servers: Vec::new(),
             pages: Vec::new(),
+            trusted: Vec::new(),
             door: Vec::new(),
             static_files: None,
             workers: None,

@@ -38,7 +38,7 @@ pub struct Config {
     /// Whether `/metrics` is answered to other machines too.
     pub metrics_public: bool,
     /// Proxies that are believed when they say whose request they pass on, besides those on this
-    /// machine.
+    /// machine, and under which name they were asked for it, which this machine may not say.
     pub trusted_proxies: Vec<Network>,
     /// Limits.
     pub limits: Limits,
@@ -108,8 +108,12 @@ pub struct App {
     pub(crate) pages_static: Option<PathBuf>,
     /// Whether `/metrics` is answered to other machines too.
     pub(crate) metrics_public: bool,
-    /// Proxies that are believed, those on this machine among them.
+    /// Proxies that are believed when they name a client, those on this machine among them.
     pub(crate) trusted_proxies: Vec<Network>,
+    /// Those that were configured. They are also believed when they name the host; this machine by
+    /// itself is not, because a page that a browser here fetched under a foreign name could set
+    /// that header, and would be let past the check of names.
+    pub(crate) naming_proxies: Vec<Network>,
     /// Cancelled when the server stops.
     pub(crate) stop: CancellationToken,
 }

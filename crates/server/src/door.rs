@@ -125,7 +125,7 @@ pub(crate) async fn stand(
     let peer = Peer::of(&app.trusted_proxies, remote, request.headers());
     Span::current().record("client", tracing::field::display(peer.client));
     let believed =
-        remote.is_some_and(|remote| proxies::is_trusted(&app.trusted_proxies, remote.0.ip()));
+        remote.is_some_and(|remote| proxies::is_trusted(&app.naming_proxies, remote.0.ip()));
     if believed {
         take_forwarded_host(&app.policy, &mut request);
     }
@@ -147,10 +147,10 @@ pub(crate) async fn stand(
     response
 }
 
-/// A trusted proxy that speaks to us under another name says in `X-Forwarded-Host` under which one
-/// it was asked. It counts only where the name it used itself is none of ours, so that a proxy that
-/// keeps the name and passes on a client's headers changes nothing. `X-Forwarded-Proto` is never
-/// needed: how an origin is reached is configured with it.
+/// A configured proxy that speaks to us under another name says in `X-Forwarded-Host` under which
+/// one it was asked. It counts only where the name it used itself is none of ours, so that a proxy
+/// that keeps the name and passes on a client's headers changes nothing. `X-Forwarded-Proto` is
+/// never needed: how an origin is reached is configured with it.
 fn take_forwarded_host(policy: &Policy, request: &mut Request) {
     let headers = request.headers();
     let used = match request.uri().authority() {

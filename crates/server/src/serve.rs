@@ -6,6 +6,7 @@ mod paced;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,13 +17,13 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
 use tasktonic_store::KillPoint;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use crate::App;
@@ -88,7 +89,9 @@ pub(crate) async fn serve(
     stop: CancellationToken,
 ) -> io::Result<()> {
     let room = Arc::new(Semaphore::new(app.limits.connections_max));
-    let drain = GracefulShutdown::new();
+    let connections = TaskTracker::new();
+    // Nobody new comes any more: what a connection has said until then is still answered.
+    let closed = CancellationToken::new();
     let builder = Arc::new(builder());
     let mut closes_at = None;
     loop {
@@ -128,28 +131,40 @@ pub(crate) async fn serve(
             let router = router.clone();
             async move { Ok::<_, Infallible>(answer(router, request).await) }
         });
-        let (builder, watcher) = (builder.clone(), drain.watcher());
-        let (stop, in_notice) = (stop.clone(), closes_at.is_some());
-        tokio::spawn(async move {
+        let (builder, closed) = (builder.clone(), closed.clone());
+        connections.spawn(async move {
             let begun = tokio::select! {
-                // A connection that says nothing is not waited for.
-                () = stop.cancelled(), if !in_notice => false,
+                biased;
                 begun = tokio::time::timeout(HEADER_WAIT, begins(&stream)) => begun == Ok(true),
+                // A connection that says nothing is not waited for.
+                () = closed.cancelled() => false,
             };
-            if begun {
-                let io = TokioIo::new(stream);
-                let connection = builder.serve_connection_with_upgrades(io, service);
-                if let Err(error) = watcher.watch(connection).await {
-                    tracing::debug!(%remote, %error, "a connection broke");
+            if !begun {
+                return;
+            }
+            let io = TokioIo::new(stream);
+            let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));
+            // Told to end before it has read anything, it would close what has begun.
+            let ended = tokio::select! {
+                biased;
+                ended = connection.as_mut() => ended,
+                () = closed.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
                 }
+            };
+            if let Err(error) = ended {
+                tracing::debug!(%remote, %error, "a connection broke");
             }
         });
     }
     // Nobody new can connect from here on.
     drop(listener);
+    closed.cancel();
+    connections.close();
     KillPoint::ServerInDrain.pass();
     let ended = async {
-        tokio::join!(drain.shutdown(), app.sockets.wait());
+        tokio::join!(connections.wait(), app.sockets.wait());
     };
     if tokio::time::timeout(DRAIN_WAIT, ended).await.is_err() {
         tracing::warn!("some connections did not end in time and were cut");

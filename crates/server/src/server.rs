@@ -87,6 +87,7 @@ impl Server {
             pages_static: config.pages_static,
             metrics_public: config.metrics_public,
             trusted_proxies: [&config.trusted_proxies[..], &Network::LOOPBACK].concat(),
+            naming_proxies: config.trusted_proxies,
             stop: CancellationToken::new(),
         });
         Ok(Self { app, listener, local_addr, gateway })

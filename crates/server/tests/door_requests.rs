@@ -5,7 +5,8 @@ mod support;
 
 use std::time::Duration;
 
-use support::{Answer, SOON, start, start_with};
+use support::{Answer, Running, SOON, start, start_with};
+use tasktonic_server::Config;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
@@ -293,14 +294,17 @@ async fn the_echo_sends_texts_and_bytes_back_unchanged() {
 }
 
 #[tokio::test]
-async fn a_proxy_on_this_machine_may_name_the_host_it_was_asked_for_and_no_other() {
-    let server = start().await;
-    let ask = async |host: &str, forwarded: &str| {
+async fn a_configured_proxy_may_name_the_host_it_was_asked_for_and_nobody_else_may() {
+    let trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+    let server = start_with(Config { trusted_proxies, ..support::config() }).await;
+    let unconfigured = start().await;
+    let ask_at = async |server: &Running, host: &str, forwarded: &str| {
         let request = format!(
             "GET /healthz HTTP/1.1\r\nHost: {host}\r\nX-Forwarded-Host: {forwarded}\r\nConnection: close\r\n\r\n"
         );
         Answer::read(&server.raw(&request, SOON).await).status
     };
+    let ask = async |host: &str, forwarded: &str| ask_at(&server, host, forwarded).await;
     let ours = server.addr.to_string();
     assert_eq!(ask("inner:8080", &ours).await, 200);
     assert_eq!(ask(&ours, "evil.example").await, 200, "it is asked under a name of ours");
@@ -309,4 +313,9 @@ async fn a_proxy_on_this_machine_may_name_the_host_it_was_asked_for_and_no_other
     }
     let twice = format!("{ours}\r\nX-Forwarded-Host: {ours}");
     assert!((400..500).contains(&ask("inner:8080", &twice).await), "two names are none");
+
+    // A page of a foreign name that now leads to this machine may send any header.
+    let own = unconfigured.addr.to_string();
+    assert_eq!(ask_at(&unconfigured, &own, "evil.example").await, 200);
+    assert_eq!(ask_at(&unconfigured, "rebound.example:8080", &own).await, 421);
 }

@@ -14,6 +14,8 @@ use tasktonic_core::routing::partition_of;
 use tasktonic_server::{Config, Limits};
 use tasktonic_store::Store as _;
 use tasktonic_store::clock::Clock;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 const SYNC: &str = "/api/v1/worker/sync";
 
@@ -222,4 +224,27 @@ async fn parked_calls_are_answered_at_once_and_requests_under_way_end() {
     let answer = tokio::time::timeout(SOON, parked).await.expect("answered").unwrap();
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     assert_eq!(answer["v"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_made_just_before_a_stop_is_answered_until_the_notice_is_over() {
+    let limits = Limits { drain_notice: Duration::from_secs(3), ..Limits::default() };
+    let server = support::start_with(Config { limits, ..config() }).await;
+    let mut speaks = TcpStream::connect(server.addr).await.unwrap();
+    let mut silent = TcpStream::connect(server.addr).await.unwrap();
+    // Later connections are taken later: when one of them is answered, these have been taken.
+    assert_eq!(server.ask("GET", "/healthz", &[], "").await.status, 200);
+    server.stop.cancel();
+    while server.ask("GET", "/readyz", &[], "").await.status != 503 {}
+    let request =
+        format!("GET /healthz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", server.addr);
+    speaks.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    speaks.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer:?}");
+    // One that never says anything is not waited for.
+    let began = Instant::now();
+    tokio::time::timeout(SOON, server.ended).await.expect("it ends").unwrap().unwrap();
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    assert_eq!(silent.read(&mut [0]).await.unwrap_or(0), 0);
 }

@@ -12,10 +12,8 @@ use tasktonic_store::{Durability, Error, Health, Result};
 
 use crate::admission;
 use crate::durability::{self, Standing};
-use crate::open::{Class, Config, LOOK_EVERY_MS, Shared, look_after_metas};
+use crate::open::{Class, Config, LOOK_EVERY_MS, Shared, look_after_config, look_after_meta};
 
-/// How often the settings of the servers are compared with the class, in ms.
-const CLASS_EVERY_MS: u64 = 10_000;
 /// A partition that has not answered for this long is reported, in ms.
 const SILENT_MS: u64 = 5_000;
 
@@ -145,44 +143,64 @@ impl Watch {
         seen.broken = broken;
     }
 
-    fn answers(&self, answers: &[Result<()>]) {
+    fn answers(&self, p: PartitionId, answer: &Result<()>) {
         let mut seen = self.seen.lock();
-        for (seen, answer) in seen.answered.iter_mut().zip(answers) {
-            *seen = match answer {
-                Ok(()) => (Instant::now(), None),
-                Err(error) => (seen.0, Some(error.to_string())),
-            };
+        let Some(answered) = seen.answered.get_mut(usize::from(p.0)) else { return };
+        match answer {
+            Ok(()) => *answered = (Instant::now(), None),
+            Err(error) => answered.1 = Some(error.to_string()),
         }
     }
 }
 
-/// Starts the loop; it ends with the store.
-pub(crate) fn start(shared: &Arc<Shared>, mut config: Config) {
+/// Starts the loops; they end with the store. Each partition has its own: one that does not
+/// answer keeps no other waiting.
+pub(crate) fn start(shared: &Arc<Shared>, config: Config) {
+    let config = Arc::new(Mutex::new(config));
+    for p in (0..shared.partitions()).map(PartitionId) {
+        let config = config.clone();
+        every(shared, move |shared| {
+            let config = config.clone();
+            async move {
+                let Some(keys) = shared.keys.get(usize::from(p.0)) else { return };
+                let look = look_after_meta(&shared.router, p, keys, &config, &shared.options);
+                shared.watch.answers(p, &look.await);
+            }
+        });
+    }
+    every(shared, move |shared| {
+        let config = config.clone();
+        async move { look_after_config(&shared.router, &config).await }
+    });
+    every(shared, |shared| async move {
+        let (standings, silent) = durability::survey(&shared.router).await;
+        // Of a master that said nothing it is not known whether it keeps the class.
+        let all_spoke = silent.is_empty() && !standings.is_empty();
+        shared.watch.standings(&shared, standings);
+        if all_spoke {
+            shared.watch.classes();
+        }
+    });
+}
+
+/// Looks again and again, until the store ends.
+fn every<L, F>(shared: &Arc<Shared>, look: L)
+where
+    L: Fn(Arc<Shared>) -> F + Send + 'static,
+    F: Future<Output = ()> + Send,
+{
     let ended = shared.ended.clone();
     let shared = Arc::downgrade(shared);
     tokio::spawn(async move {
-        let mut classes_at = Instant::now();
         loop {
             tokio::select! {
                 () = ended.cancelled() => return,
                 () = tokio::time::sleep(Duration::from_millis(LOOK_EVERY_MS)) => {}
             }
             let Some(shared) = shared.upgrade() else { return };
-            let looked = async {
-                let facts =
-                    look_after_metas(&shared.router, &shared.keys, &mut config, &shared.options);
-                let (answers, (standings, _)) =
-                    tokio::join!(facts, durability::survey(&shared.router));
-                shared.watch.answers(&answers);
-                shared.watch.standings(&shared, standings);
-                if classes_at.elapsed() >= Duration::from_millis(CLASS_EVERY_MS) {
-                    classes_at = Instant::now();
-                    shared.watch.classes();
-                }
-            };
             tokio::select! {
                 () = ended.cancelled() => return,
-                () = looked => {}
+                () = look(shared) => {}
             }
         }
     });

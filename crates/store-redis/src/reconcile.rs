@@ -11,7 +11,7 @@ mod suspect;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -35,6 +35,8 @@ const SUSPECTS_MAX: usize = 64;
 const SCANNED: usize = 1_000;
 /// How long the process that makes a pass has it to itself, at least, in ms.
 const TURN_MS: u64 = 25_000;
+/// How often it says that its pass goes on, in ms.
+const TURN_AGAIN_MS: u64 = 8_000;
 
 /// What a lane's two numbers were, its length, and what they should have been.
 type Odd = (String, u64, String);
@@ -64,12 +66,14 @@ impl Reconciler {
     }
 
     /// Has suspects looked at again, and answers how many were repaired.
-    async fn settle(&self, p: PartitionId, suspects: &[Suspect]) -> Result<u64> {
+    async fn settle(&self, reader: &read::Reader<'_>, suspects: &[Suspect]) -> Result<u64> {
+        let p = reader.p;
         let mut repaired = 0;
         for suspects in suspects.chunks(SUSPECTS_MAX) {
             let now = self.options.script_now_ms().map(|now| now.to_string()).unwrap_or_default();
             let mut args = vec![Bytes::from(now), Bytes::from(suspects.len().to_string())];
             args.extend(suspects.iter().flat_map(Suspect::words));
+            let since = Instant::now();
             // Repeatable: a second look finds what the first has repaired.
             let reply = self.router.run(p, Script::Repair, &args, true).await?;
             if let Value::ServerError(error) = &reply {
@@ -84,6 +88,7 @@ impl Reconciler {
                 tracing::warn!(partition = p.0, repair = done, ?suspect, "repaired the store");
                 *self.repairs.lock().entry(done).or_default() += 1;
             }
+            reader.rest(since).await;
         }
         Ok(repaired)
     }
@@ -91,7 +96,7 @@ impl Reconciler {
     /// Finds the lists of ended tasks again, after the facts that name them were lost. It looks at
     /// every key of the server, which is why no ordinary pass does it.
     async fn find_lists(&self, reader: &read::Reader<'_>) -> Result<u64> {
-        let (p, base) = (reader.p, format!("{}sweep:", reader.keys.base()));
+        let base = format!("{}sweep:", reader.keys.base());
         let (mut cursor, mut repaired) = ("0".to_owned(), 0);
         loop {
             let mut scan = cmd("SCAN");
@@ -103,10 +108,10 @@ impl Reconciler {
                 .filter_map(|name| name.strip_prefix(&base)?.parse().ok())
                 .map(Suspect::Retention)
                 .collect();
-            repaired += self.settle(p, &found).await?;
+            repaired += self.settle(reader, &found).await?;
             cursor = parts.first().map(text_of).unwrap_or_default();
             if cursor == "0" || cursor.is_empty() {
-                return Ok(repaired + self.settle(p, &[Suspect::Searched]).await?);
+                return Ok(repaired + self.settle(reader, &[Suspect::Searched]).await?);
             }
         }
     }
@@ -120,6 +125,24 @@ impl Reconciler {
         );
         let taken = self.router.commands(Place::Partition(p), &take, false).await;
         matches!(taken.as_deref(), Ok([Value::Okay]))
+    }
+
+    /// Keeps the turn as long as it is polled. A turn that was lost all the same does no harm: two
+    /// passes find the same, and what one repairs the other finds repaired.
+    async fn keeps_turn(&self, p: PartitionId, me: &str) {
+        let Some(keys) = self.keys.get(usize::from(p.0)) else { return };
+        let (mut look, mut again) = (Pipeline::new(), Pipeline::new());
+        look.add_command(cmd("GET").arg(keys.repair_turn()).clone());
+        again.add_command(
+            cmd("SET").arg(keys.repair_turn()).arg(me).arg("XX").arg("PX").arg(TURN_MS).clone(),
+        );
+        loop {
+            tokio::time::sleep(Duration::from_millis(TURN_AGAIN_MS)).await;
+            let holder = self.router.read(p, &look).await;
+            if holder.is_ok_and(|holder| holder.first().map(text_of).as_deref() == Some(me)) {
+                let _: Result<_> = self.router.commands(Place::Partition(p), &again, true).await;
+            }
+        }
     }
 }
 
@@ -157,9 +180,14 @@ pub(crate) fn start(shared: &Arc<Shared>) {
                 }
                 pause = every.max(Duration::from_millis(1));
                 let pass = async {
-                    if reconciler.takes_turn(p, &me).await
-                        && let Err(error) = reconciler.pass(p, true).await
-                    {
+                    if !reconciler.takes_turn(p, &me).await {
+                        return;
+                    }
+                    let passed = tokio::select! {
+                        passed = reconciler.pass(p, true) => passed,
+                        () = reconciler.keeps_turn(p, &me) => return,
+                    };
+                    if let Err(error) = passed {
                         tracing::debug!(partition = p.0, %error, "a pass was cut short");
                     }
                 };

@@ -95,8 +95,10 @@ pub(crate) enum Miss {
     Lost(Lost),
     /// Carried out, but the replica or the disk did not confirm it in time.
     Unkept,
-    /// An error reply.
+    /// An error reply, and nothing was done.
     Reply(ServerError),
+    /// An error reply among others that are none: a part of the commands was carried out.
+    Partly(ServerError),
 }
 
 /// What is sent.

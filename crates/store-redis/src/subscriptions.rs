@@ -200,6 +200,14 @@ impl Part {
         std::mem::take(&mut self.wanted.lock().news)
     }
 
+    /// Channels that were never confirmed. Whoever asked for one may have been on its way out:
+    /// the session with the former owner of its slot.
+    fn unconfirmed(&self) -> Vec<String> {
+        let wanted = self.wanted.lock();
+        let unconfirmed = wanted.channels.iter().filter(|(_, want)| want.first.is_some());
+        unconfirmed.map(|(channel, _)| channel.clone()).collect()
+    }
+
     /// Takes out the channels that nobody has wanted for a while.
     fn unwanted(&self) -> Vec<String> {
         let mut gone = Vec::new();

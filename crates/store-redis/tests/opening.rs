@@ -74,6 +74,27 @@ async fn lost_facts_are_made_again_under_an_epoch_that_was_never_used() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn facts_lost_together_with_the_configuration_go_on_above_those_that_are_left() {
+    for lost in 0..3 {
+        let redis = with_lines(&[]);
+        let asked = Options { partitions: 3, ..options() };
+        let store = open(&redis, asked.clone()).await.unwrap();
+        store.close().await;
+        let metas = redis.cli(&["KEYS", "tt:{*}:meta"]);
+        let mut metas: Vec<&str> = metas.lines().collect();
+        metas.sort_unstable();
+        assert_eq!(metas.len(), 3);
+        for meta in &metas {
+            redis.cli(&["HSET", meta, "epoch", "7"]);
+        }
+        redis.cli(&["DEL", "tt:{sys}:config", metas[lost]]);
+        let _again = open(&redis, asked).await.unwrap();
+        let epoch: u32 = redis.cli(&["HGET", metas[lost], "epoch"]).parse().unwrap();
+        assert!(epoch > 7, "partition {lost} goes on in epoch {epoch}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_used_is_refused_with_what_to_do() {
     // Nobody there.
     let port = tasktonic_testkit::ports::free();
@@ -278,4 +299,34 @@ async fn two_processes_never_both_win_a_comparison_in_the_registry() {
     assert_eq!(all.len(), 1_500);
     assert!(all.is_sorted_by(|a, b| a.key < b.key));
     assert!(all.iter().all(|entry| entry.value.ends_with('\u{0}') && entry.version == 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_registry_keeps_its_records_and_nothing_else_under_the_class_replicated() {
+    let master = with_lines(&[]);
+    let _replica = with_lines(&[&format!("replicaof 127.0.0.1 {}", master.port())]);
+    wait::until("the replica to read along", SOON, || {
+        master.cli(&["INFO", "replication"]).contains("state=online")
+    });
+    let store = open(&master, Options { class: Class::Replicated, ..options() }).await.unwrap();
+    assert_eq!(store.durability(), Durability::Replicated);
+    let (registry, table) = (store.registry(), Table::Settings);
+    let put = |key: &'static str, expect| registry.put(table, key, "one".into(), expect);
+    assert_eq!(put("ana", Expect::Absent).await.unwrap(), Some(1));
+    assert_eq!(put("ana", Expect::Absent).await.unwrap(), None);
+    assert_eq!(put("ana", Expect::Version(1)).await.unwrap(), Some(2));
+    assert_eq!(put("bob", Expect::Any).await.unwrap(), Some(1));
+    let listed = registry.list(table).await.unwrap();
+    let listed: Vec<_> = listed.iter().map(|e| (e.key.as_str(), e.version)).collect();
+    assert_eq!(listed, [("ana", 2), ("bob", 1)]);
+    let found = registry.get(table, "ana").await.unwrap().unwrap();
+    assert_eq!((found.version, found.value.as_str()), (2, "one"));
+    assert!(registry.delete(table, "bob").await.unwrap());
+    // In Redis itself: the write that a wait counts from goes elsewhere.
+    assert_eq!(redis_fields(&master, table), ["ana"]);
+}
+
+fn redis_fields(redis: &Redis, table: Table) -> Vec<String> {
+    let fields = redis.cli(&["HKEYS", &format!("tt:{{sys}}:{}", table.name())]);
+    fields.lines().map(ToOwned::to_owned).collect()
 }

@@ -272,3 +272,76 @@ async fn what_nothing_can_be_made_of_is_put_aside() {
     assert_eq!(stage.store.reconcile(P).await.unwrap(), 0);
     assert_eq!(stage.scene.claim("w", 5).await.len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_without_tasks_keeps_one_event_and_no_number_comes_again() {
+    let stage = stage(4).await;
+    let ana = UserId::encode("ana");
+    let finish = async || {
+        let held = stage.scene.claim_one("w").await;
+        let write = Write { n: 2, body: "".into(), event: None };
+        assert!(stage.scene.report(&held.lease, Report::Ack { write, keep_s: 60 }).await);
+    };
+    for _ in 0..5 {
+        stage.scene.submit("ana").await;
+        finish().await;
+    }
+    stage.scene.submit("ana").await;
+    let since = async |epoch, seq| {
+        let query = Query::EventsSince { user: ana.clone(), epoch, seq };
+        let QueryReply::Events(events) = stage.scene.read("ana", query).await else {
+            unreachable!()
+        };
+        events
+    };
+    let head = since(0, 0).await;
+    let kept = |count: &str| {
+        let log = stage.redis.cli(&["KEYS", "tt:*:u:ana:e"]);
+        assert_eq!(stage.redis.cli(&["XLEN", &log]), count);
+    };
+    // As long as there is a task, all of them are kept.
+    stage.store.reconcile(P).await.unwrap();
+    assert_eq!(since(head.epoch, 2).await.entries.len() as u64, head.seq - 2);
+    finish().await;
+    for _ in 0..200 {
+        stage.scene.pass(1_000);
+        stage.scene.sync("w", Vec::new(), 0, false).await;
+    }
+    let head = since(0, 0).await;
+    assert_eq!(stage.store.reconcile(P).await.unwrap(), 0);
+    assert!(stage.store.repairs().is_empty());
+    kept("1");
+    let up_to_date = since(head.epoch, head.seq).await;
+    assert!(!up_to_date.reset && up_to_date.seq == head.seq, "{up_to_date:?}");
+    assert!(since(head.epoch, head.seq - 2).await.reset, "an old cursor is told so");
+    stage.scene.submit("ana").await;
+    let next = since(head.epoch, head.seq).await;
+    assert_eq!((next.reset, next.entries.len(), next.seq), (false, 1, head.seq + 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_whose_clock_is_ahead_lists_no_ended_task_twice() {
+    let redis = common::server(Server::Redis);
+    let (clock, hand) = Clock::manual(Clock::system().now_ms() + 10 * 86_400_000);
+    // The scripts ask the server for the time.
+    let options = tasktonic_store_redis::Options {
+        partitions: 1,
+        reconcile_every: None,
+        ..tasktonic_store_redis::Options::new(clock)
+    };
+    let store = RedisStore::open(&redis.url().parse().unwrap(), options).await.unwrap();
+    let store = Arc::new(store);
+    let scene = Scene::new(store.clone(), hand);
+    scene.submit("ana").await;
+    let held = scene.claim_one("w").await;
+    let write = Write { n: 2, body: "".into(), event: None };
+    assert!(scene.report(&held.lease, Report::Ack { write, keep_s: 86_400 }).await);
+    let list = redis.cli(&["KEYS", "tt:*:sweep:86400"]);
+    assert_eq!(store.reconcile(P).await.unwrap(), 0);
+    assert_eq!(redis.cli(&["LLEN", &list]), "1");
+    // Nor where its list is too long to be searched.
+    let others = vec!["someone-else"; 10_001];
+    redis.cli(&[&["LPUSH", list.as_str()], &others[..]].concat());
+    assert_eq!(store.reconcile(P).await.unwrap(), 0);
+    assert_eq!(redis.cli(&["LLEN", &list]), "10002");
+}

@@ -57,7 +57,8 @@ function M.guard()
     for _, value in ipairs(type(values) == "table" and values or { values }) do put(name); put(value) end
   end
   local request = table.concat(texts)
-  local size = gateway and lib.tt_guard(gateway, request, #request, ngx.time(), out, CAP) or -1
+  local function ask() return gateway and lib.tt_guard(gateway, request, #request, ngx.time(), out, CAP) or -1 end
+  local size = ask(); if size < 0 and gateway then adopt(); size = ask() end  -- worker 0 may just have proven it
   if size < 0 then return ngx.exit(503) end
   for line in ffi.string(out, size):gmatch("([^\n]*)\n") do verdict[#verdict + 1] = line end
   var.tt_user, var.tt_client, var.tt_body, var.tt_cookie = verdict[2], verdict[3], verdict[4], verdict[5]

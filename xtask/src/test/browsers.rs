@@ -96,13 +96,15 @@ fn in_form(form: Form) -> Result<Done> {
     let Err(error) = first else { return first };
     // A browser on a busy machine can miss a deadline. What fails is run once more, alone, and the
     // table says so; what fails twice has failed.
-    let failed = files_of_failures(&error.to_string());
+    // The error holds the end of the output; a suite's verdict may stand far before it.
+    let report = std::fs::read_to_string(run::log_of(form.step())).unwrap_or_default();
+    let failed = files_of_failures(&run::plain(&report));
     if failed.is_empty() {
         return Err(error);
     }
     run::say(&format!("\n{error:#}\n\nonce more: {}\n", spell(&failed)));
     let Done { counts, .. } = browse(&format!("{} once more", form.step()), form, &failed)?;
-    let all = counts::read(&error.to_string());
+    let all = counts::read(&report);
     let passed = all.passed.max(counts.passed);
     Ok(Done {
         counts: Counts { passed: passed + all.failed, failed: 0 },
@@ -135,20 +137,16 @@ fn browse(title: &str, form: Form, files: &[PathBuf]) -> Result<Done> {
     counted(title, &mut node, "")
 }
 
-/// The test files that a report of failures names (`test at tests/e2e/x.test.mjs:3:1`).
+/// The test files whose suite failed: each is named like its suite, which a report tells of at the
+/// beginning of a line (`✖ sign-in (27371.3ms)`).
 fn files_of_failures(report: &str) -> Vec<PathBuf> {
-    let at = |line: &str| {
-        let place = line.trim().strip_prefix("test at ")?.split(':').next()?.to_owned();
-        // A scenario is defined in a helper; the pictures' folder of its message is named like its file.
-        place.ends_with(".test.mjs").then(|| PathBuf::from(place))
-    };
     let suite = |line: &str| {
-        // The folder of the form, then that of the file.
-        let name = line.split("logs: target/e2e").nth(1)?.split('/').nth(1)?.to_owned();
-        Some(PathBuf::from(format!("tests/e2e/{name}.test.mjs")))
+        let (name, took) = line.strip_prefix("✖ ")?.split_once(" (")?;
+        let is_name = name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+        let is_suite = is_name && took.ends_with("ms)");
+        is_suite.then(|| PathBuf::from(format!("tests/e2e/{name}.test.mjs")))
     };
-    let mut files: Vec<PathBuf> =
-        report.lines().filter_map(|l| at(l).or_else(|| suite(l))).collect();
+    let mut files: Vec<PathBuf> = report.lines().filter_map(suite).collect();
     files.sort();
     files.dedup();
     files
@@ -168,10 +166,10 @@ mod tests {
 
     #[test]
     fn a_report_of_failures_names_its_files_once() {
-        let report = "✖ failing tests:\n\ntest at tests/e2e/guides.test.mjs:69:3\n✖ starts\n\
-                      test at tests/e2e/lib/suite.mjs:31:7\n✖ resized\n  pictures: none; logs: \
-                      target/e2e-full/photos/\n  again; logs: target/e2e/photos/";
-        let expected = ["tests/e2e/guides.test.mjs", "tests/e2e/photos.test.mjs"];
+        let report = "▶ isolation\n  ✖ a subject is refused (17.4ms)\n✖ isolation (8697.0155ms)\n\
+                      ✔ photos (3.1ms)\n✖ sign-in (27371.3ms)\n\n✖ failing tests:\n\n\
+                      ✖ a subject is refused (17.4ms)\n✖ sign-in (27371.3ms)\n";
+        let expected = ["tests/e2e/isolation.test.mjs", "tests/e2e/sign-in.test.mjs"];
         assert_eq!(files_of_failures(report), expected.map(PathBuf::from));
     }
 

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tasktonic_testkit::nginx::Nginx;
-use tasktonic_testkit::ports;
+use tasktonic_testkit::{ports, wait};
 
-use crate::support::{Answer, Behind, HOST, ask, bearer, ready, ready_by};
+use crate::support::{Answer, Behind, HOST, SOON, ask, bearer, ready, ready_by};
 
 fn api(nginx: &Nginx, token: &str) -> Answer {
     ask(nginx.address(), "GET", "/api/v1/tasks", &[("Authorization", &bearer(token))], "")
@@ -36,7 +36,9 @@ async fn a_user_who_asks_too_much_is_told_so_and_others_are_not() {
     assert_eq!(api(&nginx, &other).status, 429);
     let headers = [("Authorization", bearer(&other))];
     let headers = [(headers[0].0, headers[0].1.as_str())];
-    assert_eq!(ask(nginx.address(), "GET", "/tasks", &headers, "").status, 429);
+    let page = ask(nginx.address(), "GET", "/tasks", &headers, "");
+    assert_eq!((page.status, page.code().as_deref()), (429, Some("too_many_requests")), "{page:?}");
+    assert_eq!(page.header("content-type").as_deref(), Some("application/problem+json"));
     assert_eq!(ask(nginx.address(), "GET", "/healthz", &[], "").status, 200, "open to anybody");
 
     // Sign-ins are counted by address, and only those that could guess.
@@ -83,9 +85,61 @@ async fn bodies_have_the_limit_of_their_place() {
         "POST /api/v1/tasks HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: {token}\r\n\
          Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
     );
-    let send = head + &chunk.repeat(9) + "0\r\n\r\n";
+    let send = head.clone() + &chunk.repeat(9) + "0\r\n\r\n";
     let answer = Answer::read(&crate::support::raw(nginx.address(), send.as_bytes(), |_| false));
     assert_eq!(answer.status, 413, "{answer:?}");
+    // On the pages it is seen only there, beyond the guard.
+    let head = head.replace("POST /api/v1/tasks", "POST /tasks");
+    let head = head.replace("Connection:", &format!("Origin: https://{HOST}\r\nConnection:"));
+    for (rest, status, code) in [
+        (chunk.repeat(9) + "0\r\n\r\n", 413, "payload_too_large"),
+        ("zz\r\n\r\n".to_owned(), 400, "bad_request"),
+    ] {
+        let send = head.clone() + &rest;
+        let answer = crate::support::raw(nginx.address(), send.as_bytes(), |_| false);
+        let answer = Answer::read(&answer);
+        assert_eq!((answer.status, answer.code().as_deref()), (status, Some(code)), "{answer:?}");
+        let kind = answer.header("content-type");
+        assert_eq!(kind.as_deref(), Some("application/problem+json"));
+    }
+}
+
+/// A page asks the API through the gateway for the person before it. Who that is, is believed from
+/// the servers of the pages and from nobody else.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_that_a_trusted_address_names_is_the_one_who_is_counted() {
+    let behind = Behind::start().await;
+    let mut gateway = behind.gateway();
+    gateway.servers = vec![behind.pages.address.to_string()];
+    gateway.trusted = vec!["127.0.0.1".to_owned()];
+    (gateway.limits.sign_in_rate_per_min, gateway.limits.sign_in_burst) = (1, 2);
+    let sign_in = |nginx: &Nginx, named: &str| {
+        let headers = [("Content-Type", "application/json"), ("X-Forwarded-For", named)];
+        ask(nginx.address(), "POST", "/api/v1/auth/token", &headers, "{}")
+    };
+    let nginx = behind.nginx_of(gateway.clone());
+    let first = sign_in(&nginx, "203.0.113.1");
+    assert_eq!(first.arrived("x-forwarded-for"), ["203.0.113.1"], "{first:?}");
+    let mut last = first.status;
+    for _ in 0..6 {
+        last = sign_in(&nginx, "203.0.113.1").status;
+    }
+    assert_eq!(last, 429, "one who asks too much is told so");
+    // What stands before the last address was written by the client itself.
+    let other = sign_in(&nginx, "203.0.113.1, 203.0.113.2, 127.0.0.1");
+    assert_eq!((other.status, other.arrived("x-forwarded-for")), (200, vec!["203.0.113.2".into()]));
+    // A line of the log is written when the answer is out.
+    wait::until("the log to name the client", SOON, || {
+        nginx.access_log().contains("\"client\":\"203.0.113.2\"")
+    });
+
+    gateway.trusted = vec!["192.0.2.0/24".to_owned()];
+    let nginx = behind.nginx_of(gateway);
+    let alone = sign_in(&nginx, "203.0.113.1");
+    assert_eq!(alone.arrived("x-forwarded-for"), ["127.0.0.1"], "{alone:?}");
+    let statuses: Vec<u16> =
+        (3..10).map(|n| sign_in(&nginx, &format!("203.0.113.{n}")).status).collect();
+    assert!(statuses.ends_with(&[429]), "another name is no other address: {statuses:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,7 +219,7 @@ async fn another_server_is_asked_unless_the_first_may_have_done_it() {
     }
     assert!(asked.load(Ordering::SeqCst) > 0, "the silent one was tried");
 
-    // After two failures it is left alone for five seconds; a fresh nginx has not noticed yet.
+    // After two failures it is left alone for a second; a fresh nginx has not noticed yet.
     let mut gateway = behind.gateway();
     gateway.servers = vec![address];
     gateway.workers = Some(1);

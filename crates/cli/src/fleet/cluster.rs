@@ -1,7 +1,7 @@
 //! Six servers become a cluster: who meets whom, who keeps which keys, who follows whom. Afterwards
 //! they know it themselves.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -84,46 +84,93 @@ async fn has_its_part(node: &Node, password: &str) -> bool {
         }
 }
 
-/// Writes other ports into what a server of the last start knows of the others.
-pub(crate) fn move_ports(home: &Path, old: &[Node], new: &[Node]) -> Result<()> {
-    let file = home.join("nodes.conf");
-    let Ok(text) = std::fs::read_to_string(&file) else { return Ok(()) };
-    let moved = moved(&text, old, new);
-    if moved != text {
-        write_private(&file, &moved)?;
+/// Writes the ports of `nodes` into what the servers in `homes` know of each other. They are told
+/// by their ids, so that it does not matter which ports are there: those of the last start, or of
+/// one that was cut short while it wrote them.
+pub(crate) fn move_ports(homes: &[PathBuf], nodes: &[Node]) -> Result<()> {
+    let files: Vec<PathBuf> = homes.iter().map(|home| home.join("nodes.conf")).collect();
+    let texts: Vec<String> =
+        files.iter().map(|file| std::fs::read_to_string(file).unwrap_or_default()).collect();
+    let known: Vec<(&str, &Node)> =
+        texts.iter().zip(nodes).filter_map(|(text, node)| Some((id_of(text)?, node))).collect();
+    for (file, text) in files.iter().zip(&texts) {
+        let moved = moved(text, &known);
+        if moved != *text {
+            write_private(file, &moved)?;
+        }
     }
     Ok(())
 }
 
+/// The id of the server whose knowledge this is.
+fn id_of(text: &str) -> Option<&str> {
+    text.lines().find_map(|line| {
+        let mut fields = line.split(' ');
+        let (id, flags) = (fields.next()?, fields.nth(1)?);
+        flags.split(',').any(|flag| flag == "myself").then_some(id)
+    })
+}
+
+fn moved(text: &str, known: &[(&str, &Node)]) -> String {
+    let line = |line| moved_line(line, known).unwrap_or_else(|| line.to_owned());
+    text.split_inclusive('\n').map(line).collect()
+}
+
 /// A line names a server as `id host:port@bus[,…] …`.
-fn moved(text: &str, old: &[Node], new: &[Node]) -> String {
-    let one = |line: &str| {
-        let pairs = old.iter().zip(new);
-        let mut places = pairs.map(|(old, new)| (format!(":{}@{}", old.port, old.bus), new));
-        let known = places.find(|(place, _)| line.contains(place.as_str()));
-        known.map_or_else(
-            || line.to_owned(),
-            |(place, new)| line.replacen(&place, &format!(":{}@{}", new.port, new.bus), 1),
-        )
-    };
-    text.split_inclusive('\n').map(one).collect()
+fn moved_line(line: &str, known: &[(&str, &Node)]) -> Option<String> {
+    let (id, rest) = line.split_once(' ')?;
+    let (_, node) = known.iter().find(|(known, _)| *known == id)?;
+    let (place, rest) = rest.split_once(' ')?;
+    let (address, more) = place.split_at(place.find(',').unwrap_or(place.len()));
+    let (host, _) = address.rsplit_once(':')?;
+    Some(format!("{id} {host}:{}@{}{more} {rest}", node.port, node.bus))
 }
 
 #[cfg(test)]
 mod tests {
+    use tasktonic_testkit::Scratch;
+
     use super::*;
 
-    #[test]
-    fn ports_move_once_each_also_where_old_and_new_overlap() {
-        let nodes = |ports: &[(u16, u16)]| -> Vec<Node> {
-            ports.iter().map(|(port, bus)| Node { port: *port, bus: *bus }).collect()
+    /// What server `own` knows, with these ports.
+    fn knowledge(own: usize, nodes: &[Node]) -> String {
+        let line = |(at, node): (usize, &Node)| {
+            let me = if at == own { "myself," } else { "" };
+            let Node { port, bus } = node;
+            format!("id{at} 127.0.0.1:{port}@{bus},,shard-id=x {me}master - 0 0 1 connected {at}\n")
         };
-        let old = nodes(&[(1, 2), (3, 4)]);
-        let new = nodes(&[(3, 4), (5, 6)]);
-        let text = "a 127.0.0.1:1@2,,shard-id=x myself,master - 0 0 1 connected 0-5\n\
-                    b 127.0.0.1:3@4 slave a 0 0 1 connected\nvars currentEpoch 1\n";
-        let expected = "a 127.0.0.1:3@4,,shard-id=x myself,master - 0 0 1 connected 0-5\n\
-                        b 127.0.0.1:5@6 slave a 0 0 1 connected\nvars currentEpoch 1\n";
-        assert_eq!(moved(text, &old, &new), expected);
+        let lines: String = nodes.iter().enumerate().map(line).collect();
+        format!("{lines}other 127.0.0.1:9@10 slave id0 0 0 1 connected\nvars currentEpoch 1\n")
+    }
+
+    fn nodes(ports: &[u16]) -> Vec<Node> {
+        ports.iter().map(|port| Node { port: *port, bus: port + 10_000 }).collect()
+    }
+
+    #[test]
+    fn ports_move_also_where_old_and_new_overlap_or_a_start_was_cut_short() {
+        let (old, lost, new) = (nodes(&[1, 2, 3]), nodes(&[4, 5, 1]), nodes(&[2, 3, 4]));
+        for cut_after in 0..=3 {
+            let scratch = Scratch::new();
+            let homes: Vec<PathBuf> = (0..3).map(|at| scratch.join(at.to_string())).collect();
+            for (at, home) in homes.iter().enumerate() {
+                let known = if at < cut_after { &lost } else { &old };
+                std::fs::create_dir(home).unwrap();
+                std::fs::write(home.join("nodes.conf"), knowledge(at, known)).unwrap();
+            }
+            move_ports(&homes, &new).unwrap();
+            for (at, home) in homes.iter().enumerate() {
+                let text = std::fs::read_to_string(home.join("nodes.conf")).unwrap();
+                assert_eq!(text, knowledge(at, &new), "cut short after {cut_after}");
+            }
+        }
+    }
+
+    #[test]
+    fn where_nothing_is_known_yet_nothing_is_written() {
+        let scratch = Scratch::new();
+        let home = scratch.join("1");
+        move_ports(std::slice::from_ref(&home), &nodes(&[1])).unwrap();
+        assert!(!home.exists());
     }
 }

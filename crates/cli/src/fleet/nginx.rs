@@ -44,6 +44,8 @@ impl Plan<'_> {
         gateway.servers = self.servers.iter().map(|server| server.listen.to_string()).collect();
         gateway.pages = self.pages.iter().map(ToString::to_string).collect();
         gateway.door = self.servers.iter().filter_map(|server| server.door.clone()).collect();
+        // The pages' servers ask from this address for people elsewhere, each counted alone.
+        gateway.trusted = vec![from_here(self.public).ip().to_string()];
         gateway.static_files.clone_from(&self.static_files);
         if nix::unistd::geteuid().is_root() {
             // Its workers become somebody else otherwise, who may not ask at the servers' doors.

@@ -35,6 +35,8 @@ pub(crate) struct Common {
     pub(crate) store: String,
     /// The promise.
     pub(crate) class: Class,
+    /// Whether a provider vouches for what may not be asked.
+    pub(crate) declared: bool,
     /// The configuration, if one was named.
     pub(crate) config: Option<PathBuf>,
 }
@@ -45,10 +47,11 @@ impl Common {
         files: String,
         store: String,
         class: Class,
+        declared: bool,
         config: Option<PathBuf>,
     ) -> Result<Self> {
         let program = std::env::current_exe().context("finding this program")?;
-        Ok(Self { program, data, files, store, class, config })
+        Ok(Self { program, data, files, store, class, declared, config })
     }
 
     /// The password travels in the environment, which only this user can read.
@@ -56,6 +59,9 @@ impl Common {
         let mut command = Command::new(&self.program);
         command.args([verb, "--with-parent", "--data"]).arg(&self.data);
         command.args(["--files", &self.files, "--durability", self.class.name()]);
+        if self.declared {
+            command.arg("--durability-declared");
+        }
         if let Some(config) = &self.config {
             command.arg("--config").arg(config);
         }
@@ -143,5 +149,38 @@ pub(crate) fn pages(number: usize, built: &Built, listen: SocketAddr, api: Socke
         grace: PAGES_GRACE,
         command: Box::new(move || pages::command(&built, listen, api)),
         probe: Some(http::probe(listen, &listen.to_string(), Works::AtAll)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_provider_vouches_for_is_told_to_servers_and_workers() {
+        for declared in [false, true] {
+            let common = Common::new(
+                "data".into(),
+                "file:///files".into(),
+                "redis://:hush@h".into(),
+                Class::Disk,
+                declared,
+                None,
+            )
+            .unwrap();
+            let server = Server {
+                listen: ([127, 0, 0, 1], 1).into(),
+                origins: vec![],
+                pages: None,
+                door: None,
+            };
+            for spec in [server.spec(1, &common), worker(1, &common, None)] {
+                let command = (spec.command)().unwrap();
+                let args: Vec<_> = command.as_std().get_args().collect();
+                let told = args.iter().any(|arg| *arg == "--durability-declared");
+                assert_eq!(told, declared, "{}: {args:?}", spec.name);
+                assert!(!format!("{args:?}").contains("hush"));
+            }
+        }
     }
 }

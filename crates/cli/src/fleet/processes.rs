@@ -1,7 +1,7 @@
 //! Processes of the machine, as /proc tells of them: who lives, since when, and how to end a group
 //! of them for certain. Where there is no /proc, nothing is known and nobody is killed by mistake.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
@@ -18,6 +18,27 @@ pub(crate) struct Group {
     pub(crate) pid: i32,
     /// When it started, in clock ticks since the machine did.
     pub(crate) since: u64,
+}
+
+/// Within what a number names one process: one life of the machine, and one count of its
+/// processes, as containers have their own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Realm {
+    /// Another one after each start of the machine.
+    boot: Option<String>,
+    /// Whose numbers count.
+    numbers: Option<PathBuf>,
+}
+
+impl Realm {
+    /// The one we live in.
+    pub(crate) fn ours() -> Self {
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
+        Self {
+            boot: boot.map(|id| id.trim().to_owned()),
+            numbers: std::fs::read_link("/proc/self/ns/pid").ok(),
+        }
+    }
 }
 
 /// What /proc says of a process.

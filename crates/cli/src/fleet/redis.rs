@@ -98,9 +98,8 @@ impl Redis {
         let old = kept.map(|kept| kept.nodes).unwrap_or_default();
         let nodes = choose_nodes(&old, layout)?;
         if layout == Layout::Cluster {
-            for at in 0..nodes.len() {
-                cluster::move_ports(&folder.join((at + 1).to_string()), &old, &nodes)?;
-            }
+            let homes: Vec<_> = (0..nodes.len()).map(|at| home(folder, at)).collect();
+            cluster::move_ports(&homes, &nodes)?;
         }
         write_private(&file, &serde_json::to_string(&Kept { layout, nodes: nodes.clone() })?)?;
         let password = password(folder)?;
@@ -188,7 +187,7 @@ impl Redis {
     }
 
     fn home(&self, at: usize) -> PathBuf {
-        self.folder.join((at + 1).to_string())
+        home(&self.folder, at)
     }
 
     fn config_file(&self, at: usize) -> PathBuf {
@@ -230,6 +229,10 @@ impl Redis {
         }
         Ok(text)
     }
+}
+
+fn home(folder: &Path, at: usize) -> PathBuf {
+    folder.join((at + 1).to_string())
 }
 
 /// The ports of the last start where they are free, else others.

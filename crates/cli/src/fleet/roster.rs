@@ -16,7 +16,7 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
-use super::processes::{self, Group};
+use super::processes::{self, Group, Realm};
 use crate::screen;
 
 /// How long a fleet that is ending may hold up the next one.
@@ -70,6 +70,9 @@ pub(crate) fn end_all(members: &[Member], notice: bool) {
 /// What the file holds.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Kept {
+    /// Where the numbers below name these processes; elsewhere they name others.
+    #[serde(default)]
+    realm: Realm,
     /// The one who started them.
     up: Option<Group>,
     members: Vec<Member>,
@@ -78,6 +81,7 @@ struct Kept {
 /// The fleet's list, while we have the folder to ourselves.
 pub(crate) struct Roster {
     file: PathBuf,
+    realm: Realm,
     up: Option<Group>,
     members: Mutex<Vec<Member>>,
     caretaker: Mutex<Option<ChildStdin>>,
@@ -95,7 +99,8 @@ impl Roster {
             .with_context(|| format!("making {}", folder.display()))?;
         let file = folder.join("fleet.json");
         let lock = lock(&folder.join("lock"), &file).await?;
-        let left = read(&file).members;
+        let realm = Realm::ours();
+        let left = read(&file, &realm).members;
         if left.iter().any(|member| member.group.lives()) {
             screen::note("ending what the last start left behind");
             tokio::task::spawn_blocking(move || end_all(&left, false)).await?;
@@ -103,6 +108,7 @@ impl Roster {
         let roster = Self {
             caretaker: Mutex::new(Some(start_caretaker(&lock, log)?)),
             file,
+            realm,
             up: Group::of(std::process::id()),
             members: Mutex::default(),
             _lock: lock,
@@ -140,12 +146,11 @@ impl Roster {
 
     /// Writes the list down and tells it to the caretaker. One at a time: the list is locked.
     fn tell(&self, members: &[Member]) -> Result<()> {
-        let kept = Kept { up: self.up.clone(), members: members.to_vec() };
+        let kept =
+            Kept { realm: self.realm.clone(), up: self.up.clone(), members: members.to_vec() };
         let text = serde_json::to_string(&kept)?;
-        let next = self.file.with_extension("next");
-        write_private(&next, &text)?;
-        std::fs::rename(&next, &self.file)
-            .with_context(|| format!("writing {}", self.file.display()))?;
+        // After a crash of the machine it says nothing that would still be true.
+        replace(&self.file, &text, false)?;
         let mut caretaker = self.caretaker.lock().unwrap_or_else(PoisonError::into_inner);
         let gone = match caretaker.as_mut() {
             Some(pipe) => writeln!(pipe, "{text}").is_err(),
@@ -160,21 +165,36 @@ impl Roster {
     }
 }
 
-/// A file for its owner alone.
+/// A file for its owner alone. After a crash there is the old one or the new one, whole.
 pub(crate) fn write_private(path: &Path, text: &str) -> Result<()> {
-    let mut file = std::fs::OpenOptions::new()
-        .create(true)
-        .write(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(|| format!("writing {}", path.display()))?;
-    file.write_all(text.as_bytes()).with_context(|| format!("writing {}", path.display()))
+    replace(path, text, true)
 }
 
-fn read(file: &Path) -> Kept {
+fn replace(path: &Path, text: &str, sync: bool) -> Result<()> {
+    let mut next = path.as_os_str().to_owned();
+    next.push(".next");
+    let written = || {
+        let mut file = std::fs::OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&next)?;
+        file.write_all(text.as_bytes())?;
+        if sync {
+            file.sync_all()?;
+        }
+        std::fs::rename(&next, path)
+    };
+    written().with_context(|| format!("writing {}", path.display()))
+}
+
+/// What the file says, if its numbers count in `realm`: those of another life of the machine
+/// belong to others by now.
+fn read(file: &Path, realm: &Realm) -> Kept {
     let text = std::fs::read_to_string(file).unwrap_or_default();
-    serde_json::from_str(&text).unwrap_or_default()
+    let kept: Kept = serde_json::from_str(&text).unwrap_or_default();
+    if kept.realm == *realm { kept } else { Kept::default() }
 }
 
 /// The lock of the folder. Whoever holds it after a crash is the caretaker, who ends soon.
@@ -191,7 +211,7 @@ async fn lock(path: &Path, kept: &Path) -> Result<Flock<File>> {
         if let Ok(lock) = Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             return Ok(lock);
         }
-        let up = read(kept).up.filter(Group::leads);
+        let up = read(kept, &Realm::ours()).up.filter(Group::leads);
         if let Some(up) = up {
             bail!(
                 "this folder is in use by another process, {}: end that one first, or choose \
@@ -240,4 +260,61 @@ pub(crate) fn caretaker() -> Result<u8> {
     }
     end_all(&members, true);
     Ok(crate::DONE)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use tasktonic_testkit::Scratch;
+
+    use super::*;
+
+    #[test]
+    fn numbers_of_another_life_of_the_machine_are_nobodys() {
+        let folder = Scratch::new();
+        let file = folder.join("fleet.json");
+        // A process that lives: only the rest of the file can say that it is not meant.
+        let group = Group::of(std::process::id()).unwrap();
+        let member =
+            Member { name: "worker-1".into(), port: None, group: group.clone(), end: End::Asked };
+        let ours = Realm::ours();
+        let kept = |realm| Kept { realm, up: Some(group.clone()), members: vec![member.clone()] };
+        let known = |kept: &serde_json::Value| {
+            write_private(&file, &kept.to_string()).unwrap();
+            let read = read(&file, &ours);
+            (read.up.is_some(), read.members.len())
+        };
+        let mut same = serde_json::to_value(kept(ours.clone())).unwrap();
+        assert_eq!(known(&same), (true, 1));
+        for (name, other) in [
+            ("boot", serde_json::json!("11111111-2222-3333-4444-555555555555")),
+            ("numbers", serde_json::json!("pid:[1]")),
+        ] {
+            let mut foreign = same.clone();
+            foreign["realm"][name] = other;
+            assert_eq!(known(&foreign), (false, 0), "another {name}");
+        }
+        same.as_object_mut().unwrap().remove("realm");
+        assert_eq!(known(&same), (false, 0), "one that does not say where");
+    }
+
+    #[test]
+    fn a_private_file_is_replaced_whole() {
+        let folder = Scratch::new();
+        let file = folder.join("nodes.conf");
+        write_private(&file, "old").unwrap();
+        // Who has the old one open reads all of it to the end, and no part of the new one.
+        let old = File::open(&file).unwrap();
+        write_private(&file, "new").unwrap();
+        assert_eq!(std::io::read_to_string(old).unwrap(), "old");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "new");
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(
+            std::fs::read_dir(folder.path()).unwrap().count(),
+            1,
+            "nothing unfinished stays"
+        );
+    }
 }

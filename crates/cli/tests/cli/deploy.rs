@@ -215,6 +215,62 @@ fn the_compose_file_names_nothing_that_it_does_not_declare() {
     assert_eq!(replicas.as_i64(), Some(3));
 }
 
+#[test]
+fn the_addresses_of_the_compose_file_agree_with_each_other() {
+    let file = compose();
+    let inside = &file["networks"]["inside"]["ipam"]["config"][0];
+    let part = |name: &str| inside[name].as_str().expect("a network").to_owned();
+    assert_eq!(part("subnet"), "172.30.84.0/24");
+    // Below are those that are chosen here, above those that Docker chooses.
+    assert_eq!(part("ip_range"), "172.30.84.128/25");
+    let mut chosen = BTreeSet::from([part("gateway")]);
+    let mut address = |service: &str| {
+        let networks = &file["services"][service]["networks"];
+        let address = networks["inside"]["ipv4_address"].as_str();
+        let address = address.unwrap_or_else(|| panic!("{service} keeps its address")).to_owned();
+        let last = address.strip_prefix("172.30.84.").and_then(|last| last.parse::<u8>().ok());
+        assert!(last.is_some_and(|last| last > 0 && last < 128), "{service}: {address}");
+        assert!(chosen.insert(address.clone()), "{service}: {address} is taken");
+        address
+    };
+    let arguments = words(&file["services"]["gateway"]["command"]);
+    let all = |flag: &str| -> Vec<String> {
+        let values = arguments.iter().filter_map(|word| word.strip_prefix(flag));
+        values.map(|value| value.split(':').next().unwrap_or_default().to_owned()).collect()
+    };
+    for server in all("--server=") {
+        address(&server);
+        let parts = merged(&file["services"][server.as_str()]);
+        let volumes = parts.iter().find(|(name, _)| name == "volumes").map(|(_, list)| words(list));
+        let mounted = "./tasktonic.toml:/etc/tasktonic/tasktonic.toml:ro".to_owned();
+        assert!(volumes.is_some_and(|volumes| volumes.contains(&mounted)), "{server}");
+    }
+    let pages: Vec<String> = all("--page=").iter().map(|pages| address(pages)).collect();
+    assert_eq!(all("--trust="), pages, "the gateway believes the servers of the pages");
+    let gateway = address("gateway");
+    let trusted = format!("trusted_proxies = [\"{gateway}\"]");
+    let config = text("tasktonic.toml");
+    assert!(config.lines().any(|line| line == trusted), "the servers believe it: {config}");
+}
+
+#[test]
+fn the_gateway_is_stopped_in_order() {
+    let unit = text("systemd/tasktonic-gateway.service");
+    for needed in ["KillSignal=SIGQUIT", "KillMode=mixed", "TimeoutStopSec=30"] {
+        assert!(unit.lines().any(|line| line == needed), "{needed}");
+    }
+    let dockerfile = text("Dockerfile");
+    let (_, stage) = dockerfile.split_once(" AS gateway\n").expect("a stage");
+    assert!(stage.lines().any(|line| line == "STOPSIGNAL SIGQUIT"), "{stage}");
+    let grace = &compose()["services"]["gateway"]["stop_grace_period"];
+    assert_eq!(grace.as_str(), Some("30s"));
+}
+
+/// Root says whom nginx's workers run as; nobody else has to.
+fn whose() -> &'static [&'static str] {
+    if nix::unistd::geteuid().is_root() { &["--user", "root"] } else { &[] }
+}
+
 /// The words of `command` are ours: what is wrong is a file or a server that is not there.
 fn makes_sense(what: &str, mut command: Command) {
     let (code, said) = refused(&mut command);
@@ -229,7 +285,7 @@ fn our_program_understands_what_the_compose_file_tells_it() {
         let scratch = Scratch::new();
         let mut command = tasktonic();
         if service == "gateway" {
-            command.args(["gateway", "--folder", "/dev/null/x"]);
+            command.args(["gateway", "--folder", "/dev/null/x"]).args(whose());
         } else {
             command.env("TASKTONIC_DATA", scratch.join("data"));
         }
@@ -243,7 +299,8 @@ fn our_program_understands_what_the_compose_file_tells_it() {
                 }
                 None => argument,
             };
-            command.arg(filled);
+            let here = deploy("tasktonic.toml").to_string_lossy().into_owned();
+            command.arg(filled.replace("/etc/tasktonic/tasktonic.toml", &here));
         }
         makes_sense(&service, command);
     }
@@ -260,7 +317,13 @@ fn the_units_are_units_and_our_program_understands_them() {
         // Node.js is elsewhere on many machines.
         write(&scratch.join(&name), &here.replace("/usr/bin/node", "/bin/true"));
         if let Some(line) = whole.lines().find_map(|line| line.strip_prefix("ExecStart=")) {
-            for needed in ["NoNewPrivileges=yes", "ProtectSystem=strict", "User=tasktonic"] {
+            for needed in [
+                "NoNewPrivileges=yes",
+                "ProtectSystem=strict",
+                "User=tasktonic",
+                "Restart=always",
+                "StartLimitIntervalSec=0",
+            ] {
                 assert!(whole.lines().any(|line| line == needed), "{name}: {needed}");
             }
             let Some(arguments) = line.strip_prefix("/usr/bin/tasktonic ") else { continue };
@@ -270,6 +333,9 @@ fn the_units_are_units_and_our_program_understands_them() {
                 // Where nothing can be made.
                 word.replace("/var/lib/", "/dev/null/")
             }));
+            if arguments.starts_with("gateway ") {
+                command.args(whose());
+            }
             makes_sense(&name, command);
         }
     }
@@ -329,6 +395,7 @@ fn the_configuration_of_nginx_to_read_is_what_the_unit_writes() {
     gateway.servers = all("--server");
     gateway.door = all("--door");
     gateway.pages = all("--page");
+    gateway.trusted = all("--trust");
     gateway.static_files = Some(one("--static").into());
     let wanted = gateway.render().expect("it renders");
     if std::env::var_os("TASKTONIC_WRITE_DOCS").is_some() {

@@ -52,16 +52,17 @@ fn read(path: &Path, bytes: &[u8]) -> Result<SigningKey, Error> {
 
 /// Complete under its name or not there at all, and never over another one.
 fn make(keys: &Path, path: &Path) -> std::io::Result<()> {
-    let unfinished = keys.join(format!("{NAME}.{}", std::process::id()));
-    let _ = fs::remove_file(&unfinished);
+    // A number of a process names another one in another container over the same folder.
+    let unfinished = keys.join(format!("{NAME}.{:032x}", rand::random::<u128>()));
     let mut file =
         OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&unfinished)?;
-    file.write_all(&SigningKey::generate().to_pkcs8())?;
-    file.sync_all()?;
-    let linked = match fs::hard_link(&unfinished, path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        other => other,
-    };
+    let linked = file
+        .write_all(&SigningKey::generate().to_pkcs8())
+        .and_then(|()| file.sync_all())
+        .and_then(|()| match fs::hard_link(&unfinished, path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            other => other,
+        });
     fs::remove_file(&unfinished)?;
     linked?;
     fs::File::open(keys)?.sync_all()
@@ -80,6 +81,25 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&keys), mode(&keys.join(NAME))), (FOLDER_MODE, FILE_MODE));
         assert_eq!(fs::read_dir(&keys).unwrap().count(), 1, "nothing unfinished stays");
+    }
+
+    #[test]
+    fn those_who_make_it_at_once_end_with_one_key() {
+        const MAKERS: usize = 8;
+        for _ in 0..20 {
+            let scratch = tempfile::tempdir().unwrap();
+            let together = std::sync::Barrier::new(MAKERS);
+            let kids: std::collections::BTreeSet<String> = std::thread::scope(|scope| {
+                let make = || {
+                    together.wait();
+                    open(scratch.path()).unwrap().kid().to_owned()
+                };
+                let makers: Vec<_> = (0..MAKERS).map(|_| scope.spawn(make)).collect();
+                makers.into_iter().map(|maker| maker.join().unwrap()).collect()
+            });
+            assert_eq!(kids.len(), 1, "{kids:?}");
+            assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 1);
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@
 --          'd' due: member                           'c' cancel mark: user, task
 --          'x' counts: user, queue, what they are, the lane's length, what they should be
 --          'e' events: user                          'k' credit: queue, user
+--          'z' events that nobody needs: user
 --          'u' user: user                            'f' weights: queue
 --          'm' count of cancel marks                 'g' retention: keep_s, or '' after the last
 -- replies: one text per suspect: the name of the repair, or '' where all is well
@@ -96,7 +97,10 @@ end
 function R.r()
   local user, task, queue, keep = take(), take(), take(), take()
   local r = look(user, task)
-  if not r.d or r.s ~= 'running' or lease_of(r) ~= nil then return '' end
+  if not r.d or r.s ~= 'running' then return '' end
+  -- Only an adopted lease has another token than the state tells.
+  local token = queue .. '|' .. user .. '|' .. task .. '|' .. int(r.a) .. '|' .. int(r.c) .. '|' .. (r.w or '')
+  if call('ZSCORE', LEASES, token) or lease_of(r) ~= nil then return '' end
   if call('SISMEMBER', CANCELS, r.id) == 1 then
     unmark(r)
     r.s, r.n = 'cancelled', V.counted(r.n, r.n + 1)
@@ -150,7 +154,7 @@ function R.n()
 end
 
 -- More entries than this are not searched for one task; what is over stands among the first.
-local ENTRIES_SEARCHED_MAX = 100000
+local ENTRIES_SEARCHED_MAX = 10000
 
 function R.w()
   local user, task, keep = take(), take(), take()
@@ -160,10 +164,12 @@ function R.w()
   if call('HEXISTS', META, 'search') == 1 then return '' end
   local name, at = N.sweep(keep), string.match(r.raw, '"at":(%-?%d+)')
   local entry = r.id .. ',' .. int(r.c) .. ',' .. at
+  local over = tonumber(at) + keep * 1000 <= now()
   for used in string.gmatch(M.keeps .. ' ' .. keep, '%d+') do
+    -- One that is not over may stand anywhere, so that not finding it would say nothing.
+    if not over and call('LLEN', N.sweep(used)) > ENTRIES_SEARCHED_MAX then return '' end
     if call('LPOS', N.sweep(used), entry, 'MAXLEN', ENTRIES_SEARCHED_MAX) then return '' end
   end
-  local over = tonumber(at) + keep * 1000 <= now()
   call(over and 'LPUSH' or 'RPUSH', name, entry)
   if not string.find(' ' .. M.keeps .. ' ', ' ' .. keep .. ' ', 1, true) then
     M.keeps = M.keeps == '' and keep or M.keeps .. ' ' .. keep
@@ -237,6 +243,14 @@ function R.e()
   call('HSET', META, 'epoch', int(M.epoch))
   V.emit(user, '')
   return 'events'
+end
+
+-- No repair: a user without tasks needs no events of former ones. The last one stays, and with it
+-- the number that the next goes on from; a cursor from before it is told to take a snapshot.
+function R.z()
+  local U = N.user(take())
+  if call('EXISTS', U .. 'i') == 0 then call('XTRIM', U .. 'e', 'MAXLEN', 1) end
+  return ''
 end
 
 function R.k()

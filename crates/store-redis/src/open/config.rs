@@ -2,6 +2,7 @@
 //! since. A lost one is made again, under an epoch that was never used.
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use redis::{Pipeline, cmd};
 use tasktonic_core::limits::LEASE_MS_DEFAULT;
 use tasktonic_core::routing::{PARTITIONS_MAX, PartitionId, slot, tag};
@@ -48,14 +49,16 @@ pub(super) async fn agree(
     let mut exists = Pipeline::new();
     exists.add_command(cmd("HEXISTS").arg(keys::config()).arg("partitions").clone());
     let exists = router.commands(Place::System, &exists, true).await.map_err(lost)?;
-    let partitions = if exists.first().map(text_of).as_deref() == Some("1") {
-        options.partitions
+    let (partitions, epoch) = if exists.first().map(text_of).as_deref() == Some("1") {
+        (options.partitions, 0)
     } else {
-        // It may have been lost: then the partitions themselves say how many there are.
-        found_partitions(router).await.map_err(lost)?.unwrap_or(options.partitions)
+        // It may have been lost: then the partitions themselves say how many there are, and those
+        // that are left under which epochs they were.
+        let found = found_partitions(router).await.map_err(lost)?.unwrap_or(options.partitions);
+        (found, found_epoch(router, found).await.map_err(lost)?)
     };
     let installation = format!("{:032x}", rand::random::<u128>());
-    let wanted = Config { partitions, installation, epoch: 0, importing: false };
+    let wanted = Config { partitions, installation, epoch, importing: false };
     let config = write(router, &wanted).await.map_err(lost)?;
     match config {
         Stored::Config(config) if config.importing && !options.importing => {
@@ -116,6 +119,18 @@ async fn found_partitions(router: &Router) -> Result<Option<u16>, Error> {
         }
     }
     Ok(None)
+}
+
+/// The newest epoch that any of so many partitions says; 0 when there is none.
+async fn found_epoch(router: &Router, count: u16) -> Result<u32, Error> {
+    let mut newest = 0;
+    for tag in (0..count).map(|p| tag(PartitionId(p), count)) {
+        let mut asked = Pipeline::new();
+        asked.add_command(cmd("HGET").arg(Keys::of_tag(&tag).meta()).arg("epoch").clone());
+        let reply = router.commands(Place::Slot(slot(&tag)), &asked, true).await?;
+        newest = newest.max(reply.first().and_then(|e| text_of(e).parse().ok()).unwrap_or(0));
+    }
+    Ok(newest)
 }
 
 /// Sees to it that every partition has its facts.
@@ -189,47 +204,46 @@ async fn ensure_meta(
     })
 }
 
-/// One look at the facts of all partitions: makes lost ones again and writes the newest epoch
-/// down. Answers for each partition why it could not be asked, if so.
-pub(crate) async fn look_after_metas(
+/// One look at the facts of partition `p`, which are under `keys`: makes lost ones again.
+///
+/// # Errors
+/// Why it could not be asked, or that it is of a newer form.
+pub(crate) async fn look_after_meta(
     router: &Router,
-    keys: &[Keys],
-    config: &mut Config,
+    p: PartitionId,
+    keys: &Keys,
+    config: &Mutex<Config>,
     options: &Options,
-) -> Vec<Result<(), Error>> {
-    let asked = partitions(keys).map(|(p, _)| ensure_meta(router, p, config, options));
-    let found = futures_util::future::join_all(asked).await;
-    let mut newest = config.epoch;
-    let mut answers = Vec::with_capacity(found.len());
-    for (keys, found) in keys.iter().zip(found) {
-        answers.push(match found {
-            Ok(meta) => {
-                newest = newest.max(meta.epoch);
-                if meta.made {
-                    tracing::warn!(
-                        key = keys.meta(),
-                        epoch = meta.epoch,
-                        "the facts of a partition were lost and have been made again"
-                    );
-                }
-                if meta.schema > SCHEMA {
-                    Err(Error::Unavailable(format!(
-                        "the store has form {} and this release knows form {SCHEMA}; run a newer \
-                         release",
-                        meta.schema
-                    )))
-                } else {
-                    Ok(())
-                }
-            }
-            Err(error) => Err(error),
-        });
+) -> Result<(), Error> {
+    let known = config.lock().clone();
+    let meta = ensure_meta(router, p, &known, options).await?;
+    {
+        let mut config = config.lock();
+        config.epoch = config.epoch.max(meta.epoch);
     }
+    if meta.made {
+        tracing::warn!(
+            key = keys.meta(),
+            epoch = meta.epoch,
+            "the facts of a partition were lost and have been made again"
+        );
+    }
+    if meta.schema > SCHEMA {
+        return Err(Error::Unavailable(format!(
+            "the store has form {} and this release knows form {SCHEMA}; run a newer release",
+            meta.schema
+        )));
+    }
+    Ok(())
+}
+
+/// Writes the newest epoch down.
+pub(crate) async fn look_after_config(router: &Router, config: &Mutex<Config>) {
     // Written also when nothing is new: the configuration may have been lost.
-    let wanted = Config { epoch: newest, ..config.clone() };
-    match write(router, &wanted).await {
-        Ok(Stored::Config(stored)) => config.epoch = stored.epoch,
-        Ok(Stored::Newer(_) | Stored::Damaged(_)) | Err(_) => config.epoch = newest,
+    let wanted = config.lock().clone();
+    // Failing, the next look tries again.
+    if let Ok(Stored::Config(stored)) = write(router, &wanted).await {
+        let mut config = config.lock();
+        config.epoch = config.epoch.max(stored.epoch);
     }
-    answers
 }

@@ -85,7 +85,7 @@ impl Reconciler {
             }
             suspects.extend(unindexed(reader, &tasks).await?);
             whole.leased.extend(tasks);
-            repaired += self.settle(reader.p, &suspects).await?;
+            repaired += self.settle(reader, &suspects).await?;
             cursor = next;
             if cursor == "0" {
                 return Ok(repaired);
@@ -126,7 +126,7 @@ impl Reconciler {
                 }
             }
             suspects.extend(unindexed(reader, &tasks).await?);
-            repaired += self.settle(reader.p, &suspects).await?;
+            repaired += self.settle(reader, &suspects).await?;
             cursor = next;
             if cursor == "0" {
                 return Ok(repaired);
@@ -149,7 +149,7 @@ impl Reconciler {
                     suspects.push(Suspect::Mark(user.clone(), *task));
                 }
             }
-            repaired += self.settle(reader.p, &suspects).await?;
+            repaired += self.settle(reader, &suspects).await?;
             cursor = next;
             if cursor == "0" {
                 break;
@@ -162,7 +162,7 @@ impl Reconciler {
         let numbers: Vec<u64> =
             replies.iter().map(|reply| text_of(reply).parse().unwrap_or(0)).collect();
         if numbers.first() != numbers.last() {
-            repaired += self.settle(reader.p, &[Suspect::Marks]).await?;
+            repaired += self.settle(reader, &[Suspect::Marks]).await?;
         }
         Ok(repaired)
     }
@@ -185,7 +185,7 @@ impl Reconciler {
                 if !entries.is_empty() {
                     whole.kept.insert(keep_s);
                 }
-                repaired += self.settle(reader.p, &suspects).await?;
+                repaired += self.settle(reader, &suspects).await?;
                 at += CHUNK;
                 if items_of(&reply).len() < CHUNK {
                     break;
@@ -230,7 +230,7 @@ impl Reconciler {
         let missing: Vec<Suspect> =
             whole.users.difference(&listed).cloned().map(Suspect::User).collect();
         whole.users.extend(listed);
-        self.settle(reader.p, &missing).await
+        self.settle(reader, &missing).await
     }
 
     /// Everything of every user.
@@ -246,10 +246,12 @@ impl Reconciler {
     async fn user(&self, reader: &Reader<'_>, whole: &mut Whole, user: &UserId) -> Result<u64> {
         let mut suspects = Vec::new();
         let mut asked = Pipeline::new();
-        asked.add_command(cmd("EXISTS").arg(reader.keys.events(user)).clone());
+        asked.add_command(cmd("XLEN").arg(reader.keys.events(user)).clone());
         asked.add_command(cmd("EXISTS").arg(reader.keys.index(user)).clone());
-        if let [Value::Int(0), Value::Int(1)] = reader.ask(&asked).await?[..] {
-            suspects.push(Suspect::Events(user.clone()));
+        match reader.ask(&asked).await?[..] {
+            [Value::Int(0), Value::Int(1)] => suspects.push(Suspect::Events(user.clone())),
+            [Value::Int(2..), Value::Int(0)] => suspects.push(Suspect::Idle(user.clone())),
+            _ => {}
         }
 
         let before = self.numbers(reader, user, &whole.queues).await?;
@@ -338,7 +340,7 @@ impl Reconciler {
         for ((queue, _), task) in entries {
             suspects.push(Suspect::Queued(user.clone(), task, queue));
         }
-        self.settle(reader.p, &suspects).await
+        self.settle(reader, &suspects).await
     }
 
     /// The two numbers of a user's lanes, as `meta` has them, and their lengths.
@@ -478,7 +480,7 @@ impl Reconciler {
                 suspects.push(Suspect::Weights(queue.clone()));
             }
         }
-        self.settle(reader.p, &suspects).await
+        self.settle(reader, &suspects).await
     }
 }
 

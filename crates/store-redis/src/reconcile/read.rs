@@ -52,11 +52,16 @@ impl Reader<'_> {
         }
         let since = Instant::now();
         let replies = self.router.read(self.p, commands).await?;
+        self.rest(since).await;
+        Ok(replies)
+    }
+
+    /// Rests after a call that was begun at `since`.
+    pub(super) async fn rest(&self, since: Instant) {
         if self.paced {
             let rest = since.elapsed() * REST;
             tokio::time::sleep(rest.min(Duration::from_millis(REST_MS_MAX))).await;
         }
-        Ok(replies)
     }
 
     /// Asks one thing.

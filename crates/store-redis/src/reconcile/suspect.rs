@@ -32,6 +32,8 @@ pub(super) enum Suspect {
     Counts(UserId, Name, String, u64, String),
     /// A user's log of events that is not there.
     Events(UserId),
+    /// A user without tasks, whose log of events is longer than it need be.
+    Idle(UserId),
     /// Credit of a user without a lane.
     Credit(Name, UserId),
     /// A user that the list of users lacks.
@@ -64,6 +66,7 @@ impl Suspect {
                 &[&"x", user, queue, are, length, should]
             }
             Self::Events(user) => &[&"e", user],
+            Self::Idle(user) => &[&"z", user],
             Self::Credit(queue, user) => &[&"k", queue, user],
             Self::User(user) => &[&"u", user],
             Self::Weights(queue) => &[&"f", queue],

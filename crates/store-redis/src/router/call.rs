@@ -55,6 +55,16 @@ struct Again {
 
 /// What follows `miss`.
 fn next(miss: Miss, addr: &Addr, script: Option<Script>, repeatable: bool) -> Next {
+    let partly = matches!(miss, Miss::Partly(_));
+    match next_of(miss, addr, script, repeatable) {
+        // What was done of it would be done twice.
+        Next::Again(_) if partly && !repeatable => Next::Tell(Err(Error::OutcomeUnknown)),
+        next => next,
+    }
+}
+
+/// What follows `miss`, if no part of the call was carried out.
+fn next_of(miss: Miss, addr: &Addr, script: Option<Script>, repeatable: bool) -> Next {
     let again = Again {
         why: String::new(),
         pause_ms_max: PAUSE_STALLED_MS_MAX,
@@ -75,7 +85,7 @@ fn next(miss: Miss, addr: &Addr, script: Option<Script>, repeatable: bool) -> Ne
             return Next::Again(Again { why, maybe_done, at_once: true, ..again });
         }
         Miss::Unkept => return Next::Tell(Err(Error::OutcomeUnknown)),
-        Miss::Reply(error) => error,
+        Miss::Reply(error) | Miss::Partly(error) => error,
     };
     let why = format!("{addr} answers: {}", errors::words(&error));
     match errors::verdict(&error) {
@@ -113,6 +123,17 @@ fn next(miss: Miss, addr: &Addr, script: Option<Script>, repeatable: bool) -> Ne
             Next::Tell(Ok(vec![Value::ServerError(error)]))
         }
         Verdict::Other => Next::TellLoudly(Error::Unavailable(why)),
+    }
+}
+
+/// Replies without an error among them.
+fn without_errors(values: Vec<Value>) -> std::result::Result<Vec<Value>, Miss> {
+    match errors::first(&values) {
+        None => Ok(values),
+        Some(error) if values.iter().all(|value| matches!(value, Value::ServerError(_))) => {
+            Err(Miss::Reply(error.clone()))
+        }
+        Some(error) => Err(Miss::Partly(error.clone())),
     }
 }
 
@@ -180,7 +201,7 @@ impl Inner {
                         Err(miss) => miss,
                     };
                     let moved = match &miss {
-                        Miss::Reply(error) => errors::moved(error),
+                        Miss::Reply(error) | Miss::Partly(error) => errors::moved(error),
                         _ => None,
                     };
                     (node.addr.clone(), moved, next(miss, &node.addr, script, repeatable))
@@ -257,10 +278,7 @@ impl Inner {
                 sent.map_err(Miss::Lost)?
             }
         };
-        match errors::first(&values) {
-            Some(error) => Err(Miss::Reply(error.clone())),
-            None => Ok(values),
-        }
+        without_errors(values)
     }
 
     /// Notes that calls to a server do not get on, and says so once.
@@ -292,5 +310,32 @@ impl Inner {
             *loud = Some(Instant::now());
             tracing::error!(%error, "Redis refuses calls of ours; its settings or rights are wrong");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_partly_done_is_sent_again_only_if_it_may_be_done_twice() {
+        let error =
+            |line: &str| redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap();
+        let addr = Addr { host: "h".into(), port: 1 };
+        let follows =
+            |values, repeatable| next(without_errors(values).unwrap_err(), &addr, None, repeatable);
+        for line in ["TRYAGAIN moving", "MOVED 3 h:1", "LOADING data", "BUSY script", "ASK 3 h:1"] {
+            let partly = || vec![Value::Int(1), error(line), Value::Okay];
+            let unknown = Next::Tell(Err(Error::OutcomeUnknown));
+            assert_eq!(format!("{:?}", follows(partly(), false)), format!("{unknown:?}"), "{line}");
+            assert!(matches!(follows(partly(), true), Next::Again(_)), "{line}");
+            // Where nothing was done, nothing is done twice.
+            let refused = vec![error(line), error(line)];
+            assert!(matches!(follows(refused, false), Next::Again(_)), "{line}");
+        }
+        // What ends a call is told as it is: people must know what to mend.
+        let full = vec![Value::Okay, error("OOM command not allowed")];
+        assert!(matches!(follows(full, false), Next::Tell(Err(Error::Full))));
+        assert_eq!(without_errors(vec![Value::Okay]).unwrap(), [Value::Okay]);
     }
 }

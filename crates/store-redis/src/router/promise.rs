@@ -23,8 +23,10 @@ const REPLICA_MS: u64 = 100;
 const TOGETHER_MAX: usize = 64;
 
 /// A write of no meaning. A wait counts from the last write of its own connection: a repeated
-/// call that found everything done, and wrote nothing, would wait for nothing.
-const TOUCH: &str = "if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end \
+/// call that found everything done, and wrote nothing, would wait for nothing. Allowed above the
+/// memory limit: of the calls it stands beside, those that may not write there are refused already.
+const TOUCH: &str = "#!lua flags=allow-oom\n\
+                     if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end \
                      redis.call('HSET', KEYS[1], 'touch', '1') return 1";
 
 /// What must be true of a call's writes before it is answered.

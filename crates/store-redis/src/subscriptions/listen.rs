@@ -161,6 +161,7 @@ impl Session<'_> {
                     self.heard.fill(false);
                     calling = Some(self.call());
                     if let Err(end) = self.drop_unwanted(&mut writer).await { return end; }
+                    if let Err(end) = self.ask_again(&mut writer).await { return end; }
                 }
                 called = async { match &mut calling {
                     Some(calling) => calling.await,
@@ -193,6 +194,14 @@ impl Session<'_> {
     async fn add(&mut self, writer: &mut Writer) -> Result<(), End> {
         for p in &self.parts {
             say(writer, "SSUBSCRIBE", &self.subscriptions.parts[*p].news()).await?;
+        }
+        Ok(())
+    }
+
+    /// Subscribes again what was never confirmed; twice does no harm.
+    async fn ask_again(&mut self, writer: &mut Writer) -> Result<(), End> {
+        for p in &self.parts {
+            say(writer, "SSUBSCRIBE", &self.subscriptions.parts[*p].unconfirmed()).await?;
         }
         Ok(())
     }

@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use load::block_on;
-use tasktonic_core::command::{Claim, Op, Report, Submit, Sync, Write};
+use tasktonic_core::command::{Claim, Control, Op, Report, Submit, Sync, Write};
 use tasktonic_core::reply::Submitted;
 use tasktonic_core::routing::{PartitionId, partition_of};
 use tasktonic_core::{Text, UserId};
 use tasktonic_store::clock::Clock;
-use tasktonic_store::{Error, Held, Query, Result, Store, SyncReply};
+use tasktonic_store::{Error, Expect, Held, Query, Result, Store, SyncReply, Table};
 use tasktonic_store_redis::{Class, Options, RedisStore};
 use tasktonic_testkit::Scratch;
 use tasktonic_testkit::fault_proxy::{Fault, FaultProxy};
@@ -159,6 +159,77 @@ fn above_the_memory_limit_submits_are_refused_and_work_goes_on() {
             assert!(since.elapsed() < Duration::from_secs(5), "submits stay refused");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    });
+}
+
+#[test]
+fn above_the_memory_limit_a_cancel_and_a_record_are_kept_on_the_replica_too() {
+    let master = Redis::start(redis::Options::default());
+    let lines = vec![format!("replicaof 127.0.0.1 {}", master.port())];
+    let _replica = Redis::start(redis::Options { lines, ..redis::Options::default() });
+    tasktonic_testkit::wait::until("the replica to follow", Duration::from_secs(10), || {
+        master.info("replication").get("slave0").is_some_and(|line| line.contains("state=online"))
+    });
+    block_on(async {
+        let store = load::open(&master.url(), Class::Replicated, PARTITIONS).await;
+        let ana = user("ana");
+        let p = partition_of(&ana, PARTITIONS);
+        let task = load::draft(&ana, rand::random());
+        let batch = Submit { created_ms: 1, tasks: vec![task.clone()] };
+        // A replica on a busy machine may take longer than a call may wait for it.
+        let since = Instant::now();
+        while let Err(error) = store.submit(p, batch.clone()).await {
+            assert_eq!(error, Error::OutcomeUnknown);
+            assert!(since.elapsed() < Duration::from_secs(10), "no replica confirms a submit");
+        }
+        master.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+        assert_eq!(submit(&store, &ana).await, Err(Error::Full));
+        let cancel = || Control::Cancel {
+            at_ms: 1,
+            user: ana.clone(),
+            tasks: vec![task.task],
+            body: Text::from(""),
+            keep_s: 60,
+        };
+        while let Err(error) = store.control(p, cancel()).await {
+            assert_eq!(error, Error::OutcomeUnknown);
+            assert!(since.elapsed() < Duration::from_secs(10), "no replica confirms a cancel");
+        }
+        let put = || store.registry().put(Table::Kinds, "mail", "{}".into(), Expect::Any);
+        while let Err(error) = put().await {
+            assert_eq!(error, Error::OutcomeUnknown);
+            assert!(since.elapsed() < Duration::from_secs(10), "no replica confirms a record");
+        }
+    });
+}
+
+#[test]
+fn a_store_is_worked_on_while_somebody_syncs_though_nobody_listens() {
+    let redis = Redis::start(redis::Options::default());
+    block_on(async {
+        let store = load::open(&redis.url(), Class::Fast, PARTITIONS).await;
+        let ana = user("ana");
+        assert!(!store.is_worked_on().await.unwrap(), "a new store");
+        submit(&store, &ana).await.unwrap();
+        let server = {
+            let (store, ana) = (store.clone(), ana.clone());
+            tokio::spawn(async move {
+                loop {
+                    sync(&store, &ana, Vec::new(), 0).await.unwrap();
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+            })
+        };
+        let looked = Instant::now();
+        while !store.is_worked_on().await.unwrap() {
+            assert!(looked.elapsed() < Duration::from_secs(10), "nobody is seen working");
+        }
+        assert_eq!(store.listeners().await.unwrap(), 0);
+        server.abort();
+        let _: std::result::Result<(), _> = server.await;
+        let stopped = Instant::now();
+        assert!(!store.is_worked_on().await.unwrap(), "it has stopped");
+        assert!(stopped.elapsed() < Duration::from_secs(8), "{:?}", stopped.elapsed());
     });
 }
 
