@@ -286,12 +286,14 @@ impl Redis {
 
     fn answers(&self) -> bool {
         // A taken port may be that of another server of this kind: the process id tells.
-        self.greeted()
-            .and_then(|mut conversation| conversation.ask(&["CONFIG", "GET", "dir"]))
-            .is_ok_and(|reply| match reply.items() {
-                [_, dir] => Path::new(&dir.text()) == self.dir.path(),
-                _ => false,
-            })
+        let Ok(mut conversation) = self.greeted() else { return false };
+        let mut ask = |words: &[&str]| conversation.ask(words);
+        let is_ours = ask(&["CONFIG", "GET", "dir"]).is_ok_and(|reply| match reply.items() {
+            [_, dir] => Path::new(&dir.text()) == self.dir.path(),
+            _ => false,
+        });
+        // Settings are told while what was kept is still being read; this is not.
+        is_ours && ask(&["PING"]).is_ok_and(|reply| !reply.text().starts_with("LOADING"))
     }
 
     fn greeted(&self) -> std::io::Result<Conversation> {

@@ -26,7 +26,7 @@ pub(crate) struct Shape {
     /// Worker processes [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=MANY))]
     workers: Option<u16>,
-    /// Server processes; several need --gateway [default: 1, with --cluster --gateway 2]
+    /// Server processes; several need --gateway [default: 1, with --gateway 2]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MANY))]
     servers: Option<u16>,
     /// Processes that render pages; several need --gateway [default: 1]
@@ -95,7 +95,7 @@ impl Shape {
                 }
             }
         };
-        let servers = self.servers.unwrap_or(if self.cluster && self.gateway { 2 } else { 1 });
+        let servers = self.servers.unwrap_or(if self.gateway { 2 } else { 1 });
         let pages = if args.no_ui { 0 } else { self.pages.unwrap_or(1) };
         let workers = if args.no_workers { 0 } else { self.workers.unwrap_or(1) };
         if !self.gateway && (servers > 1 || pages > 1) {

@@ -124,7 +124,9 @@ async fn carry(
         let _: Result<_, _> = pending.answer.send(Err(Lost::Unanswered));
     }
     queue.close();
-    while let Ok(request) = queue.try_recv() {
+    // Waits for one that is just being handed over too: nobody else would ever answer it, and its
+    // sender keeps the queue alive by waiting.
+    while let Some(request) = queue.recv().await {
         let _: Result<_, _> = request.answer.send(Err(Lost::Unsent));
     }
 }
