@@ -15,6 +15,8 @@ use crate::wire::Wire;
 
 /// Connections, each with one request under way.
 const CONNECTIONS: usize = 32;
+/// Requests on one connection: nginx ends it after a thousand.
+const REQUESTS_PER_CONNECTION: usize = 900;
 /// Turns of each of the two.
 const TURNS: usize = 5;
 /// Users, each with a token: no limit per user is in the way, and a cache has something to find.
@@ -132,7 +134,10 @@ async fn load(port: u16, tokens: &[String], length: Duration) -> Result<Times> {
             tokio::spawn(async move {
                 let mut wire = Wire::open(&format!("127.0.0.1:{port}")).await?;
                 let mut times = Times::default();
-                for token in tokens.iter().cycle().skip(n * 7) {
+                for (nth, token) in tokens.iter().cycle().skip(n * 7).enumerate() {
+                    if nth % REQUESTS_PER_CONNECTION == REQUESTS_PER_CONNECTION - 1 {
+                        wire = Wire::open(&format!("127.0.0.1:{port}")).await?;
+                    }
                     let since = Instant::now();
                     if since >= until {
                         break;
