@@ -37,11 +37,7 @@ suite("large-table", { workers: false }, ({ scenario }) => {
       await statusIs(page.locator("article"), "completed", 110 * SECOND);
       const steps = await seen();
       console.log(`# progress as the page showed it: ${steps}`);
-      // How many there are is a matter of the machine's speed; that some come on the way is ours.
-      assert.ok(
-        steps.some((step) => step > 0 && step < 100),
-        `progress as the page showed it: ${steps}`,
-      );
+      assert.ok(new Set(steps).size >= 4, `progress as the page showed it: ${steps}`);
 
       const peak = peakMemory(worker.pid);
       assert.ok(peak < MEMORY_MAX, `the worker's memory peaked at ${mib(peak)}`);

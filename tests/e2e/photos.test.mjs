@@ -55,11 +55,7 @@ suite("photos", {}, ({ scenario }) => {
       await statusIs(page, "completed", 90 * SECOND);
       const steps = await seen();
       console.log(`# progress as the page showed it: ${steps}`);
-      // How many there are is a matter of the machine's speed; that some come on the way is ours.
-      assert.ok(
-        steps.some((step) => step > 0 && step < 100),
-        `progress as the page showed it: ${steps}`,
-      );
+      assert.ok(new Set(steps).size >= 4, `progress as the page showed it: ${steps}`);
       assert.deepEqual(
         steps,
         steps.toSorted((a, b) => a - b),
