@@ -60,8 +60,7 @@ impl Nginx {
             let mut process = Process::start(&mut files.command());
             if listens(&mut process, address) {
                 let nginx = Self { process, files, gateway, address, _scratch: scratch };
-                let all = nginx.gateway.workers.map_or(1, usize::from);
-                wait::until("all workers", START, || nginx.workers().len() >= all);
+                wait::until("all workers", START, || nginx.workers().len() >= nginx.all());
                 return nginx;
             }
             let said = process.output();
@@ -101,7 +100,12 @@ impl Nginx {
         workers
     }
 
-    /// Reloads, and waits until other workers take the requests.
+    /// How many workers there are when nothing starts or ends.
+    fn all(&self) -> usize {
+        self.gateway.workers.map_or(1, usize::from)
+    }
+
+    /// Reloads, and waits until other workers, all of them, take the requests.
     ///
     /// # Panics
     /// When nginx refuses, or the old workers stay.
@@ -112,7 +116,7 @@ impl Nginx {
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         wait::until("other workers", START, || {
             let now = self.workers();
-            !now.is_empty() && now.iter().all(|id| !before.contains(id))
+            now.len() >= self.all() && now.iter().all(|id| !before.contains(id))
         });
     }
 
