@@ -10,10 +10,14 @@ pub(crate) struct Counts {
 /// Adds up the summaries of cargo test, cargo-nextest, vitest and node's runner in `output`.
 pub(crate) fn read(output: &str) -> Counts {
     let mut counts = Counts::default();
+    // cargo-nextest shows what a test that failed had printed, its own summary included, also of one
+    // that then passed.
+    let has_nextest =
+        output.lines().any(|line| crate::run::plain(line).trim().starts_with("Summary ["));
     for line in output.lines() {
         let line = crate::run::plain(line);
         let line = line.trim();
-        let rust = line.starts_with("test result:");
+        let rust = !has_nextest && line.starts_with("test result:");
         let nextest = line.starts_with("Summary [");
         let vitest = line.starts_with("Tests ");
         if rust || nextest || vitest {
@@ -57,6 +61,13 @@ mod tests {
         assert_eq!(
             of("     Summary [   1.2s] 3 tests run: 2 passed, 1 timed out, 0 skipped"),
             (2, 1)
+        );
+        assert_eq!(
+            of(
+                "  TRY 1 FAIL [ 1.0s] a b\n    test result: FAILED. 0 passed; 1 failed; 0 ignored\n \
+                Summary [   1.2s] 3 tests run: 3 passed (1 flaky), 0 skipped"
+            ),
+            (3, 0)
         );
         assert_eq!(of("      Tests  1 failed | 22 passed (23)"), (22, 1));
         assert_eq!(
