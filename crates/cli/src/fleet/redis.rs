@@ -9,6 +9,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use tokio::process::Command;
+
 use super::child::{Answer, Spec, gated};
 use super::roster::{End, write_private};
 use super::{cluster, ports, programs, talk};
@@ -137,11 +139,7 @@ impl Redis {
             end: End::Last,
             patience: PATIENCE,
             grace: GRACE,
-            command: Box::new(move || {
-                let mut command = gated(&program);
-                command.arg(&config);
-                Ok(command)
-            }),
+            command: Box::new(move || Ok(mended(&program, &config))),
             probe: Some(Box::new(move || {
                 let password = password.clone();
                 Box::pin(async move {
@@ -231,6 +229,32 @@ impl Redis {
     }
 }
 
+/// What a crash may leave of its log, in the folder of its configuration.
+const LOG: &str = "appendonlydir/appendonly.aof.manifest";
+/// Waits as [`gated`] does, cuts the log off where a crash tore it, and becomes the server.
+const MENDED: &str = "read -r go || exit; if [ -f \"$1\" ]; then echo y | \"$2\" --fix \"$1\"; fi; \
+                      exec \"$0\" \"$3\"";
+
+/// The server, on a log that ends where a script ends.
+///
+/// A crash can tear the log in the middle of a script. Redis 7.0 then leaves the whole commands of
+/// that script in it without their end, ignores them at this start, and carries them out at the
+/// next one. Its own tool cuts off all of them.
+fn mended(program: &Path, config: &Path) -> Command {
+    let name = program.file_name().unwrap_or_default().to_string_lossy();
+    let tool = program.with_file_name(name.replace("-server", "-check-aof"));
+    if !tool.is_file() || tool == program {
+        let mut command = gated(program);
+        command.arg(config);
+        return command;
+    }
+    let mut command = Command::new("sh");
+    command.args(["-c", MENDED]).arg(program);
+    let home = config.parent().unwrap_or(Path::new("."));
+    command.args([&home.join(LOG), &tool, config]);
+    command
+}
+
 fn home(folder: &Path, at: usize) -> PathBuf {
     folder.join((at + 1).to_string())
 }
@@ -266,4 +290,35 @@ pub(crate) fn make_folder(folder: &Path) -> Result<()> {
         .mode(0o700)
         .create(folder)
         .with_context(|| format!("making {}", folder.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::process::Stdio;
+
+    use super::*;
+
+    #[test]
+    fn what_a_crash_left_of_a_script_is_cut_off_before_the_server_reads_it() {
+        let home = tasktonic_testkit::Scratch::new();
+        let config = home.path().join("redis.conf");
+        let log = home.path().join(LOG);
+        std::fs::create_dir(log.parent().unwrap()).unwrap();
+        std::fs::write(&log, "file appendonly.aof.1.incr.aof seq 1 type i\n").unwrap();
+        let whole = "*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n";
+        let torn = "*1\r\n$5\r\nMULTI\r\n*2\r\n$4\r\nLPOP\r\n$4\r\nlane\r\n*3\r\n$3\r\nSET\r\n$1";
+        let file = log.with_file_name("appendonly.aof.1.incr.aof");
+        std::fs::write(&file, format!("{whole}{torn}")).unwrap();
+        // The server is one that ends at once; its tool is the real one.
+        let server = home.path().join("redis-server");
+        std::os::unix::fs::symlink("/bin/true", &server).unwrap();
+        let tool = programs::redis().unwrap().with_file_name("redis-check-aof");
+        std::os::unix::fs::symlink(tool, home.path().join("redis-check-aof")).unwrap();
+        let mut command = mended(&server, &config).into_std();
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(b"go\n").unwrap();
+        assert!(child.wait().unwrap().success());
+        assert_eq!(std::fs::read_to_string(file).unwrap(), whole);
+    }
 }
