@@ -66,8 +66,6 @@ pub struct CRequest {
     pub line: Text,
     /// The client's address.
     pub address: Text,
-    /// The request's id, as in the log.
-    pub id: Text,
     /// Seconds since 1970.
     pub now_s: i64,
     /// How many of the fields count.
@@ -86,7 +84,7 @@ pub struct CVerdict {
     pub user: Text,
     /// Whom the limit of sign-ins counts.
     pub client: Text,
-    /// The body, or where a redirect leads.
+    /// The body up to the request's id, or where a redirect leads.
     pub body: Text,
     /// A `Set-Cookie`.
     pub cookie: Text,

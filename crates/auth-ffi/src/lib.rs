@@ -198,7 +198,7 @@ mod tests {
     fn asked() -> CRequest {
         let none = Field { name: Text::NONE, value: Text::NONE };
         let (line, fields) = (Text::of(b"GET / HTTP/1.1"), [none; FIELDS_MAX]);
-        CRequest { line, address: Text::NONE, id: Text::NONE, now_s: 0, count: 0, fields }
+        CRequest { line, address: Text::NONE, now_s: 0, count: 0, fields }
     }
 
     #[test]
@@ -207,10 +207,9 @@ mod tests {
         let mut verdict = CVerdict::default();
         let nowhere = Text { len: 1, data: std::ptr::null() };
         let below = Text { len: -1, data: b"x".as_ptr() };
-        let bent: [fn(&mut CRequest, Text); 5] = [
+        let bent: [fn(&mut CRequest, Text); 4] = [
             |asked, text| asked.line = text,
             |asked, text| asked.address = text,
-            |asked, text| asked.id = text,
             |asked, text| (asked.count, asked.fields[0].name) = (1, text),
             |asked, text| (asked.count, asked.fields[0].value) = (1, text),
         ];

@@ -14,8 +14,6 @@ pub struct Request<'a> {
     pub target: &'a str,
     /// Whose connection it is.
     pub address: &'a str,
-    /// Its id, as in the log.
-    pub id: &'a str,
     /// Names and values.
     pub headers: Vec<(&'a str, &'a [u8])>,
     /// Whether there may be more fields than these.
@@ -31,7 +29,7 @@ impl<'a> Request<'a> {
     pub unsafe fn read(asked: &'a CRequest) -> Option<Self> {
         let fields = asked.fields.get(..usize::try_from(asked.count).ok()?)?;
         // SAFETY: as promised by the caller, here and below.
-        let (address, id) = unsafe { (asked.address.text()?, asked.id.text()?) };
+        let address = unsafe { asked.address.text()? };
         // What is no text is no target: the door refuses it as one that nobody can read.
         // SAFETY: as above.
         let line = std::str::from_utf8(unsafe { asked.line.bytes() }?).unwrap_or_default();
@@ -42,7 +40,7 @@ impl<'a> Request<'a> {
             headers.push(unsafe { (field.name.text()?, field.value.bytes()?) });
         }
         let more = headers.len() == FIELDS_MAX;
-        Some(Self { method, target, address, id, headers, more })
+        Some(Self { method, target, address, headers, more })
     }
 
     /// The value of a field that came once.
@@ -80,7 +78,7 @@ mod tests {
     #[test]
     fn a_value_that_must_come_once_is_none_of_two() {
         let headers: Vec<(&str, &[u8])> = vec![("Host", b"a"), ("X", b"1"), ("x", b"2")];
-        let request = Request { method: "", target: "", address: "", id: "", headers, more: false };
+        let request = Request { method: "", target: "", address: "", headers, more: false };
         assert_eq!(request.one("host"), Some(&b"a"[..]));
         assert_eq!(request.one("x"), None);
         assert_eq!(request.one("y"), None);

@@ -49,16 +49,19 @@ impl Answer {
                 let cookie = cleared(&clear_cookies);
                 Self { place: place.into(), body: location, cookie, ..Self::default() }
             }
-            Verdict::Refuse { code, .. } => Self::refused(code, request.id),
+            Verdict::Refuse { code, .. } => Self::refused(code),
         };
         // A line break in a header would begin another. nginx lets none in, so nobody honest asks
         // for one.
-        if answer.breaks() { Self::refused(Code::BadRequest, "") } else { answer }
+        if answer.breaks() { Self::refused(Code::BadRequest) } else { answer }
     }
 
-    fn refused(code: Code, id: &str) -> Self {
+    fn refused(code: Code) -> Self {
         let place = format!("@{}", code.status()).into();
-        Self { place, body: problem_json(code, Some(id)), ..Self::default() }
+        let mut body = problem_json(code);
+        // nginx goes on with the request's id, which nobody here has to know.
+        body.pop();
+        Self { place, body, ..Self::default() }
     }
 
     fn goes_on(request: &Request<'_>, pass: Pass) -> Self {
@@ -151,7 +154,7 @@ mod tests {
     use super::*;
 
     fn asked<'a>(method: &'a str, target: &'a str, address: &'a str) -> Request<'a> {
-        Request { method, target, address, id: "id", headers: Vec::new(), more: false }
+        Request { method, target, address, headers: Vec::new(), more: false }
     }
 
     #[test]

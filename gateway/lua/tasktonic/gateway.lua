@@ -56,9 +56,9 @@ local function change(field) ngx.req.set_header(text(field.name), field.value.le
 function M.guard()
   if not gateway then return ngx.exit(503) end
   local var, request = ngx.var, base.get_request()
-  local line, address, id = var.request, var.remote_addr, var.request_id  -- held here while Rust looks at them
-  asked.line.data, asked.address.data, asked.id.data = line, address, id
-  asked.line.len, asked.address.len, asked.id.len, asked.now_s = #line, #address, #id, ngx.time()
+  local line, address = var.request, var.remote_addr   -- held here while Rust looks at them
+  asked.line.data, asked.address.data, asked.now_s = line, address, ngx.time()
+  asked.line.len, asked.address.len = #line, #address
   asked.count = C.ngx_http_lua_ffi_req_get_headers_count(request, C.TT_FIELDS, more)
   C.ngx_http_lua_ffi_req_get_headers(request, ffi.cast(FIELDS, asked.fields), asked.count, 1)
   local code = lib.tt_guard(gateway, asked, verdict)
