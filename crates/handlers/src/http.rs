@@ -113,7 +113,7 @@ fn timeout_ms() -> u64 {
 /// `30 s`, `1500 ms`.
 fn spelled(time: Duration) -> String {
     let ms = time.as_millis();
-    if ms % 1_000 == 0 { format!("{} s", ms / 1_000) } else { format!("{ms} ms") }
+    if ms.is_multiple_of(1_000) { format!("{} s", ms / 1_000) } else { format!("{ms} ms") }
 }
 
 /// The answer.
