@@ -259,7 +259,7 @@ export class LiveStore {
     }
   }
 
-  /** Revs of another epoch say nothing; payload and output stay true. */
+  /** Revs of another epoch say nothing; payload, output and policy stay true. */
   #forgetRev(id: string): void {
     const old = this.#tasks.get(id);
     if (old) this.#tasks.set(id, { ...old, rev: -1 });
@@ -303,16 +303,18 @@ function stillAsked(other: Task, newer: Task): Task {
 }
 
 /**
- * `newer` with the payload and output that only `older` knows. The payload never changes; an output is
+ * `newer` with the payload, policy and output that only `older` knows. Payload and policy never change; an output is
  * kept only while the newer record still has one. Gives `newer` itself when there is nothing to add.
  */
 function fill(newer: Task, older: Task): Task {
   const payload = newer.payload === undefined && older.payload !== undefined;
+  const policy = newer.policy === undefined && older.policy !== undefined;
   const output = newer.output == null && older.output != null && newer.has_output;
-  if (!payload && !output) return newer;
+  if (!payload && !policy && !output) return newer;
   return {
     ...newer,
     ...(payload ? { payload: older.payload } : {}),
+    ...(policy ? { policy: older.policy } : {}),
     ...(output ? { output: older.output } : {}),
   } as Task;
 }

@@ -23,6 +23,9 @@ import { readSchema } from "./shape";
 type Trouble = { title: string; details: string[]; fields: Errors; options: Errors };
 const NO_TROUBLE: Trouble = { title: "", details: [], fields: {}, options: {} };
 
+/** Workers a task may lose unless its kind says otherwise. */
+const CRASHES_MAX = 3;
+
 type Props = { kind: KindInfo; from: Task | undefined };
 
 /** One kind's form: fields from its schema or bare JSON, and what is about to be sent beside it. */
@@ -188,6 +191,7 @@ export function NewTask({ kind, from }: Props) {
             onChange={setOptions}
             errors={trouble.options}
             attemptsMax={kind.attempts_max}
+            crashesMax={kind.crashes_max ?? CRASHES_MAX}
             open={false}
           />
           <div className="sticky bottom-18 z-10 -mx-4 flex items-center gap-3 bg-gradient-to-t from-canvas from-70% to-transparent px-4 pt-6 pb-3 sm:static sm:mx-0 sm:bg-none sm:p-0">
@@ -252,16 +256,23 @@ function read(json: string | undefined, fromForm: () => { payload: Json; errors:
     : { payload, errors: {} as Errors };
 }
 
-/** Our own checks speak of the whole request, the API's of the payload. */
+/** Our own checks and those of the members beside the payload speak of the whole request, others of the payload. */
 function splitFields(code: string, fields: Errors): { payload: Errors; rest: Errors } {
-  if (code !== "input_invalid") return { payload: fields, rest: {} };
+  if (code !== "input_invalid" && code !== "submission_invalid") return { payload: fields, rest: {} };
   const payload: Errors = {};
   const rest: Errors = {};
   for (const [pointer, detail] of Object.entries(fields)) {
     if (pointer === "/payload" || pointer.startsWith("/payload/")) payload[pointer.slice("/payload".length)] = detail;
-    else rest[pointer.startsWith("/tags/") ? "/tags" : pointer] = detail;
+    else rest[shownAt(pointer)] = detail;
   }
   return { payload, rest };
+}
+
+/** Parts that have no field of their own are shown at the field they belong to. */
+function shownAt(pointer: string): string {
+  if (pointer === "/backoff/max_ms") return pointer;
+  const [, first = ""] = pointer.split("/");
+  return ["tags", "backoff", "rules"].includes(first) ? `/${first}` : pointer;
 }
 
 function focusFirst(form: HTMLFormElement | null, trouble: Trouble) {

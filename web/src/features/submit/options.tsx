@@ -2,8 +2,9 @@
 
 import { ChevronRight } from "lucide-react";
 import { useId } from "react";
-import { describedBy, Field, Input, NativeSelect } from "@/components/ui/field";
+import { describedBy, Field, Input, NativeSelect, Textarea } from "@/components/ui/field";
 import type { Errors } from "./draft";
+import { NO_POLICY, type PolicyOptions, type PolicySettings, policyOf } from "./policy";
 
 export const UNITS = {
   s: { label: "seconds", ms: 1_000 },
@@ -20,8 +21,11 @@ export type Options = {
   attempts: string;
   timeout: string;
   timeoutUnit: Unit;
+  soft: string;
+  softUnit: Unit;
   tags: string;
   key: string;
+  policy: PolicyOptions;
 };
 export const NO_OPTIONS: Options = {
   delay: "",
@@ -29,14 +33,18 @@ export const NO_OPTIONS: Options = {
   attempts: "",
   timeout: "",
   timeoutUnit: "m",
+  soft: "",
+  softUnit: "m",
   tags: "",
   key: "",
+  policy: NO_POLICY,
 };
 
-export type Settings = {
+export type Settings = PolicySettings & {
   delay_ms?: number;
   attempts_max?: number;
   timeout_ms?: number;
+  soft_timeout_ms?: number;
   tags?: string[];
   idempotency_key?: string;
 };
@@ -58,6 +66,12 @@ export function settingsOf(options: Options): { settings: Settings; errors: Erro
   if (attempts !== undefined) settings.attempts_max = Math.round(attempts);
   const timeout = positive("/timeout_ms", options.timeout);
   if (timeout !== undefined) settings.timeout_ms = Math.round(timeout * UNITS[options.timeoutUnit].ms);
+  const soft = positive("/soft_timeout_ms", options.soft);
+  if (soft !== undefined) settings.soft_timeout_ms = Math.round(soft * UNITS[options.softUnit].ms);
+  if (settings.timeout_ms !== undefined && (settings.soft_timeout_ms ?? 0) >= settings.timeout_ms) {
+    errors["/soft_timeout_ms"] = "This must be below the time limit.";
+  }
+  Object.assign(settings, policyOf(options.policy, errors));
   const tags = [
     ...new Set(
       options.tags
@@ -71,16 +85,32 @@ export function settingsOf(options: Options): { settings: Settings; errors: Erro
   return { settings, errors };
 }
 
+const WAIT_HINTS: Record<PolicyOptions["form"], string> = {
+  "": "Choose one to say another time",
+  fixed: "A time, such as 30 s",
+  exponential: "The first wait, such as 2 s",
+  list: "Times with commas between them; the last one is used from then on",
+};
+
+const KEPT = [
+  ["keepCompleted", "completed_s", "Once completed"],
+  ["keepCancelled", "cancelled_s", "Once cancelled"],
+  ["keepFailed", "failed_s", "Once failed"],
+] as const;
+
 export function OptionFields(props: {
   options: Options;
   onChange: (options: Options) => void;
   errors: Errors;
   attemptsMax: number;
+  crashesMax: number;
   open: boolean;
 }) {
   const { options, onChange, errors } = props;
+  const { policy } = options;
   const id = useId();
   const set = (part: Partial<Options>) => onChange({ ...options, ...part });
+  const setPolicy = (part: Partial<PolicyOptions>) => set({ policy: { ...policy, ...part } });
   const tied = (name: string, pointer: string, hint?: string) => ({
     id: `${id}-${name}`,
     "data-pointer": `option:${pointer}`,
@@ -160,6 +190,103 @@ export function OptionFields(props: {
             onChange={(event) => set({ key: event.target.value })}
           />
         </Field>
+        <h3 className="-mb-2 text-sm font-medium text-ink-soft sm:col-span-2">When an attempt goes wrong</h3>
+        <Field
+          id={`${id}-backoff`}
+          label="Wait before the next attempt"
+          error={errors["/backoff"]}
+          hint={WAIT_HINTS[policy.form]}
+        >
+          <div className="flex gap-2">
+            <NativeSelect
+              aria-label="How the wait changes"
+              value={policy.form}
+              onChange={(event) => setPolicy({ form: event.target.value as PolicyOptions["form"] })}
+            >
+              <option value="">as the kind has it</option>
+              <option value="fixed">the same each time</option>
+              <option value="exponential">doubling</option>
+              <option value="list">a list</option>
+            </NativeSelect>
+            <Input
+              {...tied("backoff", "/backoff", "hint")}
+              disabled={policy.form === ""}
+              value={policy.waits}
+              onChange={(event) => setPolicy({ waits: event.target.value })}
+            />
+          </div>
+        </Field>
+        <Field
+          id={`${id}-longest`}
+          label="Longest wait"
+          error={errors["/backoff/max_ms"]}
+          hint="Where it doubles. Empty: 10 min"
+        >
+          <Input
+            {...tied("longest", "/backoff/max_ms", "hint")}
+            disabled={policy.form !== "exponential"}
+            value={policy.longest}
+            onChange={(event) => setPolicy({ longest: event.target.value })}
+          />
+        </Field>
+        <Field
+          id={`${id}-rules`}
+          label="Rules for errors"
+          error={errors["/rules"]}
+          hint="One a line, the first that fits decides: `http_4* = bury`, `busy = 30 s`, `odd = again`"
+          className="sm:col-span-2"
+        >
+          <Textarea
+            {...tied("rules", "/rules", "hint")}
+            className="min-h-20 font-mono text-xs"
+            autoCapitalize="off"
+            value={policy.rules}
+            onChange={(event) => setPolicy({ rules: event.target.value })}
+          />
+        </Field>
+        <Field
+          id={`${id}-crashes`}
+          label="Workers it may lose"
+          error={errors["/crashes_max"]}
+          hint={`Then no further attempt follows. Empty: ${props.crashesMax}`}
+        >
+          <Input
+            {...tied("crashes", "/crashes_max", "hint")}
+            inputMode="numeric"
+            value={policy.crashes}
+            onChange={(event) => setPolicy({ crashes: event.target.value })}
+          />
+        </Field>
+        <Field
+          id={`${id}-soft`}
+          label="Told to stop after"
+          error={errors["/soft_timeout_ms"]}
+          hint="Before the time limit cuts it off. Empty: as the kind has it"
+        >
+          <Span
+            input={tied("soft", "/soft_timeout_ms", "hint")}
+            value={options.soft}
+            unit={options.softUnit}
+            unitLabel="Unit of the soft time limit"
+            onValue={(soft) => set({ soft })}
+            onUnit={(softUnit) => set({ softUnit })}
+          />
+        </Field>
+        <h3 className="-mb-2 text-sm font-medium text-ink-soft sm:col-span-2">
+          How long it is kept after its end <span className="font-normal text-ink-faint">such as 6 h or 30 days</span>
+        </h3>
+        <div className="grid gap-5 sm:col-span-2 sm:grid-cols-3">
+          {KEPT.map(([option, name, label]) => (
+            <Field key={name} id={`${id}-${name}`} label={label} error={errors[`/keep/${name}`]}>
+              <Input
+                {...tied(name, `/keep/${name}`)}
+                placeholder="as the kind has it"
+                value={policy[option]}
+                onChange={(event) => setPolicy({ [option]: event.target.value })}
+              />
+            </Field>
+          ))}
+        </div>
       </div>
     </details>
   );

@@ -14,6 +14,27 @@ const Many = z.strictObject({ ids: z.array(TaskId).min(1).max(BULK_MAX) });
 
 const JsonValue: z.ZodType<Json> = z.json();
 
+const MS = z.int().min(0);
+const Jitter = z.number().min(0).max(1).optional();
+const Backoff = z.discriminatedUnion("form", [
+  z.strictObject({ form: z.literal("fixed"), wait_ms: MS, jitter: Jitter }),
+  z.strictObject({
+    form: z.literal("exponential"),
+    base_ms: MS.optional(),
+    factor: z.number().min(1).optional(),
+    max_ms: MS.optional(),
+    jitter: Jitter,
+  }),
+  z.strictObject({ form: z.literal("list"), waits_ms: z.array(MS).min(1).max(32), jitter: Jitter }),
+]);
+const Code = z.string().min(1).max(64);
+const Rule = z.discriminatedUnion("action", [
+  z.strictObject({ code: Code, action: z.literal("again"), backoff: Backoff.optional() }),
+  z.strictObject({ code: Code, action: z.literal("again_after"), after_ms: MS }),
+  z.strictObject({ code: Code, action: z.literal("bury") }),
+]);
+const Seconds = z.int().min(0).optional();
+
 const Submission = z.strictObject({
   kind: z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, "This is no kind."),
   payload: JsonValue,
@@ -23,7 +44,12 @@ const Submission = z.strictObject({
     .max(365 * DAY_MS)
     .optional(),
   attempts_max: z.int().min(1).max(1000).optional(),
+  crashes_max: z.int().min(1).max(50).optional(),
+  backoff: Backoff.optional(),
+  rules: z.array(Rule).max(32).optional(),
   timeout_ms: z.int().min(1).optional(),
+  soft_timeout_ms: z.int().min(1).optional(),
+  keep: z.strictObject({ completed_s: Seconds, cancelled_s: Seconds, failed_s: Seconds }).optional(),
   tags: z.array(z.string().trim().min(1).max(64)).max(32).optional(),
   idempotency_key: z.string().min(1).max(255).optional(),
 });

@@ -22,7 +22,8 @@ export function ProgressPanel({ task }: { task: Task }) {
     case "failed":
       return (
         <Notice title={task.error?.message ?? "This task failed"}>
-          {task.error ? <span className="font-mono text-xs">{task.error.code}</span> : task.reason}
+          {task.error ? <span className="mr-2 font-mono text-xs">{task.error.code}</span> : null}
+          {task.reason ? <span className="inline-block first-letter:uppercase">{task.reason}</span> : null}
         </Notice>
       );
     case "scheduled":
@@ -73,7 +74,10 @@ function Running({ task }: { task: Task }) {
         </p>
       </div>
       <ProgressBar progress={progress} live label={`Progress of ${task.kind}`} className="mt-3 h-2.5" />
-      <p className="mt-2.5 min-h-5 truncate text-sm text-ink-soft">{progress?.note ?? ""}</p>
+      <p className="mt-2.5 min-h-5 truncate text-sm text-ink-soft">
+        {progress?.phase ? <span className="mr-2 font-medium text-ink">{progress.phase}</span> : null}
+        {progress?.note ?? ""}
+      </p>
     </Card>
   );
 }
@@ -84,14 +88,14 @@ const ELAPSED_MIN_MS = 3_000;
 
 function TimeLeft({ progress, since }: { progress: Progress | null; since: string | null }) {
   const now = useNow();
-  const last = useRef<{ done: number; at: number; leftMs: number }>(undefined);
+  const last = useRef<{ part: number; at: number; leftMs: number }>(undefined);
   const part = fraction(progress);
   if (!since || !progress || part === undefined || part < PART_MIN || part >= 1) return null;
   const elapsed = now - Date.parse(since);
   if (elapsed < ELAPSED_MIN_MS) return null;
   // Counted anew with each step and down in between, so that a slow step does not make the rest grow.
-  if (last.current?.done !== progress.done) {
-    last.current = { done: progress.done, at: now, leftMs: (elapsed / part) * (1 - part) };
+  if (last.current?.part !== part) {
+    last.current = { part, at: now, leftMs: (elapsed / part) * (1 - part) };
   }
   const leftMs = last.current.leftMs - (now - last.current.at);
   return leftMs < 1_500 ? "about to end" : `about ${duration(Math.round(leftMs / 1_000) * 1_000)} left`;

@@ -23,6 +23,7 @@ import { useVerbs, verbsFor } from "../verbs";
 import { Facts } from "./facts";
 import { FileGallery, InputFiles } from "./files";
 import { LogView } from "./log-view";
+import { Policy } from "./policy";
 import { ProfileTable } from "./profile-table";
 import { ProgressPanel } from "./progress-panel";
 import { Timeline } from "./timeline";
@@ -89,6 +90,7 @@ export function TaskView({ initial, attempts, logs, schema, tab: asked }: Props)
         </TabList>
         <TabPanel value="timeline">
           <Timeline task={task} initial={attempts} />
+          <Policy task={task} />
         </TabPanel>
         <TabPanel value="logs">
           <LogView task={task} initial={logs} />

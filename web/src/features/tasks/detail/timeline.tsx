@@ -49,6 +49,11 @@ export function Timeline({ task, initial }: { task: Task; initial: Attempt[] }) 
                   <Elapsed since={started} />
                 </Fact>
               ) : null}
+              {attempt.ended_at ? (
+                <Fact name="ended">
+                  <Ago at={attempt.ended_at} />
+                </Fact>
+              ) : null}
               {attempt.worker ? (
                 <Fact name="worker">
                   <span className="font-mono">{attempt.worker}</span>

@@ -1,0 +1,120 @@
+import type { Backoff, Keep, Rule } from "@tasktonic/client";
+import type { Errors } from "./draft";
+
+/** What was typed about attempts. Empty means: as the kind has it. */
+export type PolicyOptions = {
+  form: "" | Backoff["form"];
+  waits: string;
+  longest: string;
+  crashes: string;
+  rules: string;
+  keepCompleted: string;
+  keepCancelled: string;
+  keepFailed: string;
+};
+export const NO_POLICY: PolicyOptions = {
+  form: "",
+  waits: "",
+  longest: "",
+  crashes: "",
+  rules: "",
+  keepCompleted: "",
+  keepCancelled: "",
+  keepFailed: "",
+};
+
+export type PolicySettings = { crashes_max?: number; backoff?: Backoff; rules?: Rule[]; keep?: Keep };
+
+const UNITS: Record<string, number> = {
+  ms: 1,
+  s: 1_000,
+  sec: 1_000,
+  m: 60_000,
+  min: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  day: 86_400_000,
+  days: 86_400_000,
+};
+const HOW = "Write a time like 30 s, 5 min or 1 h 30 min.";
+
+/** The ms of a time as people write it, or undefined. */
+export function timeOf(text: string): number | undefined {
+  const parts = [...text.trim().matchAll(/(\d+(?:\.\d+)?)\s*([a-z]+)\s*/gy)];
+  const whole = parts.map(([part]) => part).join("");
+  if (parts.length === 0 || whole.length !== text.trim().length) return undefined;
+  let ms = 0;
+  for (const [, number, unit = ""] of parts) {
+    const size = UNITS[unit];
+    if (size === undefined) return undefined;
+    ms += Number(number) * size;
+  }
+  return Math.round(ms);
+}
+
+function backoffOf(options: PolicyOptions, errors: Errors): Backoff | undefined {
+  if (options.form === "") return undefined;
+  const waits = options.waits.split(",").filter((wait) => wait.trim() !== "");
+  const times = waits.map(timeOf);
+  const known = times.filter((time) => time !== undefined);
+  const [first] = known;
+  if (first === undefined || known.length !== times.length) {
+    errors["/backoff"] = HOW;
+    return undefined;
+  }
+  if (options.form === "list") return { form: "list", waits_ms: known };
+  if (known.length > 1) {
+    errors["/backoff"] = "Write one time, or choose a list of them.";
+    return undefined;
+  }
+  if (options.form === "fixed") return { form: "fixed", wait_ms: first };
+  const longest = options.longest.trim() === "" ? undefined : timeOf(options.longest);
+  if (options.longest.trim() !== "" && longest === undefined) errors["/backoff/max_ms"] = HOW;
+  return { form: "exponential", base_ms: first, ...(longest === undefined ? {} : { max_ms: longest }) };
+}
+
+/** One rule a line: `http_4* = bury`, `busy = 30 s`, `odd = again`. */
+function rulesOf(text: string, errors: Errors): Rule[] | undefined {
+  const rules: Rule[] = [];
+  for (const line of text.split("\n")) {
+    if (line.trim() === "") continue;
+    const at = line.indexOf("=");
+    const code = line.slice(0, at).trim();
+    const then = line.slice(at + 1).trim();
+    const after = timeOf(then);
+    if (at < 0 || code === "") errors["/rules"] = "Write one rule a line, like http_4* = bury.";
+    else if (then === "bury" || then === "again") rules.push({ code, action: then });
+    else if (after !== undefined) rules.push({ code, action: "again_after", after_ms: after });
+    else errors["/rules"] = `After ${code}: bury, again, or a time like 30 s.`;
+  }
+  return rules.length > 0 ? rules : undefined;
+}
+
+function keepOf(options: PolicyOptions, errors: Errors): Keep | undefined {
+  const keep: Keep = {};
+  for (const [typed, name] of [
+    [options.keepCompleted, "completed_s"],
+    [options.keepCancelled, "cancelled_s"],
+    [options.keepFailed, "failed_s"],
+  ] as const) {
+    if (typed.trim() === "") continue;
+    const ms = timeOf(typed);
+    if (ms === undefined) errors[`/keep/${name}`] = HOW;
+    else keep[name] = Math.round(ms / 1_000);
+  }
+  return Object.keys(keep).length > 0 ? keep : undefined;
+}
+
+/** What was typed as the API takes it; what is wrong with it goes into `errors`. */
+export function policyOf(options: PolicyOptions, errors: Errors): PolicySettings {
+  const settings: PolicySettings = {};
+  if (options.crashes.trim() !== "") {
+    const crashes = Number(options.crashes);
+    if (Number.isInteger(crashes) && crashes > 0) settings.crashes_max = crashes;
+    else errors["/crashes_max"] = "This must be a whole number above zero.";
+  }
+  const backoff = backoffOf(options, errors);
+  const rules = rulesOf(options.rules, errors);
+  const keep = keepOf(options, errors);
+  return { ...settings, ...(backoff ? { backoff } : {}), ...(rules ? { rules } : {}), ...(keep ? { keep } : {}) };
+}
