@@ -38,7 +38,14 @@ suite("screens", {}, ({ world, scenario }) => {
     ["/new?kind=csv.profile", (page) => page.getByRole("form").waitFor()],
     ["/new?kind=http.request", (page) => page.getByRole("form").waitFor()],
     ["/tasks/AAAAAAAAAAAAAAAA", (page) => page.getByRole("heading", { name: "There is no such task" }).waitFor()],
-    ["/nothing/here", (page) => page.getByRole("heading", { name: "There is nothing at this address" }).waitFor()],
+    [
+      "/nothing/here",
+      async (page) => {
+        await page.getByRole("heading", { name: "There is nothing at this address" }).waitFor();
+        // In the frame, so that there is a way on.
+        await page.getByRole("link", { name: "Tasks", exact: true }).filter({ visible: true }).waitFor();
+      },
+    ],
   ];
 
   for (const [size, viewport] of Object.entries({ desk: DESKTOP, phone: PHONE })) {
@@ -99,6 +106,8 @@ suite("screens", {}, ({ world, scenario }) => {
     const { page } = visitor;
     await visitor.signIn(product);
     await page.getByRole("link", { name: "Run a task" }).last().tap();
+    // The list behind has links of that name as well.
+    await page.waitForURL(/\/new$/);
     await page.getByRole("link", { name: /Do nothing/ }).tap();
     await page.getByLabel("Duration (ms)").fill("300");
     await page.getByRole("button", { name: "Run it" }).tap();

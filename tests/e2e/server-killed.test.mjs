@@ -38,6 +38,10 @@ suite("server-killed", {}, ({ scenario }) => {
         "the pages' server went with it",
         () => survivors().filter((pid) => children.includes(pid)).length === 0,
       );
+      // Nobody knows whether the task goes on, so the page does not act as if it did.
+      await detail.getByText(/^Last heard of/).waitFor();
+      assert.equal(await detail.getByText(/about to end|\d s left/).count(), 0);
+      assert.equal(await detail.evaluate(() => document.documentElement.hasAttribute("data-silent")), true);
       // What is accepted is accepted, and what nobody can ask for is not answered.
       await assert.rejects(product.task(settled.id));
       await product.start();

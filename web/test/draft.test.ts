@@ -37,7 +37,8 @@ describe("a schema", () => {
   it.each([
     [{ oneOf: [{ const: "GET", description: "read" }, { const: "POST" }] }, "choice"],
     [{ type: "string", contentMediaType: "text/plain" }, "text"],
-    [{ type: "object", additionalProperties: { type: "string" } }, "json"],
+    [{ type: "object", additionalProperties: { type: "string" } }, "map"],
+    [{ type: "object", additionalProperties: { type: "object" } }, "json"],
     [true, "json"],
     [{}, "json"],
     [{ $ref: "#/$defs/missing" }, "json"],
@@ -56,6 +57,15 @@ describe("a schema", () => {
     const started = performance.now();
     readSchema({ type: "object", properties: members });
     expect(performance.now() - started).toBeLessThan(500);
+  });
+
+  it("says which files a place takes, of one file and of a list", () => {
+    const file = { type: "string", format: "file" };
+    expect(readSchema({ ...file, contentMediaType: "text/csv" })).toMatchObject({ accept: ["text/csv"] });
+    expect(readSchema(file)).toMatchObject({ accept: [] });
+    expect(readSchema({ type: "array", items: file, accept: "image/png, .WEBP" })).toMatchObject({
+      item: { accept: ["image/png", ".webp"] },
+    });
   });
 
   it("names a member in words", () => {
@@ -112,6 +122,51 @@ describe("a draft", () => {
     const draft = draftOf(when, { kind: "now" });
     expect(draft).toBeInstanceOf(Chosen);
     expect(payloadOf(when, draft)).toEqual({ payload: { kind: "now" }, errors: {} });
+  });
+
+  it("leaves out a choice of forms that may be left out, until one is chosen", () => {
+    const request = readSchema({
+      type: "object",
+      properties: {
+        body: {
+          default: null,
+          anyOf: [
+            {
+              oneOf: [
+                { type: "object", title: "JSON", required: ["json"], properties: { json: {} } },
+                { type: "object", title: "Text", required: ["text"], properties: { text: { type: "string" } } },
+              ],
+            },
+            { type: "null" },
+          ],
+        },
+      },
+    });
+    expect(payloadOf(request, draftOf(request))).toEqual({ payload: {}, errors: {} });
+    expect(payloadOf(request, { body: new Chosen(1, { text: "" }) }).errors).toEqual({
+      "/body/text": "This is needed.",
+    });
+    const sent = { body: { text: "x" } };
+    expect(payloadOf(request, draftOf(request, sent))).toEqual({ payload: sent, errors: {} });
+  });
+
+  it("keeps names and texts in pairs, and says which line is not one", () => {
+    const headers = readSchema({
+      type: "object",
+      properties: { headers: { type: "object", additionalProperties: { type: "string" } } },
+    });
+    const sent = { headers: { accept: "text/plain", "x-a": "" } };
+    expect(payloadOf(headers, draftOf(headers, sent))).toEqual({ payload: sent, errors: {} });
+    const row = (name: string, text: string) => ({ name, text });
+    expect(payloadOf(headers, { headers: [row("", ""), row(" a ", "1")] })).toEqual({
+      payload: { headers: { a: "1" } },
+      errors: {},
+    });
+    expect(payloadOf(headers, { headers: [row("", "1")] }).errors).toEqual({ "/headers": "Line 1 needs a name." });
+    expect(payloadOf(headers, { headers: [row("a", "1"), row("a", "2")] }).errors).toEqual({
+      "/headers": "Line 2 has a name that is there already.",
+    });
+    expect(payloadOf(headers, draftOf(headers))).toEqual({ payload: {}, errors: {} });
   });
 
   it("escapes member names in pointers", () => {

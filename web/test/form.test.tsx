@@ -1,10 +1,11 @@
 import { type Json, STATUSES } from "@tasktonic/client";
-import { act, render, screen } from "@testing-library/react";
+import { act, fireEvent, render, screen } from "@testing-library/react";
 import axe from "axe-core";
 import { useState } from "react";
 import { describe, expect, it, vi } from "vitest";
 import { ProgressBar } from "@/components/ui/progress-bar";
 import { type Draft, draftOf, payloadOf } from "@/features/submit/draft";
+import { isTaken } from "@/features/submit/file-field";
 import { SchemaForm } from "@/features/submit/schema-form";
 import { readSchema } from "@/features/submit/shape";
 import { STATUS_FACE, StatusFace } from "@/features/tasks/status-face";
@@ -66,6 +67,51 @@ describe("the form of a schema", () => {
     expect(told.mock.lastCall?.[0].headers).toHaveLength(2);
     act(() => screen.getByRole("button", { name: "Remove Headers 1" }).click());
     expect(told.mock.lastCall?.[0].headers).toHaveLength(1);
+  });
+});
+
+describe("a place for files", () => {
+  const photos: Json = {
+    type: "object",
+    properties: { photos: { type: "array", items: { type: "string", format: "file" }, accept: "image/png, .webp" } },
+  };
+  function Place() {
+    const shape = readSchema(photos);
+    const [draft, setDraft] = useState<Draft>(() => draftOf(shape));
+    return <SchemaForm shape={shape} draft={draft} onChange={setDraft} errors={{}} onPending={() => {}} />;
+  }
+
+  it("tells the browser what it takes, and refuses what is dropped anyway", () => {
+    const { container } = render(<Place />);
+    expect(container.querySelector("input[type=file]")?.getAttribute("accept")).toBe("image/png,.webp");
+    const zone = container.querySelector("[data-slot=drop-zone]") as HTMLElement;
+    fireEvent.drop(zone, { dataTransfer: { files: [new File(["a,b"], "people.csv", { type: "text/csv" })] } });
+    expect(screen.getByText("Not taken here: only PNG, WEBP.")).toBeTruthy();
+    expect(screen.queryByRole("button", { name: /Send people.csv again/ })).toBeNull();
+  });
+
+  it.each([
+    ["a.png", "image/png", ["image/png"], true],
+    ["a.PNG", "", ["image/png"], true],
+    ["a.gif", "image/gif", ["image/*"], true],
+    ["a.CSV", "text/plain", [".csv"], true],
+    ["a.csv", "text/csv", ["image/*", ".txt"], false],
+    ["a.csv", "text/csv", [], true],
+  ])("takes %s of type %j where %j is asked for: %s", (name, type, accept, taken) => {
+    expect(isTaken({ name, type }, accept)).toBe(taken);
+  });
+
+  it("does not let the browser open what is dropped beside it", () => {
+    const { unmount } = render(<Place />);
+    const beside = () => {
+      const event = new Event("drop", { bubbles: true, cancelable: true });
+      Object.assign(event, { dataTransfer: { types: ["Files"], dropEffect: "" } });
+      document.body.dispatchEvent(event);
+      return event.defaultPrevented;
+    };
+    expect(beside()).toBe(true);
+    unmount();
+    expect(beside()).toBe(false);
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { bytes, duration, elapsed, fraction, progressText, when } from "@/lib/format";
+import { bytes, duration, elapsed, fraction, number, progressText, when } from "@/lib/format";
 import { safeNext } from "@/lib/next-path";
 
 describe("where to go after the sign-in", () => {
@@ -42,12 +42,33 @@ describe("numbers for people", () => {
   it("speaks of time seen from now", () => {
     const now = Date.parse("2026-11-24T10:00:00Z");
     const at = (ms: number) => when(new Date(now + ms).toISOString(), now);
-    expect([at(-1_000), at(-61_000), at(7_300_000), at(-86_400_000 * 40)]).toEqual([
-      "just now",
-      "1 min ago",
-      "in 2 h",
-      "Oct 15, 2026",
-    ]);
+    expect([at(-1_000), at(-61_000), at(-86_400_000 * 40)]).toEqual(["just now", "1 min ago", "Oct 15, 2026"]);
+  });
+  it.each([
+    [2_000, "in a moment"],
+    [59_500, "in 1 min"],
+    [119_000, "in 2 min"],
+    [3_599_000, "in 1 h"],
+    [7_199_900, "in 2 h"],
+    [7_140_000, "in 1 h 59 min"],
+    [13.4 * 3_600_000, "in 13 h"],
+    [47 * 3_600_000, "in 1 d 23 h"],
+    [86_400_000 * 7 - 1, "in 7 d"],
+  ])("does not say that what is due in %i ms is sooner than it is: %s", (ms, text) => {
+    const now = Date.parse("2026-11-24T10:00:00Z");
+    expect(when(new Date(now + ms).toISOString(), now)).toBe(text);
+  });
+  it.each([
+    [0, "0"],
+    [0.1011, "0.1011"],
+    [0.0004, "0.0004"],
+    [-0.25, "-0.25"],
+    [0.000_000_012_34, "1.234e-8"],
+    [2.5e-9, "2.5e-9"],
+    [41.2385, "41.24"],
+    [5861.1942, "5,861"],
+  ])("a number such as %d reads %s", (n, text) => {
+    expect(number(n)).toBe(text);
   });
   it("knows no part while the total is unknown, and never more than all", () => {
     expect(fraction({ done: 5, total: 0 })).toBeUndefined();

@@ -22,6 +22,9 @@ use crate::places;
 const STATUS_EVERY: Duration = Duration::from_millis(200);
 /// How often a log without a terminal is told that we are still at it.
 const STILL_EVERY: Duration = Duration::from_secs(20);
+/// Cells of a bar, and what a full one is drawn with.
+const BAR_CELLS: usize = 20;
+const FULL: char = '█';
 /// How long a stopped child may take before it is killed.
 const STOP_GRACE: Duration = Duration::from_secs(3);
 /// Lines of a failed program that are shown; the log file has all.
@@ -266,17 +269,65 @@ fn tell() {
         }
         let parts: Vec<String> = list
             .iter()
-            .map(|one| format!("{} {}  {}", one.title, clock(one.since.elapsed()), one.line))
+            .map(|one| shown(&one.title, one.since.elapsed(), &one.line, BAR_CELLS))
             .collect();
         let line: String = parts.join("  |  ").chars().take(columns()).collect();
-        eprint!("\r\x1b[2K{line}");
+        eprint!("\r\x1b[2K{}", painted(&line, wants_colours()));
         let _ = std::io::stderr().flush();
         return;
     }
     for one in list.iter_mut().filter(|one| one.told.elapsed() >= STILL_EVERY) {
         one.told = Instant::now();
-        eprintln!("   … {} {}  {}", one.title, clock(one.since.elapsed()), one.line);
+        eprintln!("   … {}", shown(&one.title, one.since.elapsed(), &one.line, 0));
     }
+}
+
+/// What runs, how far it is as far as it counts, for how long, and what it is at:
+/// `tasktonic ████░░░░░░  42 %  2:12  157 of 375: nix`.
+fn shown(title: &str, took: Duration, line: &str, cells: usize) -> String {
+    let took = clock(took);
+    let Some((done, total, at)) = counted(line) else { return format!("{title} {took}  {line}") };
+    let full = cells * done / total;
+    let bar = match cells {
+        0 => String::new(),
+        cells => format!(" {}{}", FULL.to_string().repeat(full), "░".repeat(cells - full)),
+    };
+    format!("{title}{bar} {:>3} %  {took}  {done} of {total}{at}", 100 * done / total)
+}
+
+/// Cargo's `157/375: nix` as numbers and the rest.
+fn counted(line: &str) -> Option<(usize, usize, &str)> {
+    let end = line.find(|c: char| c != '/' && !c.is_ascii_digit()).unwrap_or(line.len());
+    let (count, at) = line.split_at(end);
+    let (done, total) = count.split_once('/')?;
+    let (done, total): (usize, usize) = (done.parse().ok()?, total.parse().ok()?);
+    (total > 0 && done <= total).then_some((done, total, at))
+}
+
+/// The full cells of bars in colour.
+fn painted(line: &str, colours: bool) -> String {
+    if !colours {
+        return line.to_owned();
+    }
+    let mut out = String::with_capacity(line.len() + 32);
+    let mut inside = false;
+    for c in line.chars() {
+        if (c == FULL) != inside {
+            inside = c == FULL;
+            out.push_str(if inside { "\x1b[32m" } else { "\x1b[0m" });
+        }
+        out.push(c);
+    }
+    if inside {
+        out.push_str("\x1b[0m");
+    }
+    out
+}
+
+/// Whether the terminal is one that shows colours and its user wants them.
+fn wants_colours() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 fn columns() -> usize {
@@ -392,6 +443,25 @@ mod tests {
             [("one", true), ("1/2", false), ("2/2", false), ("two", true), ("end", true)];
         assert_eq!(lines, expected.map(|(line, whole)| (line.to_owned(), whole)));
         assert_eq!(short("  Building [==>   ] 3/40: nix"), "3/40: nix");
+    }
+
+    #[test]
+    fn what_counts_has_a_bar_and_what_does_not_its_last_line() {
+        let took = Duration::from_secs(132);
+        let line = shown("tasktonic", took, "150/300: nix, jiff", 4);
+        assert_eq!(line, "tasktonic ██░░  50 %  2:12  150 of 300: nix, jiff");
+        assert_eq!(shown("t", took, "150/300", 0), "t  50 %  2:12  150 of 300");
+        assert_eq!(shown("t", took, "0/0: x", 4), "t 2:12  0/0: x");
+        assert_eq!(shown("pages", took, "Linting …", 4), "pages 2:12  Linting …");
+        assert_eq!(shown("t", took, "7/7", 2), "t ██ 100 %  2:12  7 of 7");
+    }
+
+    #[test]
+    fn colours_are_where_they_are_wanted_and_end_with_the_bar() {
+        assert_eq!(painted("a ██░ b", false), "a ██░ b");
+        assert_eq!(painted("a ██░ b", true), "a \u{1b}[32m██\u{1b}[0m░ b");
+        assert_eq!(painted("█", true), "\u{1b}[32m█\u{1b}[0m");
+        assert_eq!(plain(&painted("a ██░ b", true)), "a ██░ b");
     }
 
     #[test]

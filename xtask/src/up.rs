@@ -13,6 +13,10 @@ use crate::{node, places, prerequisites, run, tools};
 /// Built for speed without the minutes that a release takes (Cargo.toml says what it leaves out).
 pub(crate) const PROFILE: &str = "product";
 
+/// What is said before a build from nothing.
+const FIRST_BUILD: &str = "The first build compiles everything from source: some minutes, on two \
+                           cores five to fifteen. Later starts take seconds.";
+
 /// Arguments of `up`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -48,6 +52,10 @@ pub(crate) fn up(args: &Args) -> Result<()> {
     }
     run::guard()?;
     tools::ensure_for_up(args.has("--redis") || args.has("--cluster"), gateway)?;
+    let binary = places::target().join(PROFILE).join("tasktonic");
+    if !binary.exists() {
+        run::say(FIRST_BUILD);
+    }
     std::thread::scope(|scope| {
         let web = scope.spawn(|| if pages { build_pages() } else { Ok(()) });
         let product = build_product(gateway);
@@ -57,7 +65,6 @@ pub(crate) fn up(args: &Args) -> Result<()> {
         let web = web.join().map_err(|_| anyhow::anyhow!("the build of the pages panicked"))?;
         product.and(web)
     })?;
-    let binary = places::target().join(PROFILE).join("tasktonic");
     if args.build_only {
         run::say(&format!("{}", binary.display()));
         return Ok(());

@@ -1,32 +1,29 @@
 //! The front door's verdict for a program in C: nginx asks by these few functions, and Rust
 //! decides. Nothing is decided here; no threads, no files, no sockets, no clock.
 //!
-//! The contract is `gateway/tasktonic_gateway.h`. Every buffer is the caller's. No call unwinds
-//! into the caller, and null is refused everywhere.
+//! The contract is `gateway/tasktonic_gateway.h`. No call unwinds into the caller, and null is
+//! refused everywhere.
 
-mod netstring;
+mod border;
 mod request;
 mod verdict;
 
 use std::ffi::c_char;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
-use parking_lot::RwLock;
 use tasktonic_auth::door::Door;
+use verdict::Answer;
 
-pub use netstring::{Netstrings, put};
+pub use border::{CRequest, CVerdict, FIELDS_MAX, Field, Text};
 pub use request::Request;
 
-/// What the functions and the texts that cross are like; another number, another library.
-pub const ABI: u32 = 1;
+/// What the functions and what crosses are like; another number, another library.
+pub const ABI: u32 = 2;
 
 /// A pointer is null.
 pub const NULL: i32 = -1;
-/// The text of the request is not as it must be.
+/// The request is not as it must be.
 pub const MALFORMED: i32 = -2;
-/// The answer does not fit the buffer.
-pub const BUFFER: i32 = -3;
 /// There is no door document yet.
 pub const NO_DOOR: i32 = -4;
 /// The door document was refused; the old one stays.
@@ -37,7 +34,9 @@ pub const PANIC: i32 = -99;
 /// What decides, once it has a document. Opaque to C.
 #[derive(Debug, Default)]
 pub struct Gateway {
-    door: RwLock<Option<Arc<Door>>>,
+    door: Option<Door>,
+    /// The last answer: C looks at it until it asks again.
+    answer: Answer,
 }
 
 impl Gateway {
@@ -45,24 +44,19 @@ impl Gateway {
     ///
     /// # Errors
     /// Why the document is refused; never quotes keys.
-    pub fn set_door(&self, document: &[u8]) -> Result<(), String> {
-        let door = Door::read(document).map_err(|error| error.to_string())?;
-        *self.door.write() = Some(Arc::new(door));
+    pub fn set_door(&mut self, document: &[u8]) -> Result<(), String> {
+        self.door = Some(Door::read(document).map_err(|error| error.to_string())?);
         Ok(())
     }
 
-    /// The verdict on the request that `text` holds, as text; `now_s` in seconds since 1970.
+    /// The verdict on a request at `now_s`, in seconds since 1970. It points into this gateway.
     ///
     /// # Errors
-    /// [`NO_DOOR`], [`MALFORMED`].
-    pub fn guard(&self, text: &[u8], now_s: i64) -> Result<Vec<u8>, i32> {
-        let door = self.door.read().clone().ok_or(NO_DOOR)?;
-        let request = Request::read(text).ok_or(MALFORMED)?;
-        Ok(verdict::of(&request, &door, now_s))
-    }
-
-    fn wants_keys(&self) -> bool {
-        self.door.read().as_ref().is_some_and(|door| door.wants_keys())
+    /// [`NO_DOOR`].
+    pub fn guard(&mut self, request: &Request<'_>, now_s: i64) -> Result<CVerdict, i32> {
+        let door = self.door.as_ref().ok_or(NO_DOOR)?;
+        self.answer = Answer::to(request, door, now_s);
+        Ok(CVerdict { wants_keys: i32::from(door.wants_keys()), ..self.answer.shown() })
     }
 }
 
@@ -81,24 +75,6 @@ unsafe fn bytes<'a>(data: *const c_char, len: usize) -> Option<&'a [u8]> {
     }
     // SAFETY: not null, not larger than any object may be, and readable by the caller's promise.
     Some(unsafe { std::slice::from_raw_parts(data.cast::<u8>(), len) })
-}
-
-/// Copies `text` to `out`: the number of its bytes, or [`BUFFER`] when there is no room.
-///
-/// # Safety
-/// `out` is null, or `cap` bytes can be written there, and nobody else looks at them meanwhile.
-unsafe fn give(text: &[u8], out: *mut c_char, cap: usize) -> i32 {
-    if out.is_null() {
-        return NULL;
-    }
-    let Ok(len) = i32::try_from(text.len()) else { return BUFFER };
-    if text.len() > cap {
-        return BUFFER;
-    }
-    // SAFETY: `text.len()` bytes can be read at its start and written at `out`; what is ours and
-    // what is the caller's do not overlap.
-    unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), out.cast::<u8>(), text.len()) };
-    len
 }
 
 /// The number of the contract: to be asked before anything else.
@@ -133,74 +109,60 @@ pub unsafe extern "C" fn tt_free(gateway: *mut Gateway) {
 /// old door stays, and the reason stands at `out`, cut to `cap` bytes, the last of them NUL.
 ///
 /// # Safety
-/// `gateway` is null or from [`tt_new`] and not given back; `len` bytes can be read at `json`;
-/// `cap` bytes can be written at `out`, which may be null when `cap` is 0.
+/// `gateway` is null or from [`tt_new`], not given back and used by no other thread; `len` bytes
+/// can be read at `json`; `cap` bytes can be written at `out`, which may be null when `cap` is 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tt_set_door(
-    gateway: *const Gateway,
+    gateway: *mut Gateway,
     json: *const c_char,
     len: usize,
     out: *mut c_char,
     cap: usize,
 ) -> i32 {
     contained(|| {
-        // SAFETY: null or alive, by the caller's promise; it is only ever shared.
-        let gateway = unsafe { gateway.as_ref() };
+        // SAFETY: null, or alive and nobody else's, by the caller's promise.
+        let gateway = unsafe { gateway.as_mut() };
         // SAFETY: as promised by the caller.
         let (Some(gateway), Some(json)) = (gateway, unsafe { bytes(json, len) }) else {
             return NULL;
         };
         let Err(reason) = gateway.set_door(json) else { return 0 };
-        if cap > 0 {
+        if cap > 0 && !out.is_null() {
             let mut text = reason.into_bytes();
             text.truncate(cap - 1);
             text.push(0);
-            // SAFETY: as promised by the caller; the text is not longer than `cap`.
-            unsafe { give(&text, out, cap) };
+            // SAFETY: as promised by the caller; the text is not longer than `cap`, and ours.
+            unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), out.cast::<u8>(), text.len()) };
         }
         REFUSED
     })
 }
 
-/// The verdict on the request at `request`, at `now_s` seconds since 1970: the number of bytes
-/// written to `out`, or a negative number and nothing written.
+/// The verdict on a request: 0 and the verdict at `verdict`, or a negative number and nothing
+/// written. It can be read until the gateway is asked again, or given back.
 ///
 /// # Safety
-/// As for [`tt_set_door`]; `out` must not overlap `request`.
+/// `gateway` as for [`tt_set_door`]; `request` and `verdict` are null, or one of each can be read
+/// and written there; every text of the request, up to its count of fields, can be read.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tt_guard(
-    gateway: *const Gateway,
-    request: *const c_char,
-    len: usize,
-    now_s: i64,
-    out: *mut c_char,
-    cap: usize,
+    gateway: *mut Gateway,
+    request: *const CRequest,
+    verdict: *mut CVerdict,
 ) -> i32 {
     contained(|| {
-        // SAFETY: null or alive, by the caller's promise; it is only ever shared.
-        let gateway = unsafe { gateway.as_ref() };
-        // SAFETY: as promised by the caller.
-        let (Some(gateway), Some(request)) = (gateway, unsafe { bytes(request, len) }) else {
-            return NULL;
-        };
-        match gateway.guard(request, now_s) {
-            // SAFETY: as promised by the caller.
-            Ok(verdict) => unsafe { give(&verdict, out, cap) },
+        // SAFETY: each is null, or alive and as the caller promises.
+        let all = unsafe { (gateway.as_mut(), request.as_ref(), verdict.as_mut()) };
+        let (Some(gateway), Some(asked), Some(verdict)) = all else { return NULL };
+        // SAFETY: its texts can be read, as the caller promises.
+        let Some(request) = (unsafe { Request::read(asked) }) else { return MALFORMED };
+        match gateway.guard(&request, asked.now_s) {
+            Ok(shown) => {
+                *verdict = shown;
+                0
+            }
             Err(code) => code,
         }
-    })
-}
-
-/// 1 when, since this was last asked, a token named a key that the door does not know: a newer
-/// document may have it. Else 0, or a negative number.
-///
-/// # Safety
-/// `gateway` is null or from [`tt_new`] and not given back.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tt_wants_keys(gateway: *const Gateway) -> i32 {
-    contained(|| {
-        // SAFETY: null or alive, by the caller's promise; it is only ever shared.
-        unsafe { gateway.as_ref() }.map_or(NULL, |gateway| i32::from(gateway.wants_keys()))
     })
 }
 
@@ -218,19 +180,56 @@ mod tests {
         let mut out = [0; 16];
         let text = c"x".as_ptr();
         let gateway = tt_new();
+        let (asked, mut verdict) = (asked(), CVerdict::default());
         // SAFETY: every pointer is null, or alive with the given length.
         unsafe {
-            assert_eq!(tt_set_door(std::ptr::null(), text, 1, out.as_mut_ptr(), 16), NULL);
+            assert_eq!(tt_set_door(std::ptr::null_mut(), text, 1, out.as_mut_ptr(), 16), NULL);
             assert_eq!(tt_set_door(gateway, std::ptr::null(), 1, out.as_mut_ptr(), 16), NULL);
-            assert_eq!(tt_set_door(gateway, text, 1, std::ptr::null_mut(), 0), REFUSED);
-            assert_eq!(tt_guard(std::ptr::null(), text, 1, 0, out.as_mut_ptr(), 16), NULL);
-            assert_eq!(tt_guard(gateway, std::ptr::null(), 1, 0, out.as_mut_ptr(), 16), NULL);
-            assert_eq!(tt_guard(gateway, text, 1, 0, out.as_mut_ptr(), 16), NO_DOOR);
-            assert_eq!(tt_wants_keys(std::ptr::null()), NULL);
-            assert_eq!(tt_wants_keys(gateway), 0);
+            assert_eq!(tt_set_door(gateway, text, 1, std::ptr::null_mut(), 16), REFUSED);
+            assert_eq!(tt_guard(std::ptr::null_mut(), &raw const asked, &raw mut verdict), NULL);
+            assert_eq!(tt_guard(gateway, std::ptr::null(), &raw mut verdict), NULL);
+            assert_eq!(tt_guard(gateway, &raw const asked, std::ptr::null_mut()), NULL);
+            assert_eq!(tt_guard(gateway, &raw const asked, &raw mut verdict), NO_DOOR);
             tt_free(std::ptr::null_mut());
             tt_free(gateway);
         }
+    }
+
+    fn asked() -> CRequest {
+        let none = Field { name: Text::NONE, value: Text::NONE };
+        let (line, fields) = (Text::of(b"GET / HTTP/1.1"), [none; FIELDS_MAX]);
+        CRequest { line, address: Text::NONE, now_s: 0, count: 0, fields }
+    }
+
+    #[test]
+    fn a_length_that_lies_is_no_request() {
+        let gateway = tt_new();
+        let mut verdict = CVerdict::default();
+        let nowhere = Text { len: 1, data: std::ptr::null() };
+        let below = Text { len: -1, data: b"x".as_ptr() };
+        let bent: [fn(&mut CRequest, Text); 4] = [
+            |asked, text| asked.line = text,
+            |asked, text| asked.address = text,
+            |asked, text| (asked.count, asked.fields[0].name) = (1, text),
+            |asked, text| (asked.count, asked.fields[0].value) = (1, text),
+        ];
+        for text in [nowhere, below] {
+            for bend in bent {
+                let mut asked = asked();
+                bend(&mut asked, text);
+                // SAFETY: all pointers are alive, but those that are null.
+                let code = unsafe { tt_guard(gateway, &raw const asked, &raw mut verdict) };
+                assert_eq!(code, MALFORMED);
+            }
+        }
+        for count in [-1, 513, i32::MIN, i32::MAX] {
+            let asked = CRequest { count, ..asked() };
+            // SAFETY: all pointers are alive.
+            let code = unsafe { tt_guard(gateway, &raw const asked, &raw mut verdict) };
+            assert_eq!(code, MALFORMED, "{count}");
+        }
+        // SAFETY: from `tt_new`, and used no more.
+        unsafe { tt_free(gateway) };
     }
 
     #[test]

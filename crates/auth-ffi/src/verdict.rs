@@ -1,38 +1,110 @@
-//! The verdict as nginx applies it: a list of texts. The decision is `tasktonic_auth::door`'s.
-//!
-//! One text a line: place, user, client to count, body, cookie, then names and values in turn. The
-//! place is the location of the configuration that goes on with the request. The pairs are its
-//! headers as they go on: an empty value removes one.
+//! The verdict as nginx applies it: where the request goes on, and what of it is changed. The
+//! decision is `tasktonic_auth::door`'s.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use tasktonic_auth::door::{CookieNames, Door, Head, Pass, Route, Scheme, Verdict, problem_json};
 use tasktonic_protocol::problem::Code;
 
 use crate::Request;
+use crate::border::{CVerdict, Field, Text};
 
 /// Bits of an IPv6 address that are one client's: whoever has one address has 2^64 of them.
 const V6_CLIENT_BITS: u32 = 64;
+/// What nginx.conf says itself of every request that goes on, or never lets through.
+const SAID_BY_NGINX: &[&str] =
+    &["connection", "upgrade", "keep-alive", "te", "x-forwarded-host", "x-forwarded-proto"];
 
-/// The verdict on `request`.
-pub(crate) fn of(request: &Request<'_>, door: &Door, now_s: i64) -> Vec<u8> {
-    let head = Head { method: request.method, target: request.target, headers: &request.headers };
-    let mut lines = Lines(Vec::with_capacity(1_024));
-    let whole = match door.decide(&head, now_s) {
-        Verdict::Pass(pass) => lines.goes_on(request, &pass),
-        Verdict::Redirect { location, clear_cookies } => {
-            let reads = matches!(request.method, "GET" | "HEAD");
-            let place = if reads { "@302" } else { "@303" };
-            lines.all(&[place, "", "", &location, &cleared(&clear_cookies)])
-        }
-        Verdict::Refuse { code, .. } => lines.refused(code, request.id),
-    };
-    if whole.is_none() {
-        // A line break would end a text early. nginx lets none in, so nobody honest asks for it.
-        lines.0.clear();
-        let _ = lines.refused(Code::BadRequest, "");
+/// A verdict, and all that C is shown of it.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    place: Cow<'static, str>,
+    user: String,
+    client: String,
+    body: String,
+    cookie: String,
+    scheme: &'static str,
+    changes: Vec<(Cow<'static, str>, String)>,
+    /// The changes as C reads them: they point into the texts beside them.
+    fields: Vec<Field>,
+}
+
+impl Answer {
+    /// The verdict on `request`.
+    pub(crate) fn to(request: &Request<'_>, door: &Door, now_s: i64) -> Self {
+        let head =
+            Head { method: request.method, target: request.target, headers: &request.headers };
+        // Whoever has more fields than anybody looks at must not be judged by some of them.
+        let verdict = if request.more {
+            Verdict::Refuse { code: Code::HeadersTooLarge, route: Route::Api }
+        } else {
+            door.decide(&head, now_s)
+        };
+        let answer = match verdict {
+            Verdict::Pass(pass) => Self::goes_on(request, pass),
+            Verdict::Redirect { location, clear_cookies } => {
+                let reads = matches!(request.method, "GET" | "HEAD");
+                let place = if reads { "@302" } else { "@303" };
+                let cookie = cleared(&clear_cookies);
+                Self { place: place.into(), body: location, cookie, ..Self::default() }
+            }
+            Verdict::Refuse { code, .. } => Self::refused(code),
+        };
+        // A line break in a header would begin another. nginx lets none in, so nobody honest asks
+        // for one.
+        if answer.breaks() { Self::refused(Code::BadRequest) } else { answer }
     }
-    lines.0
+
+    fn refused(code: Code) -> Self {
+        let place = format!("@{}", code.status()).into();
+        let mut body = problem_json(code);
+        // nginx goes on with the request's id, which nobody here has to know.
+        body.pop();
+        Self { place, body, ..Self::default() }
+    }
+
+    fn goes_on(request: &Request<'_>, pass: Pass) -> Self {
+        let removed = pass.remove_headers.into_iter().map(|name| (name.into(), String::new()));
+        let set = pass.set_headers.into_iter().map(|(name, value)| (Cow::Borrowed(name), value));
+        let changes = removed.chain(set).filter(|(name, value)| {
+            !SAID_BY_NGINX.contains(&&**name) && request.one(name) != Some(value.as_bytes())
+        });
+        Self {
+            place: place(pass.route, request).into(),
+            changes: changes.collect(),
+            user: pass.claims.map_or_else(String::new, |claims| claims.user.to_string()),
+            client: client(pass.route, request),
+            scheme: pass.scheme.name(),
+            ..Self::default()
+        }
+    }
+
+    fn breaks(&self) -> bool {
+        let breaks = |text: &str| text.bytes().any(|byte| matches!(byte, b'\n' | b'\r' | 0));
+        let mut changes = self.changes.iter();
+        changes.any(|(name, value)| breaks(name) || breaks(value))
+            || [&self.user, &self.client, &self.body, &self.cookie].into_iter().any(|t| breaks(t))
+    }
+
+    /// What C is shown. It points into this answer.
+    pub(crate) fn shown(&mut self) -> CVerdict {
+        let text = |text: &str| Text::of(text.as_bytes());
+        let changes = self.changes.iter();
+        self.fields =
+            changes.map(|(name, value)| Field { name: text(name), value: text(value) }).collect();
+        CVerdict {
+            place: text(&self.place),
+            user: text(&self.user),
+            client: text(&self.client),
+            body: text(&self.body),
+            cookie: text(&self.cookie),
+            scheme: text(self.scheme),
+            wants_keys: 0,
+            count: i32::try_from(self.fields.len()).unwrap_or_default(),
+            changes: self.fields.as_ptr(),
+        }
+    }
 }
 
 /// The cookie to clear. There is never more than one: the access token that is of no use.
@@ -40,40 +112,6 @@ fn cleared(names: &[&'static str]) -> String {
     let Some(name) = names.first() else { return String::new() };
     let scheme = if name.starts_with("__Host-") { Scheme::Https } else { Scheme::Http };
     CookieNames::of(scheme).clear(name)
-}
-
-/// Texts, one a line. Every step gives nothing for a text that is no line.
-struct Lines(Vec<u8>);
-
-impl Lines {
-    fn put(&mut self, text: &str) -> Option<()> {
-        if text.contains(['\n', '\r', '\0']) {
-            return None;
-        }
-        self.0.extend_from_slice(text.as_bytes());
-        self.0.push(b'\n');
-        Some(())
-    }
-
-    fn all(&mut self, texts: &[&str]) -> Option<()> {
-        texts.iter().try_for_each(|text| self.put(text))
-    }
-
-    fn goes_on(&mut self, request: &Request<'_>, pass: &Pass) -> Option<()> {
-        let user = pass.claims.as_ref().map_or("", |claims| claims.user.as_str());
-        self.all(&[place(pass.route, request), user, &client(pass.route, request), "", ""])?;
-        for name in &pass.remove_headers {
-            self.all(&[name, ""])?;
-        }
-        for (name, value) in &pass.set_headers {
-            self.all(&[name, value])?;
-        }
-        Some(())
-    }
-
-    fn refused(&mut self, code: Code, id: &str) -> Option<()> {
-        self.all(&[&format!("@{}", code.status()), "", "", &problem_json(code, Some(id)), ""])
-    }
 }
 
 /// Where a request goes on: each place has limits and times of its own.
@@ -116,7 +154,7 @@ mod tests {
     use super::*;
 
     fn asked<'a>(method: &'a str, target: &'a str, address: &'a str) -> Request<'a> {
-        Request { method, target, address, id: "id", headers: Vec::new() }
+        Request { method, target, address, headers: Vec::new(), more: false }
     }
 
     #[test]

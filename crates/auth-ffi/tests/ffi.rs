@@ -8,13 +8,15 @@ use proptest::prelude::*;
 use tasktonic_auth::door::{Document, Door, Head, IssuerPart, Policy, Verdict, closes};
 use tasktonic_auth::{Issuer, KeySet, NewToken, Role, SigningKey, TrustedIssuer};
 use tasktonic_gateway::{
-    Gateway, put, tt_abi, tt_free, tt_guard, tt_new, tt_set_door, tt_wants_keys,
+    CRequest, CVerdict, FIELDS_MAX, Field, Gateway, Text, tt_abi, tt_free, tt_guard, tt_new,
+    tt_set_door,
 };
 use tasktonic_protocol::problem::Code;
 
 const NOW_S: i64 = 1_800_000_000;
-/// As in the Lua module.
-const BUFFER_BYTES: usize = 131_072;
+/// What nginx.conf says itself of every request.
+const SAID_BY_NGINX: &[&str] =
+    &["connection", "upgrade", "keep-alive", "te", "x-forwarded-host", "x-forwarded-proto"];
 
 fn issuer() -> Issuer {
     Issuer::new("tasktonic", SigningKey::generate())
@@ -65,26 +67,62 @@ impl Handle {
         (code, String::from_utf8_lossy(&out[..end]).into_owned())
     }
 
-    /// The lines of the verdict, or the negative number.
-    fn guard(&self, request: &[u8], cap: usize) -> Result<Vec<String>, i32> {
-        // One byte more, to see that nothing is written behind the end.
-        let mut out = vec![0xEE_u8; cap + 1];
-        // SAFETY: the gateway lives, and both buffers have at least the given lengths.
-        let size = unsafe {
-            tt_guard(
-                self.0,
-                request.as_ptr().cast::<c_char>(),
-                request.len(),
-                NOW_S,
-                out.as_mut_ptr().cast::<c_char>(),
-                cap,
-            )
+    /// The verdict, or the negative number.
+    fn guard(&self, line: &[u8], fields: &[(String, Vec<u8>)]) -> Result<Said, i32> {
+        let none = Field { name: Text::NONE, value: Text::NONE };
+        let mut asked = CRequest {
+            line: Text::of(line),
+            address: Text::of(b"203.0.113.9"),
+            now_s: NOW_S,
+            count: i32::try_from(fields.len()).unwrap(),
+            fields: [none; FIELDS_MAX],
         };
-        let written = usize::try_from(size).map_err(|_| size)?;
-        assert!(written <= cap && out[written..].iter().all(|byte| *byte == 0xEE));
-        let text = String::from_utf8(out[..written].to_vec()).unwrap();
-        assert!(text.ends_with('\n'));
-        Ok(text[..text.len() - 1].split('\n').map(ToOwned::to_owned).collect())
+        for (at, (name, value)) in asked.fields.iter_mut().zip(fields) {
+            *at = Field { name: Text::of(name.as_bytes()), value: Text::of(value) };
+        }
+        let mut shown = CVerdict::default();
+        // SAFETY: all pointers are alive, and so are the texts they lead to.
+        let code = unsafe { tt_guard(self.0, &raw const asked, &raw mut shown) };
+        if code == 0 { Ok(Said::read(&shown)) } else { Err(code) }
+    }
+}
+
+/// A verdict, copied as C would.
+#[derive(Debug, PartialEq, Eq)]
+struct Said {
+    place: String,
+    user: String,
+    client: String,
+    body: String,
+    cookie: String,
+    scheme: String,
+    wants_keys: bool,
+    changes: Vec<(String, String)>,
+}
+
+impl Said {
+    fn read(shown: &CVerdict) -> Self {
+        let text = |text: Text| {
+            let len = usize::try_from(text.len).unwrap();
+            // SAFETY: a verdict's texts stand until the gateway is asked again.
+            let bytes = unsafe { std::slice::from_raw_parts(text.data, len) };
+            if len == 0 { String::new() } else { String::from_utf8(bytes.to_vec()).unwrap() }
+        };
+        let changes = (0..usize::try_from(shown.count).unwrap()).map(|at| {
+            // SAFETY: as above; there are as many as it counts.
+            let field = unsafe { *shown.changes.add(at) };
+            (text(field.name), text(field.value))
+        });
+        Self {
+            changes: changes.collect(),
+            place: text(shown.place),
+            user: text(shown.user),
+            client: text(shown.client),
+            body: text(shown.body),
+            cookie: text(shown.cookie),
+            scheme: text(shown.scheme),
+            wants_keys: shown.wants_keys == 1,
+        }
     }
 }
 
@@ -93,18 +131,6 @@ impl Drop for Handle {
         // SAFETY: from `tt_new`, and used no more.
         unsafe { tt_free(self.0) }
     }
-}
-
-fn list(line: &str, headers: &[(String, Vec<u8>)]) -> Vec<u8> {
-    let mut list = Vec::new();
-    for text in [line, "203.0.113.9", "the-id"] {
-        put(&mut list, text.as_bytes());
-    }
-    for (name, value) in headers {
-        put(&mut list, name.as_bytes());
-        put(&mut list, value);
-    }
-    list
 }
 
 fn any_target() -> impl Strategy<Value = String> {
@@ -146,35 +172,45 @@ fn any_headers(good: String) -> impl Strategy<Value = Vec<(String, Vec<u8>)>> {
     })
 }
 
-/// What the lines say of a verdict, held against the verdict itself.
-fn says(lines: &[String], verdict: &Verdict) -> Result<(), TestCaseError> {
+/// What crossed of a verdict, held against the verdict itself.
+fn says(
+    said: &Said,
+    verdict: &Verdict,
+    headers: &[(String, Vec<u8>)],
+) -> Result<(), TestCaseError> {
     match verdict {
         Verdict::Pass(pass) => {
             let user = pass.claims.as_ref().map_or("", |claims| claims.user.as_str());
-            prop_assert!(lines[0].starts_with("@") && lines[0].parse::<i32>().is_err());
-            prop_assert_eq!(&lines[1], user);
-            let mut pairs = Vec::new();
-            for name in &pass.remove_headers {
-                pairs.push((name.as_str(), ""));
+            prop_assert!(said.place.starts_with('@') && said.place[1..].parse::<i32>().is_err());
+            prop_assert_eq!(&said.user, user);
+            prop_assert_eq!(&said.scheme, pass.scheme.name());
+            let removed = pass.remove_headers.iter().map(|name| (name.as_str(), ""));
+            let set = pass.set_headers.iter().map(|(name, value)| (*name, value.as_str()));
+            let mut left = said.changes.iter();
+            for (name, value) in removed.chain(set) {
+                let came: Vec<_> =
+                    headers.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name)).collect();
+                let as_it_came = matches!(&came[..], [(_, one)] if one == value.as_bytes());
+                if SAID_BY_NGINX.contains(&name) || as_it_came {
+                    continue;
+                }
+                let next = left.next().map(|(name, value)| (name.as_str(), value.as_str()));
+                prop_assert_eq!(next, Some((name, value)));
             }
-            for (name, value) in &pass.set_headers {
-                pairs.push((name, value.as_str()));
-            }
-            let said: Vec<(&str, &str)> =
-                lines[5..].chunks(2).map(|pair| (pair[0].as_str(), pair[1].as_str())).collect();
-            prop_assert_eq!(said, pairs);
+            prop_assert_eq!(left.next(), None);
         }
         Verdict::Redirect { location, clear_cookies } => {
-            prop_assert!(lines[0] == "@302" || lines[0] == "@303");
-            prop_assert_eq!(&lines[3], location);
-            prop_assert_eq!(lines[4].is_empty(), clear_cookies.is_empty());
+            prop_assert!(said.place == "@302" || said.place == "@303");
+            prop_assert_eq!(&said.body, location);
+            prop_assert_eq!(said.cookie.is_empty(), clear_cookies.is_empty());
         }
         Verdict::Refuse { code, .. } => {
-            prop_assert_eq!(&lines[0], &format!("@{}", code.status()));
-            let body: serde_json::Value = serde_json::from_str(&lines[3]).unwrap();
+            prop_assert_eq!(&said.place, &format!("@{}", code.status()));
+            // As nginx.conf ends it.
+            let body = format!("{},\"instance\":\"the-id\"}}", said.body);
+            let body: serde_json::Value = serde_json::from_str(&body).unwrap();
             prop_assert_eq!(&body["code"], code.name());
-            prop_assert_eq!(&body["instance"], "the-id");
-            prop_assert_eq!(lines.len(), 5);
+            prop_assert!(said.changes.is_empty() && said.user.is_empty());
         }
     }
     Ok(())
@@ -187,20 +223,19 @@ fn same_verdict(
     target: &str,
     headers: &[(String, Vec<u8>)],
 ) -> Result<(), TestCaseError> {
-    let lines = handle.guard(&list(&format!("{method} {target} HTTP/1.1"), headers), BUFFER_BYTES);
+    let said = handle.guard(format!("{method} {target} HTTP/1.1").as_bytes(), headers).unwrap();
     let fields: Vec<(&str, &[u8])> =
         headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
     let verdict = door.decide(&Head { method, target, headers: &fields }, NOW_S);
-    let lines = lines.unwrap();
     let breaks = |text: &str| text.contains(['\n', '\r', '\0']);
     if let Verdict::Pass(pass) = &verdict
         && pass.set_headers.iter().any(|(_, value)| breaks(value))
     {
         // Nothing that comes out of nginx holds such; it is refused whatever it says.
-        prop_assert_eq!(&lines[0], "@400");
+        prop_assert_eq!(&said.place, "@400");
         return Ok(());
     }
-    says(&lines, &verdict)
+    says(&said, &verdict, headers)
 }
 
 #[test]
@@ -220,25 +255,58 @@ fn the_verdict_over_the_border_is_that_of_the_door() {
 }
 
 #[test]
-fn no_bytes_crash_it_and_none_are_written_behind_the_buffer() {
+fn no_bytes_crash_it() {
     let handle = Handle::with(&document(&issuer()));
     let config = ProptestConfig { cases: 4_000, failure_persistence: None, ..Default::default() };
     proptest!(config, |(
-        bytes in prop::collection::vec(any::<u8>(), 0..512),
-        near in "([0-9]{1,3}:[ -~]{0,20}){0,12}",
-        cap in 0_usize..600,
+        line in prop::collection::vec(any::<u8>(), 0..64),
+        fields in prop::collection::vec(
+            ("\\PC{0,12}", prop::collection::vec(any::<u8>(), 0..64)), 0..12),
     )| {
-        for request in [bytes.as_slice(), near.as_bytes()] {
-            if let Err(code) = handle.guard(request, cap) {
-                prop_assert!([-2, -3].contains(&code), "{}", code);
-            }
-            let (code, reason) = handle.set(request);
-            prop_assert!(code == -5 && !reason.is_empty());
-        }
+        let said = handle.guard(&line, &fields).unwrap();
+        prop_assert!(said.place.starts_with('@'));
+        let (code, reason) = handle.set(&line);
+        prop_assert!(code == -5 && !reason.is_empty());
     });
     // The door that was there still answers.
-    let fine = list("GET /healthz HTTP/1.1", &[("host".into(), b"tasks.example.com".to_vec())]);
-    assert_eq!(handle.guard(&fine, BUFFER_BYTES).unwrap()[0], "@public");
+    let fine = [("host".to_owned(), b"tasks.example.com".to_vec())];
+    assert_eq!(handle.guard(b"GET /healthz HTTP/1.1", &fine).unwrap().place, "@public");
+}
+
+#[test]
+fn a_name_that_is_no_text_is_no_request() {
+    let handle = Handle::with(&document(&issuer()));
+    let none = Field { name: Text::NONE, value: Text::NONE };
+    let mut asked = CRequest {
+        line: Text::of(b"GET / HTTP/1.1"),
+        address: Text::of(b"::1"),
+        now_s: NOW_S,
+        count: 1,
+        fields: [none; FIELDS_MAX],
+    };
+    asked.fields[0].name = Text::of(b"x\xFF");
+    let mut shown = CVerdict::default();
+    // SAFETY: all pointers are alive.
+    assert_eq!(unsafe { tt_guard(handle.0, &raw const asked, &raw mut shown) }, -2);
+    assert_eq!(shown.place.len, 0, "nothing is written");
+}
+
+#[test]
+fn whoever_may_have_more_fields_than_are_looked_at_is_refused() {
+    let handle = Handle::with(&document(&issuer()));
+    let host = ("host".to_owned(), b"tasks.example.com".to_vec());
+    let ask = |count: usize| {
+        let mut fields = vec![("a".to_owned(), Vec::new()); count - 1];
+        fields.push(host.clone());
+        handle.guard(b"GET /healthz HTTP/1.1", &fields).unwrap().place
+    };
+    assert_eq!(ask(FIELDS_MAX), "@431");
+    // Also where the door itself would look at as many.
+    let policy = Policy::parse(["https://tasks.example.com"]).unwrap();
+    let mut wide = policy.clone();
+    wide.limits.headers_max = 10_000;
+    assert_eq!(handle.set(Document::new(&wide, 5, Vec::new()).to_json().as_bytes()).0, 0);
+    assert_eq!((ask(FIELDS_MAX - 1).as_str(), ask(FIELDS_MAX).as_str()), ("@public", "@431"));
 }
 
 #[test]
@@ -262,18 +330,17 @@ fn a_mutated_document_is_taken_whole_or_not_at_all() {
 fn an_unknown_key_asks_for_a_newer_document_once() {
     let (known, other) = (issuer(), issuer());
     let handle = Handle::with(&document(&known));
-    // SAFETY: the gateway lives.
-    let wants = || unsafe { tt_wants_keys(handle.0) };
     let ask = |token: &str| {
         let headers = [
             ("Host".to_owned(), b"tasks.example.com".to_vec()),
             ("Authorization".to_owned(), format!("Bearer {token}").into_bytes()),
         ];
-        handle.guard(&list("GET /api/v1/tasks HTTP/1.1", &headers), BUFFER_BYTES).unwrap()
+        let said = handle.guard(b"GET /api/v1/tasks HTTP/1.1", &headers).unwrap();
+        (said.place, said.wants_keys)
     };
-    assert_eq!((ask(&token(&known))[0].as_str(), wants()), ("@api", 0));
-    assert_eq!(ask(&token(&other))[0], "@401");
-    assert_eq!((wants(), wants()), (1, 0));
+    assert_eq!(ask(&token(&known)), ("@api".to_owned(), false));
+    assert_eq!(ask(&token(&other)), ("@401".to_owned(), true));
+    assert_eq!(ask(&token(&known)), ("@api".to_owned(), false));
 }
 
 #[test]
@@ -348,8 +415,9 @@ in_c! {
     usize => "size_t ",
     *const c_char => "const char *",
     *mut c_char => "char *",
-    *const Gateway => "const tt_gateway *",
     *mut Gateway => "tt_gateway *",
+    *const CRequest => "const tt_request *",
+    *mut CVerdict => "tt_verdict *",
 }
 macro_rules! prototype {
     ($name:ident ( $($arg:ident : $of:ty),* ) -> $result:ty) => {{
@@ -370,24 +438,16 @@ fn the_header_says_what_the_code_does() {
         prototype!(tt_abi() -> u32),
         prototype!(tt_new() -> *mut Gateway),
         prototype!(tt_free(gateway: *mut Gateway) -> ()),
-        prototype!(tt_set_door(gateway: *const Gateway, json: *const c_char, len: usize, out: *mut c_char, cap: usize) -> i32),
-        prototype!(tt_guard(gateway: *const Gateway, request: *const c_char, len: usize, now_s: i64, out: *mut c_char, cap: usize) -> i32),
-        prototype!(tt_wants_keys(gateway: *const Gateway) -> i32),
+        prototype!(tt_set_door(gateway: *mut Gateway, json: *const c_char, len: usize, out: *mut c_char, cap: usize) -> i32),
+        prototype!(tt_guard(gateway: *mut Gateway, request: *const CRequest, verdict: *mut CVerdict) -> i32),
     ];
     let declared: Vec<&str> =
         header.lines().filter(|line| line.contains("tt_") && line.ends_with(");")).collect();
     assert_eq!(declared, prototypes);
-    assert_eq!(tt_abi(), 1);
-    let lua = tasktonic_gateway_conf::LUA;
-    assert!(lua.contains("lib.tt_abi() == 1") && lua.contains(&BUFFER_BYTES.to_string()));
-    for code in [
-        "-1 null",
-        "-2 not a request",
-        "-3 buffer too small",
-        "-4 no door",
-        "-5 document",
-        "-99 a panic",
-    ] {
+    assert_eq!(tt_abi(), 2);
+    assert!(tasktonic_gateway_conf::LUA.contains("lib.tt_abi() == 2"));
+    assert!(header.contains(&format!("TT_FIELDS = {FIELDS_MAX} ")));
+    for code in ["-1 null", "-2 not a request", "-4 no door", "-5 document", "-99 a panic"] {
         assert!(header.contains(code), "{code}");
     }
 }
@@ -402,4 +462,36 @@ fn all_lua_together_is_less_than_sixty_lines_of_code() {
         + tasktonic_gateway_conf::TEMPLATE.matches("{{GUARD}}").count();
     let all = code(tasktonic_gateway_conf::LUA) + inside;
     assert!(all < 60, "{all} lines");
+}
+
+#[test]
+fn what_crosses_lies_where_c_looks_for_it() {
+    use std::mem::{offset_of, size_of};
+
+    let mut source = format!("{}\n", tasktonic_gateway_conf::HEADER);
+    let mut holds = |what: String, value: usize| {
+        source += &format!("_Static_assert({what} == {value}, \"{what}\");\n");
+    };
+    macro_rules! laid_out {
+        ($rust:ident as $c:literal: $($member:ident),*) => {
+            holds(format!("sizeof({})", $c), size_of::<$rust>());
+            $(holds(
+                format!("offsetof({}, {})", $c, stringify!($member)),
+                offset_of!($rust, $member),
+            );)*
+        };
+    }
+    laid_out!(Text as "tt_text": len, data);
+    laid_out!(Field as "tt_field": name, value);
+    laid_out!(CRequest as "tt_request": line, address, now_s, count, fields);
+    laid_out!(
+        CVerdict as "tt_verdict":
+        place, user, client, body, cookie, scheme, wants_keys, count, changes
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("layout.c");
+    std::fs::write(&file, source).unwrap();
+    let compiler = std::process::Command::new("cc").arg("-fsyntax-only").arg(&file).output();
+    let compiler = compiler.unwrap();
+    assert!(compiler.status.success(), "{}", String::from_utf8_lossy(&compiler.stderr));
 }

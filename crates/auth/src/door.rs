@@ -11,6 +11,8 @@ mod route;
 mod target;
 mod token;
 
+use std::sync::Arc;
+
 use tasktonic_protocol::problem::Code;
 
 use crate::{Claims, Verifier};
@@ -68,7 +70,7 @@ pub struct Pass {
     /// Where to.
     pub route: Route,
     /// Whose it is; nothing on routes that ask nobody.
-    pub claims: Option<Claims>,
+    pub claims: Option<Arc<Claims>>,
     /// The token it was decided by, for those behind us who decide again.
     pub token: Option<String>,
     /// How the browser reaches us: the scheme of the origin whose host was named.
@@ -217,7 +219,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    fn pass(&self, verified: Option<(Claims, Carried<'_>)>) -> Pass {
+    fn pass(&self, verified: Option<(Arc<Claims>, Carried<'_>)>) -> Pass {
         let mut remove_headers = self.headers.dropped(self.route.is_socket());
         let authority = self.origin.authority();
         let scheme = self.origin.scheme();

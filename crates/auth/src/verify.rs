@@ -137,7 +137,7 @@ impl Verifier {
     ///
     /// # Errors
     /// See [`Refusal`]. [`Refusal::UnknownKey`] may mean that the issuer has a new key.
-    pub fn verify(&self, token: &str, now_s: i64) -> Result<Claims, Refusal> {
+    pub fn verify(&self, token: &str, now_s: i64) -> Result<Arc<Claims>, Refusal> {
         if token.len() > crate::jws::TOKEN_BYTES_MAX {
             return Err(Refusal::TooLarge);
         }
@@ -145,14 +145,14 @@ impl Verifier {
         let name = Cache::name(token, state.generation);
         if let Some(known) = self.cache.get(&name) {
             known.times.check(now_s, self.leeway_s)?;
-            return Ok(known.claims.clone());
+            return Ok(Arc::clone(&known.claims));
         }
         let read = self.read(&state, token, now_s).inspect_err(|refusal| {
             if *refusal == Refusal::UnknownKey {
                 self.unknown.store(true, Ordering::Relaxed);
             }
         })?;
-        let claims = read.known.claims.clone();
+        let claims = Arc::clone(&read.known.claims);
         if read.worth_remembering {
             self.cache.put(name, read.known);
         }
@@ -182,7 +182,7 @@ impl Verifier {
         claims::check_type(&parts, &payload, issuer)?;
         claims::check_audience(&payload, &issuer.audience)?;
         let alone = state.issuers.len() == 1;
-        let claims = claims::of(&payload, issuer, alone, times)?;
+        let claims = Arc::new(claims::of(&payload, issuer, alone, times)?);
         let worth_remembering = !key.is_symmetric();
         Ok(Read { known: Known { claims, times }, worth_remembering })
     }
@@ -191,7 +191,7 @@ impl Verifier {
 /// A token whose signature and claims were good.
 #[derive(Debug)]
 struct Known {
-    claims: Claims,
+    claims: Arc<Claims>,
     times: claims::Times,
 }
 

@@ -38,6 +38,7 @@ pub(crate) async fn measure(options: &Options) -> Result<Vec<Figure>> {
     let tokens = product.tokens(USERS).await?;
 
     let mut rates = [Vec::new(), Vec::new()];
+    let mut costs = [Vec::new(), Vec::new()];
     let mut times = [Times::default(), Times::default()];
     for round in 0..TURNS {
         // Who begins changes, so that a machine that grows slower or quicker favours nobody.
@@ -47,17 +48,22 @@ pub(crate) async fn measure(options: &Options) -> Result<Vec<Figure>> {
             let nginx =
                 Nginx::start(scratch.path(), port, &product.authority, &socket, guard).await?;
             load(port, &tokens, turn / 4).await?;
+            let before = nginx.worked()?;
             let found = load(port, &tokens, turn).await?;
+            let worked = nginx.worked()? - before;
             drop(nginx);
             rates[at].push(found.count() as f64 / turn.as_secs_f64());
+            costs[at].push(worked.as_secs_f64() * 1e6 / found.count() as f64);
             times[at].merge(found);
         }
     }
     product.stop().await?;
-    let [with, without] = rates.map(|mut rates| {
-        rates.sort_by(f64::total_cmp);
-        rates[rates.len() / 2]
-    });
+    let median = |mut values: Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    let [with, without] = rates.map(median);
+    let [cost_with, cost_without] = costs.map(median);
     let note = |what: &str| {
         format!("GET {TARGET} {what}, connections: {CONNECTIONS}, median of {TURNS} turns")
     };
@@ -65,6 +71,8 @@ pub(crate) async fn measure(options: &Options) -> Result<Vec<Figure>> {
         Figure::new("through nginx", with, "per s", note("with the guard, EdDSA")),
         Figure::new("through nginx", without, "per s", note("without it")),
         Figure::new("with the guard / without", with / without, "", "the same run, in turns"),
+        Figure::new("CPU of nginx per request", cost_with, "µs", note("with the guard, EdDSA")),
+        Figure::new("CPU of nginx per request", cost_without, "µs", note("without it")),
     ];
     for (times, what) in times.iter().zip(["with the guard, EdDSA", "without it"]) {
         figures.extend(times.figures("request through nginx", &note(what)));
@@ -76,6 +84,22 @@ pub(crate) async fn measure(options: &Options) -> Result<Vec<Figure>> {
 struct Nginx(Child);
 
 impl Nginx {
+    /// CPU time of its worker process so far.
+    fn worked(&self) -> Result<Duration> {
+        let master = self.0.id();
+        let children = std::fs::read_to_string(format!("/proc/{master}/task/{master}/children"))
+            .context("reading the processes of nginx")?;
+        let mut spent = Duration::ZERO;
+        for worker in children.split_whitespace() {
+            // Nanoseconds on a processor, then two other numbers.
+            let path = format!("/proc/{worker}/schedstat");
+            let said = std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+            let nanos = said.split_whitespace().next().and_then(|word| word.parse().ok());
+            spent += Duration::from_nanos(nanos.with_context(|| format!("no time in {path}"))?);
+        }
+        Ok(spent)
+    }
+
     async fn start(
         folder: &Path,
         port: u16,

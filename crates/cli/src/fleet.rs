@@ -17,6 +17,7 @@ mod shape;
 mod talk;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -24,16 +25,17 @@ use anyhow::{Context, Result};
 use tasktonic_server::{Identity, IdentityError};
 
 use crate::data::Data;
+use crate::forms::Form;
 use crate::pages::Built;
 use crate::stores::Class;
 use crate::up::{self, Args};
-use crate::{config, handlers, logging, product, shutdown};
+use crate::{config, forms, handlers, logging, product, shutdown};
 
 use board::Board;
 pub(crate) use board::Row;
 use child::{Kept, Shared};
 use ours::Common;
-use redis::Redis;
+use redis::{Layout, Redis};
 pub(crate) use roster::caretaker;
 pub(crate) use shape::Shape;
 use shape::{Plan, StoreOf};
@@ -70,7 +72,8 @@ struct Ready {
 pub(crate) async fn up(args: Args) -> Result<u8> {
     let taken: Arc<OnceLock<Arc<roster::Roster>>> = Arc::default();
     let at_once = taken.clone();
-    let stop = shutdown::on_signal_then(move || {
+    let words = shutdown::attempts_have(ours::DRAIN_S);
+    let stop = shutdown::on_signal_then(words, move || {
         if let Some(roster) = at_once.get() {
             roster.kill_all();
         }
@@ -97,7 +100,7 @@ pub(crate) async fn up(args: Args) -> Result<u8> {
     let mut fleet = Fleet::default();
     let starting = start(&args, &plan, built, &data, &config.file, &shared, &mut fleet);
     let done = match stop.run_until_cancelled(starting).await {
-        Some(Ok(ready)) => say_ready(&args, &data, &ready, &board).map(|()| true),
+        Some(Ok(ready)) => say_ready(&args, &plan, &data, &ready, &board).map(|()| true),
         Some(Err(error)) => Err(error),
         None => Ok(false),
     };
@@ -123,14 +126,13 @@ async fn start(
     let public = public_address(args)?;
     let (store, class, files) = match &plan.store {
         StoreOf::Ours(layout, class) => {
-            let folder = data.path().join("redis");
-            let redis = Redis::plan(&folder, *layout, *class)?;
+            let redis = Redis::plan(data.path(), *layout, *class)?;
             let (keepers, ready) = child::start(shared, redis.specs());
             fleet.keepers = keepers;
             ready.await?;
             redis.join().await?;
             // Not those of the one-process mode: what no task of this store names is swept.
-            (redis.url(), *class, format!("file://{}", folder.join("files").display()))
+            (redis.url(), *class, format!("file://{}", redis.folder().join("files").display()))
         }
         StoreOf::Named(url, class) => (url.clone(), *class, data.files_url()),
     };
@@ -268,8 +270,20 @@ pub(crate) fn from_here(listening: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listening.port())
 }
 
-fn say_ready(args: &Args, data: &Data, ready: &Ready, board: &Board) -> Result<()> {
+/// The forms whose Redis was started in this data folder before.
+pub(crate) fn forms_held(data: &Path) -> impl Iterator<Item = Form> {
+    redis::held(data).into_iter().map(form_of)
+}
+
+const fn form_of(is_cluster: bool) -> Form {
+    if is_cluster { Form::Cluster } else { Form::Redis }
+}
+
+fn say_ready(args: &Args, plan: &Plan, data: &Data, ready: &Ready, board: &Board) -> Result<()> {
     let Ready { url, identity, password } = ready;
+    if let StoreOf::Ours(layout, _) = plan.store {
+        forms::tell_of_others(data, form_of(layout == Layout::Cluster));
+    }
     let rows = board.rows();
     let ready = up::Ready::new(url, password.as_deref(), identity, &rows)?;
     if args.json {

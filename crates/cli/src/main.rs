@@ -8,10 +8,12 @@ mod data;
 mod doctor;
 mod export;
 mod fleet;
+mod forms;
 mod gateway;
 mod handlers;
 mod import;
 mod kill_points;
+mod kinds;
 mod logging;
 mod pages;
 mod parent;
@@ -91,6 +93,8 @@ enum Verb {
     Doctor(doctor::Args),
     /// Hand a task over
     Submit(submit::Args),
+    /// List the kinds of tasks that can be handed over
+    Kinds(kinds::Args),
     /// Look at tasks and change them
     #[command(subcommand)]
     Task(task::Verb),
@@ -126,6 +130,7 @@ fn main() -> ExitCode {
         Verb::Gateway(args) => gateway::gateway(args),
         Verb::Doctor(args) => doctor::doctor(&args),
         Verb::Submit(args) => runtime(submit::submit(args)),
+        Verb::Kinds(args) => runtime(kinds::kinds(args)),
         Verb::Task(verb) => runtime(task::task(verb)),
         Verb::Account(verb) => runtime(account::account(verb)),
         Verb::Export(args) => runtime(export::export(args)),

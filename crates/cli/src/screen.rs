@@ -2,6 +2,8 @@
 
 use std::io::{IsTerminal, Write};
 
+use tasktonic_protocol::problem::{Code, Problem};
+
 /// A style of the terminal.
 #[derive(Clone, Copy)]
 pub(crate) enum Style {
@@ -56,7 +58,45 @@ pub(crate) fn note(line: &str) {
 /// Why it did not work, with all causes, on standard error.
 pub(crate) fn error(error: &anyhow::Error) {
     let word = styled_for(std::io::stderr().is_terminal(), "error:", Style::Red);
-    let _ = writeln!(std::io::stderr(), "{word} {error:#}");
+    let _ = writeln!(std::io::stderr(), "{word} {}", words(error));
+}
+
+/// What stands behind `error:`; what a server said is sentences, a line each.
+fn words(error: &anyhow::Error) -> String {
+    let said = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref() {
+        Some(tasktonic_client::Error::Problem { problem, .. }) => Some(problem.clone()),
+        _ => None,
+    };
+    let Some(refused) = error.chain().find_map(said) else { return format!("{error:#}") };
+    let ours = error.chain().take_while(|cause| said(*cause).is_none());
+    let mut lines: Vec<String> = ours.map(ToString::to_string).collect();
+    lines.extend(problem(&refused));
+    lines.join("\n       ")
+}
+
+/// A refusal of the server: what is wrong, what to do, and each fault of a body.
+pub(crate) fn problem(problem: &Problem) -> Vec<String> {
+    // The server speaks to programs too; here somebody has a command line.
+    let detail = match Code::from_name(&problem.code) {
+        Some(Code::KindUnknown) => {
+            "`tasktonic kinds` lists those there are; a worker that knows another announces it."
+        }
+        _ => problem.detail.as_str(),
+    };
+    let title = problem.title.trim_end_matches('.');
+    let mut lines = Vec::new();
+    if !title.is_empty() && !detail.starts_with(title) {
+        lines.push(format!("{}.", harmless(title)));
+    }
+    if !detail.is_empty() {
+        lines.push(harmless(detail));
+    }
+    let faults = problem.errors.iter();
+    lines.extend(faults.map(|fault| {
+        let place = if fault.pointer.is_empty() { "the payload" } else { &fault.pointer };
+        format!("  {}: {}", harmless(place), harmless(&fault.detail))
+    }));
+    lines
 }
 
 /// The word of a status in its colour.
@@ -100,6 +140,28 @@ mod tests {
     #[test]
     fn what_a_terminal_would_obey_is_taken_out() {
         assert_eq!(harmless("a\u{1b}[2Jb\rc\td"), "a\u{fffd}[2Jb\u{fffd}c\td");
+    }
+
+    #[test]
+    fn a_refusal_is_sentences_and_names_commands_instead_of_routes() {
+        let refusal = |code: &str, detail: &str| {
+            let text = serde_json::json!({
+                "type": "/docs/errors/x", "title": "It is refused.", "status": 422, "code": code,
+                "detail": detail, "errors": [{ "pointer": "/a", "detail": "is no number" }],
+            });
+            let problem = Box::new(serde_json::from_value(text).unwrap());
+            tasktonic_client::Error::Problem { problem, retry_after: None }
+        };
+        let error = anyhow::Error::new(refusal("payload_invalid", "Correct it.\u{1b}[2J"));
+        assert_eq!(
+            words(&error),
+            "It is refused.\n       Correct it.\u{fffd}[2J\n         /a: is no number"
+        );
+        let error = anyhow::Error::new(refusal("kind_unknown", "See GET /api/v1/kinds."));
+        let said = words(&error.context("uploading"));
+        assert!(said.starts_with("uploading\n       It is refused.\n"), "{said}");
+        assert!(said.contains("`tasktonic kinds`") && !said.contains("/api/"), "{said}");
+        assert_eq!(words(&anyhow::anyhow!("low").context("high")), "high: low");
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn serve(args: Args) -> Result<u8> {
     logging::to_stderr();
-    let stop = shutdown::on_signal()?;
+    let stop = shutdown::on_signal("requests under way may finish".into())?;
     args.parent.follow(&stop);
     let data = Data::open(&args.data)?;
     let config = config::read(args.door.config.as_deref(), &config::usual(&data))?;

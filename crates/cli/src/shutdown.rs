@@ -5,14 +5,20 @@ use tokio_util::sync::CancellationToken;
 
 use crate::screen;
 
-/// A token that is cancelled on SIGINT, SIGTERM or SIGHUP. A second signal ends the process where
-/// it stands: everything acknowledged is on disk anyway.
-pub(crate) fn on_signal() -> std::io::Result<CancellationToken> {
-    on_signal_then(|| {})
+/// What the first signal is answered with by who gives running attempts `seconds`.
+pub(crate) fn attempts_have(seconds: u64) -> String {
+    format!("running attempts have up to {seconds} s to finish")
+}
+
+/// A token that is cancelled on SIGINT, SIGTERM or SIGHUP, which is answered with `words`. A second
+/// signal ends the process where it stands: everything acknowledged is on disk anyway.
+pub(crate) fn on_signal(words: String) -> std::io::Result<CancellationToken> {
+    on_signal_then(words, || {})
 }
 
 /// As [`on_signal`]; `at_once` is done by the second signal before the process ends.
 pub(crate) fn on_signal_then(
+    words: String,
     at_once: impl Fn() + Send + 'static,
 ) -> std::io::Result<CancellationToken> {
     let stop = CancellationToken::new();
@@ -36,7 +42,7 @@ pub(crate) fn on_signal_then(
                 at_once();
                 std::process::exit(128 + signal);
             }
-            screen::note("stopping: attempts may finish; again to stop at once");
+            screen::note(&format!("stopping: {words}; again to stop at once"));
             asked.cancel();
         }
     });

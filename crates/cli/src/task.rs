@@ -184,8 +184,7 @@ fn told(results: &[BulkItem], json: bool) -> Result<u8> {
         }
         match (task, error) {
             (_, Some(error)) => {
-                let (title, detail) = (error.title.trim_end_matches('.'), &error.detail);
-                screen::note(&format!("{id}: {}", harmless(&format!("{title}: {detail}"))));
+                screen::note(&format!("{id}: {}", screen::problem(error).join(" ")));
             }
             (Some(task), None) => {
                 screen::say(&format!("{id}  {}", screen::status(task.status.name())))

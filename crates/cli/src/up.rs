@@ -14,11 +14,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::data::{self, Data};
+use crate::forms::Form;
 use crate::pages::{self, Built};
 use crate::product::{self, Door, PagesAt, Product};
 use crate::screen::{self, Style, styled};
-use crate::stores::StoreArgs;
-use crate::{config, fleet, handlers, logging, shutdown, work};
+use crate::stores::{StoreArgs, StoreUrl};
+use crate::{config, fleet, forms, handlers, logging, shutdown, work};
 
 /// The account that `up` makes on its first start.
 pub(crate) const DEMO: &str = "demo";
@@ -95,7 +96,7 @@ pub(crate) async fn up(args: Args) -> Result<u8> {
 }
 
 async fn one_process(args: Args) -> Result<u8> {
-    let stop = shutdown::on_signal()?;
+    let stop = shutdown::on_signal(shutdown::attempts_have(DRAIN.as_secs()))?;
     let built = if args.no_ui { None } else { Some(Built::find(args.web.clone())?) };
     let data = Data::open(&args.data)?;
     logging::to_folder(&data.logs())?;
@@ -110,6 +111,7 @@ async fn one_process(args: Args) -> Result<u8> {
         })
         .transpose()?;
     let choice = args.store.choose(data.store())?;
+    let is_usual = choice.url == StoreUrl::Embedded(data.store());
     let product = Product::open(
         &data,
         choice,
@@ -156,6 +158,9 @@ async fn one_process(args: Args) -> Result<u8> {
             }
         }
         if !stop.is_cancelled() && !worker.as_ref().is_some_and(JoinHandle::is_finished) {
+            if is_usual {
+                forms::tell_of_others(&data, Form::OneProcess);
+            }
             say_ready(&args, &data, &url, &identity, password.as_deref())?;
         }
         tokio::select! {

@@ -125,7 +125,7 @@ impl Args {
 pub(crate) async fn work(args: Args) -> Result<u8> {
     logging::to_stderr();
     let handlers = handlers::of(&args.config()?)?;
-    let stop = shutdown::on_signal()?;
+    let stop = shutdown::on_signal(shutdown::attempts_have(args.drain))?;
     args.parent.follow(&stop);
     let mut opened: Option<Opened> = None;
     let (store, files): (Arc<dyn Store>, Arc<dyn TaskFiles>) = match args.from()? {

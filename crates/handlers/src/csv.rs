@@ -8,6 +8,7 @@ mod kll;
 mod parse;
 mod profile;
 mod report;
+mod sniff;
 mod top;
 mod value;
 
@@ -45,7 +46,7 @@ pub struct CsvProfile;
 #[serde(deny_unknown_fields)]
 pub struct Payload {
     /// A CSV or TSV file in UTF-8, of any size.
-    #[schemars(title = "Table")]
+    #[schemars(title = "Table", extend("accept" = ".csv,.tsv,.txt,text/csv,text/tab-separated-values"))]
     file: FileRef,
     /// What stands between two cells. Left empty, it is found from the beginning of the file.
     #[serde(default)]

@@ -5,6 +5,7 @@ mod answer;
 mod guard;
 mod retry_after;
 mod send;
+mod why;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -54,7 +55,7 @@ pub struct Payload {
     /// Where to: `http` or `https`, without a password in it.
     #[schemars(title = "Address", length(min = 1, max = URL_BYTES_MAX), extend("format" = "uri"))]
     url: String,
-    /// What to do there.
+    /// GET and HEAD only read; the others may change something there.
     #[serde(default)]
     #[schemars(title = "Method")]
     method: Method,
@@ -66,7 +67,7 @@ pub struct Payload {
     #[serde(default)]
     #[schemars(title = "Body")]
     body: Option<Body>,
-    /// How long the whole answer may take, in milliseconds.
+    /// How long the whole answer may take.
     #[serde(default = "timeout_ms")]
     #[schemars(title = "Timeout (ms)", range(min = 1, max = TIMEOUT_MS_MAX))]
     timeout_ms: u64,
@@ -76,7 +77,7 @@ pub struct Payload {
     expect: Vec<u16>,
 }
 
-/// What to do there.
+/// The method of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 #[schemars(inline)]
@@ -109,6 +110,12 @@ fn timeout_ms() -> u64 {
     30_000
 }
 
+/// `30 s`, `1500 ms`.
+fn spelled(time: Duration) -> String {
+    let ms = time.as_millis();
+    if ms.is_multiple_of(1_000) { format!("{} s", ms / 1_000) } else { format!("{ms} ms") }
+}
+
 /// The answer.
 #[derive(Debug, Clone, Serialize)]
 pub struct Output {
@@ -139,7 +146,7 @@ impl HttpRequest {
         Self { config: Arc::new(config), client: Arc::default() }
     }
 
-    fn client(&self) -> Result<&Client, Failure> {
+    fn client(&self, cx: &Context) -> Result<&Client, Failure> {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
@@ -152,7 +159,7 @@ impl HttpRequest {
             .connect_timeout(Duration::from_millis(CONNECT_MS_MAX))
             .pool_max_idle_per_host(4)
             .build()
-            .map_err(|error| send::failed(error, "this machine"))?;
+            .map_err(|error| why::failed(error, "this machine", cx))?;
         Ok(self.client.get_or_init(|| client))
     }
 }
@@ -178,13 +185,14 @@ impl Handler for HttpRequest {
         let timeout = Duration::from_millis(payload.timeout_ms.clamp(1, TIMEOUT_MS_MAX));
         let expected = payload.expect.clone();
         let request = send::Request::of(payload, &cx.task().to_string())?;
-        let client = self.client()?;
+        let asked = request.host();
+        let client = self.client(cx)?;
         let exchange = async {
             let (response, host, redirects) =
-                send::follow(client, &self.config, request, &expected).await?;
+                send::follow(client, &self.config, request, &expected, cx).await?;
             cx.info(format!("{host} answered {}", response.status()));
             answer::judge(&response, &host, &expected)?;
-            let mut output = answer::read(response, cx).await?;
+            let mut output = answer::read(response, &host, cx).await?;
             output.host = host;
             output.redirects = redirects;
             Ok::<_, Failure>(output)
@@ -194,8 +202,11 @@ impl Handler for HttpRequest {
             done = tokio::time::timeout(timeout, exchange) => match done {
                 Ok(done) => done?,
                 Err(_) => {
-                    let ms = timeout.as_millis();
-                    return Err(Failure::attempt("timed_out", format!("There was no whole answer within {ms} ms.")));
+                    let within = spelled(timeout);
+                    return Err(Failure::attempt(
+                        "timed_out",
+                        format!("{asked} gave no whole answer within {within}."),
+                    ));
                 }
             }
         };

@@ -9,6 +9,7 @@ mod webp;
 use std::collections::HashSet;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,8 @@ pub const PIXELS_MAX: u64 = 120_000_000;
 /// Pixels that all attempts of this process work on at once, in millions: what a large photo needs
 /// is not needed twice.
 pub const MEGAPIXELS_AT_ONCE_MAX: u32 = 160;
+/// Files that are no photos and are named in a failure; further ones are counted.
+const NAMED_MAX: usize = 3;
 /// Longest part of a photo's own name in the names of its copies, in bytes.
 const STEM_BYTES_MAX: usize = 160;
 
@@ -54,7 +57,11 @@ pub struct ImagesResize;
 #[serde(deny_unknown_fields)]
 pub struct Payload {
     /// JPEG, PNG or WebP, up to 100 MiB and 120 megapixels each.
-    #[schemars(title = "Photos", length(min = 1, max = PHOTOS_MAX))]
+    #[schemars(
+        title = "Photos",
+        length(min = 1, max = PHOTOS_MAX),
+        extend("accept" = "image/jpeg,image/png,image/webp")
+    )]
     photos: Vec<FileRef>,
     /// Length of the longer edge, in pixels. A smaller photo is never enlarged.
     #[serde(default = "sizes")]
@@ -75,7 +82,7 @@ pub struct Payload {
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum Format {
-    /// What the photo is.
+    /// A copy is written as its photo was.
     #[default]
     #[schemars(title = "Same as the photo")]
     Same,
@@ -147,6 +154,7 @@ impl Handler for ImagesResize {
         let mut names = HashSet::new();
         let mut copies = Vec::new();
         cx.progress(0, total as u64, "photos", None);
+        all_are_photos(&payload.photos, cx).await?;
         for (done, photo) in payload.photos.iter().enumerate() {
             let (meta, content) = file::open(cx, *photo).await?;
             if meta.size > PHOTO_BYTES_MAX {
@@ -164,6 +172,53 @@ impl Handler for ImagesResize {
         }
         output(total, copies, cx).await
     }
+}
+
+/// Refuses what is no photo before the first is worked on: whoever dropped a wrong file among
+/// hundreds learns it now, and of all of them at once.
+async fn all_are_photos(photos: &[FileRef], cx: &Context) -> Result<(), Failure> {
+    let mut others = Vec::new();
+    for photo in photos {
+        let (meta, content) = file::open(cx, *photo).await?;
+        if !decode::is_photo(&head(content, &meta.name, cx).await?) {
+            others.push(meta.name);
+        }
+    }
+    let (first, rest) = match others.as_slice() {
+        [] => return Ok(()),
+        [one] => {
+            return Err(unreadable(one, "is no JPEG, PNG or WebP photo. Remove it"));
+        }
+        more => more.split_at(more.len().min(NAMED_MAX)),
+    };
+    let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+    let what = "are no JPEG, PNG or WebP photos. Remove them";
+    Err(unreadable(&format!("{}{more}", first.join(", ")), what))
+}
+
+/// The first bytes of a file, at least those that say what it is.
+async fn head(mut content: Content, name: &str, cx: &Context) -> Result<Vec<u8>, Failure> {
+    let mut head = Vec::new();
+    while head.len() < decode::HEAD_BYTES {
+        match next(&mut content, name, cx).await? {
+            Some(part) => head.extend_from_slice(&part),
+            None => break,
+        }
+    }
+    Ok(head)
+}
+
+async fn next(content: &mut Content, name: &str, cx: &Context) -> Result<Option<Bytes>, Failure> {
+    let next = tokio::select! {
+        () = cx.cancelled() => return Err(Failure::Cancelled),
+        next = content.next() => next,
+    };
+    next.transpose()
+        .map_err(|error| Failure::attempt("file_broke_off", format!("{name} broke off: {error}")))
+}
+
+fn unreadable(who: &str, what: &str) -> Failure {
+    Failure::fatal("image_unreadable", format!("{who} {what} and start a new task."))
 }
 
 /// A program may have submitted what the form does not let through.
@@ -185,26 +240,14 @@ fn check(payload: &Payload) -> Result<(), Failure> {
 
 async fn read(mut content: Content, name: &str, cx: &Context) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
-    loop {
-        let next = tokio::select! {
-            () = cx.cancelled() => return Err(Failure::Cancelled),
-            next = content.next() => next,
-        };
-        match next {
-            None => return Ok(bytes),
-            Some(Err(error)) => {
-                return Err(Failure::attempt(
-                    "file_broke_off",
-                    format!("{name} broke off: {error}"),
-                ));
-            }
-            Some(Ok(part)) => bytes.extend_from_slice(&part),
-        }
+    while let Some(part) = next(&mut content, name, cx).await? {
+        bytes.extend_from_slice(&part);
         // The size that is known of it may be wrong.
         if bytes.len() as u64 > PHOTO_BYTES_MAX {
             return Err(too_large(name, "has more than 100 MiB"));
         }
     }
+    Ok(bytes)
 }
 
 /// A copy that is not kept yet.
@@ -236,10 +279,7 @@ async fn make(
         stop_if_cancelled(&cx)?;
         let photo = decode(&bytes).map_err(|why| match why {
             decode::Error::TooLarge(why) => too_large(&name, &why),
-            decode::Error::Unreadable(why) => Failure::fatal(
-                "image_unreadable",
-                format!("{name} {why}. Remove it and start a new task."),
-            ),
+            decode::Error::Unreadable(why) => unreadable(&name, &format!("{why}. Remove it")),
         })?;
         drop(bytes);
         let encoding = match format {

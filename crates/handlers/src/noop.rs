@@ -25,7 +25,7 @@ pub struct Noop;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Payload {
-    /// How long the attempt takes, in milliseconds.
+    /// How long the attempt takes.
     #[serde(default)]
     #[schemars(title = "Duration (ms)", range(max = SLEEP_MS_MAX))]
     sleep_ms: u64,

@@ -143,13 +143,13 @@ pub struct StoredState {
 }
 
 impl StoredState {
-    /// Who runs or ran it, for people: as its holder calls itself, or by its id until it has said
-    /// something.
+    /// Who runs or ran it, for people: as its holder calls itself, or by the end of its id, which is
+    /// the end of that name too, until it has said something.
     #[must_use]
     pub fn worker(&self) -> Option<String> {
         let by_id = || {
             let holder = self.w.as_deref()?;
-            Some(worker_name("worker", holder.split_once('.').map_or(holder, |(id, _)| id)))
+            Some(tail(holder.split_once('.').map_or(holder, |(id, _)| id)).to_owned())
         };
         self.body.wk.clone().or_else(by_id)
     }
@@ -159,8 +159,12 @@ impl StoredState {
 /// one machine.
 #[must_use]
 pub fn worker_name(host: &str, id: &str) -> String {
+    format!("{host}-{}", tail(id))
+}
+
+fn tail(id: &str) -> &str {
     let start = id.char_indices().rev().nth(WORKER_TAIL_CHARS - 1).map_or(0, |(at, _)| at);
-    format!("{host}-{}", &id[start..])
+    &id[start..]
 }
 
 /// Characters of a worker's id that people see.
@@ -346,6 +350,19 @@ mod tests {
     fn two_workers_of_one_machine_have_two_names() {
         assert_eq!(worker_name("vm", "in-00ffa1b2"), "vm-a1b2");
         assert_eq!(worker_name("vm", "a1"), "vm-a1");
+    }
+
+    #[test]
+    fn a_worker_that_has_said_nothing_is_known_by_the_end_of_its_name() {
+        let read = |members: &str| {
+            let text = format!(
+                r#"{{"s":"running","c":1,"n":1,"at":9,"a":1,"w":"in-00ffa1b2.7"{members}}}"#
+            );
+            serde_json::from_str::<StoredState>(&text).unwrap().worker().unwrap()
+        };
+        let name = worker_name("vm", "in-00ffa1b2");
+        assert_eq!(read(r#","wk":"vm-a1b2""#), name);
+        assert!(name.ends_with(&format!("-{}", read(""))), "{} is not the end of {name}", read(""));
     }
 
     #[test]

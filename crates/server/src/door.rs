@@ -37,7 +37,7 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// Who asks, as the door verified it. A route that takes it never runs without one.
 #[derive(Debug, Clone)]
-pub(crate) struct Caller(pub(crate) Claims);
+pub(crate) struct Caller(pub(crate) Arc<Claims>);
 
 /// Where a request comes from.
 #[derive(Debug, Clone, Copy)]

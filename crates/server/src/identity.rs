@@ -175,7 +175,7 @@ impl Identity {
     ///
     /// # Errors
     /// See [`Refusal`].
-    pub fn verify(&self, token: &str) -> Result<Claims, Refusal> {
+    pub fn verify(&self, token: &str) -> Result<Arc<Claims>, Refusal> {
         self.0.verifier.verify(token, self.now_s())
     }
 

@@ -60,10 +60,10 @@ async fn open(
     app.metrics.socket_opened();
     let (answer, socket) = handshake.accept(MESSAGE_BYTES_MAX);
     app.sockets.spawn({
-        let app = app.clone();
+        let (app, user, expires_s) = (app.clone(), claims.user.clone(), claims.expires_s);
         async move {
             if let Some(ws) = socket.await {
-                socket::run(app, seat, claims, ws).await;
+                socket::run(app, seat, user, expires_s, ws).await;
             }
             // A socket takes the place of the connection it was until its end.
             drop(place);

@@ -1,9 +1,9 @@
 -- Asks Rust for the verdict on each request and applies it. It has no rule of its own, and what it
 -- cannot ask about is refused with 503. What crosses is described in tasktonic_gateway.h.
-local ffi, shared = require "ffi", ngx.shared.tt_door
-local EVERY_S, ASKED_S, CAP = 5, 30, 131072            -- between refreshes; between asked ones; bytes of the buffer
-local ASK = "GET /door HTTP/1.0\r\nHost: tasktonic-gateway\r\n\r\n"
-local out, M, lib, gateway, seen = ffi.new("char[?]", CAP), {}, nil, nil, nil
+local ffi, base, shared = require "ffi", require "resty.core.base", ngx.shared.tt_door
+local EVERY_S, ASKED_S, CAP = 5, 30, 512               -- between refreshes; between asked ones; bytes of a reason
+local ASK, FIELDS = "GET /door HTTP/1.0\r\nHost: tasktonic-gateway\r\n\r\n", ffi.typeof("ngx_http_lua_ffi_table_elt_t *")
+local C, M, out, more, lib, gateway, seen, asked, verdict = ffi.C, {}, ffi.new("char[?]", CAP), ffi.new("int[1]")
 
 -- A library cut short by a bad copy kills the worker with SIGBUS inside dlopen, which no pcall can
 -- catch: so its length is compared with the end of the section table, the last thing in the file.
@@ -25,10 +25,9 @@ end
 local function refresh(doors)                          -- proven here before any other worker, or a reload, can see it
   if ngx.worker.id() ~= 0 or not shared:add("fresh", true, seen and EVERY_S or 1) then return end
   for _, door in ipairs(doors) do
-    local socket = ngx.socket.tcp()
-    socket:settimeouts(500, 500, 2000)                 -- ms
-    local answer = socket:connect(unpack(door)) and socket:send(ASK) and socket:receive("*a") or "nothing"
-    local document = answer:match("^HTTP/1%.%d 200 .-\r\n\r\n(.*)$")
+    local socket = ngx.socket.tcp(); socket:settimeouts(500, 500, 2000)  -- ms
+    local answer = socket:connect(unpack(door)) and socket:send(ASK) and socket:receive("*a")
+    local document = (answer or ""):match("^HTTP/1%.%d 200 .-\r\n\r\n(.*)$")
     if document and document == shared:get("document") then return end
     if document and set(document) then return shared:set("document", document), shared:incr("generation", 1, 0) end
     ngx.log(ngx.WARN, "no usable door document from ", door[1], "; what there was stays")
@@ -39,32 +38,37 @@ end
 -- An error here is logged by nginx, and leaves a worker that refuses everything.
 function M.open(header, library, doors)
   ffi.cdef((assert(io.open(header)):read("*a"):gsub("#[^\n]*", "")))
-  assert(whole(library), library .. " is no complete ELF file; put it there with mv, never with cp")
-  lib = ffi.load(library)
-  assert(lib.tt_abi() == 1, library .. " speaks another ABI; install both from one release")
-  gateway = lib.tt_new()
+  lib = ffi.load(assert(whole(library) and library, library .. " is no complete ELF file; put it there with mv, never with cp"))
+  assert(lib.tt_abi() == 2, library .. " speaks another ABI; install both from one release")
+  gateway, asked, verdict = lib.tt_new(), ffi.new("tt_request"), ffi.new("tt_verdict")
   adopt()
   local function tick(premature) if not premature then refresh(doors); adopt() end end
   assert(ngx.timer.at(0, tick) and ngx.timer.every(1, tick))
 end
 
+local function text(of) return ffi.string(of.data, of.len) end
+
+local function change(field) ngx.req.set_header(text(field.name), field.value.len > 0 and text(field.value) or nil) end
+
 -- In the rewrite phase: the limits come before the access phase, and would count an empty user there.
+-- Every request comes by here: its fields are shown to Rust where nginx has them, and nothing is done
+-- that LuaJIT leaves to its interpreter (no closures, no pairs, no gmatch).
 function M.guard()
-  local var, texts, verdict = ngx.var, {}, {}
-  local function put(text) texts[#texts + 1] = #text .. ":" .. text end
-  put(var.request); put(var.remote_addr); put(var.request_id)
-  for name, values in pairs(ngx.req.get_headers(0, true)) do
-    for _, value in ipairs(type(values) == "table" and values or { values }) do put(name); put(value) end
-  end
-  local request = table.concat(texts)
-  local function ask() return gateway and lib.tt_guard(gateway, request, #request, ngx.time(), out, CAP) or -1 end
-  local size = ask(); if size < 0 and gateway then adopt(); size = ask() end  -- worker 0 may just have proven it
-  if size < 0 then return ngx.exit(503) end
-  for line in ffi.string(out, size):gmatch("([^\n]*)\n") do verdict[#verdict + 1] = line end
-  var.tt_user, var.tt_client, var.tt_body, var.tt_cookie = verdict[2], verdict[3], verdict[4], verdict[5]
-  for i = 6, #verdict, 2 do ngx.req.set_header(verdict[i], verdict[i + 1] ~= "" and verdict[i + 1] or nil) end
-  if lib.tt_wants_keys(gateway) == 1 and shared:add("asked", true, ASKED_S) then shared:delete("fresh") end
-  return ngx.exec(verdict[1])
+  if not gateway then return ngx.exit(503) end
+  local var, request = ngx.var, base.get_request()
+  local line, address = var.request, var.remote_addr   -- held here while Rust looks at them
+  asked.line.data, asked.address.data, asked.now_s = line, address, ngx.time()
+  asked.line.len, asked.address.len = #line, #address
+  asked.count = C.ngx_http_lua_ffi_req_get_headers_count(request, C.TT_FIELDS, more)
+  C.ngx_http_lua_ffi_req_get_headers(request, ffi.cast(FIELDS, asked.fields), asked.count, 1)
+  local code = lib.tt_guard(gateway, asked, verdict)
+  if code ~= 0 then adopt(); code = lib.tt_guard(gateway, asked, verdict) end  -- worker 0 may just have proven it
+  if code ~= 0 then return ngx.exit(503) end
+  var.tt_user, var.tt_scheme, var.tt_client = text(verdict.user), text(verdict.scheme), text(verdict.client)
+  if verdict.body.len > 0 then var.tt_body, var.tt_cookie = text(verdict.body), text(verdict.cookie) end
+  for i = 0, verdict.count - 1 do change(verdict.changes[i]) end
+  if verdict.wants_keys == 1 and shared:add("asked", true, ASKED_S) then shared:delete("fresh") end
+  return ngx.exec(text(verdict.place))
 end
 
 return M

@@ -1,6 +1,6 @@
 // The parts of an installation that has many: who they are now, and their Redis from outside. Knows no browser.
 import { execFile } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { promisify } from "node:util";
 import { start } from "./processes.mjs";
@@ -30,7 +30,11 @@ export const replaced = (data, before, withinMs) =>
     withinMs,
   );
 
-const inRedis = (data, file) => readFileSync(path.join(data, "redis", file), "utf8").trim();
+/** The folder of the installation's own Redis: a cluster has another than a single one. */
+export const redisHome = (data) =>
+  [path.join(data, "cluster"), path.join(data, "redis")].find((folder) => existsSync(folder));
+
+const inRedis = (data, file) => readFileSync(path.join(redisHome(data), file), "utf8").trim();
 
 /** Where the servers of the installation's Redis listen. */
 const redisPorts = (data) => JSON.parse(inRedis(data, "layout.json")).nodes.map((node) => node.port);

@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
-import { Redis, redisUrl } from "./fleet.mjs";
+import { Redis, redisHome, redisUrl } from "./fleet.mjs";
 import { IS_FLEET, meaningless, upFlags } from "./mode.mjs";
 import { REPORT, ROOT } from "./places.mjs";
 import { killSurvivors, ours, start } from "./processes.mjs";
@@ -127,7 +127,7 @@ export class Product {
   async work(name, { kinds, concurrency, wrap = [] } = {}) {
     // In a fleet a worker is at the store itself; else the server stands between.
     const env = IS_FLEET ? this.storeEnv() : { TASKTONIC_TOKEN: await this.mint(name, ["--role", "worker"]) };
-    const at = IS_FLEET ? ["--files", `file://${this.data}/redis/files`] : ["--server", this.url];
+    const at = IS_FLEET ? ["--files", `file://${redisHome(this.data)}/files`] : ["--server", this.url];
     const known = new Set((await this.api("/api/v1/workers")).workers.map((one) => one.id));
     const args = ["work", ...at, "--drain", String(DRAIN_S)];
     if (kinds) args.push("--kinds", kinds.join(","));
@@ -141,7 +141,7 @@ export class Product {
       log: path.join(this.logs, `${name}.log`),
     });
     /** Whether the API or the page speaks of this worker: by the name of its machine, or, before it has reported, by its id. */
-    worker.is = (shown) => shown?.startsWith(`${name}-`) === true || shown === `worker-${worker.id.slice(-4)}`;
+    worker.is = (shown) => shown?.startsWith(`${name}-`) === true || shown === worker.id.slice(-4);
     this.workers.push(worker);
     worker.id = await until(`worker ${name} has come forward`, async () => {
       if (worker.ended) throw final(`worker ${name} ended:\n${worker.logged()}`);

@@ -12,7 +12,7 @@ export function ErrorScreen({ error, again }: { error: Error & { digest?: string
       </div>
       <h1 className="mt-6 text-xl font-semibold">This page could not be made</h1>
       <p className="mt-2 text-ink-soft">
-        The server behind it did not answer as it should. Your tasks are not affected: they run on without this page.
+        The server behind it did not answer as it should. Nothing about your tasks was changed by it.
       </p>
       <Button look="solid" className="mt-6" onClick={again}>
         Try again

@@ -8,9 +8,17 @@ const DAY = 24 * HOUR;
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 export const count = (n: number): string => whole.format(n);
 
-/** A number as a person would write it: no more than four digits that matter after the point. */
-export const number = (n: number): string =>
-  new Intl.NumberFormat("en", { maximumFractionDigits: Math.abs(n) >= 1000 ? 0 : 2 }).format(n);
+const middle = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
+const small = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
+/** Below this a number is read more easily with its power of ten. */
+const TINY = 1e-6;
+
+/** A number as a person would write it: below 1 four digits that matter, above it two after the point. */
+export function number(n: number): string {
+  const size = Math.abs(n);
+  if (size > 0 && size < TINY) return n.toExponential(3).replace(/\.?0+e/, "e");
+  return (size >= 1000 ? whole : size < 1 ? small : middle).format(n);
+}
 
 /** How long: `840 ms`, `12 s`, `3 m 04 s`, `2 h 10 m`, `3 d 4 h`. */
 export function duration(ms: number): string {
@@ -27,28 +35,38 @@ export function duration(ms: number): string {
 export const elapsed = (ms: number): string =>
   ms < 10 * SECOND ? `${Math.floor(Math.max(0, ms) / SECOND)} s` : duration(ms);
 
-/** When, seen from `now`: `just now`, `4 min ago`, `in 2 h`, then the date. */
+/** When, seen from `now`: `just now`, `4 min ago`, `in 1 h 59 min`, then the date. */
 export function when(at: string, now: number): string {
   const ms = Date.parse(at) - now;
   const away = Math.abs(ms);
   if (away < 5 * SECOND) return ms > SECOND ? "in a moment" : "just now";
-  const text =
-    away < MINUTE
-      ? `${Math.floor(away / SECOND)} s`
-      : away < HOUR
-        ? `${Math.floor(away / MINUTE)} min`
-        : away < DAY
-          ? `${Math.floor(away / HOUR)} h`
-          : away < 7 * DAY
-            ? `${Math.floor(away / DAY)} d`
-            : undefined;
-  if (text === undefined) {
+  if (away >= 7 * DAY) {
     return new Intl.DateTimeFormat("en", { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" }).format(
       new Date(at),
     );
   }
-  return ms < 0 ? `${text} ago` : `in ${text}`;
+  return ms < 0 ? `${past(away)} ago` : `in ${ahead(away)}`;
 }
+
+function past(ms: number): string {
+  if (ms < MINUTE) return `${Math.floor(ms / SECOND)} s`;
+  if (ms < HOUR) return `${Math.floor(ms / MINUTE)} min`;
+  return ms < DAY ? `${Math.floor(ms / HOUR)} h` : `${Math.floor(ms / DAY)} d`;
+}
+
+/** What lies ahead is waited for, so it is said more closely: to the nearest minute, from 10 h on to the hour. */
+function ahead(ms: number): string {
+  const seconds = Math.ceil(ms / SECOND);
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.round(ms / MINUTE);
+  if (minutes < 60) return `${minutes} min`;
+  if (minutes < 600) return two(minutes, 60, "h", "min");
+  const hours = Math.round(ms / HOUR);
+  return hours < 24 ? `${hours} h` : two(hours, 24, "d", "h");
+}
+
+const two = (n: number, per: number, large: string, small: string): string =>
+  `${Math.floor(n / per)} ${large}${n % per ? ` ${n % per} ${small}` : ""}`;
 
 export function bytes(n: number): string {
   if (n < 1000) return `${n} B`;

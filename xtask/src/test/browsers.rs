@@ -35,7 +35,8 @@ const FULL: &[&str] = &[
     "worker-lost",
 ];
 /// What is tested in [`Form::Cluster`].
-const CLUSTER: &[&str] = &["architecture", "photos", "two-users", "worker-lost"];
+const CLUSTER: &[&str] =
+    &["architecture", "isolation", "photos", "server-killed", "two-users", "worker-lost"];
 
 impl Form {
     /// As the tests are told.

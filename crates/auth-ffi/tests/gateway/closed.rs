@@ -76,7 +76,7 @@ async fn a_library_that_cannot_be_used_refuses_everything_and_a_reload_heals_it(
     is_closed(&nginx, &behind, "missing");
     assert!(nginx.error_log().contains("library.so"), "{}", nginx.error_log());
 
-    let other = compiled(behind.scratch.path(), "unsigned tt_abi(void) { return 2; }");
+    let other = compiled(behind.scratch.path(), "unsigned tt_abi(void) { return 1; }");
     let foreign = compiled(behind.scratch.path(), "int nothing(void) { return 0; }");
     let cut = |part: usize| good[..part].to_vec();
     for (why, content) in [

@@ -23,11 +23,9 @@ pub const fn detail(code: Code) -> &'static str {
     }
 }
 
-/// The document (JSON, in one line) that a refusal at the door is answered with; `instance` is the
-/// request's id.
+/// The document (JSON, in one line) that a refusal at the door is answered with.
 #[must_use]
-pub fn problem_json(code: Code, instance: Option<&str>) -> String {
-    let mut problem = Problem::new(code, detail(code));
-    problem.instance = instance.map(ToOwned::to_owned);
-    serde_json::to_string(&problem).expect("a problem is texts and numbers")
+pub fn problem_json(code: Code) -> String {
+    serde_json::to_string(&Problem::new(code, detail(code)))
+        .expect("a problem is texts and numbers")
 }

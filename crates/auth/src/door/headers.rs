@@ -75,14 +75,18 @@ impl<'a> Headers<'a> {
     pub(super) fn dropped(&self, socket: bool) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
         for (name, _) in self.0 {
-            let name = name.to_ascii_lowercase();
-            let drop = DROPPED.contains(&name.as_str())
-                || DROPPED_FAMILIES.iter().any(|family| name.starts_with(family))
+            let is = |other: &&str| name.eq_ignore_ascii_case(other);
+            let begins = |family: &&str| {
+                let start = name.as_bytes().get(..family.len());
+                start.is_some_and(|start| start.eq_ignore_ascii_case(family.as_bytes()))
+            };
+            let drop = DROPPED.iter().any(is)
+                || DROPPED_FAMILIES.iter().any(begins)
                 // Some readers take `x_tt_user` for `x-tt-user`.
                 || name.contains('_')
-                || (!socket && HOP_BY_HOP.contains(&name.as_str()));
-            if drop && !names.contains(&name) {
-                names.push(name);
+                || (!socket && HOP_BY_HOP.iter().any(is));
+            if drop && !names.iter().any(|known| is(&known.as_str())) {
+                names.push(name.to_ascii_lowercase());
             }
         }
         names

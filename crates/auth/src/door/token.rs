@@ -11,6 +11,17 @@ pub(super) const SUBPROTOCOL: &str = "tt.v1";
 /// A subprotocol that is a token: for browsers, which cannot set headers on a socket.
 const TOKEN_SUBPROTOCOL: &str = "tt.jwt.";
 
+/// The characters of a compact JWS. A table, as this is asked of every byte of every request's token.
+const IN_A_TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        byte += 1;
+    }
+    table
+};
+
 /// A token and how it came.
 pub(super) enum Carried<'a> {
     /// In `Authorization`.
@@ -58,6 +69,6 @@ fn bearer(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     let fits = scheme.eq_ignore_ascii_case("bearer")
         && !token.is_empty()
-        && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+        && token.bytes().all(|byte| IN_A_TOKEN[usize::from(byte)]);
     fits.then_some(token)
 }

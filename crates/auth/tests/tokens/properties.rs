@@ -75,7 +75,7 @@ proptest! {
                 claims["iss"] = issuer.into();
                 let Ok(said) = verifier.verify(&SECRET.sign(&claims), NOW_S) else { continue };
                 let pair = (issuer, subject.clone());
-                let first = seen.entry(said.user).or_insert_with(|| pair.clone());
+                let first = seen.entry(said.user.clone()).or_insert_with(|| pair.clone());
                 prop_assert_eq!(&*first, &pair);
             }
         }
@@ -107,7 +107,7 @@ fn a_sole_external_issuer_keeps_its_subjects_and_a_second_one_sets_them_apart() 
     let external = |name| TrustedIssuer::external(name, AUDIENCE, SECRET.key().into());
     let user = |issuers| {
         let verifier = Verifier::new(issuers, 0).unwrap();
-        verifier.verify(&SECRET.sign(&claims()), NOW_S).unwrap().user
+        verifier.verify(&SECRET.sign(&claims()), NOW_S).unwrap().user.clone()
     };
     assert_eq!(user(vec![external(ISSUER)]).as_str(), "ada");
     let apart = user(vec![external(ISSUER), external("https://b.example")]);

@@ -165,7 +165,7 @@ pub(crate) fn trust_external(keys: KeySet) -> Verifier {
     Verifier::new(vec![TrustedIssuer::external(ISSUER, AUDIENCE, keys)], 5).unwrap()
 }
 
-pub(crate) fn verify(pair: &Pair, token: &str) -> Result<Claims, Refusal> {
+pub(crate) fn verify(pair: &Pair, token: &str) -> Result<std::sync::Arc<Claims>, Refusal> {
     trust(pair.key().into()).verify(token, NOW_S)
 }
 

@@ -63,6 +63,46 @@ struct Kept {
     nodes: Vec<Node>,
 }
 
+/// The file with what is kept, in the folder of one Redis.
+const LAYOUT: &str = "layout.json";
+/// The folder that a single Redis and a cluster once had in common, and a single one still has.
+const SHARED: &str = "redis";
+/// A cluster's.
+const OF_CLUSTER: &str = "cluster";
+/// A single one's, where a cluster was first in the shared folder.
+const OF_SINGLE: &str = "single";
+
+impl Kept {
+    fn of(folder: &Path) -> Result<Option<Self>> {
+        let file = folder.join(LAYOUT);
+        let Ok(text) = std::fs::read_to_string(&file) else { return Ok(None) };
+        serde_json::from_str(&text).map(Some).with_context(|| {
+            format!("{} cannot be read; it was written by another version", file.display())
+        })
+    }
+
+    fn is_cluster(&self) -> bool {
+        self.layout == Layout::Cluster
+    }
+}
+
+/// The folder of the Redis in `layout`: its own, so that each form goes on where it was.
+fn folder_of(data: &Path, layout: Layout) -> Result<PathBuf> {
+    let cluster = layout == Layout::Cluster;
+    let shared = data.join(SHARED);
+    Ok(match Kept::of(&shared)?.map(|kept| kept.is_cluster()) {
+        Some(was) if was == cluster => shared,
+        None if !cluster => shared,
+        _ => data.join(if cluster { OF_CLUSTER } else { OF_SINGLE }),
+    })
+}
+
+/// Whether each Redis of ours in the data folder is a cluster.
+pub(super) fn held(data: &Path) -> Vec<bool> {
+    let kept = [SHARED, OF_CLUSTER, OF_SINGLE].map(|name| Kept::of(&data.join(name)));
+    kept.into_iter().filter_map(|kept| Some(kept.ok()??.is_cluster())).collect()
+}
+
 /// Our own Redis.
 pub(crate) struct Redis {
     folder: PathBuf,
@@ -74,30 +114,13 @@ pub(crate) struct Redis {
 }
 
 impl Redis {
-    /// The one in `folder`, which is made at the first start.
-    pub(crate) fn plan(folder: &Path, layout: Layout, class: Class) -> Result<Self> {
+    /// The one in the data folder `data`, which is made at the first start.
+    pub(crate) fn plan(data: &Path, layout: Layout, class: Class) -> Result<Self> {
         let program = programs::redis()?;
+        let folder = &folder_of(data, layout)?;
         make_folder(folder)?;
-        let file = folder.join("layout.json");
-        let kept: Option<Kept> = match std::fs::read_to_string(&file) {
-            Ok(text) => Some(serde_json::from_str(&text).with_context(|| {
-                format!("{} cannot be read; it was written by another version", file.display())
-            })?),
-            Err(_) => None,
-        };
-        let was_cluster = kept.as_ref().map(|kept| kept.layout == Layout::Cluster);
-        if was_cluster.is_some_and(|was| was != (layout == Layout::Cluster)) {
-            bail!(
-                "{} holds the data of {}: start it so, or choose another folder with --data",
-                folder.display(),
-                if layout == Layout::Cluster {
-                    "a single Redis (--redis)"
-                } else {
-                    "a cluster (--cluster)"
-                }
-            );
-        }
-        let old = kept.map(|kept| kept.nodes).unwrap_or_default();
+        let file = folder.join(LAYOUT);
+        let old = Kept::of(folder)?.map(|kept| kept.nodes).unwrap_or_default();
         let nodes = choose_nodes(&old, layout)?;
         if layout == Layout::Cluster {
             let homes: Vec<_> = (0..nodes.len()).map(|at| home(folder, at)).collect();
@@ -111,6 +134,11 @@ impl Redis {
             write_private(&redis.config_file(at), &redis.config(at)?)?;
         }
         Ok(redis)
+    }
+
+    /// Where it keeps what it has.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Where the store is. It holds the password.
@@ -298,6 +326,37 @@ mod tests {
     use std::process::Stdio;
 
     use super::*;
+
+    #[test]
+    fn each_form_has_a_folder_and_old_folders_keep_what_they_hold() {
+        let keep = |folder: &Path, layout| {
+            std::fs::create_dir_all(folder).unwrap();
+            let kept = Kept { layout, nodes: Vec::new() };
+            std::fs::write(folder.join(LAYOUT), serde_json::to_string(&kept).unwrap()).unwrap();
+        };
+        for (first, second, folders) in [
+            (Layout::One, Layout::Cluster, ["redis", "cluster"]),
+            (Layout::Pair, Layout::Cluster, ["redis", "cluster"]),
+            (Layout::Cluster, Layout::One, ["cluster", "redis"]),
+        ] {
+            let data = tasktonic_testkit::Scratch::new();
+            for (layout, folder) in [first, second].into_iter().zip(folders) {
+                let chosen = folder_of(data.path(), layout).unwrap();
+                assert_eq!(chosen, data.join(folder));
+                keep(&chosen, layout);
+            }
+            for (layout, folder) in [first, second].into_iter().zip(folders) {
+                assert_eq!(folder_of(data.path(), layout).unwrap(), data.join(folder));
+            }
+            assert_eq!(held(data.path()).len(), 2);
+        }
+        // As they were when all of them were in one folder.
+        let data = tasktonic_testkit::Scratch::new();
+        keep(&data.join("redis"), Layout::Cluster);
+        assert_eq!(folder_of(data.path(), Layout::Cluster).unwrap(), data.join("redis"));
+        assert_eq!(folder_of(data.path(), Layout::One).unwrap(), data.join("single"));
+        assert_eq!(held(data.path()), [true]);
+    }
 
     #[test]
     fn what_a_crash_left_of_a_script_is_cut_off_before_the_server_reads_it() {

@@ -31,7 +31,10 @@ pub(super) async fn files(
 ) -> Result<()> {
     let kinds = client.kinds().await?;
     let Some(known) = kinds.iter().find(|known| known.kind == kind) else {
-        bail!("no worker has announced the kind {kind}; `tasktonic work` starts one");
+        bail!(
+            "no worker has announced the kind {kind}; `tasktonic kinds` lists those there are, and \
+             `tasktonic work` starts a worker"
+        );
     };
     let fields = fields(&known.schema);
     for file in files {

@@ -303,11 +303,35 @@ fn a_cluster_works_and_goes_on_after_its_end_and_the_death_of_a_master() {
     installation.start_with(again.env("TASKTONIC_GATEWAY_LIB", gateway_library()));
     assert_eq!(installation.task(&id)["status"], "scheduled");
     completes(&installation);
-    let wrong = ["--no-ui", "--port", "0", "--redis"];
-    installation.server.as_mut().expect("it runs").crash();
-    let (code, words) = refused(&mut installation.up_command(&wrong));
-    assert_eq!(code, 1);
-    assert!(words.contains("--cluster"), "{words}");
+}
+
+#[test]
+fn every_form_of_up_has_its_own_store_in_one_folder_and_says_which_others_are_there() {
+    let mut installation = Installation::new();
+    let forms: [(&[&str], &str); 4] = [
+        (&[], ""),
+        (&["--redis", "--workers", "1"], "`tasktonic up`, which"),
+        (&["--cluster", "--workers", "1"], "`tasktonic up` and `tasktonic up --redis`, which"),
+        (&[], "`tasktonic up --redis` and `tasktonic up --cluster`, which"),
+    ];
+    let mut ids: Vec<String> = Vec::new();
+    for (args, others) in forms {
+        installation.start(args);
+        for (at, id) in ids.iter().enumerate() {
+            let found = crate::support::run(installation.client().args(["task", "get", id])).status;
+            // The fourth start is the first one's store again.
+            assert_eq!(found.success(), ids.len() == 3 && at == 0, "{args:?}, task {at}");
+        }
+        ids.push(installation.submit("noop", "{}", &["--follow"]));
+        let server = installation.server.as_mut().expect("it runs");
+        server.signal(Signal::SIGTERM);
+        server.line_with("running attempts have up to 10 s", PATIENCE);
+        assert!(server.wait(PATIENCE).success());
+        let output = server.output();
+        let notes: Vec<_> = output.lines().filter(|line| line.starts_with("note:")).collect();
+        assert_eq!(notes.len(), usize::from(!others.is_empty()), "{args:?}: {output}");
+        assert!(notes.iter().all(|note| note.contains(others)), "{args:?}: {notes:?}");
+    }
 }
 
 #[test]

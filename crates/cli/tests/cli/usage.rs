@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Installation, refused, run, tasktonic};
+use crate::support::{Installation, refused, run, said, tasktonic};
 
 #[test]
 fn what_is_wrong_with_the_arguments_is_bad_use() {
@@ -34,7 +34,9 @@ fn what_is_wrong_with_the_arguments_is_bad_use() {
 fn what_the_server_refuses_is_not_done() {
     let installation = Installation::up(&[]);
     for (arguments, word) in [
-        (&["submit", "no.such"][..], "kind"),
+        (&["submit", "no.such"][..], "error: No worker has ever announced this kind.\n"),
+        (&["submit", "no.such"], "`tasktonic kinds`"),
+        (&["submit", "csv.profil", "--file", "x"], "`tasktonic kinds`"),
         (&["submit", "noop", "--data", r#"{"sleep_ms":"x"}"#], "/sleep_ms"),
         (&["submit", "noop", "--data", "@/no/such/file"], "/no/such/file"),
         (&["task", "get", "AaITj02jbA5it55E"], "nothing here that you may see"),
@@ -47,6 +49,17 @@ fn what_the_server_refuses_is_not_done() {
     let mut command = installation.client();
     let (code, words) = refused(command.env("TASKTONIC_TOKEN", "wrong").args(["task", "list"]));
     assert_eq!(code, 1, "{words}");
+}
+
+#[test]
+fn the_kinds_that_can_be_handed_over_are_listed() {
+    let installation = Installation::up(&[]);
+    let listed = said(installation.client().arg("kinds"));
+    assert!(listed.starts_with("KIND") && listed.contains("csv.profile"), "{listed}");
+    let kinds: serde_json::Value =
+        serde_json::from_str(&said(installation.client().args(["kinds", "--json"]))).expect("JSON");
+    let noop = kinds.as_array().expect("a list").iter().find(|kind| kind["kind"] == "noop");
+    assert!(noop.expect("noop")["schema"].is_object(), "{kinds}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::column::Column;
 use super::detect::{self, SAMPLE_BYTES};
 use super::parse::{CELL_BYTES_MAX, Parser, Sink};
 use super::report::TableReport;
-use super::{COLUMNS_MAX, report};
+use super::{COLUMNS_MAX, report, sniff};
 use crate::file::fitting;
 
 /// Longest name of a column, in bytes.
@@ -35,6 +35,14 @@ pub enum UnreadableTable {
     /// Compressed.
     #[error("This file is compressed. Unpack it and start a new task.")]
     Compressed,
+    /// Something else that has a name.
+    #[error("This file is {0}, not a table of text. Choose a CSV file and start a new task.")]
+    Known(&'static str),
+    /// No text, and nothing that is known here.
+    #[error(
+        "This file is binary data, not a table of text. Save it as CSV UTF-8 and start a new task."
+    )]
+    Binary,
 }
 
 /// What has been seen so far.
@@ -120,14 +128,7 @@ impl Profiler {
 
     fn begin(&mut self) -> Result<(), UnreadableTable> {
         let sample = std::mem::take(&mut self.sample);
-        match sample.as_slice() {
-            [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => return Err(UnreadableTable::Utf16),
-            [b'P', b'K', 3, 4, ..] => return Err(UnreadableTable::Zip),
-            [0x1F, 0x8B, ..] | [0x28, 0xB5, 0x2F, 0xFD, ..] => {
-                return Err(UnreadableTable::Compressed);
-            }
-            _ => {}
-        }
+        sniff::text(&sample)?;
         let delimiter = *self.delimiter.get_or_insert_with(|| detect::delimiter(&sample));
         let parser = self.parser.insert(Parser::new(delimiter));
         parser.feed(&sample, &mut self.table);

@@ -12,7 +12,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{Response, StatusCode};
 use tasktonic_worker::{Context, Failure};
 
-use super::{ANSWER_BYTES_MAX, ANSWER_INLINE_BYTES_MAX, Output, retry_after};
+use super::{ANSWER_BYTES_MAX, ANSWER_INLINE_BYTES_MAX, Output, retry_after, why};
 use crate::file::{fitting, keep_stream};
 
 /// Headers that stand in the output. None of them can hold a credential.
@@ -56,18 +56,24 @@ pub(super) fn judge(response: &Response, host: &str, expected: &[u16]) -> Result
 }
 
 /// Reads the body: a short text into the output, anything else into a file.
-pub(super) async fn read(response: Response, cx: &Context) -> Result<Output, Failure> {
+pub(super) async fn read(response: Response, host: &str, cx: &Context) -> Result<Output, Failure> {
     let status = response.status().as_u16();
     let headers = shown(response.headers());
     let media_type = headers.get("content-type").cloned().unwrap_or_default();
     if response.content_length().is_some_and(|length| length > ANSWER_BYTES_MAX) {
         return Err(too_large());
     }
-    let mut parts: Parts = Box::pin(
-        response
-            .bytes_stream()
-            .map(|part| part.map_err(|error| io::Error::other(error.without_url()))),
-    );
+    let broke = Arc::new(AtomicBool::new(false));
+    let mut parts: Parts = Box::pin(response.bytes_stream().map({
+        let (broke, host, cx) = (broke.clone(), host.to_owned(), cx.clone());
+        move |part| {
+            part.map_err(|error| {
+                broke.store(true, Ordering::Relaxed);
+                why::note(&error.without_url(), &host, &cx);
+                io::Error::other("the answer broke off")
+            })
+        }
+    }));
     let mut output = Output {
         status,
         host: String::new(),
@@ -81,7 +87,7 @@ pub(super) async fn read(response: Response, cx: &Context) -> Result<Output, Fai
     let mut start = Vec::new();
     while start.len() <= ANSWER_INLINE_BYTES_MAX {
         match parts.next().await {
-            Some(part) => start.extend_from_slice(&part.map_err(broke_off)?),
+            Some(part) => start.extend_from_slice(&part.map_err(|_| why::broke_off(host))?),
             None => {
                 output.bytes = start.len() as u64;
                 match text(start) {
@@ -103,6 +109,7 @@ pub(super) async fn read(response: Response, cx: &Context) -> Result<Output, Fai
             Ok(output)
         }
         Err(_) if over.load(Ordering::Relaxed) => Err(too_large()),
+        Err(_) if broke.load(Ordering::Relaxed) => Err(why::broke_off(host)),
         Err(failure) => Err(failure),
     }
 }
@@ -135,10 +142,6 @@ fn limited(start: Bytes, parts: Parts) -> (Parts, Arc<AtomicBool>) {
         }
     });
     (Box::pin(all), over)
-}
-
-fn broke_off(error: io::Error) -> Failure {
-    Failure::attempt("not_answered", format!("The answer broke off: {error}"))
 }
 
 fn too_large() -> Failure {

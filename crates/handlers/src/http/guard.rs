@@ -1,6 +1,7 @@
 //! Where a request may go: an address is looked at after its name was resolved, and the connection
 //! is made to the very address that was looked at.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -24,6 +25,15 @@ pub struct HttpConfig {
 #[derive(Debug, thiserror::Error)]
 #[error("leads to an address that is not public")]
 pub(super) struct NotPublic;
+
+/// A name that leads nowhere.
+#[derive(Debug, thiserror::Error)]
+#[error("looking up {name}")]
+pub(super) struct Unresolved {
+    /// The name.
+    pub(super) name: String,
+    source: io::Error,
+}
 
 impl HttpConfig {
     fn allows(&self, host: &str) -> bool {
@@ -77,7 +87,10 @@ impl Resolve for Vetted {
         let config = self.0.clone();
         Box::pin(async move {
             let host = name.as_str();
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((host, 0)).await?.collect();
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((host, 0))
+                .await
+                .map_err(|source| Unresolved { name: host.to_owned(), source })?
+                .collect();
             let public: Vec<SocketAddr> = if config.allows(host) {
                 found
             } else {

@@ -5,9 +5,9 @@ use reqwest::header::{
     ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT,
 };
 use reqwest::{Client, Method, Response, StatusCode, Url};
-use tasktonic_worker::Failure;
+use tasktonic_worker::{Context, Failure};
 
-use super::guard::{NotPublic, refused};
+use super::why::failed;
 use super::{BODY_BYTES_MAX, Body, HEADERS_MAX, HttpConfig, Payload, REDIRECTS_MAX, URL_BYTES_MAX};
 
 /// By which the other side knows that two requests are one.
@@ -94,6 +94,11 @@ impl Request {
         Ok(Self { url, method: method.into(), headers, body: body.map(Bytes::from) })
     }
 
+    /// Who is asked.
+    pub(super) fn host(&self) -> String {
+        host(&self.url)
+    }
+
     /// The request after a redirect.
     fn moved(&mut self, status: StatusCode, to: Url) -> Result<(), Failure> {
         if self.url.scheme() == "https" && to.scheme() != "https" {
@@ -135,6 +140,7 @@ pub(super) async fn follow(
     config: &HttpConfig,
     mut request: Request,
     expected: &[u16],
+    cx: &Context,
 ) -> Result<(Response, String, usize), Failure> {
     for redirects in 0..=REDIRECTS_MAX {
         config.check(&request.url)?;
@@ -145,7 +151,7 @@ pub(super) async fn follow(
         if let Some(body) = &request.body {
             sent = sent.body(body.clone());
         }
-        let response = sent.send().await.map_err(|error| failed(error, &host))?;
+        let response = sent.send().await.map_err(|error| failed(error, &host, cx))?;
         let status = response.status();
         let follows = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308);
         let Some(location) = response
@@ -173,29 +179,4 @@ pub(super) async fn follow(
 fn host(url: &Url) -> String {
     let host = url.host_str().unwrap_or("nowhere");
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-}
-
-/// A request that was not answered. The address, which may hold a secret, is left out.
-pub(super) fn failed(error: reqwest::Error, host: &str) -> Failure {
-    let error = error.without_url();
-    let mut causes = Vec::new();
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    while let Some(one) = cause {
-        if one.is::<NotPublic>() {
-            return refused(host);
-        }
-        let text = one.to_string();
-        if causes.last() != Some(&text) {
-            causes.push(text);
-        }
-        cause = one.source();
-    }
-    let message = format!("{host}: {}", causes.join(": "));
-    if error.is_builder() {
-        Failure::fatal("request_refused", message)
-    } else if error.is_connect() {
-        Failure::attempt("not_connected", message)
-    } else {
-        Failure::attempt("not_answered", message)
-    }
 }

@@ -42,11 +42,8 @@ pub fn decode(bytes: &[u8]) -> Result<Photo, Error> {
     reader = reader
         .with_guessed_format()
         .map_err(|error| Error::Unreadable(format!("cannot be read: {error}")))?;
-    let encoding = match reader.format() {
-        Some(ImageFormat::Jpeg) => Encoding::Jpeg,
-        Some(ImageFormat::Png) => Encoding::Png,
-        Some(ImageFormat::WebP) => Encoding::Webp,
-        _ => return Err(Error::Unreadable("is no JPEG, PNG or WebP photo".into())),
+    let Some(encoding) = reader.format().and_then(encoding_of) else {
+        return Err(Error::Unreadable("is no JPEG, PNG or WebP photo".into()));
     };
     let mut limits = Limits::default();
     limits.max_alloc = Some(DECODER_BYTES_MAX);
@@ -78,6 +75,23 @@ pub fn decode(bytes: &[u8]) -> Result<Photo, Error> {
     };
     pixels.apply_orientation(orientation);
     Ok(Photo { pixels, encoding, profile })
+}
+
+/// Bytes of a file that say whether it is one of ours.
+pub(super) const HEAD_BYTES: usize = 16;
+
+/// Whether a file that begins with `head` says that it is a photo we decode.
+pub(super) fn is_photo(head: &[u8]) -> bool {
+    image::guess_format(head).is_ok_and(|format| encoding_of(format).is_some())
+}
+
+fn encoding_of(format: ImageFormat) -> Option<Encoding> {
+    match format {
+        ImageFormat::Jpeg => Some(Encoding::Jpeg),
+        ImageFormat::Png => Some(Encoding::Png),
+        ImageFormat::WebP => Some(Encoding::Webp),
+        _ => None,
+    }
 }
 
 /// How many pixels a photo says it has; none if it is no photo.

@@ -96,10 +96,19 @@ async fn uneven_rows_are_counted_and_missing_cells_are_null() {
 
 #[tokio::test]
 async fn bytes_that_are_no_text_do_no_harm() {
-    let found =
-        profile([b"a,b\n\xFF\xFE,1\n".as_slice(), &[0, 159, 146, b',', b'2', b'\n']].concat())
-            .await;
-    assert_eq!((&found["rows"], &found["columns"][1]["type"]), (&json!(2), &json!("integer")));
+    // Latin-1 from the beginning; what no text has, only behind what is looked at.
+    let rows = 20_000;
+    let text = [
+        b"a,b\n\xE9t\xE9,1\n".as_slice(),
+        &b"text,3\n".repeat(rows),
+        b"\xFF\xFE,1\n",
+        &[0, 159, 146, b',', b'2', b'\n'],
+    ];
+    let found = profile(text.concat()).await;
+    assert_eq!(
+        (&found["rows"], &found["columns"][1]["type"]),
+        (&json!(rows + 3), &json!("integer"))
+    );
 }
 
 #[tokio::test]
@@ -108,6 +117,11 @@ async fn what_is_no_csv_is_refused_for_good_with_advice() {
         (b"\xFF\xFEa\0,\0".to_vec(), "UTF-16"),
         (b"PK\x03\x04rest".to_vec(), "spreadsheet"),
         (b"\x1F\x8Brest".to_vec(), "compressed"),
+        (b"\xFF\xD8\xFF\xE1\0\x10Exif\0\0".to_vec(), "is a JPEG photo, not a table"),
+        (b"%PDF-1.4\n".to_vec(), "PDF"),
+        (b"name,age\nana\0,30\n".to_vec(), "binary data"),
+        // Where the first zero stands far behind.
+        ([&b"a,b\n".repeat(10_000)[..], b"\0"].concat(), "binary data"),
     ] {
         let (ran, _) = run(bytes, json!({})).await;
         let (code, message) = final_code(&ran);
@@ -281,10 +295,18 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_have_a_profile(bytes in proptest::collection::vec(prop_oneof![any::<u8>(), Just(b','), Just(b'"'), Just(b'\n')], 0..2_000)) {
+    fn any_bytes_have_a_profile_or_a_refusal(
+        bytes in proptest::collection::vec(prop_oneof![any::<u8>(), Just(b','), Just(b'"'), Just(b'\n')], 0..2_000),
+        behind in any::<bool>(),
+    ) {
         let mut profiler = Profiler::new(None, true);
-        if profiler.feed(&bytes).is_ok() {
-            let _ = profiler.finish();
+        // Behind the beginning nothing is refused.
+        if behind { profiler.feed(&b"a,b\n".repeat(20_000)).unwrap(); }
+        let fed = profiler.feed(&bytes);
+        prop_assert!(fed.is_ok() || !behind);
+        if fed.is_ok() {
+            let done = profiler.finish();
+            prop_assert!(done.is_ok() || !behind);
         }
     }
 }

@@ -320,8 +320,57 @@ async fn an_answer_that_breaks_off_is_a_failed_attempt() {
         })
         .await;
         let ran = request(json!({ "url": server.url("/?token=s3cret") })).await;
-        let (_, message) = attempt_code(&ran);
-        assert!(!message.contains("s3cret"), "{message}");
+        let (code, message) = attempt_code(&ran);
+        assert_eq!(code, "not_answered");
+        assert_eq!(message, format!("The answer of {} broke off before its end.", server.at));
+        assert!(!logs(&ran).contains("s3cret") && !logs(&ran).is_empty(), "{}", logs(&ran));
+    }
+}
+
+fn logs(ran: &Ran) -> String {
+    ran.logs.iter().map(|(_, text)| format!("{text}\n")).collect()
+}
+
+/// Takes every connection, says `words` and closes it.
+async fn saying(words: &'static [u8]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.write_all(words).await;
+        }
+    });
+    at
+}
+
+#[tokio::test]
+async fn why_there_is_no_answer_is_said_in_plain_words_and_the_causes_are_in_the_log() {
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let plain = saying(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+    let mail = saying(b"220 mail.example ESMTP\r\n").await;
+    for (address, code, words) in [
+        (
+            "http://nowhere.invalid".to_owned(),
+            "not_connected",
+            "The name nowhere.invalid could not be resolved.".to_owned(),
+        ),
+        (format!("http://{gone}"), "not_connected", format!("{gone} refused the connection.")),
+        (
+            format!("https://{plain}"),
+            "not_connected",
+            format!("{plain} does not speak TLS on that port."),
+        ),
+        (format!("http://{mail}"), "not_answered", mail.to_string()),
+    ] {
+        let ran = request(json!({ "url": format!("{address}/?token=s3cret") })).await;
+        let (found, message) = attempt_code(&ran);
+        assert_eq!(found, code, "{address}: {message}");
+        assert!(message.starts_with(&words), "{address}: {message}");
+        for raw in ["error", "os error", "client", "hyper", "s3cret"] {
+            assert!(!message.contains(raw), "{address}: {message}");
+        }
+        let logs = logs(&ran);
+        assert!(logs.contains(": ") && !logs.contains("s3cret"), "{address}: {logs}");
     }
 }
 
@@ -330,7 +379,12 @@ async fn nobody_there_and_no_answer_in_time_are_failed_attempts() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/?token=s3cret", silent.local_addr().unwrap());
     let ran = request(json!({ "url": url, "timeout_ms": 100 })).await;
-    assert_eq!(attempt_code(&ran).0, "timed_out");
+    let (code, message) = attempt_code(&ran);
+    let at = silent.local_addr().unwrap();
+    assert_eq!(
+        (code, message),
+        ("timed_out", &*format!("{at} gave no whole answer within 100 ms."))
+    );
     drop(silent);
     let ran = request(json!({ "url": url })).await;
     let (code, message) = attempt_code(&ran);

@@ -280,6 +280,31 @@ async fn a_bad_photo_ends_the_task_with_its_name() {
 }
 
 #[tokio::test]
+async fn files_that_are_no_photos_are_named_together_before_any_is_resized() {
+    let files = MemoryFiles::new();
+    let mut photos = vec![files.put("good.jpg", jpeg(&corners(40, 40)))];
+    for name in ["people.csv", "notes.txt", "song.mp3", "plan.pdf"] {
+        photos.push(files.put(name, "name,age\nana,30\n"));
+    }
+    let ran = resize(&files, json!({ "photos": photos, "sizes": [20] })).await;
+    assert_eq!(
+        final_code(&ran),
+        (
+            "image_unreadable",
+            "people.csv, notes.txt, song.mp3 and 1 more are no JPEG, PNG or WebP photos. Remove \
+             them and start a new task."
+        )
+    );
+    assert_eq!(files.count(), photos.len(), "no copy was made");
+    let ran = resize(&files, json!({ "photos": [&photos[0], &photos[1]], "sizes": [20] })).await;
+    let (_, message) = final_code(&ran);
+    assert_eq!(
+        message,
+        "people.csv is no JPEG, PNG or WebP photo. Remove it and start a new task."
+    );
+}
+
+#[tokio::test]
 async fn photos_of_one_name_have_copies_of_different_names() {
     let files = MemoryFiles::new();
     let photos: Vec<_> = ["a.jpg", "A.png", "x/a.jpg"]

@@ -32,10 +32,10 @@ async fn me(Caller(claims): Caller) -> Json<Me> {
     Json(Me {
         user: claims.user.to_string(),
         role: claims.role.to_string(),
-        name: claims.name,
-        issuer: claims.issuer,
+        name: claims.name.clone(),
+        issuer: claims.issuer.clone(),
         expires_at: rfc3339(claims.expires_s.saturating_mul(1_000)),
-        scopes: claims.scopes,
+        scopes: claims.scopes.clone(),
     })
 }
 

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use tasktonic_auth::Claims;
 use tasktonic_core::{TaskId, TaskState, UserId};
 use tasktonic_protocol::frames::{
     ClientFrame, HEARTBEAT_MS, RECENT_MAX, ServerFrame, StreamCursor, V, WATCH_LOGS_MAX,
@@ -95,14 +94,14 @@ pub(super) async fn finish(ws: &mut Stream, end: &End) {
     let _ = timeout(CLOSE_WAIT, async { while let Some(Ok(_)) = ws.next().await {} }).await;
 }
 
-/// Serves one socket until it ends.
-pub(super) async fn run(app: Arc<App>, seat: Seat, claims: Claims, ws: Stream) {
+/// Serves one socket of `user` until it ends, or its token does at `expires_s` (since 1970).
+pub(super) async fn run(app: Arc<App>, seat: Seat, user: UserId, expires_s: i64, ws: Stream) {
     let durability = app.store.durability().name();
-    let (now, expires_ms) = (Instant::now(), claims.expires_s.saturating_mul(1_000));
+    let (now, expires_ms) = (Instant::now(), expires_s.saturating_mul(1_000));
     let mut socket = Socket {
         app,
         seat,
-        user: claims.user,
+        user,
         durability,
         expires_ms,
         ws,

@@ -145,7 +145,7 @@ async fn an_ended_task_shows_output_and_the_attempt_that_made_it() {
     let (lease, n) = site.claim("w-1", 1).await.remove(0);
     let running = site.get("ana", &format!("{path}/attempts")).await.expect(200);
     assert_eq!(running["attempts"][0]["outcome"], "running");
-    assert_eq!(running["attempts"][0]["worker"], "worker--w-1");
+    assert_eq!(running["attempts"][0]["worker"], "-w-1");
     assert_eq!(running["attempts"][0]["ended_at"], Value::Null);
     assert!(site.report("w-1", &lease, ack(n)).await);
     let answer = site.get("ana", &path).await;

@@ -21,7 +21,7 @@ export default async function LoginPage({ searchParams }: Props) {
         <Wordmark />
         <div className="mx-auto flex w-full max-w-80 flex-1 flex-col justify-center py-12">
           <h1 className="text-2xl font-semibold">Sign in</h1>
-          <p className="mt-2 mb-8 text-ink-soft">Your tasks went on while you were away.</p>
+          <p className="mt-2 mb-8 text-ink-soft">To hand over tasks, watch them live and get their output.</p>
           <LoginForm next={next} />
         </div>
       </div>

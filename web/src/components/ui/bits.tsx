@@ -13,7 +13,7 @@ export function Kbd({ className, ...rest }: ComponentProps<"kbd">) {
     <kbd
       data-slot="kbd"
       className={cn(
-        "inline-grid h-5 min-w-5 place-items-center rounded-sm border border-line-strong bg-surface px-1 font-sans text-2xs font-medium text-ink-faint",
+        "inline-grid h-5 pointer-coarse:hidden min-w-5 place-items-center rounded-sm border border-line-strong bg-surface px-1 font-sans text-2xs font-medium text-ink-faint",
         className,
       )}
       {...rest}

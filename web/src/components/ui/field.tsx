@@ -34,21 +34,27 @@ export function Field(props: {
   error?: string | undefined;
   required?: boolean;
   optional?: boolean;
+  /** The label is for those who hear the page: what stands around says it to those who see it. */
+  bare?: boolean;
   className?: string;
   children: ReactNode;
 }) {
   return (
     <div data-slot="field" className={cn("flex flex-col gap-1.5", props.className)}>
-      <label htmlFor={props.id} className="flex items-baseline gap-2 text-sm font-medium">
+      <label
+        htmlFor={props.id}
+        className={cn("flex items-baseline gap-2 text-sm font-medium", props.bare && "sr-only")}
+      >
         {props.label}
         {props.optional ? <span className="text-xs font-normal text-ink-faint">optional</span> : null}
       </label>
+      {props.children}
+      {/* Below, so that fields side by side are in one line however much there is to say about them. */}
       {props.hint ? (
-        <p id={`${props.id}-hint`} className="-mt-0.5 text-xs text-ink-faint">
+        <p id={`${props.id}-hint`} className="text-xs text-ink-faint">
           {typeof props.hint === "string" ? <Prose text={props.hint} /> : props.hint}
         </p>
       ) : null}
-      {props.children}
       <FieldError id={`${props.id}-error`} text={props.error} />
     </div>
   );

@@ -10,7 +10,7 @@ export function TabList({ className, ...rest }: ComponentProps<typeof Radix.List
   return (
     <Radix.List
       data-slot="tab-list"
-      className={cn("hide-scrollbar flex gap-1 overflow-x-auto border-b border-line", className)}
+      className={cn("hide-scrollbar fades-at-end flex gap-1 overflow-x-auto border-b border-line", className)}
       {...rest}
     />
   );

@@ -7,6 +7,7 @@ import { Kbd } from "@/components/ui/bits";
 import { LazyMenu } from "@/components/ui/lazy-menu";
 import { Mark, Wordmark } from "@/components/ui/mark";
 import { cn } from "@/lib/cn";
+import { useCommandKey } from "@/lib/platform";
 import type { Theme } from "@/lib/theme";
 import { ConnectionChip } from "./connection-chip";
 import type { ShellUser } from "./shell";
@@ -23,6 +24,7 @@ type BarProps = {
 
 export function TopBar({ user, theme, onTheme, onPalette, onHelp }: BarProps) {
   const path = usePathname();
+  const command = useCommandKey();
   return (
     <header className="sticky top-0 z-40 border-b border-line bg-canvas/85 backdrop-blur-md supports-[not_(backdrop-filter:blur(1px))]:bg-canvas">
       <div className="mx-auto flex h-14 w-full max-w-[76rem] items-center gap-2 px-4 sm:gap-4 sm:px-6">
@@ -46,7 +48,7 @@ export function TopBar({ user, theme, onTheme, onPalette, onHelp }: BarProps) {
         >
           <Search aria-hidden className="size-4" />
           <span className="flex-1 text-left">Go to…</span>
-          <Kbd aria-hidden>⌘K</Kbd>
+          <Kbd aria-hidden>{command === "⌘" ? "⌘K" : `${command} K`}</Kbd>
         </button>
         <ConnectionChip />
         <LazyMenu
@@ -100,10 +102,10 @@ export function BottomNav({ onPalette }: { onPalette: () => void }) {
         Tasks
       </Link>
       <Link href="/new" aria-current={path.startsWith("/new") ? "page" : undefined} className={cn(item, "text-ink")}>
-        <span className="grid h-8 w-14 place-items-center rounded-full bg-citrus text-on-citrus">
-          <Plus aria-hidden className="size-5" />
+        <span className="grid h-6 w-12 place-items-center rounded-full bg-citrus text-on-citrus">
+          <Plus aria-hidden className="size-4.5" />
         </span>
-        <span className="sr-only">Run a task</span>
+        Run a task
       </Link>
       <button type="button" onClick={onPalette} className={cn(item, "text-ink-faint")}>
         <Search aria-hidden className="size-5" />

@@ -3,9 +3,9 @@
 import type { ConnectionStatus } from "@tasktonic/client";
 import { useConnection } from "@tasktonic/react";
 import { CloudOff, LoaderCircle, type LucideIcon, Radio, RefreshCw } from "lucide-react";
-import { useEffect, useState } from "react";
 import { Tooltip } from "@/components/ui/tooltip";
 import { cn } from "@/lib/cn";
+import { usePatience } from "@/lib/line";
 
 type Face = { label: string; hint: string; icon: LucideIcon; look: string; turns?: boolean };
 
@@ -26,14 +26,12 @@ const FACES: Record<ConnectionStatus, Face> = {
   },
   offline: {
     label: "Offline",
-    hint: "The server cannot be reached. Your tasks run on; this page tries again by itself.",
+    hint: "The server cannot be reached. What you see is as of then; this page tries again by itself.",
     icon: CloudOff,
     look: "bg-red-wash text-red",
   },
 };
 const CONNECTING: Face = { ...FACES.reconnecting, label: "Connecting", hint: "One moment", look: "text-ink-faint" };
-/** A break shorter than this is not worth a word. */
-const PATIENCE_MS = 900;
 
 export function ConnectionChip() {
   const { status, wasLive, lagMs } = useConnection();
@@ -67,18 +65,4 @@ export function ConnectionChip() {
       )}
     </Tooltip>
   );
-}
-
-/** A renewed token reconnects in a blink; only a break that lasts is told. */
-function usePatience(status: ConnectionStatus): ConnectionStatus {
-  const [told, setTold] = useState(status);
-  useEffect(() => {
-    if (status !== "reconnecting") {
-      setTold(status);
-      return;
-    }
-    const timer = setTimeout(() => setTold(status), PATIENCE_MS);
-    return () => clearTimeout(timer);
-  }, [status]);
-  return told;
 }

@@ -2,12 +2,16 @@
 
 import { Kbd } from "@/components/ui/bits";
 import { Dialog, DialogContent } from "@/components/ui/dialog";
+import { useCommandKey } from "@/lib/platform";
+
+/** Stands for the key of this machine. */
+const COMMAND = "⌘";
 
 const GROUPS: { title: string; keys: [string[], string][] }[] = [
   {
     title: "Everywhere",
     keys: [
-      [["⌘", "K"], "Go to a task, a kind or a page"],
+      [[COMMAND, "K"], "Go to a task, a kind or a page"],
       [["g"], "My tasks"],
       [["n"], "Run a task"],
       [["?"], "These keys"],
@@ -36,6 +40,7 @@ const GROUPS: { title: string; keys: [string[], string][] }[] = [
 ];
 
 export function HelpDialog({ open, onOpen }: { open: boolean; onOpen: (open: boolean) => void }) {
+  const command = useCommandKey();
   return (
     <Dialog open={open} onOpenChange={onOpen}>
       <DialogContent title="Keys" className="max-w-md">
@@ -51,7 +56,9 @@ export function HelpDialog({ open, onOpen }: { open: boolean; onOpen: (open: boo
                   >
                     <dt className="order-2 flex gap-1">
                       {combo.map((key) => (
-                        <Kbd key={key}>{key}</Kbd>
+                        <Kbd key={key} className="pointer-coarse:inline-grid">
+                          {key === COMMAND ? command : key}
+                        </Kbd>
                       ))}
                     </dt>
                     <dd className="text-sm">{what}</dd>
@@ -60,7 +67,6 @@ export function HelpDialog({ open, onOpen }: { open: boolean; onOpen: (open: boo
               </dl>
             </section>
           ))}
-          <p className="mt-4 text-xs text-ink-faint">On other systems ⌘ is Ctrl.</p>
         </div>
       </DialogContent>
     </Dialog>

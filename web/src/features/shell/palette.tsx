@@ -5,10 +5,11 @@ import { newestFirst, useLive } from "@tasktonic/react";
 import { Command } from "cmdk";
 import { FilePlus2, Hash, Keyboard, ListChecks, LogOut, Moon, Plus, Search, Sun } from "lucide-react";
 import { useRouter } from "next/navigation";
-import { type ReactNode, useEffect, useState } from "react";
+import { type ReactNode, useEffect, useMemo, useState } from "react";
 import { Kbd } from "@/components/ui/bits";
 import { Dialog, DialogContent } from "@/components/ui/dialog";
 import { TABS, type TabId } from "@/features/tasks/filters";
+import { learnKinds, titlesOf } from "@/features/tasks/kinds";
 import { StatusFace } from "@/features/tasks/status-face";
 import { Ago } from "@/lib/clock";
 import type { Theme } from "@/lib/theme";
@@ -45,7 +46,13 @@ function PaletteBody({ onOpen, onHelp, onTheme }: Props) {
 
   useEffect(() => {
     const stop = new AbortController();
-    live.api.kinds(stop.signal).then(setKinds, () => undefined);
+    live.api.kinds(stop.signal).then(
+      (all) => {
+        setKinds(all);
+        learnKinds(all);
+      },
+      () => undefined,
+    );
     return () => stop.abort();
   }, [live]);
 
@@ -59,6 +66,7 @@ function PaletteBody({ onOpen, onHelp, onTheme }: Props) {
       applyTheme(next);
       onTheme(next);
     });
+  const titleOf = useMemo(() => titlesOf(kinds), [kinds]);
   const typed = text.trim();
   const found = typed ? recent : recent.slice(0, RECENT_SHOWN);
 
@@ -89,12 +97,13 @@ function PaletteBody({ onOpen, onHelp, onTheme }: Props) {
             {found.map((task) => (
               <Item
                 key={task.id}
+                // Not by its title: who types that means the kind, to run it.
                 value={`${task.kind} ${task.id} ${task.status} ${task.tags.join(" ")}`}
                 onSelect={goes(`/tasks/${task.id}`)}
               >
                 <StatusFace status={task.status} className="w-28" />
-                <span className="truncate">{task.kind}</span>
-                <span className="truncate font-mono text-2xs text-ink-faint max-sm:hidden">{task.id}</span>
+                <span className="truncate">{titleOf(task.kind)}</span>
+                <span className="truncate font-mono text-2xs text-ink-faint max-sm:max-w-14">{task.id}</span>
                 <Ago at={task.created_at} className="ml-auto text-xs whitespace-nowrap text-ink-faint" />
               </Item>
             ))}

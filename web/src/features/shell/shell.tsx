@@ -6,8 +6,11 @@ import dynamic from "next/dynamic";
 import { useRouter } from "next/navigation";
 import { type ReactNode, useEffect, useState } from "react";
 import { Toaster, toast } from "sonner";
+import { heardTitle } from "@/features/tasks/kinds";
+import { tellStopped } from "@/features/tasks/verbs";
 import { ClockProvider } from "@/lib/clock";
 import { useKeys } from "@/lib/keys";
+import { useSilence } from "@/lib/line";
 import type { Theme } from "@/lib/theme";
 import { BottomNav, TopBar } from "./bars";
 
@@ -55,6 +58,7 @@ export function Shell({ user, expiresAt, now, theme: initialTheme, children }: P
         {palette ? <Palette open onOpen={setPalette} onHelp={() => setHelp(true)} onTheme={setTheme} /> : null}
         {help ? <HelpDialog open onOpen={setHelp} /> : null}
         <EndToasts />
+        <Silence />
         <Toaster
           theme={theme}
           position="bottom-right"
@@ -88,17 +92,28 @@ function usePaletteKey(toggle: () => void) {
 function EndToasts() {
   const router = useRouter();
   useTaskEnds((task: Task) => {
+    if (tellStopped(task)) return;
     if (location.pathname === `/tasks/${task.id}`) return;
     const open = { label: "Open", onClick: () => router.push(`/tasks/${task.id}`) };
     if (task.status === "completed") {
-      toast.success(`${task.kind} completed`, { id: `end-${task.id}`, action: open });
+      toast.success(`${heardTitle(task.kind)} completed`, { id: `end-${task.id}`, action: open });
     } else if (task.status === "failed") {
-      toast.error(`${task.kind} failed`, {
+      toast.error(`${heardTitle(task.kind)} failed`, {
         id: `end-${task.id}`,
         description: task.error?.message,
         action: open,
       });
     }
   });
+  return null;
+}
+
+/** Marks the page while nothing is heard from the server, so that nothing in it moves on. */
+function Silence() {
+  const silent = useSilence() !== undefined;
+  useEffect(() => {
+    document.documentElement.toggleAttribute("data-silent", silent);
+    return () => document.documentElement.removeAttribute("data-silent");
+  }, [silent]);
   return null;
 }

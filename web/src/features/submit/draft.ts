@@ -21,7 +21,7 @@ const asMap = (draft: Draft): { [key: string]: Draft } =>
   typeof draft === "object" && !Array.isArray(draft) && !(draft instanceof Chosen) ? draft : {};
 
 /** The draft of a payload that is there already, or of the schema's defaults. */
-export function draftOf(shape: Shape, value: Json | undefined = shape.fallback): Draft {
+export function draftOf(shape: Shape, value: Json | undefined = shape.fallback, required = true): Draft {
   switch (shape.is) {
     case "text":
     case "file":
@@ -40,13 +40,22 @@ export function draftOf(shape: Shape, value: Json | undefined = shape.fallback):
     case "group": {
       const map = value !== null && typeof value === "object" && !Array.isArray(value) ? value : {};
       return Object.fromEntries(
-        shape.properties.map(({ name, shape: inner }) => [
+        shape.properties.map(({ name, required, shape: inner }) => [
           name,
-          Object.hasOwn(map, name) ? draftOf(inner, map[name]) : draftOf(inner),
+          draftOf(inner, Object.hasOwn(map, name) ? map[name] : undefined, required),
         ]),
       );
     }
+    case "map": {
+      const map = value !== null && typeof value === "object" && !Array.isArray(value) ? value : {};
+      return Object.entries(map).map(([name, text]) => ({
+        name,
+        text: typeof text === "string" ? text : String(text),
+      }));
+    }
     case "variants": {
+      // What may be left out starts left out.
+      if (!required && value == null) return undefined;
       const fitting = value === undefined ? 0 : shape.variants.findIndex((variant) => fits(variant.shape, value));
       const index = Math.max(0, fitting);
       const variant = shape.variants[index];
@@ -113,10 +122,26 @@ function build(shape: Shape, draft: Draft, at: string, required: boolean, errors
       if (items.length === 0) return required ? (shape.min > 0 ? missing() : []) : undefined;
       return items.map((item, index) => build(shape.item, item, `${at}/${index}`, true, errors) ?? null);
     }
+    case "map": {
+      const rows = (Array.isArray(draft) ? draft : []).map(asMap);
+      const out: [string, string][] = [];
+      for (const [index, { name, text }] of rows.entries()) {
+        const named = typeof name === "string" ? name.trim() : "";
+        const said = typeof text === "string" ? text : "";
+        if (named === "" && said === "") continue;
+        if (named === "") errors[at] = `Line ${index + 1} needs a name.`;
+        else if (out.some(([other]) => other === named))
+          errors[at] = `Line ${index + 1} has a name that is there already.`;
+        else out.push([named, said]);
+      }
+      return out.length > 0 || required ? Object.fromEntries(out) : undefined;
+    }
     case "variants": {
+      if (!required && !(draft instanceof Chosen)) return undefined;
       const chosen = draft instanceof Chosen ? draft : new Chosen(0, undefined);
       const variant = shape.variants[chosen.index];
-      return variant ? build(variant.shape, chosen.value, at, required, errors) : missing();
+      // Once one is chosen, it is to be filled in.
+      return variant ? build(variant.shape, chosen.value, at, true, errors) : missing();
     }
     case "group": {
       const map = asMap(draft);

@@ -6,6 +6,7 @@ import { useEffect, useRef, useState } from "react";
 import { Button } from "@/components/ui/button";
 import { FieldError } from "@/components/ui/field";
 import { Prose } from "@/components/ui/prose";
+import { useStoredFile } from "@/features/tasks/stored-file";
 import { cn } from "@/lib/cn";
 import { bytes } from "@/lib/format";
 
@@ -21,6 +22,8 @@ type Entry = {
   sent: number;
   id: string | undefined;
   error: string | undefined;
+  /** It is of a kind that is not taken here: sending it again would not help. */
+  misfit?: boolean;
 };
 
 type Props = {
@@ -28,6 +31,8 @@ type Props = {
   label: string;
   hint: string | undefined;
   optional: boolean;
+  /** Types that are taken, as a browser spells them; empty: any. */
+  accept: string[];
   multiple: boolean;
   max: number | undefined;
   value: string[];
@@ -55,7 +60,7 @@ export function FileField(props: Props) {
     setEntries((old) => old.map((entry) => (entry.key === key ? { ...entry, ...part } : entry)));
 
   const take = (files: Iterable<File>) => {
-    const fresh = [...files].map(fromFile);
+    const fresh = [...files].map((file) => fromFile(file, props.accept));
     if (fresh.length === 0) return;
     setEntries((old) => {
       if (!multiple) {
@@ -101,6 +106,8 @@ export function FileField(props: Props) {
       for (const stop of all.values()) stop.abort();
     };
   }, []);
+
+  useNoDropBeside();
 
   const ids = entries.flatMap((entry) => (entry.id ? [entry.id] : []));
   const pending = entries.filter((entry) => !entry.id && !entry.error).length;
@@ -180,6 +187,7 @@ export function FileField(props: Props) {
           ref={input}
           id={id}
           type="file"
+          accept={props.accept.length > 0 ? props.accept.join(",") : undefined}
           multiple={multiple}
           className="sr-only"
           aria-labelledby={`${id}-label`}
@@ -201,12 +209,16 @@ export function FileField(props: Props) {
 function EntryCard({ entry, onRemove, onAgain }: { entry: Entry; onRemove: () => void; onAgain: () => void }) {
   const part = entry.size ? entry.sent / entry.size : 0;
   const sending = !entry.id && !entry.error;
+  // What was sent before is known by its id only, until the server says more.
+  const stored = useStoredFile(entry.file ? undefined : entry.id);
+  const name = stored?.name ?? entry.name;
+  const size = stored?.size ?? entry.size;
   return (
     <li className="relative flex items-center gap-3 overflow-hidden rounded-lg border border-line bg-surface p-2 pr-1 shadow-soft">
       <Thumb entry={entry} />
       <div className="min-w-0 flex-1">
-        <p className="truncate text-sm font-medium" title={entry.name}>
-          {entry.name}
+        <p className="truncate text-sm font-medium" title={name}>
+          {name}
         </p>
         <p
           role="status"
@@ -218,17 +230,17 @@ function EntryCard({ entry, onRemove, onAgain }: { entry: Entry; onRemove: () =>
               ? entry.sent > 0
                 ? `${Math.round(part * 100)} % of ${bytes(entry.size ?? 0)}`
                 : "Waiting to be sent"
-              : entry.size === undefined
+              : size === undefined
                 ? "Sent before"
-                : bytes(entry.size))}
+                : bytes(size))}
         </p>
       </div>
-      {entry.error ? (
-        <Button look="ghost" size="icon-sm" aria-label={`Send ${entry.name} again`} onClick={onAgain}>
+      {entry.error && !entry.misfit ? (
+        <Button look="ghost" size="icon-sm" aria-label={`Send ${name} again`} onClick={onAgain}>
           <RotateCcw />
         </Button>
       ) : null}
-      <Button look="ghost" size="icon-sm" aria-label={`Remove ${entry.name}`} onClick={onRemove}>
+      <Button look="ghost" size="icon-sm" aria-label={`Remove ${name}`} onClick={onRemove}>
         <X />
       </Button>
       {sending ? (
@@ -265,13 +277,50 @@ const known = (id: string): Entry => ({
   id,
   error: undefined,
 });
-const fromFile = (file: File): Entry => ({
-  key: `${Date.now()}-${Math.random()}`,
-  name: file.name,
-  size: file.size,
-  preview: isPicture(file.type) ? URL.createObjectURL(file) : undefined,
-  file,
-  sent: 0,
-  id: undefined,
-  error: undefined,
-});
+function fromFile(file: File, accept: string[]): Entry {
+  const misfit = !isTaken(file, accept);
+  return {
+    key: `${Date.now()}-${Math.random()}`,
+    name: file.name,
+    size: file.size,
+    preview: isPicture(file.type) ? URL.createObjectURL(file) : undefined,
+    file,
+    sent: 0,
+    id: undefined,
+    error: misfit ? `Not taken here: only ${accept.map(shownType).join(", ")}.` : undefined,
+    misfit,
+  };
+}
+
+/** Whether a file is of a type that is taken, by the rules of a file input. A file whose type nobody knows is. */
+export function isTaken(file: { name: string; type: string }, accept: string[]): boolean {
+  if (accept.length === 0 || file.type === "") return true;
+  const type = file.type.toLowerCase();
+  return accept.some((one) =>
+    one.startsWith(".")
+      ? file.name.toLowerCase().endsWith(one)
+      : one.endsWith("/*")
+        ? type.startsWith(one.slice(0, -1))
+        : type === one,
+  );
+}
+/** `image/jpeg` as JPEG, `.csv` as CSV. */
+const shownType = (one: string): string =>
+  one.endsWith("/*") ? one.slice(0, -2) : one.replace(/^(\.|.*\/)/, "").toUpperCase();
+
+/** A file that misses the zone would be opened instead of the page, and with it all that was typed. */
+function useNoDropBeside() {
+  useEffect(() => {
+    const stay = (event: DragEvent) => {
+      if (event.defaultPrevented || !event.dataTransfer?.types.includes("Files")) return;
+      event.preventDefault();
+      event.dataTransfer.dropEffect = "none";
+    };
+    window.addEventListener("dragover", stay);
+    window.addEventListener("drop", stay);
+    return () => {
+      window.removeEventListener("dragover", stay);
+      window.removeEventListener("drop", stay);
+    };
+  }, []);
+}

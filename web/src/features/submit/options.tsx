@@ -128,7 +128,7 @@ export function OptionFields(props: {
         <span className="text-xs font-normal text-ink-faint">when, how often, labels</span>
       </summary>
       <div className="grid gap-5 px-4 pt-1 pb-5 sm:grid-cols-2">
-        <Field id={`${id}-delay`} label="Start after" error={errors["/delay_ms"]} hint="Empty: at once">
+        <Field id={`${id}-delay`} label="Start after" error={errors["/delay_ms"]} hint="Left empty, it starts at once">
           <Span
             input={tied("delay", "/delay_ms", "hint")}
             value={options.delay}
@@ -142,7 +142,7 @@ export function OptionFields(props: {
           id={`${id}-timeout`}
           label="Time limit per attempt"
           error={errors["/timeout_ms"]}
-          hint="Empty: as the kind has it"
+          hint="Left empty, the limit of its kind"
         >
           <Span
             input={tied("timeout", "/timeout_ms", "hint")}
@@ -157,7 +157,7 @@ export function OptionFields(props: {
           id={`${id}-attempts`}
           label="Attempts"
           error={errors["/attempts_max"]}
-          hint={`Empty: ${props.attemptsMax}`}
+          hint={`Left empty: ${props.attemptsMax}`}
         >
           <Input
             {...tied("attempts", "/attempts_max", "hint")}
@@ -178,7 +178,7 @@ export function OptionFields(props: {
           id={`${id}-key`}
           label="Idempotency key"
           error={errors["/idempotency_key"]}
-          hint="The same key twice makes one task. Empty: a new one."
+          hint="The same key twice makes one task. Left empty, each press makes a new one."
           className="sm:col-span-2"
         >
           <Input

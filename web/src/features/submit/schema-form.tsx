@@ -1,7 +1,7 @@
 "use client";
 
 import { Plus, X } from "lucide-react";
-import { createContext, use, useId } from "react";
+import { use, useId } from "react";
 import { Button } from "@/components/ui/button";
 import { describedBy, Field, FieldError, Input, NativeSelect, Textarea } from "@/components/ui/field";
 import { Prose } from "@/components/ui/prose";
@@ -10,19 +10,9 @@ import { cn } from "@/lib/cn";
 import { number } from "@/lib/format";
 import { Chosen, type Draft, draftOf, type Errors, escapePart } from "./draft";
 import { FileField } from "./file-field";
+import { Around, type NodeProps, type Of, typed, useField } from "./form-node";
+import { MapNode } from "./map-node";
 import type { Shape } from "./shape";
-
-type Surroundings = { errors: Errors; onPending: (field: string, pending: number) => void };
-const Around = createContext<Surroundings>({ errors: {}, onPending: () => {} });
-
-type NodeProps<S = Shape> = {
-  shape: S;
-  draft: Draft;
-  onChange: (draft: Draft) => void;
-  at: string;
-  required: boolean;
-};
-type Of<Kind extends Shape["is"]> = Extract<Shape, { is: Kind }>;
 
 /** A form for a JSON Schema. It holds nothing: the draft goes in, changes come out. */
 export function SchemaForm(props: {
@@ -86,9 +76,15 @@ function Node(props: NodeProps) {
     case "choice":
       return <ChoiceNode {...props} shape={shape} />;
     case "file":
-      return <FileNode {...props} multiple={false} />;
+      return <FileNode {...props} accept={shape.accept} multiple={false} />;
     case "list":
-      return shape.item.is === "file" ? <FileNode {...props} multiple /> : <ListNode {...props} shape={shape} />;
+      return shape.item.is === "file" ? (
+        <FileNode {...props} accept={shape.item.accept} multiple />
+      ) : (
+        <ListNode {...props} shape={shape} />
+      );
+    case "map":
+      return <MapNode {...props} shape={shape} />;
     case "group":
       return <GroupNode {...props} shape={shape} />;
     case "variants":
@@ -98,39 +94,21 @@ function Node(props: NodeProps) {
   }
 }
 
-/** The id, the error and the ties between them that every simple field needs. */
-function useField(at: string, shape: Shape, required: boolean) {
-  const id = useId();
-  const error = use(Around).errors[at];
-  return {
-    field: { id, label: shape.title, hint: shape.hint, error, optional: !required },
-    input: {
-      id,
-      "data-pointer": at,
-      "aria-describedby": describedBy(id, shape.hint, error),
-      "aria-invalid": error ? true : undefined,
-      "aria-required": required || undefined,
-    },
-  };
-}
-
-const typed = (draft: Draft): string => (typeof draft === "string" ? draft : "");
-
 const INPUT_TYPE = { plain: "text", uri: "url", email: "email", date: "date" } as const;
 
-function TextNode({ shape, draft, onChange, at, required }: NodeProps<Of<"text">>) {
+function TextNode({ shape, draft, onChange, at, required, bare = false }: NodeProps<Of<"text">>) {
   const { field, input } = useField(at, shape, required);
   const shared = { ...input, maxLength: shape.max };
   if (shape.format === "long") {
     return (
-      <Field {...field}>
+      <Field {...field} bare={bare}>
         <Textarea {...shared} value={typed(draft)} onChange={(event) => onChange(event.target.value)} />
       </Field>
     );
   }
   if (shape.format === "date-time") {
     return (
-      <Field {...field}>
+      <Field {...field} bare={bare}>
         <Input
           {...input}
           type="datetime-local"
@@ -142,7 +120,7 @@ function TextNode({ shape, draft, onChange, at, required }: NodeProps<Of<"text">
     );
   }
   return (
-    <Field {...field}>
+    <Field {...field} bare={bare}>
       <Input
         {...shared}
         type={INPUT_TYPE[shape.format]}
@@ -168,7 +146,7 @@ function fromLocal(value: string): string {
   return Number.isFinite(at) ? new Date(at).toISOString() : "";
 }
 
-function NumberNode({ shape, draft, onChange, at, required }: NodeProps<Of<"number">>) {
+function NumberNode({ shape, draft, onChange, at, required, bare = false }: NodeProps<Of<"number">>) {
   const { field, input } = useField(at, shape, required);
   const { min, max } = shape;
   const range =
@@ -178,16 +156,17 @@ function NumberNode({ shape, draft, onChange, at, required }: NodeProps<Of<"numb
         ? `at least ${number(min)}`
         : undefined;
   return (
-    <Field {...field}>
+    <Field {...field} bare={bare}>
       <div className="flex items-center gap-3">
         <Input
           {...input}
           inputMode={shape.whole ? "numeric" : "decimal"}
-          className="tabular max-w-40"
+          className={cn("tabular", bare ? "w-28" : "max-w-40")}
+          title={bare ? range : undefined}
           value={typed(draft)}
           onChange={(event) => onChange(event.target.value)}
         />
-        {range ? <span className="tabular text-xs text-ink-faint">{range}</span> : null}
+        {range && !bare ? <span className="tabular text-xs text-ink-faint">{range}</span> : null}
       </div>
     </Field>
   );
@@ -222,18 +201,21 @@ function SwitchNode({ shape, draft, onChange, at }: NodeProps<Of<"switch">>) {
 
 const FEW = 4;
 
-function ChoiceNode({ shape, draft, onChange, at, required }: NodeProps<Of<"choice">>) {
+/** Whether a hint has no word that its label has not: "Same as the photo", "What the photo is". */
+function saysTheSame(label: string, hint: string): boolean {
+  const words = (text: string) => text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
+  const said = new Set(words(label));
+  const idle = new Set(["what", "is", "it", "a", "an", "the", "as", "are"]);
+  return words(hint).every((word) => said.has(word) || idle.has(word));
+}
+
+function ChoiceNode({ shape, draft, onChange, at, required, bare = false }: NodeProps<Of<"choice">>) {
   const { field, input } = useField(at, shape, required);
   const short = shape.choices.length <= FEW && shape.choices.every(({ label }) => label.length <= 12);
   if (short && (required || shape.fallback !== undefined)) {
     return (
       <fieldset className="flex flex-col gap-1.5" aria-describedby={input["aria-describedby"]}>
         <legend className="mb-1.5 text-sm font-medium">{shape.title}</legend>
-        {shape.hint ? (
-          <p id={`${field.id}-hint`} className="-mt-1 text-xs text-ink-faint">
-            <Prose text={shape.hint} />
-          </p>
-        ) : null}
         <div className="flex w-fit max-w-full overflow-hidden rounded-md border border-line-strong bg-surface shadow-soft">
           {shape.choices.map(({ value, label, hint }, index) => (
             <label
@@ -253,22 +235,30 @@ function ChoiceNode({ shape, draft, onChange, at, required }: NodeProps<Of<"choi
             </label>
           ))}
         </div>
+        {shape.hint ? (
+          <p id={`${field.id}-hint`} className="text-xs text-ink-faint">
+            <Prose text={shape.hint} />
+          </p>
+        ) : null}
         <FieldError id={`${field.id}-error`} text={field.error} />
       </fieldset>
     );
   }
+  const chosen = shape.choices.find(({ value }) => String(value) === draft);
+  const hint = chosen?.hint && !saysTheSame(chosen.label, chosen.hint) ? chosen.hint : shape.hint;
   return (
-    <Field {...field}>
+    <Field {...field} hint={hint} bare={bare}>
       <NativeSelect
         {...input}
+        aria-describedby={describedBy(field.id, hint, field.error)}
         className="max-w-80"
         value={typed(draft)}
         onChange={(event) => onChange(event.target.value)}
       >
-        {required && draft !== undefined ? null : <option value="">{required ? "Choose…" : "Not set"}</option>}
-        {shape.choices.map(({ value, label, hint }) => (
+        {required && draft !== undefined ? null : <option value="">{required ? "Choose…" : "Left open"}</option>}
+        {shape.choices.map(({ value, label }) => (
           <option key={value} value={String(value)}>
-            {hint ? `${label} – ${hint.replace(/\.$/, "")}` : label}
+            {label}
           </option>
         ))}
       </NativeSelect>
@@ -276,7 +266,9 @@ function ChoiceNode({ shape, draft, onChange, at, required }: NodeProps<Of<"choi
   );
 }
 
-function FileNode({ shape, draft, onChange, at, required, multiple }: NodeProps & { multiple: boolean }) {
+type FileNodeProps = NodeProps & { accept: string[]; multiple: boolean };
+
+function FileNode({ shape, draft, onChange, at, required, accept, multiple }: FileNodeProps) {
   const id = useId();
   const { errors, onPending } = use(Around);
   const value = multiple
@@ -291,6 +283,7 @@ function FileNode({ shape, draft, onChange, at, required, multiple }: NodeProps 
         label={shape.title}
         hint={shape.hint}
         optional={!required}
+        accept={accept}
         multiple={multiple}
         max={shape.is === "list" ? shape.max : undefined}
         value={value}
@@ -306,49 +299,61 @@ function ListNode({ shape, draft, onChange, at, required }: NodeProps<Of<"list">
   const items = Array.isArray(draft) ? draft : [];
   const error = use(Around).errors[at];
   const simple = shape.item.is !== "group" && shape.item.is !== "variants" && shape.item.is !== "list";
+  // Numbers and choices are short enough to stand in one line.
+  const inLine = isShort(shape.item);
   const full = shape.max !== undefined && items.length >= shape.max;
+  const add = full ? null : (
+    <Button
+      size="sm"
+      className={cn("w-fit", inLine && "h-10 sm:h-9")}
+      onClick={() => onChange([...items, draftOf(shape.item)])}
+    >
+      <Plus /> Add{items.length > 0 ? " another" : ""}
+    </Button>
+  );
   return (
     <fieldset data-pointer={at} className="flex min-w-0 flex-col gap-2">
       <legend className="mb-1.5 flex items-baseline gap-2 text-sm font-medium">
         {shape.title}
         {required ? null : <span className="text-xs font-normal text-ink-faint">optional</span>}
       </legend>
+      <div className={inLine ? "flex flex-wrap items-start gap-x-4 gap-y-2" : "contents"}>
+        {items.map((item, index) => (
+          <div
+            // The fields are controlled, so their place is all the name they need.
+            key={index}
+            className={
+              simple ? "flex items-start gap-1" : "relative rounded-lg border border-line bg-surface p-4 pr-12"
+            }
+          >
+            <div className={inLine ? "" : "min-w-0 flex-1"}>
+              <Node
+                shape={{ ...shape.item, title: shape.item.title || `${shape.title} ${index + 1}` }}
+                draft={item}
+                onChange={(next) => onChange(items.map((old, place) => (place === index ? next : old)))}
+                at={`${at}/${index}`}
+                required
+                bare={simple}
+              />
+            </div>
+            <Button
+              look="ghost"
+              size="icon"
+              aria-label={`Remove ${shape.title} ${index + 1}`}
+              className={simple ? "size-10 sm:size-9" : "absolute top-2 right-2"}
+              onClick={() => onChange(items.filter((_, place) => place !== index))}
+            >
+              <X />
+            </Button>
+          </div>
+        ))}
+        {add}
+      </div>
       {shape.hint ? (
-        <p className="-mt-1.5 text-xs text-ink-faint">
+        <p className="text-xs text-ink-faint">
           <Prose text={shape.hint} />
         </p>
       ) : null}
-      {items.map((item, index) => (
-        <div
-          // The fields are controlled, so their place is all the name they need.
-          key={index}
-          className={simple ? "flex items-end gap-2" : "relative rounded-lg border border-line bg-surface p-4 pr-12"}
-        >
-          <div className="min-w-0 flex-1">
-            <Node
-              shape={{ ...shape.item, title: shape.item.title || `${shape.title} ${index + 1}` }}
-              draft={item}
-              onChange={(next) => onChange(items.map((old, place) => (place === index ? next : old)))}
-              at={`${at}/${index}`}
-              required
-            />
-          </div>
-          <Button
-            look="ghost"
-            size="icon"
-            aria-label={`Remove ${shape.title} ${index + 1}`}
-            className={simple ? "" : "absolute top-2 right-2"}
-            onClick={() => onChange(items.filter((_, place) => place !== index))}
-          >
-            <X />
-          </Button>
-        </div>
-      ))}
-      {full ? null : (
-        <Button size="sm" className="w-fit" onClick={() => onChange([...items, draftOf(shape.item)])}>
-          <Plus /> Add{items.length > 0 ? " another" : ""}
-        </Button>
-      )}
       <FieldError id={`${at}-error`} text={error} />
     </fieldset>
   );
@@ -375,21 +380,23 @@ function GroupNode({ shape, draft, onChange, at, required }: NodeProps<Of<"group
 
 function VariantsNode({ shape, draft, onChange, at, required }: NodeProps<Of<"variants">>) {
   const { field, input } = useField(at, shape, required);
-  const chosen = draft instanceof Chosen ? draft : new Chosen(0, undefined);
-  const variant = shape.variants[chosen.index];
+  const chosen = draft instanceof Chosen ? draft : required ? new Chosen(0, undefined) : undefined;
+  const variant = chosen && shape.variants[chosen.index];
   return (
     <div className="flex flex-col gap-4">
       <Field {...field}>
         <NativeSelect
           {...input}
           className="max-w-80"
-          value={chosen.index}
+          value={chosen?.index ?? ""}
           onChange={(event) => {
+            if (event.target.value === "") return onChange(undefined);
             const index = Number(event.target.value);
             const next = shape.variants[index];
             onChange(new Chosen(index, next ? draftOf(next.shape) : undefined));
           }}
         >
+          {required ? null : <option value="">None</option>}
           {shape.variants.map(({ label }, index) => (
             <option key={label} value={index}>
               {label}
@@ -397,7 +404,7 @@ function VariantsNode({ shape, draft, onChange, at, required }: NodeProps<Of<"va
           ))}
         </NativeSelect>
       </Field>
-      {variant ? (
+      {chosen && variant ? (
         <div className="border-l-2 border-line pl-4">
           {variant.shape.is === "group" ? (
             <Members
@@ -408,7 +415,7 @@ function VariantsNode({ shape, draft, onChange, at, required }: NodeProps<Of<"va
             />
           ) : (
             <Node
-              shape={{ ...variant.shape, title: variant.label }}
+              shape={{ ...variant.shape, title: variant.shape.title || variant.label }}
               draft={chosen.value}
               onChange={(next) => onChange(new Chosen(chosen.index, next))}
               at={at}

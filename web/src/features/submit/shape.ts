@@ -15,7 +15,8 @@ export type Shape = Common &
     | { is: "switch" }
     | { is: "choice"; choices: Choice[] }
     | { is: "fixed"; value: Json }
-    | { is: "file" }
+    | { is: "file"; accept: string[] }
+    | { is: "map"; max: number | undefined }
     | { is: "list"; item: Shape; min: number; max: number | undefined }
     | { is: "group"; properties: Property[] }
     | { is: "variants"; variants: Variant[] }
@@ -90,7 +91,7 @@ function read(schema: Json | undefined, name: string, root: Root, depth: number)
   }
   switch (typeOf(node)) {
     case "string":
-      if (node.format === "file") return { ...common, is: "file" };
+      if (node.format === "file") return { ...common, is: "file", accept: acceptOf(node) };
       return { ...common, is: "text", format: formatOf(node), max: num(node.maxLength) };
     case "integer":
     case "number":
@@ -103,18 +104,25 @@ function read(schema: Json | undefined, name: string, root: Root, depth: number)
       };
     case "boolean":
       return { ...common, is: "switch" };
-    case "array":
+    case "array": {
+      const item = read(node.items, "", root, depth + 1);
+      // What is said of the files may stand beside the list as well.
+      const accept = item.is === "file" && item.accept.length === 0 ? acceptOf(node) : undefined;
       return {
         ...common,
         is: "list",
-        item: read(node.items, "", root, depth + 1),
+        item: accept ? ({ ...item, accept } as Shape) : item,
         min: num(node.minItems) ?? 0,
         max: num(node.maxItems),
       };
+    }
     case "object": {
       const properties = bag(node.properties);
       if (!properties || Object.keys(properties).length === 0) {
-        // An object without named members is a map: only JSON can say what is in it.
+        // An object without named members is a map: of texts, or of what only JSON can say.
+        if (!properties && bag(node.additionalProperties)?.type === "string") {
+          return { ...common, is: "map", max: num(node.maxProperties) };
+        }
         return { ...common, is: node.additionalProperties === false ? "group" : "json", properties: [] } as Shape;
       }
       const required = new Set(list(node.required) ?? []);
@@ -234,6 +242,16 @@ function formatOf(node: Bag): "plain" | "long" | "uri" | "email" | "date-time" |
     default:
       return (num(node.maxLength) ?? 0) > LONG_TEXT || node.contentMediaType !== undefined ? "long" : "plain";
   }
+}
+
+/**
+ * Which files a place takes, as a browser spells it: the member `accept` (`image/png`, `image/*`, `.csv`, one text
+ * or a list), or JSON Schema's `contentMediaType`. Empty means any.
+ */
+function acceptOf(node: Bag): string[] {
+  const named = node.accept ?? node.contentMediaType;
+  const parts = typeof named === "string" ? named.split(",") : (list(named) ?? []);
+  return parts.flatMap((part) => (typeof part === "string" && part.trim() ? [part.trim().toLowerCase()] : []));
 }
 
 const list = (value: Json | undefined): Json[] | undefined => (Array.isArray(value) ? value : undefined);

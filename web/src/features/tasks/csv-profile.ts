@@ -1,7 +1,10 @@
 import type { Json } from "@tasktonic/client";
+import { number } from "@/lib/format";
 
 type Bag = { [key: string]: Json };
 export type Bin = { label: string; count: number };
+/** Where the numbers of a column lie, from the smallest to the largest. */
+export type Spread = { min: number; p5: number; p25: number; median: number; p75: number; p95: number; max: number };
 export type ColumnProfile = {
   name: string;
   type: string;
@@ -11,6 +14,8 @@ export type ColumnProfile = {
   /** Whether `distinct` is an estimate. */
   estimated: boolean;
   stats: [string, string | number][];
+  /** Undefined where they are not numbers. */
+  spread: Spread | undefined;
   bins: Bin[];
   /** Whether the bins are ranges of numbers or the most frequent values. */
   shape: "ranges" | "values";
@@ -39,8 +44,10 @@ const plain = (value: Json | undefined): value is string | number =>
 const STATS: [string, string[]][] = [
   ["min", ["min"]],
   ["p5", ["p05"]],
+  ["p25", ["p25"]],
   ["median", ["median", "p50"]],
   ["mean", ["mean", "avg"]],
+  ["p75", ["p75"]],
   ["p95", ["p95"]],
   ["max", ["max"]],
   ["deviation", ["stddev", "std", "standard_deviation"]],
@@ -72,6 +79,7 @@ export function readProfile(output: Json | undefined): TableProfile | undefined 
         const value = names.map((name) => column[name]).find(plain);
         return value === undefined ? [] : [[label, value] as [string, string | number]];
       }),
+      spread: spreadOf(column),
       bins: ranges.length ? ranges : binsOf(column.top ?? column.top_values ?? column.frequent),
       shape: ranges.length ? "ranges" : "values",
       slack: num(column.top_error_max) ?? 0,
@@ -89,6 +97,18 @@ export function readProfile(output: Json | undefined): TableProfile | undefined 
   };
 }
 
+function spreadOf(column: Bag): Spread | undefined {
+  const { min, p05, p25, median, p75, p95, max } = column;
+  const all = [min, p05, p25, median, p75, p95, max];
+  if (!all.every((value): value is number => typeof value === "number")) return undefined;
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0] = all;
+  return { min: a, p5: b, p25: c, median: d, p75: e, p95: f, max: g };
+}
+
+/** Whether nine tenths of the numbers lie so close together that bars over the whole range show one of them. */
+export const isSkewed = ({ min, max, p5, p95 }: Spread): boolean => max > min && p95 - p5 < SKEWED_PART * (max - min);
+const SKEWED_PART = 0.15;
+
 function binsOf(value: Json | undefined): Bin[] {
   if (!Array.isArray(value)) return [];
   return value.flatMap((item, index): Bin[] => {
@@ -102,7 +122,7 @@ function binsOf(value: Json | undefined): Bin[] {
     if (!bin || count === undefined) return [];
     const from = num(bin.from, bin.lo, bin.low, bin.start, bin.min);
     const to = num(bin.to, bin.hi, bin.high, bin.end, bin.max);
-    if (from !== undefined && to !== undefined) return [{ label: `${from} to ${to}`, count }];
+    if (from !== undefined && to !== undefined) return [{ label: `${number(from)} to ${number(to)}`, count }];
     return plain(bin.value) ? [{ label: String(bin.value), count }] : [];
   });
 }

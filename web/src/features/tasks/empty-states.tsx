@@ -120,11 +120,11 @@ export function FirstTask({ user, kinds }: { user: string; kinds: KindInfo[] }) 
           <Radix.Content key={id} value={id} className="relative -outline-offset-2">
             <pre
               {...reachable}
-              className="overflow-x-auto p-4 pr-12 font-mono text-xs leading-relaxed break-words whitespace-pre-wrap text-ink-soft -outline-offset-2"
+              className="overflow-x-auto p-4 pr-12 font-mono text-xs leading-relaxed whitespace-pre text-ink-soft -outline-offset-2"
             >
               {text}
             </pre>
-            <CopyButton text={text} label="Copy this" className="absolute top-2 right-2" />
+            <CopyButton text={text} label="Copy this" className="absolute top-2 right-2 bg-sunken" />
           </Radix.Content>
         ))}
       </Radix.Root>

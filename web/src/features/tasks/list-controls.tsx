@@ -37,7 +37,7 @@ export function StatusTabs({ query, counts: initial }: { query: ListQuery; count
     <nav
       ref={nav}
       aria-label="Status"
-      className="hide-scrollbar relative -mx-4 flex gap-1 overflow-x-auto border-b border-line px-4 sm:-mx-0 sm:px-0"
+      className="hide-scrollbar fades-at-end relative -mx-4 flex gap-1 overflow-x-auto border-b border-line px-4 sm:-mx-0 sm:px-0"
     >
       {(Object.keys(TABS) as TabId[]).map((id) => {
         const tab = TABS[id];
@@ -74,8 +74,13 @@ export function StatusTabs({ query, counts: initial }: { query: ListQuery; count
   );
 }
 
-export function FilterBar(props: { query: ListQuery; kinds: string[]; onChange: (query: ListQuery) => void }) {
-  const { query, kinds, onChange } = props;
+export function FilterBar(props: {
+  query: ListQuery;
+  kinds: string[];
+  titleOf: (kind: string) => string;
+  onChange: (query: ListQuery) => void;
+}) {
+  const { query, kinds, titleOf, onChange } = props;
   const [open, setOpen] = useState(false);
   const known = query.kind && !kinds.includes(query.kind) ? [query.kind, ...kinds] : kinds;
   return (
@@ -108,7 +113,7 @@ export function FilterBar(props: { query: ListQuery; kinds: string[]; onChange: 
           <option value="">Every kind</option>
           {known.map((kind) => (
             <option key={kind} value={kind}>
-              {kind}
+              {titleOf(kind)}
             </option>
           ))}
         </NativeSelect>

@@ -2,8 +2,7 @@
 
 import type { Counts, KindInfo, TaskFilter, TaskPage } from "@tasktonic/client";
 import { useTasks } from "@tasktonic/react";
-import { ArrowUp, RotateCcw, Square, X } from "lucide-react";
-import dynamic from "next/dynamic";
+import { ArrowUp } from "lucide-react";
 import { useRouter } from "next/navigation";
 import { useCallback, useEffect, useMemo, useRef, useState, useTransition } from "react";
 import { Card, Notice } from "@/components/ui/bits";
@@ -13,11 +12,11 @@ import { cn } from "@/lib/cn";
 import { useKeys } from "@/lib/keys";
 import { FirstTask, NothingHere } from "./empty-states";
 import { EVERYTHING, isNarrowed, type ListQuery, writeQuery } from "./filters";
+import { learnKinds, titlesOf } from "./kinds";
 import { FilterBar, StatusTabs } from "./list-controls";
+import { SelectionBar } from "./selection-bar";
 import { ROW_GRID, TaskRow } from "./task-row";
 import { useVerbs } from "./verbs";
-
-const CancelDialog = dynamic(() => import("./cancel-dialog").then((module) => module.CancelDialog), { ssr: false });
 
 /** Rows that no longer match leave this long after, and only while nobody is at the list. */
 const SWEEP_MS = 4_000;
@@ -35,11 +34,11 @@ export function TaskList({ user, query, filter, initial, counts, kinds }: Props)
   const router = useRouter();
   const [moving, startMove] = useTransition();
   const list = useTasks(filter, { initial });
-  const { many, tryAgain } = useVerbs();
+  const { tryAgain } = useVerbs();
   const box = useRef<HTMLUListElement>(null);
   const { selected, select, selectAll, clear } = useSelection(list.ids);
-  const [asking, setAsking] = useState(false);
-  const [busy, setBusy] = useState<"cancel" | "retry">();
+  const titleOf = useMemo(() => titlesOf(kinds), [kinds]);
+  useEffect(() => learnKinds(kinds), [kinds]);
   const first = useMemo(() => new Map(initial.tasks.map((task) => [task.id, task])), [initial]);
   const left = useMemo(() => new Set(list.left), [list.left]);
 
@@ -49,12 +48,6 @@ export function TaskList({ user, query, filter, initial, counts, kinds }: Props)
     (next: ListQuery) => startMove(() => router.replace(`/tasks${writeQuery(next)}`, { scroll: false })),
     [router],
   );
-  const run = async (verb: "cancel" | "retry") => {
-    setBusy(verb);
-    if (await many(verb, [...selected])) clear();
-    setBusy(undefined);
-    setAsking(false);
-  };
 
   useKeys({
     j: () => step(box.current, 1),
@@ -74,7 +67,7 @@ export function TaskList({ user, query, filter, initial, counts, kinds }: Props)
   return (
     <div className="flex flex-col gap-4">
       <StatusTabs query={query} counts={counts} />
-      <FilterBar query={query} kinds={kinds.map((kind) => kind.kind)} onChange={go} />
+      <FilterBar query={query} kinds={kinds.map((kind) => kind.kind)} titleOf={titleOf} onChange={go} />
       <Pill n={list.fresh} onShow={list.refresh} />
       <Card
         aria-label="Tasks"
@@ -93,6 +86,7 @@ export function TaskList({ user, query, filter, initial, counts, kinds }: Props)
                 <TaskRow
                   key={id}
                   id={id}
+                  titleOf={titleOf}
                   initial={first.get(id)}
                   selected={selected.has(id)}
                   onSelect={select}
@@ -119,33 +113,7 @@ export function TaskList({ user, query, filter, initial, counts, kinds }: Props)
         <p className="text-center text-xs text-ink-faint">That is all of them.</p>
       ) : null}
 
-      {selected.size > 0 ? (
-        <div
-          role="toolbar"
-          aria-label="Selected tasks"
-          className="fixed bottom-20 left-1/2 z-30 flex -translate-x-1/2 animate-rise items-center gap-1 rounded-xl border border-line bg-raised p-1.5 pl-4 shadow-float sm:bottom-6"
-        >
-          <span className="tabular mr-2 text-sm font-medium whitespace-nowrap">{selected.size} selected</span>
-          <Button look="ghost" busy={busy === "retry"} onClick={() => void run("retry")}>
-            <RotateCcw /> <span className="max-sm:sr-only">Try again</span>
-          </Button>
-          <Button look="ghost" onClick={() => setAsking(true)}>
-            <Square /> <span className="max-sm:sr-only">Cancel</span>
-          </Button>
-          <Button look="ghost" size="icon" aria-label="Clear the selection" onClick={clear}>
-            <X />
-          </Button>
-        </div>
-      ) : null}
-
-      {asking ? (
-        <CancelDialog
-          n={selected.size}
-          busy={busy === "cancel"}
-          onOpen={setAsking}
-          onCancel={() => void run("cancel")}
-        />
-      ) : null}
+      {selected.size > 0 ? <SelectionBar ids={[...selected]} onClear={clear} /> : null}
     </div>
   );
 }

@@ -13,7 +13,9 @@ import { ProgressBar } from "@/components/ui/progress-bar";
 import { Ago, useNow } from "@/lib/clock";
 import { cn } from "@/lib/cn";
 import { duration, elapsed, progressText, total, when } from "@/lib/format";
+import { useSilence } from "@/lib/line";
 import { StatusFace } from "./status-face";
+import { reasonText } from "./words";
 
 /** The columns on a wide screen; the header of the list uses the same. */
 export const ROW_GRID =
@@ -22,6 +24,8 @@ const TAGS_SHOWN = 3;
 
 type RowProps = {
   id: string;
+  /** What people call its kind. */
+  titleOf: (kind: string) => string;
   initial?: Task | undefined;
   selected: boolean;
   onSelect: (id: string, selected: boolean, range: boolean) => void;
@@ -29,7 +33,7 @@ type RowProps = {
 };
 
 /** One task in the list. It wakes for its own task only; the list around it does not. */
-export const TaskRow = memo(function TaskRow({ id, initial, selected, onSelect, left }: RowProps) {
+export const TaskRow = memo(function TaskRow({ id, titleOf, initial, selected, onSelect, left }: RowProps) {
   const task = useTaskRow(id, initial);
   if (!task) return null;
   return (
@@ -54,7 +58,7 @@ export const TaskRow = memo(function TaskRow({ id, initial, selected, onSelect, 
       <div className="contents max-lg:flex max-lg:min-w-0 max-lg:flex-1 max-lg:flex-col max-lg:gap-1.5">
         <div className="flex items-center justify-between gap-3 lg:contents">
           <StatusFace status={task.status} className="max-lg:order-2" />
-          <Title task={task} />
+          <Title task={task} title={titleOf(task.kind)} />
         </div>
         <Activity task={task} />
         <div className="flex items-center gap-2 text-xs text-ink-faint lg:contents lg:text-sm">
@@ -71,7 +75,7 @@ export const TaskRow = memo(function TaskRow({ id, initial, selected, onSelect, 
   );
 });
 
-function Title({ task }: { task: Task }) {
+function Title({ task, title }: { task: Task; title: string }) {
   return (
     <div className="flex min-w-0 flex-col gap-0.5 max-lg:order-1">
       <div className="flex min-w-0 items-center gap-2">
@@ -80,7 +84,7 @@ function Title({ task }: { task: Task }) {
           href={`/tasks/${task.id}`}
           className="truncate text-base font-medium text-ink outline-none after:absolute after:inset-0 focus-visible:after:outline-2 focus-visible:after:-outline-offset-2 focus-visible:after:outline-ring"
         >
-          {task.kind}
+          {title}
         </Link>
         {task.tags.slice(0, TAGS_SHOWN).map((tag) => (
           <Tag key={tag} className="max-sm:hidden">
@@ -91,7 +95,10 @@ function Title({ task }: { task: Task }) {
           <span className="text-2xs text-ink-faint max-sm:hidden">+{task.tags.length - TAGS_SHOWN}</span>
         ) : null}
       </div>
-      <span className="truncate font-mono text-2xs text-ink-faint">{task.id}</span>
+      <span className="truncate font-mono text-2xs text-ink-faint">
+        {title === task.kind ? null : <>{task.kind} · </>}
+        {task.id}
+      </span>
     </div>
   );
 }
@@ -101,12 +108,13 @@ function Activity({ task }: { task: Task }) {
   const now = useNow(10_000);
   const running = task.status === "running" || task.status === "cancelling";
   if (running) {
+    const far = progressText(task.progress);
     return (
       <div className="flex min-w-0 flex-col gap-1.5">
         <ProgressBar progress={task.progress} live label={`Progress of ${task.kind}`} />
         <p className="flex justify-between gap-3 text-xs text-ink-faint">
-          <span className="truncate">{task.progress?.note ?? "Under way"}</span>
-          <span className="tabular shrink-0">{progressText(task.progress)}</span>
+          <span className="truncate">{task.progress?.note ?? (far === undefined ? "Under way" : "")}</span>
+          <span className="tabular shrink-0">{far}</span>
         </p>
       </div>
     );
@@ -115,7 +123,7 @@ function Activity({ task }: { task: Task }) {
     return (
       <p className="line-clamp-2 min-w-0 text-xs text-ink-soft" title={task.error.message}>
         {task.status === "retrying" && task.run_at ? (
-          <span className="font-medium text-amber">{when(task.run_at, now)} · </span>
+          <span className="font-medium text-amber">{due(task.run_at, now)} · </span>
         ) : null}
         {task.error.message}
       </p>
@@ -123,25 +131,33 @@ function Activity({ task }: { task: Task }) {
   }
   const line =
     task.status === "scheduled" && task.run_at
-      ? `Starts ${when(task.run_at, now)}`
+      ? `Starts ${due(task.run_at, now)}`
       : task.status === "cancelled"
-        ? (task.reason ?? "")
+        ? (reasonText(task) ?? "")
         : task.status === "completed"
           ? (total(task.progress) ?? "")
           : "";
   return <p className="min-w-0 truncate text-xs text-ink-faint first-letter:uppercase empty:max-lg:hidden">{line}</p>;
 }
 
+/** A time that has come is not past for a task that still waits for it. */
+const due = (at: string, now: number): string => (Date.parse(at) <= now ? "now" : when(at, now));
+
 function Took({ task }: { task: Task }) {
   if (!task.started_at) return null;
-  if (task.ended_at)
-    return <span className="text-xs">{duration(Date.parse(task.ended_at) - Date.parse(task.started_at))}</span>;
+  if (task.ended_at) {
+    return (
+      <span className="text-xs" title={task.attempt > 1 ? "The last attempt" : undefined}>
+        {duration(Date.parse(task.ended_at) - Date.parse(task.started_at))}
+      </span>
+    );
+  }
   return hasEnded(task.status) ? null : <Elapsed since={task.started_at} />;
 }
 
 export function Elapsed({ since, className }: { since: string; className?: string }) {
   const now = useNow();
-  const ms = Math.max(0, now - Date.parse(since));
+  const ms = Math.max(0, (useSilence() ?? now) - Date.parse(since));
   return <span className={cn("tabular text-xs text-ink-soft", className)}>{elapsed(ms)}</span>;
 }
 

@@ -7,6 +7,20 @@ import { toast } from "sonner";
 import { call } from "@/lib/call";
 import { cancelTask, cancelTasks, retryTask, retryTasks } from "./actions";
 
+/** Tasks that somebody here asked to stop, and that have not stopped yet. */
+const asked = new Set<string>();
+
+/** Says that a task has stopped where it was said that it was asked to; false if nobody here asked. */
+export function tellStopped(task: Task): boolean {
+  if (!asked.delete(task.id)) return false;
+  if (task.status !== "cancelled") {
+    toast.dismiss(`verb-${task.id}`);
+    return false;
+  }
+  toast("Cancelled", { id: `verb-${task.id}`, description: "Its worker has stopped." });
+  return true;
+}
+
 const tasks = (n: number) => (n === 1 ? "1 task" : `${n} tasks`);
 
 /** What can be done to tasks, with the words people get to see for it. */
@@ -35,7 +49,8 @@ export function useVerbs() {
         return false;
       }
       store.seed(result.value);
-      const ended = result.value.status === "cancelled";
+      const ended = result.value.status === "cancelled" || store.get(id)?.status === "cancelled";
+      if (!ended) asked.add(id);
       toast(ended ? "Cancelled" : "Asked to stop", {
         id: `verb-${id}`,
         description: ended ? "Nothing more will be done for it." : "The worker stops at its next safe place.",

@@ -1,14 +1,16 @@
 "use client";
 
-import { hasEnded, type Task } from "@tasktonic/client";
+import { type Attempt, hasEnded, type Task } from "@tasktonic/client";
 import type { ReactNode } from "react";
 import { Ago } from "@/lib/clock";
 import { duration } from "@/lib/format";
 import { Elapsed } from "../task-row";
+import { isOwnKey } from "../words";
+import { firstStart } from "./use-attempts";
 
-/** The short facts, in the order people ask for them. */
-export function Facts({ task }: { task: Task }) {
-  const running = task.started_at !== null && !hasEnded(task.status);
+/** The short facts, in the order people ask for them. Times are those of the whole task, not of its last attempt. */
+export function Facts({ task, attempts }: { task: Task; attempts: Attempt[] }) {
+  const started = firstStart(attempts) ?? task.started_at;
   return (
     <dl className="grid grid-cols-2 gap-x-6 gap-y-4 sm:grid-cols-3 lg:grid-cols-6">
       <Fact name="Attempt">
@@ -17,34 +19,47 @@ export function Facts({ task }: { task: Task }) {
       <Fact name="Submitted">
         <Ago at={task.created_at} />
       </Fact>
-      <Fact name="Started">{task.started_at ? <Ago at={task.started_at} /> : "not yet"}</Fact>
-      <Fact name={running ? "Running for" : "Took"}>
-        {task.started_at && task.ended_at ? (
-          duration(Date.parse(task.ended_at) - Date.parse(task.started_at))
-        ) : running && task.started_at ? (
-          <Elapsed since={task.started_at} className="text-sm text-ink" />
-        ) : (
-          "–"
-        )}
-      </Fact>
+      <Fact name="Started">{started ? <Ago at={started} /> : "not yet"}</Fact>
+      <Span task={task} started={started} last={attempts.at(-1)} />
       <Fact name="Queue">
         <span className="font-mono text-xs">{task.queue}</span>
       </Fact>
       <Fact name="Worker">
         <span className="font-mono text-xs">{task.worker ?? "–"}</span>
       </Fact>
-      {task.idempotency_key ? (
-        <Fact name="Idempotency key">
-          <span className="font-mono text-xs">{task.idempotency_key}</span>
+      {task.idempotency_key && !isOwnKey(task.idempotency_key) ? (
+        <Fact name="Idempotency key" className="col-span-full">
+          <span className="font-mono text-xs whitespace-normal break-all">{task.idempotency_key}</span>
         </Fact>
       ) : null}
     </dl>
   );
 }
 
-function Fact({ name, children }: { name: string; children: ReactNode }) {
+/** How long: of all of it once it has ended, of the attempt while one runs, of the last one in between. */
+function Span({ task, started, last }: { task: Task; started: string | null; last: Attempt | undefined }) {
+  if (hasEnded(task.status)) {
+    const ms = started && task.ended_at ? Date.parse(task.ended_at) - Date.parse(started) : undefined;
+    return <Fact name={task.attempt > 1 ? "Took in all" : "Took"}>{ms === undefined ? "–" : duration(ms)}</Fact>;
+  }
+  if (task.started_at && (task.status === "running" || task.status === "cancelling")) {
+    return (
+      <Fact name="Running for">
+        <Elapsed since={task.started_at} className="text-sm text-ink" />
+      </Fact>
+    );
+  }
+  if (last?.duration_ms == null) return <Fact name="Took">–</Fact>;
   return (
-    <div className="min-w-0">
+    <Fact name={last.outcome === "lost" ? "Loss noticed after" : "Last attempt took"}>
+      {duration(last.duration_ms)}
+    </Fact>
+  );
+}
+
+function Fact({ name, children, className }: { name: string; children: ReactNode; className?: string }) {
+  return (
+    <div className={`min-w-0 ${className ?? ""}`}>
       <dt className="text-xs text-ink-faint">{name}</dt>
       <dd className="tabular mt-0.5 truncate text-sm font-medium">{children}</dd>
     </div>

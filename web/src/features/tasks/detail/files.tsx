@@ -8,6 +8,7 @@ import { Button } from "@/components/ui/button";
 import { Dialog, DialogContent } from "@/components/ui/dialog";
 import { bytes } from "@/lib/format";
 import type { FileRef } from "../output-files";
+import { useStoredFile } from "../stored-file";
 
 const isImage = (file: FileRef) => file.type.startsWith("image/");
 
@@ -122,24 +123,38 @@ function DownloadLink({ file }: { file: FileRef }) {
   );
 }
 
-/** Files a payload names: only their ids are known, so a picture shows itself if it is one. */
+/** Files a payload names by their ids: the server says what they are called, and a picture shows itself if it is one. */
 export function InputFiles({ ids }: { ids: string[] }) {
   return (
     <ul className="grid grid-cols-2 gap-3 sm:grid-cols-4 lg:grid-cols-6">
       {ids.map((id) => (
-        <li key={id}>
-          <a
-            href={fileUrl(id)}
-            download
-            title={`Download ${id}`}
-            className="block overflow-hidden rounded-lg border border-line bg-surface shadow-soft hover:border-line-strong"
-          >
-            <InputPreview id={id} />
-            <span className="block truncate px-2.5 py-1.5 font-mono text-2xs text-ink-faint">{id}</span>
-          </a>
-        </li>
+        <InputFile key={id} id={id} />
       ))}
     </ul>
+  );
+}
+
+function InputFile({ id }: { id: string }) {
+  const file = useStoredFile(id);
+  return (
+    <li>
+      <a
+        href={fileUrl(id)}
+        download
+        title={`Download ${file?.name ?? id}`}
+        className="block overflow-hidden rounded-lg border border-line bg-surface shadow-soft hover:border-line-strong"
+      >
+        <InputPreview id={id} />
+        <span className="block px-2.5 py-1.5">
+          <span
+            className={file ? "block truncate text-xs font-medium" : "block truncate font-mono text-2xs text-ink-faint"}
+          >
+            {file?.name ?? id}
+          </span>
+          {file?.size === undefined ? null : <span className="block text-2xs text-ink-faint">{bytes(file.size)}</span>}
+        </span>
+      </a>
+    </li>
   );
 }
 

@@ -4,7 +4,7 @@ import { useVirtualizer } from "@tanstack/react-virtual";
 import { hasEnded, type LogLevel, type LogLine, type LogPage, type Task } from "@tasktonic/client";
 import { useTaskLogs } from "@tasktonic/react";
 import { ArrowDownToLine, Download, Pause, Play, Search, WrapText } from "lucide-react";
-import { useEffect, useMemo, useRef, useState } from "react";
+import { useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import { Card } from "@/components/ui/bits";
 import { Button } from "@/components/ui/button";
 import { Input } from "@/components/ui/field";
@@ -27,7 +27,9 @@ const LEVEL: Record<LogLevel, { word: string; look: string }> = {
 export function LogView({ task, initial }: { task: Task; initial: LogPage }) {
   const ended = hasEnded(task.status);
   const { lines: live } = useTaskLogs(task.id, { initial, ended });
-  const [wrap, setWrap] = useState(false);
+  // Until somebody chooses, lines are wrapped where there is little room.
+  const [wrap, setWrap] = useState<boolean>();
+  const zone = useZone();
   const [find, setFind] = useState("");
   const [following, setFollowing] = useState(!ended);
   const [held, setHeld] = useState<readonly LogLine[]>();
@@ -87,6 +89,7 @@ export function LogView({ task, initial }: { task: Task; initial: LogPage }) {
           {wanted
             ? `${count(lines.length)} of ${count(all.length)}`
             : `${count(all.length)} ${all.length === 1 ? "line" : "lines"}`}
+          {zone === "UTC" ? " · times in UTC" : " · your local time"}
         </span>
         {ended ? null : (
           <Button
@@ -107,8 +110,8 @@ export function LogView({ task, initial }: { task: Task; initial: LogPage }) {
           size="icon-sm"
           aria-label="Wrap long lines"
           title="Wrap long lines"
-          aria-pressed={wrap}
-          onClick={() => setWrap(!wrap)}
+          aria-pressed={wrap ?? false}
+          onClick={() => setWrap(!(wrap ?? isNarrow()))}
           className={cn(wrap && "bg-hover text-ink")}
         >
           <WrapText />
@@ -156,8 +159,8 @@ export function LogView({ task, initial }: { task: Task; initial: LogPage }) {
                     ref={rows.measureElement}
                     data-index={row.index}
                     className={cn(
-                      "absolute top-1.5 left-0 flex min-w-full gap-3 px-3 font-mono text-xs leading-[22px] hover:bg-hover",
-                      wrap ? "w-full" : "w-max",
+                      "absolute top-1.5 left-0 flex min-w-full gap-3 px-3 max-sm:gap-2 max-sm:px-2 font-mono text-xs leading-[22px] hover:bg-hover",
+                      wrap === undefined ? "w-max max-sm:w-full" : wrap ? "w-full" : "w-max",
                       target === line.n && "bg-citrus/25",
                     )}
                     style={{ transform: `translateY(${row.start}px)` }}
@@ -165,19 +168,24 @@ export function LogView({ task, initial }: { task: Task; initial: LogPage }) {
                     <a
                       href={`#L${line.n}`}
                       aria-label={`Line ${line.n}`}
-                      className="tabular w-9 shrink-0 text-right text-ink-faint select-none hover:text-ink hover:underline"
+                      className="tabular w-9 shrink-0 text-right max-sm:w-6 text-ink-faint select-none hover:text-ink hover:underline"
                     >
                       {line.n}
                     </a>
-                    <time dateTime={line.at} className="shrink-0 text-ink-faint max-sm:hidden">
-                      {line.at.slice(11, 23)}
+                    <time dateTime={line.at} title={line.at} className="tabular shrink-0 text-ink-faint">
+                      {clockTime(line.at, zone)}
+                      <span className="max-sm:hidden">{line.at.slice(19, 23)}</span>
                     </time>
-                    <span className={cn("w-10 shrink-0", LEVEL[line.level]?.look)}>
+                    <span className={cn("w-10 shrink-0 max-sm:w-9", LEVEL[line.level]?.look)}>
                       {LEVEL[line.level]?.word ?? line.level}
                     </span>
                     <span
                       className={cn(
-                        wrap ? "min-w-0 break-words whitespace-pre-wrap" : "whitespace-pre",
+                        wrap === undefined
+                          ? "whitespace-pre max-sm:min-w-0 max-sm:[overflow-wrap:anywhere] max-sm:whitespace-pre-wrap"
+                          : wrap
+                            ? "min-w-0 [overflow-wrap:anywhere] whitespace-pre-wrap"
+                            : "whitespace-pre",
                         line.level === "error" && "text-red",
                       )}
                     >
@@ -204,6 +212,27 @@ export function LogView({ task, initial }: { task: Task; initial: LogPage }) {
       </div>
     </Card>
   );
+}
+
+const isNarrow = () => window.matchMedia("(width < 40rem)").matches;
+
+/** The zone of the clock on the wall; UTC until the page is alive, for a server does not know it. */
+const useZone = (): string =>
+  useSyncExternalStore(
+    () => () => {},
+    () => Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC",
+    () => "UTC",
+  );
+
+const clocks = new Map<string, Intl.DateTimeFormat>();
+/** Hours, minutes and seconds there. */
+export function clockTime(at: string, zone: string): string {
+  let clock = clocks.get(zone);
+  if (!clock) {
+    clock = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium", timeZone: zone });
+    clocks.set(zone, clock);
+  }
+  return clock.format(new Date(at));
 }
 
 function useLineOfHash(): number | undefined {

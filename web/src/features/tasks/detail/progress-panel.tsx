@@ -4,8 +4,10 @@ import type { Progress, Task } from "@tasktonic/client";
 import { useRef } from "react";
 import { Card, Notice } from "@/components/ui/bits";
 import { ProgressBar } from "@/components/ui/progress-bar";
-import { useNow } from "@/lib/clock";
+import { Ago, useNow } from "@/lib/clock";
 import { duration, fraction, progressParts, progressText, when } from "@/lib/format";
+import { useSilence } from "@/lib/line";
+import { reasonText } from "../words";
 
 /** What is going on right now, in one glance: the bar, the numbers, or why nothing moves. */
 export function ProgressPanel({ task }: { task: Task }) {
@@ -16,7 +18,7 @@ export function ProgressPanel({ task }: { task: Task }) {
     case "retrying":
       return (
         <Notice tone="amber" title={task.error?.message ?? "An attempt failed"}>
-          <Due task={task} what={`Attempt ${task.attempt + 1} of ${task.attempts_max} starts`} />
+          <Due task={task} what={`Attempt ${task.attempt + 1} of ${task.attempts_max}`} />
         </Notice>
       );
     case "failed":
@@ -29,7 +31,7 @@ export function ProgressPanel({ task }: { task: Task }) {
     case "scheduled":
       return (
         <Quiet>
-          <Due task={task} what="Starts" />
+          <Due task={task} what="This task" />
         </Quiet>
       );
     case "queued":
@@ -37,7 +39,7 @@ export function ProgressPanel({ task }: { task: Task }) {
     case "waiting":
       return <Quiet>Waits for other tasks to end.</Quiet>;
     case "cancelled":
-      return <Quiet>{task.reason ?? "Stopped on request."}</Quiet>;
+      return <Quiet>{sentence(reasonText(task) ?? "Stopped on request")}</Quiet>;
     case "completed":
       return null;
     default:
@@ -47,6 +49,7 @@ export function ProgressPanel({ task }: { task: Task }) {
 
 function Running({ task }: { task: Task }) {
   const { progress } = task;
+  const silentSince = useSilence();
   const part = fraction(progress);
   const parts = progress ? progressParts(progress) : undefined;
   return (
@@ -66,7 +69,11 @@ function Running({ task }: { task: Task }) {
           )}
         </p>
         <p className="tabular text-sm text-ink-faint">
-          {task.status === "cancelling" ? (
+          {silentSince !== undefined ? (
+            <>
+              Last heard of <Ago at={new Date(silentSince).toISOString()} />
+            </>
+          ) : task.status === "cancelling" ? (
             "Stopping at its next safe place"
           ) : (
             <TimeLeft key={task.attempt} progress={progress} since={task.started_at} />
@@ -74,10 +81,12 @@ function Running({ task }: { task: Task }) {
         </p>
       </div>
       <ProgressBar progress={progress} live label={`Progress of ${task.kind}`} className="mt-3 h-2.5" />
-      <p className="mt-2.5 min-h-5 truncate text-sm text-ink-soft">
-        {progress?.phase ? <span className="mr-2 font-medium text-ink">{progress.phase}</span> : null}
-        {progress?.note ?? ""}
-      </p>
+      {progress?.phase || progress?.note ? (
+        <p className="mt-2.5 truncate text-sm text-ink-soft">
+          {progress.phase ? <span className="mr-2 font-medium text-ink">{progress.phase}</span> : null}
+          {progress.note}
+        </p>
+      ) : null}
     </Card>
   );
 }
@@ -103,12 +112,19 @@ function TimeLeft({ progress, since }: { progress: Progress | null; since: strin
 
 function Due({ task, what }: { task: Task; what: string }) {
   const now = useNow();
+  const silentSince = useSilence();
+  const { run_at } = task;
+  if (!run_at) return `${what} starts soon.`;
+  // Whether it has started is what the server would say; our clock alone does not know.
+  if (Date.parse(run_at) <= now) return silentSince === undefined ? `${what} is due now.` : `${what} was due by now.`;
   return (
     <span className="tabular">
-      {what} {task.run_at ? when(task.run_at, now) : "soon"}.
+      {what} {silentSince === undefined ? "starts" : "is to start"} {when(run_at, now)}.
     </span>
   );
 }
+
+const sentence = (text: string): string => (/[.!?]$/.test(text) ? text : `${text}.`);
 
 function Quiet({ children }: { children: React.ReactNode }) {
   return (

@@ -27,16 +27,25 @@ import { Policy } from "./policy";
 import { ProfileTable } from "./profile-table";
 import { ProgressPanel } from "./progress-panel";
 import { Timeline } from "./timeline";
+import { useAttempts } from "./use-attempts";
 
 const TABS = ["timeline", "logs", "input", "output", "files", "raw"] as const;
 type TabId = (typeof TABS)[number];
 const isTab = (value: string | undefined): value is TabId => TABS.includes(value as TabId);
 
-type Props = { initial: Task; attempts: Attempt[]; logs: LogPage; schema: Json | undefined; tab: string | undefined };
+type Props = {
+  initial: Task;
+  attempts: Attempt[];
+  logs: LogPage;
+  title: string;
+  schema: Json | undefined;
+  tab: string | undefined;
+};
 
-export function TaskView({ initial, attempts, logs, schema, tab: asked }: Props) {
+export function TaskView({ initial, attempts: before, logs, title, schema, tab: asked }: Props) {
   const { task = initial, error } = useTask(initial.id, { initial, whole: true });
   const live = useTask(initial.id).task;
+  const attempts = useAttempts(task, before);
   const [chosen, setChosen] = useState<TabId | undefined>(isTab(asked) ? asked : undefined);
   const tab = chosen ?? restingTab(task, logs.lines.length > 0);
   const outputs = useMemo(() => filesIn(task.output ?? undefined), [task.output]);
@@ -67,9 +76,9 @@ export function TaskView({ initial, attempts, logs, schema, tab: asked }: Props)
   }
   return (
     <article className="flex flex-col gap-5">
-      <Header task={task} />
+      <Header task={task} title={title} />
       <ProgressPanel task={task} />
-      <Facts task={task} />
+      <Facts task={task} attempts={attempts} />
       <Tabs value={tab} onValueChange={choose} className="mt-1">
         <TabList aria-label="Parts of this task">
           <Tab value="timeline">Timeline</Tab>
@@ -89,7 +98,7 @@ export function TaskView({ initial, attempts, logs, schema, tab: asked }: Props)
           <Tab value="raw">Raw</Tab>
         </TabList>
         <TabPanel value="timeline">
-          <Timeline task={task} initial={attempts} />
+          <Timeline task={task} attempts={attempts} />
           <Policy task={task} />
         </TabPanel>
         <TabPanel value="logs">
@@ -134,7 +143,7 @@ function restingTab(task: Task, hasLog: boolean): TabId {
 
 const loadMoreMenu = () => import("./more-menu").then((module) => module.MoreMenu);
 
-function Header({ task }: { task: Task }) {
+function Header({ task, title }: { task: Task; title: string }) {
   const router = useRouter();
   const { cancel, tryAgain } = useVerbs();
   const can = verbsFor(task);
@@ -160,10 +169,13 @@ function Header({ task }: { task: Task }) {
       <div className="flex flex-wrap items-start justify-between gap-x-6 gap-y-4">
         <div className="min-w-0">
           <div className="flex flex-wrap items-center gap-x-3 gap-y-2">
-            <h1 className="text-2xl font-semibold break-all">{task.kind}</h1>
+            <h1 className="text-2xl font-semibold [overflow-wrap:anywhere]">{title}</h1>
             <StatusFace status={task.status} chip />
           </div>
           <div className="mt-1.5 flex flex-wrap items-center gap-1.5">
+            {title === task.kind ? null : (
+              <span className="font-mono text-xs [overflow-wrap:anywhere] text-ink-faint">{task.kind} ·</span>
+            )}
             <span className="font-mono text-xs text-ink-faint">{task.id}</span>
             <CopyButton text={task.id} label="Copy the id" />
             {task.tags.map((tag) => (

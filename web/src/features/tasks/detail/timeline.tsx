@@ -1,24 +1,23 @@
 "use client";
 
 import { type Attempt, hasEnded, type Task } from "@tasktonic/client";
-import { useConnection, useLive } from "@tasktonic/react";
 import { CalendarPlus, Flag, type LucideIcon } from "lucide-react";
-import { type ReactNode, useEffect, useState } from "react";
+import type { ReactNode } from "react";
 import { Ago } from "@/lib/clock";
 import { cn } from "@/lib/cn";
 import { duration } from "@/lib/format";
 import { OUTCOME_FACE, OutcomeMark, STATUS_FACE, toneText, toneWash } from "../status-face";
 import { Elapsed } from "../task-row";
+import { reasonText } from "../words";
 
 /** What happened, in order: handed over, each attempt with its true times, the end. */
-export function Timeline({ task, initial }: { task: Task; initial: Attempt[] }) {
-  const attempts = useAttempts(task, initial);
+export function Timeline({ task, attempts }: { task: Task; attempts: Attempt[] }) {
   return (
     <ol className="relative flex max-w-3xl flex-col before:absolute before:top-4 before:bottom-4 before:left-[15px] before:w-px before:bg-line-strong">
       <Step icon={CalendarPlus} look="bg-sunken text-ink-soft" title="Submitted" at={task.created_at}>
-        {task.run_at ? (
+        {task.status === "scheduled" && task.run_at ? (
           <p>
-            {task.started_at ? "Was to start" : "To start"} <Ago at={task.run_at} due />
+            To start <Ago at={task.run_at} due />
           </p>
         ) : null}
       </Step>
@@ -43,7 +42,9 @@ export function Timeline({ task, initial }: { task: Task; initial: Attempt[] }) 
             <dl className="flex flex-wrap gap-x-6 gap-y-1">
               {waitMs === undefined ? null : <Fact name="waited">{duration(Math.max(0, waitMs))}</Fact>}
               {attempt.ended_at && attempt.duration_ms !== null ? (
-                <Fact name="took">{duration(attempt.duration_ms)}</Fact>
+                <Fact name={attempt.outcome === "lost" ? "noticed after" : "took"}>
+                  {duration(attempt.duration_ms)}
+                </Fact>
               ) : !attempt.ended_at && started ? (
                 <Fact name="running for">
                   <Elapsed since={started} />
@@ -85,7 +86,7 @@ export function Timeline({ task, initial }: { task: Task; initial: Attempt[] }) 
           title={STATUS_FACE[task.status].label}
           at={task.ended_at}
         >
-          {task.reason ? <p className="first-letter:uppercase">{task.reason}</p> : null}
+          {task.reason ? <p className="first-letter:uppercase">{reasonText(task)}</p> : null}
         </Step>
       ) : null}
     </ol>
@@ -130,28 +131,4 @@ function Fact({ name, children }: { name: string; children: ReactNode }) {
       <dd className="tabular">{children}</dd>
     </div>
   );
-}
-
-/** Read again whenever the task enters or leaves an attempt, and once the line is back if that failed. */
-function useAttempts(task: Task, initial: Attempt[]): Attempt[] {
-  const { api } = useLive();
-  const { status } = useConnection();
-  const [attempts, setAttempts] = useState(initial);
-  const moment = `${task.attempt}/${task.status}/${task.ended_at ?? ""}`;
-  const [seen, setSeen] = useState(moment);
-  useEffect(() => {
-    // Named here because a new state of the line is a reason to ask again.
-    void status;
-    if (moment === seen) return;
-    const stop = new AbortController();
-    api.attempts(task.id, stop.signal).then(
-      (next) => {
-        setAttempts(next);
-        setSeen(moment);
-      },
-      () => undefined,
-    );
-    return () => stop.abort();
-  }, [api, task.id, moment, seen, status]);
-  return attempts;
 }

@@ -30,14 +30,15 @@ export default async function TaskPage({ params, searchParams }: Props) {
       tasktonic.logs(id, 0, LINES),
       tasktonic.kinds(),
     ]);
-    const schema = kinds.find((kind) => kind.kind === task.kind)?.schema;
+    const kind = kinds.find((kind) => kind.kind === task.kind);
     return (
       <TaskView
         key={id}
         initial={task}
         attempts={attempts}
         logs={logs}
-        schema={schema}
+        title={kind?.title ?? task.kind}
+        schema={kind?.schema}
         tab={Array.isArray(tab) ? tab[0] : tab}
       />
     );

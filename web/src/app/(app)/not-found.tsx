@@ -1,0 +1,1 @@
+export { NothingAtAddress as default } from "@/components/not-here";

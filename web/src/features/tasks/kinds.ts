@@ -1,0 +1,15 @@
+import type { KindInfo } from "@tasktonic/client";
+
+/** What people call a kind: its title, or its code where it has none. */
+export function titlesOf(kinds: readonly KindInfo[]): (kind: string) => string {
+  const titles = new Map(kinds.flatMap(({ kind, title }) => (title ? [[kind, title] as const] : [])));
+  return (kind) => titles.get(kind) ?? kind;
+}
+
+const heard = new Map<string, string>();
+
+/** Remembers titles for what has no list of kinds at hand, such as a notice. In the browser only. */
+export function learnKinds(kinds: readonly KindInfo[]): void {
+  for (const { kind, title } of kinds) if (title) heard.set(kind, title);
+}
+export const heardTitle = (kind: string): string => heard.get(kind) ?? kind;
