@@ -9,6 +9,7 @@ mod floors;
 mod gateway;
 mod lifecycles;
 mod machine;
+mod peers;
 mod pickup;
 mod product;
 mod redis;
@@ -73,7 +74,10 @@ enum Verb {
     Scaling,
     /// What authentication at the gateway costs: nginx with the guard and without
     Gateway,
-    /// Everything, written to `docs/benchmarks` of the repository
+    /// Task Tonic beside BullMQ, Celery, Dramatiq, arq, RQ, taskiq and apalis, on the same Redis;
+    /// written to `docs/benchmarks/peers.md`
+    Peers(peers::PeersOptions),
+    /// Everything but the peers, written to `docs/benchmarks` of the repository
     All {
         /// The repository [default: the folder above this one that holds Cargo.lock]
         #[arg(long, value_name = "DIR")]
@@ -130,6 +134,9 @@ fn main() -> Result<()> {
             Verb::Redis => redis::measure(&options, &machine::repository(None)?).await,
             Verb::Scaling => scaling::measure(&options).await,
             Verb::Gateway => gateway::measure(&options).await,
+            Verb::Peers(asked) => {
+                peers::measure(&options, &asked, &machine::repository(None)?).await
+            }
             Verb::All { repository } => {
                 all::measure(&options, &machine::repository(repository)?).await
             }

@@ -69,7 +69,11 @@ async fn a_worker_that_parked_through_one_server_is_woken_through_the_other() {
     };
     a.store.control(partition_of(&user("ana"), PARTITIONS), ask).await.unwrap();
     for server in [&a, &*b] {
-        let told = sync(server, waits(20_000)).await;
+        let mut told = sync(server, waits(20_000)).await;
+        // Both heard of the task too. Where nobody waited then, that may be told alone first.
+        if told.get("cancelled").is_none() && told.get("woken").is_some() {
+            told = sync(server, waits(20_000)).await;
+        }
         assert_eq!(told["cancelled"], json!([lease]), "{told}");
     }
     let beat = json!([{ "lease": lease, "report": "heartbeat" }]);
