@@ -1,23 +1,19 @@
 "use client";
 
+import type { KindInfo, Task } from "@tasktonic/client";
 import { ChevronRight } from "lucide-react";
 import { useId } from "react";
 import { describedBy, Field, Input, NativeSelect, Textarea } from "@/components/ui/field";
 import type { Errors } from "./draft";
-import { NO_POLICY, type PolicyOptions, type PolicySettings, policyOf } from "./policy";
-
-export const UNITS = {
-  s: { label: "seconds", ms: 1_000 },
-  m: { label: "minutes", ms: 60_000 },
-  h: { label: "hours", ms: 3_600_000 },
-  d: { label: "days", ms: 86_400_000 },
-} as const;
-export type Unit = keyof typeof UNITS;
+import { type Carried, carriedOf, NO_POLICY, type PolicyOptions, type PolicySettings, policyOf } from "./policy";
+import { Span, spanOf, UNITS, type Unit } from "./span";
 
 /** The options as they are typed. Empty means: as the kind has it. */
 export type Options = {
   delay: string;
   delayUnit: Unit;
+  expire: string;
+  expireUnit: Unit;
   attempts: string;
   timeout: string;
   timeoutUnit: Unit;
@@ -26,10 +22,14 @@ export type Options = {
   tags: string;
   key: string;
   policy: PolicyOptions;
+  /** The policy of an earlier task, where this one is filled in from it. */
+  carried?: Carried | undefined;
 };
 export const NO_OPTIONS: Options = {
   delay: "",
   delayUnit: "m",
+  expire: "",
+  expireUnit: "h",
   attempts: "",
   timeout: "",
   timeoutUnit: "m",
@@ -42,12 +42,39 @@ export const NO_OPTIONS: Options = {
 
 export type Settings = PolicySettings & {
   delay_ms?: number;
+  expire_after_ms?: number;
   attempts_max?: number;
   timeout_ms?: number;
   soft_timeout_ms?: number;
   tags?: string[];
   idempotency_key?: string;
 };
+
+/** Labels as they are typed, with commas between them. */
+export const tagsOf = (typed: string): string[] => [
+  ...new Set(
+    typed
+      .split(",")
+      .map((tag) => tag.trim())
+      .filter(Boolean),
+  ),
+];
+
+/** The options of a task that is like another: its labels, and how it was attempted where its kind has it otherwise. */
+export function optionsFrom(task: Task, kind: KindInfo): Options {
+  const carried = carriedOf(task, kind);
+  const { attempts_max, timeout_ms } = task;
+  const soft_ms = task.policy?.soft_timeout_ms ?? null;
+  const options: Options = { ...NO_OPTIONS, tags: task.tags.join(", "), policy: carried.typed, carried };
+  if (attempts_max !== kind.attempts_max) options.attempts = String(attempts_max);
+  if (timeout_ms !== null && timeout_ms !== kind.timeout_ms) {
+    ({ value: options.timeout, unit: options.timeoutUnit } = spanOf(timeout_ms));
+  }
+  if (soft_ms !== null && soft_ms !== kind.soft_timeout_ms) {
+    ({ value: options.soft, unit: options.softUnit } = spanOf(soft_ms));
+  }
+  return options;
+}
 
 /** What was typed as the API takes it, or what is wrong with it. */
 export function settingsOf(options: Options): { settings: Settings; errors: Errors } {
@@ -62,6 +89,11 @@ export function settingsOf(options: Options): { settings: Settings; errors: Erro
   };
   const delay = positive("/delay_ms", options.delay);
   if (delay !== undefined) settings.delay_ms = Math.round(delay * UNITS[options.delayUnit].ms);
+  const expire = positive("/expire_after_ms", options.expire);
+  if (expire !== undefined) settings.expire_after_ms = Math.round(expire * UNITS[options.expireUnit].ms);
+  if ((settings.expire_after_ms ?? Number.POSITIVE_INFINITY) <= (settings.delay_ms ?? 0)) {
+    errors["/expire_after_ms"] = "This must be longer than the time it starts after.";
+  }
   const attempts = positive("/attempts_max", options.attempts);
   if (attempts !== undefined) settings.attempts_max = Math.round(attempts);
   const timeout = positive("/timeout_ms", options.timeout);
@@ -71,15 +103,8 @@ export function settingsOf(options: Options): { settings: Settings; errors: Erro
   if (settings.timeout_ms !== undefined && (settings.soft_timeout_ms ?? 0) >= settings.timeout_ms) {
     errors["/soft_timeout_ms"] = "This must be below the time limit.";
   }
-  Object.assign(settings, policyOf(options.policy, errors));
-  const tags = [
-    ...new Set(
-      options.tags
-        .split(",")
-        .map((tag) => tag.trim())
-        .filter(Boolean),
-    ),
-  ];
+  Object.assign(settings, policyOf(options.policy, errors, options.carried));
+  const tags = tagsOf(options.tags);
   if (tags.length > 0) settings.tags = tags;
   if (options.key.trim()) settings.idempotency_key = options.key.trim();
   return { settings, errors };
@@ -139,6 +164,21 @@ export function OptionFields(props: {
           />
         </Field>
         <Field
+          id={`${id}-expire`}
+          label="Only if started within"
+          error={errors["/expire_after_ms"]}
+          hint="Counted from now; after that it ends unstarted. Left empty, it waits"
+        >
+          <Span
+            input={tied("expire", "/expire_after_ms", "hint")}
+            value={options.expire}
+            unit={options.expireUnit}
+            unitLabel="Unit of the time it may wait"
+            onValue={(expire) => set({ expire })}
+            onUnit={(expireUnit) => set({ expireUnit })}
+          />
+        </Field>
+        <Field
           id={`${id}-timeout`}
           label="Time limit per attempt"
           error={errors["/timeout_ms"]}
@@ -166,7 +206,13 @@ export function OptionFields(props: {
             onChange={(event) => set({ attempts: event.target.value })}
           />
         </Field>
-        <Field id={`${id}-tags`} label="Tags" error={errors["/tags"]} hint="With commas between them">
+        <Field
+          id={`${id}-tags`}
+          label="Tags"
+          error={errors["/tags"]}
+          hint="With commas between them"
+          className="sm:col-span-2"
+        >
           <Input
             {...tied("tags", "/tags", "hint")}
             autoCapitalize="off"
@@ -289,37 +335,5 @@ export function OptionFields(props: {
         </div>
       </div>
     </details>
-  );
-}
-
-function Span(props: {
-  input: React.ComponentProps<"input">;
-  value: string;
-  unit: Unit;
-  unitLabel: string;
-  onValue: (value: string) => void;
-  onUnit: (unit: Unit) => void;
-}) {
-  return (
-    <div className="flex gap-2">
-      <Input
-        {...props.input}
-        inputMode="decimal"
-        value={props.value}
-        onChange={(event) => props.onValue(event.target.value)}
-      />
-      <NativeSelect
-        aria-label={props.unitLabel}
-        className="w-32"
-        value={props.unit}
-        onChange={(event) => props.onUnit(event.target.value as Unit)}
-      >
-        {(Object.keys(UNITS) as Unit[]).map((unit) => (
-          <option key={unit} value={unit}>
-            {UNITS[unit].label}
-          </option>
-        ))}
-      </NativeSelect>
-    </div>
   );
 }

@@ -7,7 +7,7 @@ import { ProgressBar } from "@/components/ui/progress-bar";
 import { Ago, useNow } from "@/lib/clock";
 import { duration, fraction, progressParts, progressText, when } from "@/lib/format";
 import { useSilence } from "@/lib/line";
-import { reasonText } from "../words";
+import { hasExpired, reasonText } from "../words";
 
 /** What is going on right now, in one glance: the bar, the numbers, or why nothing moves. */
 export function ProgressPanel({ task }: { task: Task }) {
@@ -31,14 +31,21 @@ export function ProgressPanel({ task }: { task: Task }) {
     case "scheduled":
       return (
         <Quiet>
-          <Due task={task} what="This task" />
+          <Due task={task} what="This task" /> <Expiry task={task} />
         </Quiet>
       );
     case "queued":
-      return <Quiet>In line for the next free worker.</Quiet>;
+      return (
+        <Quiet>
+          In line for the next free worker. <Expiry task={task} />
+        </Quiet>
+      );
     case "waiting":
       return <Quiet>Waits for other tasks to end.</Quiet>;
     case "cancelled":
+      if (hasExpired(task)) {
+        return <Quiet>Nobody took this task in time, so it was not started. You can try it again.</Quiet>;
+      }
       return <Quiet>{sentence(reasonText(task) ?? "Stopped on request")}</Quiet>;
     case "completed":
       return null;
@@ -120,6 +127,19 @@ function Due({ task, what }: { task: Task; what: string }) {
   return (
     <span className="tabular">
       {what} {silentSince === undefined ? "starts" : "is to start"} {when(run_at, now)}.
+    </span>
+  );
+}
+
+/** Until when somebody has to take it. */
+function Expiry({ task: { expires_at } }: { task: Task }) {
+  const now = useNow();
+  if (!expires_at) return null;
+  // That it is over is for the server to say.
+  if (Date.parse(expires_at) <= now) return "Its time to be started is over.";
+  return (
+    <span className="tabular">
+      It ends <time dateTime={expires_at}>{when(expires_at, now)}</time> if nobody has started it by then.
     </span>
   );
 }

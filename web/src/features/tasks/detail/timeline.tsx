@@ -20,6 +20,11 @@ export function Timeline({ task, attempts }: { task: Task; attempts: Attempt[] }
             To start <Ago at={task.run_at} due />
           </p>
         ) : null}
+        {task.expires_at && !hasEnded(task.status) ? (
+          <p>
+            Ends <Ago at={task.expires_at} due /> if not started
+          </p>
+        ) : null}
       </Step>
       {attempts.map((attempt, index) => {
         const before = index === 0 ? task.created_at : attempts[index - 1]?.ended_at;
