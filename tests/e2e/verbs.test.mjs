@@ -125,7 +125,7 @@ suite("verbs", {}, ({ scenario }) => {
         return true;
       });
 
-    await page.getByLabel("Tag").fill("find-me");
+    await page.getByLabel("Tag", { exact: true }).fill("find-me");
     await page.waitForURL(/tag=find-me/);
     await shows([bad.id, good.id]);
     await page
@@ -137,7 +137,7 @@ suite("verbs", {}, ({ scenario }) => {
     assert.match(page.url(), /tag=find-me/);
     await page.reload();
     await shows([bad.id]);
-    assert.equal(await page.getByLabel("Tag").inputValue(), "find-me");
+    assert.equal(await page.getByLabel("Tag", { exact: true }).inputValue(), "find-me");
     await page.goBack();
     await shows([bad.id, good.id]);
     await page.getByLabel("Find by the beginning of a task id").fill(good.id.slice(0, 10));
@@ -149,9 +149,9 @@ suite("verbs", {}, ({ scenario }) => {
     );
     await page.getByRole("button", { name: "Clear" }).click();
     await until("nothing narrows the list", () => !new URL(page.url()).search.includes("tag="));
-    await page.getByLabel("Kind").selectOption("noop");
+    await page.getByLabel("Kind", { exact: true }).selectOption("noop");
     await page.waitForURL(/kind=noop/);
-    await page.getByLabel("Tag").fill("nobody-has-this");
+    await page.getByLabel("Tag", { exact: true }).fill("nobody-has-this");
     await page.getByText("No task matches").waitFor();
     await page.getByRole("button", { name: "Clear the filter" }).click();
     await page.waitForURL((url) => url.search === "");

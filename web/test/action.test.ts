@@ -18,7 +18,7 @@ vi.mock("next/headers", () => ({
 vi.mock("next/navigation", () => ({ redirect: vi.fn(), unstable_rethrow: () => {} }));
 vi.mock("react", async (actual) => ({ ...(await actual<object>()), cache: (f: unknown) => f }));
 
-const { submitTask, retryTasks, cancelTask } = await import("@/features/tasks/actions");
+const { submitTask, retryTasks, cancelTask, moveTask, editTask } = await import("@/features/tasks/actions");
 const { login, logout } = await import("@/features/session/actions");
 
 const ID = "abcdefghijklmnop";
@@ -76,6 +76,29 @@ describe("an action", () => {
     expect(await submitTask(extra as never)).toMatchObject({ ok: false, code: "input_invalid" });
     expect(await cancelTask({ id: "../../admin" })).toMatchObject({ ok: false, code: "input_invalid" });
     expect(asked.every(({ path }) => path === "/api/v1/me")).toBe(true);
+  });
+
+  it("moves a task that waits to one place or one time, and edits it under the rev that was seen", async () => {
+    const task = { id: ID, status: "queued" };
+    theApi({
+      "/api/v1/me": me,
+      [`/api/v1/tasks/${ID}/reschedule`]: [200, task],
+      [`/api/v1/tasks/${ID}/edit`]: [409, { code: "changed_meanwhile", detail: "Look again." }],
+    });
+    const bodies = () =>
+      asked.filter(({ path }) => path !== "/api/v1/me").map(({ init }) => JSON.parse(`${init.body}`));
+    expect(await moveTask({ id: ID, place: "front" })).toEqual({ ok: true, value: task });
+    expect(bodies()).toEqual([{ place: "front" }]);
+    expect(await moveTask({ id: ID, delay_ms: 0 })).toMatchObject({ ok: true });
+    for (const odd of [{ id: ID }, { id: ID, place: "middle" }, { id: ID, delay_ms: 1, place: "back" }]) {
+      expect(await moveTask(odd as never)).toMatchObject({ ok: false, code: "input_invalid" });
+    }
+    expect(bodies()).toHaveLength(2);
+    expect(await editTask({ id: ID, payload: { n: 1 }, tags: [], rev: 7 })).toMatchObject({
+      code: "changed_meanwhile",
+    });
+    expect(bodies()[2]).toEqual({ payload: { n: 1 }, tags: [], rev: 7 });
+    expect(await editTask({ id: ID, payload: {}, tags: [] } as never)).toMatchObject({ code: "input_invalid" });
   });
 
   it("hands the API's refusal on, field by field", async () => {

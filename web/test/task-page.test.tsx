@@ -156,7 +156,7 @@ describe("one act", () => {
   it("has one wording, whoever carried it out", () => {
     const said = ["cancelled by user", "cancelled on request"].map((reason) => reasonText({ reason }));
     expect(new Set(said)).toEqual(new Set(["Stopped on request"]));
-    expect(reasonText({ reason: "expired" })).toBe("expired");
+    expect(reasonText({ reason: "expired" })).toBe("Nobody took it in time");
     expect(reasonText({ reason: null })).toBeUndefined();
   });
 });

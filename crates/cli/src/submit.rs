@@ -1,6 +1,7 @@
 //! `tasktonic submit`: hand a task over, and watch what becomes of it.
 
 mod attach;
+mod policy;
 mod watch;
 
 use std::path::PathBuf;
@@ -22,7 +23,8 @@ const DATA_BYTES_MAX: u64 = 16 * 1024 * 1024;
 #[command(after_help = "Examples:\n  \
     tasktonic submit noop --data '{\"sleep_ms\":500}' --follow\n  \
     tasktonic submit images.resize --file a.jpg --file b.jpg --data '{\"sizes\":[800]}' --follow\n  \
-    tasktonic submit csv.profile --file table.csv --json\n\n\
+    tasktonic submit csv.profile --file table.csv --json\n  \
+    tasktonic submit http.request --data @call.json --backoff list:1s,1m --rule http_4*=bury\n\n\
     Exit codes: 0 accepted (with --follow: completed), 1 refused (with --follow: not completed), \
     2 bad use.")]
 pub(crate) struct Args {
@@ -47,15 +49,20 @@ pub(crate) struct Args {
     /// Not before this long from now
     #[arg(long, value_name = "MS")]
     delay_ms: Option<u64>,
-    /// Attempts in all
-    #[arg(long, value_name = "N")]
-    attempts_max: Option<u32>,
-    /// Longest run of one attempt
+    /// Not before this time (2026-11-24T10:15:00Z)
+    #[arg(long, value_name = "TIME", conflicts_with = "delay_ms")]
+    run_at: Option<String>,
+    /// Cancelled if nobody has taken it by this time
+    #[arg(long, value_name = "TIME", conflicts_with = "expire_after_ms")]
+    expires_at: Option<String>,
+    /// Cancelled if nobody has taken it this long from now
     #[arg(long, value_name = "MS")]
-    timeout_ms: Option<u64>,
+    expire_after_ms: Option<u64>,
     /// A label for filtering; may be given more than once
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
+    #[command(flatten)]
+    policy: policy::Policy,
     #[command(flatten)]
     remote: Remote,
 }
@@ -69,9 +76,11 @@ pub(crate) async fn submit(args: Args) -> Result<u8> {
     let mut request = submission(&args.kind, serde_json::value::to_raw_value(&payload)?);
     request.idempotency_key = args.idempotency_key;
     request.delay_ms = args.delay_ms;
-    request.attempts_max = args.attempts_max;
-    request.timeout_ms = args.timeout_ms;
+    request.run_at = args.run_at;
+    request.expires_at = args.expires_at;
+    request.expire_after_ms = args.expire_after_ms;
     request.tags = args.tags;
+    args.policy.fill(&mut request);
     let submitted = client.submit(request).await?;
     if !args.follow {
         if args.json {
@@ -92,7 +101,8 @@ pub(crate) async fn submit(args: Args) -> Result<u8> {
     Ok(if is_completed { crate::DONE } else { crate::FAILED })
 }
 
-fn payload(data: &str) -> Result<Value> {
+/// A payload given as JSON or as a file.
+pub(crate) fn payload(data: &str) -> Result<Value> {
     let text = match data.strip_prefix('@') {
         None => data.to_owned(),
         Some("-") => std::io::read_to_string(std::io::stdin()).context("reading standard input")?,

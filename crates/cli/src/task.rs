@@ -1,11 +1,13 @@
-//! `tasktonic task get | list | cancel | retry | logs`.
+//! `tasktonic task get | list | cancel | retry | reschedule | edit | attempts | logs`.
+
+mod waiting;
 
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::Subcommand;
 use tasktonic_client::{Client, Filter};
-use tasktonic_protocol::http::{BulkItem, LogLine};
+use tasktonic_protocol::http::{Attempt, BulkItem, LogLine};
 use tasktonic_protocol::status::TaskStatus;
 use tasktonic_protocol::task::Task;
 
@@ -63,6 +65,25 @@ pub(crate) enum Verb {
     /// Try failed or cancelled tasks again
     #[command(after_help = "Example: tasktonic task retry AZrS0mXvQ4yKcD1e")]
     Retry(Many),
+    /// Give a task that waits another time, or another place in its line
+    #[command(after_help = "Example: tasktonic task reschedule AZrS0mXvQ4yKcD1e --delay-ms 60000")]
+    Reschedule(waiting::Move),
+    /// Change payload or labels of a task that waits; it keeps its place
+    #[command(
+        after_help = "Example: tasktonic task edit AZrS0mXvQ4yKcD1e --data '{\"text\":\"Hi\"}'"
+    )]
+    Edit(waiting::Change),
+    /// Show who tried, when, and how it ended
+    #[command(after_help = "Example: tasktonic task attempts AZrS0mXvQ4yKcD1e")]
+    Attempts {
+        /// The task's id
+        id: String,
+        /// Print the attempts as the API gives them
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        remote: Remote,
+    },
     /// Print a task's log
     #[command(after_help = "Example: tasktonic task logs AZrS0mXvQ4yKcD1e --follow")]
     Logs {
@@ -106,7 +127,8 @@ pub(crate) async fn task(verb: Verb) -> Result<u8> {
             if json {
                 print_json(&task)?
             } else {
-                show(&task)
+                show(&task);
+                show_policy(&task);
             }
             Ok(crate::DONE)
         }
@@ -131,6 +153,19 @@ pub(crate) async fn task(verb: Verb) -> Result<u8> {
         Verb::Retry(many) => {
             let results = many.remote.client()?.retry_many(many.ids).await?;
             told(&results, many.json)
+        }
+        Verb::Reschedule(asked) => waiting::reschedule(asked).await,
+        Verb::Edit(asked) => waiting::edit(asked).await,
+        Verb::Attempts { id, json, remote } => {
+            let attempts = remote.client()?.attempts(&id).await?;
+            if json {
+                print_json(&attempts)?;
+            } else {
+                let rows: Vec<_> = attempts.iter().map(attempt_row).collect();
+                let head = ["ATTEMPT", "OUTCOME", "WORKER", "STARTED", "ENDED", "TOOK", "ERROR"];
+                screen::table(&head, &rows);
+            }
+            Ok(crate::DONE)
         }
         Verb::Logs { id, follow, json, remote } => logs(&remote.client()?, &id, follow, json).await,
     }
@@ -221,6 +256,29 @@ fn progress(task: &Task) -> String {
     harmless(text.trim_end())
 }
 
+fn attempt_row(attempt: &Attempt) -> Vec<String> {
+    let error = attempt.error.as_ref();
+    vec![
+        attempt.number.to_string(),
+        attempt.outcome.clone(),
+        harmless(attempt.worker.as_deref().unwrap_or_default()),
+        attempt.started_at.clone().unwrap_or_default(),
+        attempt.ended_at.clone().unwrap_or_default(),
+        attempt.duration_ms.map(|ms| format!("{ms} ms")).unwrap_or_default(),
+        error.map(|e| harmless(&format!("{} ({})", e.message, e.code))).unwrap_or_default(),
+    ]
+}
+
+/// How it is attempted and kept, for people.
+fn show_policy(task: &Task) {
+    let Some(policy) = &task.policy else { return };
+    screen::say("");
+    for (name, text) in policy.lines(task.timeout_ms) {
+        let padded = format!("{name:<10}");
+        screen::say(&format!("{} {}", styled(&padded, Style::Dim), harmless(&text)));
+    }
+}
+
 /// A whole task for people.
 pub(crate) fn show(task: &Task) {
     let line = |name: &str, value: &str| {
@@ -242,6 +300,7 @@ pub(crate) fn show(task: &Task) {
     line("worker", &harmless(task.worker.as_deref().unwrap_or_default()));
     line("created", &task.created_at);
     line("due", task.run_at.as_deref().unwrap_or_default());
+    line("expires", task.expires_at.as_deref().unwrap_or_default());
     line("started", task.started_at.as_deref().unwrap_or_default());
     line("ended", task.ended_at.as_deref().unwrap_or_default());
     if let Some(output) = &task.output {

@@ -31,8 +31,15 @@ pub fn submission(kind: impl Into<String>, payload: Box<RawValue>) -> SubmitRequ
         idempotency_key: None,
         run_at: None,
         delay_ms: None,
+        expires_at: None,
+        expire_after_ms: None,
         attempts_max: None,
+        crashes_max: None,
+        backoff: None,
+        rules: None,
         timeout_ms: None,
+        soft_timeout_ms: None,
+        keep: None,
         tags: Vec::new(),
     }
 }

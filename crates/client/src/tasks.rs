@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use tasktonic_core::TaskId;
 use tasktonic_protocol::http::{
-    Attempt, AttemptList, BulkItem, BulkReply, BulkRequest, Counts, LogPage, TaskPage,
+    Attempt, AttemptList, BulkItem, BulkReply, BulkRequest, Counts, EditRequest, LogPage,
+    RescheduleRequest, TaskPage,
 };
 use tasktonic_protocol::problem::Code;
 use tasktonic_protocol::status::TaskStatus;
@@ -153,6 +154,25 @@ impl Client {
     /// A problem `not_retryable` for any other.
     pub async fn retry(&self, id: &str) -> Result<Task> {
         self.change(id, "retry", Code::NotRetryable).await
+    }
+
+    /// Gives a task that waits another time, or another place in its line.
+    ///
+    /// # Errors
+    /// A problem `not_waiting` once a worker has it or it has ended.
+    pub async fn reschedule(&self, id: &str, request: &RescheduleRequest) -> Result<Task> {
+        let ask = Ask::post(&["api", "v1", "tasks", check(id)?, "reschedule"], Repeat::Always);
+        self.ask(ask.json(request)?).await
+    }
+
+    /// Changes payload or labels of a task that waits; it keeps its place.
+    ///
+    /// # Errors
+    /// A problem `not_waiting` once a worker has it or it has ended; `changed_meanwhile` if its rev
+    /// is not the one that the request names.
+    pub async fn edit(&self, id: &str, request: &EditRequest) -> Result<Task> {
+        let ask = Ask::post(&["api", "v1", "tasks", check(id)?, "edit"], Repeat::Always);
+        self.ask(ask.json(request)?).await
     }
 
     async fn change(&self, id: &str, verb: &str, done_before: Code) -> Result<Task> {

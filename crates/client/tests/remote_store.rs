@@ -165,16 +165,7 @@ fn cancel() -> Control {
 }
 
 fn kind(name: &str) -> KindRecord {
-    KindRecord {
-        kind: name.into(),
-        queue: name.into(),
-        title: None,
-        description: None,
-        schema: serde_json::json!({}),
-        attempts_max: 5,
-        timeout_ms: None,
-        example: None,
-    }
+    KindRecord { schema: serde_json::json!({}), ..KindRecord::new(name) }
 }
 
 fn record() -> WorkerRecord {

@@ -418,14 +418,10 @@ struct Shares(&'static str);
 impl tasktonic_worker::AnyHandler for Shares {
     fn record(&self) -> tasktonic_protocol::worker::KindRecord {
         tasktonic_protocol::worker::KindRecord {
-            kind: self.0.into(),
             queue: "test.shared".into(),
-            title: None,
-            description: None,
             schema: serde_json::json!({}),
             attempts_max: 3,
-            timeout_ms: None,
-            example: None,
+            ..tasktonic_protocol::worker::KindRecord::new(self.0)
         }
     }
 

@@ -2,6 +2,7 @@
 //! of changes needs no replay of rules.
 
 use crate::Text;
+use crate::command::Expiry;
 use crate::ids::{Lease, Name, TaskId, UserId, WorkerId};
 use crate::transitions::TaskState;
 
@@ -27,13 +28,22 @@ impl Changes {
 /// One stored record, whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
-    /// A task was accepted: its descriptor, written once.
+    /// A task was accepted: its descriptor, and the beginning of a life of this id.
     Descriptor {
         /// The owner.
         user: UserId,
         /// The task.
         task: TaskId,
         /// JSON text.
+        text: Text,
+    },
+    /// What a task is to do was changed while it waited.
+    Edited {
+        /// The owner.
+        user: UserId,
+        /// The task.
+        task: TaskId,
+        /// Its descriptor from now on, JSON text.
         text: Text,
     },
     /// A task's state and place.
@@ -133,8 +143,27 @@ pub struct TaskControl {
     pub attempts_kept: u32,
     /// Lines in the log.
     pub log_lines: u32,
+    /// When it ends if nobody takes it; only while it waits and nobody ever has. Few have one.
+    pub expires: Option<Box<Expiry>>,
     /// Where it is.
     pub place: Place,
+}
+
+impl TaskControl {
+    /// That of a task that nobody has claimed or written to yet.
+    #[must_use]
+    pub fn new(queue: Name, place: Place) -> Self {
+        Self {
+            queue,
+            claim: 1,
+            n: 0,
+            attempt: 1,
+            attempts_kept: 0,
+            log_lines: 0,
+            expires: None,
+            place,
+        }
+    }
 }
 
 /// Where a task is; each state has one place.

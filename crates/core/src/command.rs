@@ -3,6 +3,7 @@
 
 use crate::Text;
 use crate::ids::{Lease, Name, TaskId, UserId, WorkerId};
+use crate::limits::LANE_MAX_DEFAULT;
 
 /// One step of a partition.
 #[derive(Debug, Clone)]
@@ -39,11 +40,45 @@ pub struct NewTask {
     pub descriptor: Text,
     /// Members that only the submit event carries (JSON members without braces, or empty).
     pub event: Text,
+    /// When it ends if nobody has taken it.
+    pub expires: Option<Expiry>,
     /// The key under which a repetition finds this task.
     pub idempotency: Option<Idempotency>,
     /// The most tasks this user may have waiting in this queue, scheduled ones included.
     pub lane_max: u32,
 }
+
+impl NewTask {
+    /// One that is due at once, without a key, among at most
+    /// [`LANE_MAX_DEFAULT`] waiting ones.
+    #[must_use]
+    pub fn new(user: UserId, task: TaskId, queue: Name, descriptor: impl Into<Text>) -> Self {
+        Self {
+            user,
+            task,
+            queue,
+            due_ms: None,
+            descriptor: descriptor.into(),
+            event: Text::default(),
+            expires: None,
+            idempotency: None,
+            lane_max: LANE_MAX_DEFAULT,
+        }
+    }
+}
+
+/// The end of a task that nobody has ever taken: from its time on it is cancelled and never runs.
+/// The first claim does away with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expiry {
+    /// From this wall-clock time on, ms.
+    pub at_ms: i64,
+    /// Kept for this long then, in seconds.
+    pub keep_s: u32,
+}
+
+/// The members of the state of a task that nobody took in time.
+pub const EXPIRED: &str = r#""why":"expired""#;
 
 /// A key that makes submission idempotent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -204,6 +239,24 @@ pub enum Control {
         /// The tasks, each with the claim number its asker saw and the record of its last attempt.
         tasks: Vec<Redrive>,
     },
+    /// Give waiting tasks another time, or another place in their line.
+    Reschedule {
+        /// The server's wall clock in ms.
+        at_ms: i64,
+        /// The owner.
+        user: UserId,
+        /// The tasks.
+        tasks: Vec<Reschedule>,
+    },
+    /// Change what waiting tasks are to do. Each keeps its place.
+    Edit {
+        /// The server's wall clock in ms.
+        at_ms: i64,
+        /// The owner.
+        user: UserId,
+        /// The tasks.
+        tasks: Vec<Edit>,
+    },
     /// Set how many turns a user gets for one of the others in a queue.
     Weigh {
         /// The queue.
@@ -224,4 +277,41 @@ pub struct Redrive {
     pub claim: u32,
     /// Its last attempt for the history, if it had one (JSON text).
     pub attempt: Option<Text>,
+}
+
+/// One waiting task to move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reschedule {
+    /// The task.
+    pub task: TaskId,
+    /// Its claim number when the asker looked.
+    pub claim: u32,
+    /// Where to.
+    pub to: MoveTo,
+}
+
+/// Where a task waits from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MoveTo {
+    /// Not before this wall-clock time in ms; at the back of its lane if that has passed.
+    Due(i64),
+    /// Before the user's other tasks of its queue.
+    Front,
+    /// After them.
+    Back,
+}
+
+/// One waiting task to change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edit {
+    /// The task.
+    pub task: TaskId,
+    /// Its claim number when the asker looked.
+    pub claim: u32,
+    /// The count of writes on that claim, so that of two who looked at once one is refused.
+    pub n: u32,
+    /// Its descriptor from now on (JSON text). It names the same queue.
+    pub descriptor: Text,
+    /// Members that only the event of it carries (JSON members without braces, or empty).
+    pub event: Text,
 }

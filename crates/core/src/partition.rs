@@ -12,10 +12,13 @@ mod claim;
 mod control;
 mod dump;
 mod maintain;
+mod pick;
+mod queue;
 mod report;
 mod restore;
 mod step;
 mod submit;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -28,6 +31,7 @@ use crate::limits::LEASE_TIME_STEP_MS_MAX;
 use crate::reply::{Claimed, Reply, Synced};
 use crate::transitions::{STATES, TaskState};
 use crate::{Lease, Text};
+use queue::Queue;
 use step::Step;
 
 /// All tasks of the users of one partition.
@@ -44,6 +48,8 @@ pub struct Partition {
     leases: BTreeSet<(i64, UserId, TaskId)>,
     /// Scheduled tasks by due time.
     due: BTreeSet<(i64, UserId, TaskId)>,
+    /// Waiting tasks that nobody has ever taken, by the time they expire.
+    unstarted: BTreeSet<(i64, UserId, TaskId)>,
     /// Ended tasks in order of ending, per retention in seconds.
     sweeps: BTreeMap<u32, VecDeque<Ended>>,
     /// Idempotency keys by expiry.
@@ -88,18 +94,6 @@ struct KeyOwner {
     expires_ms: i64,
 }
 
-#[derive(Debug, Default)]
-struct Queue {
-    /// Users whose lane is not empty, in the order of their turns.
-    ring: VecDeque<UserId>,
-    /// Parked workers, by the lease time at which they parked.
-    idle: BTreeMap<WorkerId, i64>,
-    /// Turns for one of the others, where not 1.
-    weights: HashMap<UserId, u32>,
-    /// What is left of a turn that was cut short; only while weights exist.
-    credit: HashMap<UserId, u32>,
-}
-
 #[derive(Debug)]
 struct Ended {
     user: UserId,
@@ -120,6 +114,7 @@ impl Partition {
             queues: BTreeMap::new(),
             leases: BTreeSet::new(),
             due: BTreeSet::new(),
+            unstarted: BTreeSet::new(),
             sweeps: BTreeMap::new(),
             expiring: BTreeSet::new(),
             back: 0,
@@ -192,8 +187,9 @@ impl Partition {
     #[must_use]
     pub fn next_in_ms(&self, now_ms: i64) -> Option<u64> {
         let due = self.due.first().map(|(at, ..)| at.saturating_sub(now_ms));
+        let over = self.unstarted.first().map(|(at, ..)| at.saturating_sub(now_ms));
         let lost = self.leases.first().map(|(at, ..)| at - self.lease_time(now_ms));
-        due.into_iter().chain(lost).min().map(|wait| wait.max(0).unsigned_abs())
+        due.into_iter().chain(over).chain(lost).min().map(|wait| wait.max(0).unsigned_abs())
     }
 
     /// What a worker holds.

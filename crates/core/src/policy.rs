@@ -1,8 +1,14 @@
 //! Calculations that stores never make: they are done here once, and their results are passed to
 //! the partition as data.
 
+mod attempts;
 mod backoff;
 mod retention;
+mod rules;
 
-pub use backoff::{Backoff, Verdict, after_failure, after_loss};
-pub use retention::{Retention, keep_s};
+pub use attempts::{
+    AttemptsPolicy, CRASHES_MAX_DEFAULT, Verdict, Why, after_failure, after_loss, losses_so_far,
+};
+pub use backoff::Backoff;
+pub use retention::{Retention, keep_s, rounded_s};
+pub use rules::{Action, Rule, first_that_fits, fits};

@@ -43,6 +43,12 @@ pub enum Verb {
     Cancel,
     /// A person or program sends it back to its queue.
     Redrive,
+    /// Nobody took it in time.
+    Expire,
+    /// A person or program gives it another time, or another place in its line.
+    Reschedule,
+    /// A person or program changes what it is to do.
+    Edit,
 }
 
 use TaskState::{Cancelled, Completed, Dead, Queued, Running, Scheduled, Waiting};
@@ -62,6 +68,9 @@ pub const VERBS: &[Verb] = &[
     Verb::Release,
     Verb::Cancel,
     Verb::Redrive,
+    Verb::Expire,
+    Verb::Reschedule,
+    Verb::Edit,
 ];
 
 /// Every move there is. What is not here does not happen.
@@ -81,6 +90,14 @@ pub const TRANSITIONS: &[(TaskState, Verb, TaskState)] = &[
     (Running, Verb::Cancel, Cancelled),
     (Dead, Verb::Redrive, Queued),
     (Cancelled, Verb::Redrive, Queued),
+    (Scheduled, Verb::Expire, Cancelled),
+    (Queued, Verb::Expire, Cancelled),
+    (Scheduled, Verb::Reschedule, Scheduled),
+    (Scheduled, Verb::Reschedule, Queued),
+    (Queued, Verb::Reschedule, Scheduled),
+    (Queued, Verb::Reschedule, Queued),
+    (Scheduled, Verb::Edit, Scheduled),
+    (Queued, Verb::Edit, Queued),
 ];
 
 impl TaskState {
@@ -132,6 +149,9 @@ impl Verb {
             Self::Release => "release",
             Self::Cancel => "cancel",
             Self::Redrive => "redrive",
+            Self::Expire => "expire",
+            Self::Reschedule => "reschedule",
+            Self::Edit => "edit",
         }
     }
 }

@@ -5,6 +5,7 @@
 mod declare;
 mod group;
 mod lines;
+mod policy;
 mod run;
 mod speech;
 

@@ -5,6 +5,7 @@ mod auth;
 mod catalogue;
 mod files;
 mod tasks;
+mod waiting;
 
 pub use auth::{LoginRequest, LogoutRequest, Me, RefreshRequest, Tokens};
 pub use catalogue::{Kind, KindList, Worker, WorkerList};
@@ -13,3 +14,4 @@ pub use tasks::{
     Attempt, AttemptList, BATCH_TASKS_MAX, BatchItem, BatchReply, BatchRequest, BulkItem,
     BulkReply, BulkRequest, Counts, IDS_MAX, LogLine, LogPage, SubmitRequest, TaskPage,
 };
+pub use waiting::{EditRequest, LinePlace, RescheduleRequest};

@@ -5,6 +5,7 @@
 
 pub mod frames;
 pub mod http;
+pub mod policy;
 pub mod problem;
 pub mod status;
 pub mod stored;

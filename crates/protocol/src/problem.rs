@@ -62,6 +62,10 @@ codes! {
     /// Only a task that failed or was cancelled can be tried again.
     NotRetryable = "not_retryable", 409,
         "Only a task that failed or was cancelled can be tried again";
+    /// Only a task that waits can be moved or changed.
+    NotWaiting = "not_waiting", 409, "Only a task that waits can be moved or changed";
+    /// The task changed since the caller looked.
+    ChangedMeanwhile = "changed_meanwhile", 409, "The task changed since you looked";
     /// The task has ended; there is nothing left to stop.
     AlreadyEnded = "already_ended", 409, "The task has ended";
     /// A worker's report came from an attempt that no longer holds its task.
@@ -75,6 +79,9 @@ codes! {
     UnknownHost = "unknown_host", 421, "This installation does not answer under that name";
     /// The payload does not fit its kind.
     PayloadInvalid = "payload_invalid", 422, "The payload does not fit its kind";
+    /// A member of the submission beside its payload is out of bounds.
+    SubmissionInvalid = "submission_invalid", 422,
+        "A member of the submission is out of bounds";
     /// No worker has ever announced this kind.
     KindUnknown = "kind_unknown", 422, "No worker has ever announced this kind";
     /// This address speaks WebSocket only.
@@ -140,7 +147,8 @@ pub struct Problem {
 /// One fault of a body.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FieldError {
-    /// A JSON Pointer into the payload (RFC 6901); empty for the whole.
+    /// A JSON Pointer (RFC 6901) into the payload, or with `submission_invalid` into the submission;
+    /// empty for the whole.
     #[schema(example = "/photos/0")]
     pub pointer: String,
     /// What is wrong there.

@@ -2,109 +2,19 @@
 //! they do not know, meanings never change.
 //!
 //! A state is one JSON object that the engine and the holder write together: the engine puts
-//! `s`, `c`, `n`, `at`, `a` (and `due`, `w`) first, the holder's members ([`StateBody`]) follow.
+//! `s`, `c`, `n`, `at`, `a` (and `exp`, `keep`, `due`, `w`) first, the holder's members ([`StateBody`]) follow.
+
+mod descriptor;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tasktonic_core::policy::{Backoff, Retention};
 use tasktonic_core::{Text, limits};
 
-/// The immutable description of a task, written once at submission.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Descriptor {
-    /// Version of this form.
-    pub v: u8,
-    /// Kind.
-    #[serde(rename = "k")]
-    pub kind: String,
-    /// Queue.
-    #[serde(rename = "q")]
-    pub queue: String,
-    /// Wall-clock time of acceptance, ms.
-    #[serde(rename = "at")]
-    pub created_ms: i64,
-    /// Attempts in all.
-    #[serde(rename = "max")]
-    pub attempts_max: u32,
-    /// Waits between attempts.
-    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
-    pub backoff: Option<StoredBackoff>,
-    /// Longest run of one attempt, ms.
-    #[serde(rename = "to", default, skip_serializing_if = "Option::is_none")]
-    pub timeout_ms: Option<u64>,
-    /// Seconds kept after completion, cancellation, death.
-    #[serde(rename = "keep", default, skip_serializing_if = "Option::is_none")]
-    pub keep_s: Option<[u32; 3]>,
-    /// Not before this wall-clock time, ms.
-    #[serde(rename = "due", default, skip_serializing_if = "Option::is_none")]
-    pub due_ms: Option<i64>,
-    /// The user's labels.
-    #[serde(rename = "tags", default, skip_serializing_if = "Vec::is_empty")]
-    pub tags: Vec<String>,
-    /// Idempotency key, and when it is forgotten (wall clock, ms).
-    #[serde(rename = "key", default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<(String, i64)>,
-    /// The payload, byte for byte as it came.
-    #[serde(rename = "p")]
-    pub payload: Box<RawValue>,
-}
-
-/// A [`Backoff`] as it is stored.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct StoredBackoff {
-    /// First wait, ms.
-    pub base_ms: u64,
-    /// Growth.
-    pub factor: f64,
-    /// Longest wait, ms.
-    pub max_ms: u64,
-    /// Spread, 0 to 1.
-    pub jitter: f64,
-}
-
-impl Descriptor {
-    /// The version written today.
-    pub const V: u8 = 1;
-
-    /// Reads a stored descriptor.
-    ///
-    /// # Errors
-    /// If the text is not a descriptor.
-    pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(text)
-    }
-
-    /// The stored text.
-    #[must_use]
-    pub fn text(&self) -> Text {
-        serde_json::to_string(self).expect("strings, numbers and valid JSON serialise").into()
-    }
-
-    /// Its waits between attempts.
-    #[must_use]
-    pub fn backoff(&self) -> Backoff {
-        self.backoff.map_or(Backoff::DEFAULT, |b| Backoff {
-            base_ms: b.base_ms,
-            factor: b.factor,
-            max_ms: b.max_ms,
-            jitter: b.jitter,
-        })
-    }
-
-    /// Its retention.
-    #[must_use]
-    pub fn retention(&self) -> Retention {
-        self.keep_s.map_or(Retention::DEFAULT, |[completed_s, cancelled_s, dead_s]| Retention {
-            completed_s,
-            cancelled_s,
-            dead_s,
-        })
-    }
-}
+pub use descriptor::{Descriptor, StoredBackoff};
 
 /// How far along a task is.
 #[derive(
-    Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema, schemars::JsonSchema,
+    Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema, schemars::JsonSchema,
 )]
 pub struct Progress {
     /// Units done.
@@ -117,6 +27,32 @@ pub struct Progress {
     /// What is counted (`photos`, `bytes`, `rows`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
+    /// The part of the work that is being done, where it has parts; `done` and `total` count it
+    /// alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    /// How much of the whole this phase is, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
+    /// How much of the whole the phases before it were, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<f64>,
+}
+
+impl Progress {
+    /// How much of the whole is done, 0 to 1; nothing while the total is unknown.
+    #[must_use]
+    pub fn part(&self) -> Option<f64> {
+        let within = (self.total > 0).then(|| (self.done as f64 / self.total as f64).min(1.0));
+        match self.weight {
+            // Of a phase that cannot be counted yet, at least the phases before it are done.
+            Some(weight) => {
+                let part = self.before.unwrap_or(0.0) + weight * within.unwrap_or(0.0);
+                Some(part.clamp(0.0, 1.0))
+            }
+            None => within,
+        }
+    }
 }
 
 /// Why an attempt failed.
@@ -195,6 +131,9 @@ pub struct StoredState {
     /// Due, for scheduled ones, wall clock, ms.
     #[serde(default)]
     pub due: Option<i64>,
+    /// When it is cancelled if nobody takes it, while it waits and nobody ever did; wall clock, ms.
+    #[serde(default)]
+    pub exp: Option<i64>,
     /// The holder as its lease names it: worker id, full stop, claiming call.
     #[serde(default)]
     pub w: Option<String>,
@@ -296,6 +235,21 @@ impl SubmitEvent {
     }
 }
 
+/// What the event of an edit carries beside the state.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EditEvent {
+    /// The labels from now on.
+    pub ed: Vec<String>,
+}
+
+impl EditEvent {
+    /// The members without braces.
+    #[must_use]
+    pub fn members(&self) -> Text {
+        members(self)
+    }
+}
+
 /// One ended attempt in the history.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AttemptRecord {
@@ -383,12 +337,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_descriptor_keeps_the_payload_byte_for_byte() {
-        let payload = r#"{"n":12345678901234567890.000,"b":[ 1,2 ],"é":"\u0000"}"#;
-        let text = format!(r#"{{"v":1,"k":"noop","q":"noop","at":5,"max":3,"p":{payload}}}"#);
-        let read = Descriptor::parse(&text).unwrap();
-        assert_eq!(read.payload.get(), payload);
-        assert_eq!(Descriptor::parse(&read.text()).unwrap().payload.get(), payload);
+    fn phases_are_parts_of_the_whole() {
+        let progress = Progress { done: 1, total: 4, ..Progress::default() };
+        assert_eq!(progress.part(), Some(0.25));
+        let phase = Progress { weight: Some(0.5), before: Some(0.5), ..progress };
+        assert_eq!(phase.part(), Some(0.625));
+        assert_eq!(Progress { total: 0, ..phase }.part(), Some(0.5));
+        assert_eq!(Progress::default().part(), None);
     }
 
     #[test]
@@ -414,7 +369,7 @@ mod tests {
     fn a_state_reads_back_what_its_holder_wrote() {
         let body = StateBody {
             started_ms: Some(7),
-            progress: Some(Progress { done: 1, total: 2, note: None, unit: None }),
+            progress: Some(Progress { done: 1, total: 2, ..Progress::default() }),
             has_output: true,
             output: Some(RawValue::from_string("{\"a\": 1.50}".into()).unwrap()),
             ..StateBody::default()

@@ -5,11 +5,12 @@ use serde_json::value::RawValue;
 use tasktonic_core::{TaskState, limits};
 use utoipa::ToSchema;
 
+use crate::policy::TaskPolicy;
 use crate::status::TaskStatus;
 use crate::stored::{Descriptor, Progress, StoredState, TaskError, output_of, rev};
 use crate::time::rfc3339;
 
-/// A task. In lists and socket frames it comes without `payload` and `output`.
+/// A task. In lists and socket frames it comes without `payload`, `output` and `policy`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Task {
     /// 16 characters of base64url.
@@ -53,6 +54,9 @@ pub struct Task {
     pub created_at: String,
     /// Not before; RFC 3339.
     pub run_at: Option<String>,
+    /// When it is cancelled if nobody takes it, as long as nobody has; RFC 3339.
+    #[serde(default)]
+    pub expires_at: Option<String>,
     /// Start of the present or last attempt; RFC 3339.
     pub started_at: Option<String>,
     /// RFC 3339.
@@ -61,6 +65,9 @@ pub struct Task {
     pub updated_at: String,
     /// Longest run of one attempt, ms.
     pub timeout_ms: Option<u64>,
+    /// How it is attempted and kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<TaskPolicy>,
     /// How sure its acceptance is.
     pub durability: String,
     /// Whether it has an output (lists leave the output itself out).
@@ -73,7 +80,7 @@ pub struct Task {
 pub struct Unreadable(#[from] serde_json::Error);
 
 impl Task {
-    /// The task behind two stored texts. `whole` adds payload and output.
+    /// The task behind two stored texts. `whole` adds payload, output and policy.
     ///
     /// # Errors
     /// If a text is not what this version or an earlier one wrote.
@@ -96,6 +103,7 @@ impl Task {
         };
         let engine = TaskState::from_name(&stored.s).unwrap_or(TaskState::Queued);
         let patch = Patch::of(id, &stored, cancel_asked);
+        let policy = whole.then(|| d.shown_policy());
         Ok(Self {
             id: id.to_owned(),
             kind: d.kind,
@@ -119,10 +127,12 @@ impl Task {
                 .flatten()
                 .or(d.due_ms)
                 .map(rfc3339),
+            expires_at: patch.expires_at,
             started_at: patch.started_at,
             ended_at: patch.ended_at,
             updated_at: patch.updated_at,
             timeout_ms: d.timeout_ms,
+            policy,
             durability: durability.to_owned(),
             has_output: patch.has_output,
         })
@@ -153,6 +163,12 @@ pub struct Patch {
     /// Not before; RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub run_at: Option<String>,
+    /// When it is cancelled if nobody takes it, as long as nobody has; RFC 3339.
+    #[serde(default)]
+    pub expires_at: Option<String>,
+    /// The labels, where they were changed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tags: Option<Vec<String>>,
     /// RFC 3339.
     pub started_at: Option<String>,
     /// RFC 3339.
@@ -186,6 +202,8 @@ impl Patch {
             reason: state.body.why.clone(),
             worker: state.worker(),
             run_at: state.due.map(rfc3339),
+            expires_at: state.exp.map(rfc3339),
+            tags: None,
             started_at: match engine {
                 TaskState::Running => state.body.st.or(Some(state.at)).map(rfc3339),
                 _ => state.body.st.map(rfc3339),

@@ -99,11 +99,23 @@ pub struct TaskLine {
     pub attempts_kept: u32,
     /// Number of the last line of its log.
     pub log_lines: u32,
+    /// When it ends if nobody takes it, for one that waits and nobody ever took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<ExpiryLine>,
     /// JSON text.
     pub descriptor: String,
     /// JSON text; absent while it is queued and untouched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
+}
+
+/// The end of a task that nobody took.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpiryLine {
+    /// From this wall-clock time on, ms.
+    pub at_ms: i64,
+    /// Kept for this long then, s.
+    pub keep_s: u32,
 }
 
 /// Where a task is.

@@ -16,6 +16,7 @@ pub(crate) mod rate;
 mod read;
 mod submit;
 mod wait;
+mod waiting;
 pub(crate) mod worker;
 
 use std::any::Any;
@@ -65,6 +66,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         wait::operations(),
         history::operations(),
         change::operations(),
+        waiting::operations(),
         kinds::operations(),
         about::operations(),
         files::operations(),

@@ -9,7 +9,7 @@ use tasktonic_core::command::Sync as SyncCommand;
 use tasktonic_core::limits::{LEASE_MS_DEFAULT, SYNC_OPS_MAX};
 use tasktonic_core::routing::PartitionId;
 use tasktonic_protocol::worker::{WORKER_SEEN_MS_MAX, WorkerRecord};
-use tasktonic_store::{Table, settle};
+use tasktonic_store::{Losses, Table, settle_after};
 use tokio::time::sleep;
 
 use crate::App;
@@ -87,7 +87,13 @@ async fn look_after(app: &App, p: PartitionId) {
             Ok(reply) => {
                 app.api.partitions.answered(p, reply.epoch);
                 let count = reply.adopted.len() as u64;
-                ops = settle(&reply.adopted, &reply.cancelled, app.clock.now_ms(), rand::random);
+                let losses = Losses::read(&*app.store, p, &reply.adopted).await;
+                if let Some(error) = losses.unread() {
+                    // Their leases run out again, and they are adopted again.
+                    tracing::warn!(partition = p.0, %error, "the history of a task whose worker was lost could not be read; it is settled later");
+                }
+                let now_ms = app.clock.now_ms();
+                ops = settle_after(&losses, &reply.adopted, &reply.cancelled, now_ms, rand::random);
                 debug_assert!(
                     ops.len() <= SYNC_OPS_MAX,
                     "one turn adopts no more than a sync says"

@@ -36,6 +36,8 @@ const EVERYWHERE: &[Code] = &[
     tasktonic_protocol::http::BatchReply,
     tasktonic_protocol::http::BulkRequest,
     tasktonic_protocol::http::BulkReply,
+    tasktonic_protocol::http::RescheduleRequest,
+    tasktonic_protocol::http::EditRequest,
     tasktonic_protocol::http::TaskPage,
     tasktonic_protocol::http::Counts,
     tasktonic_protocol::http::AttemptList,

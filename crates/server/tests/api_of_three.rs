@@ -20,6 +20,8 @@ mod read;
 mod submit;
 #[path = "api/support.rs"]
 mod support;
+#[path = "api/waiting.rs"]
+mod waiting;
 #[path = "api/worker.rs"]
 mod worker;
 

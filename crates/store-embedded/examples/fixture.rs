@@ -2,7 +2,9 @@
 //! the test that later versions still open them: `cargo run -p tasktonic-store-embedded --example
 //! fixture -- crates/store-embedded/tests/fixtures/form-<n>`. To be run once per form.
 
-use tasktonic_core::command::{Claim, Idempotency, NewTask, Op, Report, Submit, Sync, Write};
+use tasktonic_core::command::{
+    Claim, Control, Expiry, Idempotency, NewTask, Op, Report, Submit, Sync, Write,
+};
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::{TaskId, Text};
 use tasktonic_store::clock::Clock;
@@ -35,19 +37,21 @@ fn main() {
 /// Four tasks: one waits, one is due later, one runs, one has ended with an output and a log.
 async fn life(store: &EmbeddedStore, first: u64) {
     let draft = |number| NewTask {
-        user: "ana".parse().expect("a user id"),
-        task: TaskId::new(AT_MS, number),
-        queue: "mail".parse().expect("a name"),
+        expires: (number == first + 3)
+            .then_some(Expiry { at_ms: AT_MS + 7_200_000, keep_s: 1_000_000_000 }),
         due_ms: (number == first + 3).then_some(AT_MS + 3_600_000),
-        descriptor: format!(r#"{{"v":1,"k":"mail","q":"mail","at":{AT_MS},"p":{{"n":{number}}}}}"#)
-            .into(),
-        event: Text::default(),
         idempotency: Some(Idempotency {
             key: format!("key-{number}").into(),
             body_hash: 7,
             ttl_ms: 1_000_000_000,
         }),
         lane_max: 100,
+        ..NewTask::new(
+            "ana".parse().expect("a user id"),
+            TaskId::new(AT_MS, number),
+            "mail".parse().expect("a name"),
+            format!(r#"{{"v":1,"k":"mail","q":"mail","at":{AT_MS},"p":{{"n":{number}}}}}"#),
+        )
     };
     let tasks = (first..first + 4).map(draft).collect();
     store.submit(P, Submit { created_ms: AT_MS, tasks }).await.expect("accepted");
@@ -68,6 +72,12 @@ async fn life(store: &EmbeddedStore, first: u64) {
         Op { lease: held[0].lease.clone(), report: Report::Ack { write, keep_s: 1_000_000_000 } },
     ];
     store.sync(P, sync(first + 1, ops, 0)).await.expect("answered");
+    let weight = Control::Weigh {
+        queue: format!("queue-{first}").parse().expect("a name"),
+        user: "ana".parse().expect("a user id"),
+        weight: 3,
+    };
+    store.control(P, weight).await.expect("answered");
     let value = format!("value-{first}");
     store.registry().put(Table::Settings, "name", value, Expect::Any).await.expect("kept");
 }

@@ -83,15 +83,14 @@ fn draft(now_ms: i64) -> NewTask {
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let pad = "x".repeat(PAYLOAD_BYTES);
     NewTask {
-        user: UserId::encode(&format!("user-{}", number % USERS)),
-        task: TaskId::new(now_ms, number),
-        queue: "mail".parse().expect("a name"),
-        due_ms: None,
-        descriptor: format!(r#"{{"v":1,"k":"mail","q":"mail","at":{now_ms},"max":3,"p":"{pad}"}}"#)
-            .into(),
         event: Text::from(r#""k":"mail","q":"mail","max":3"#),
-        idempotency: None,
         lane_max: u32::MAX,
+        ..NewTask::new(
+            UserId::encode(&format!("user-{}", number % USERS)),
+            TaskId::new(now_ms, number),
+            "mail".parse().expect("a name"),
+            format!(r#"{{"v":1,"k":"mail","q":"mail","at":{now_ms},"max":3,"p":"{pad}"}}"#),
+        )
     }
 }
 

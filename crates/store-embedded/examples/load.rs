@@ -63,15 +63,14 @@ async fn submit(store: Arc<EmbeddedStore>, submitter: u64) {
         let now_ms = clock.now_ms();
         let task = TaskId::new(now_ms, (submitter << 32) | number);
         let new = NewTask {
-            user: user.clone(),
-            task,
-            queue: "load".parse().expect("a name"),
-            due_ms: None,
-            descriptor: format!(r#"{{"v":1,"k":"load","q":"load","at":{now_ms},"p":"{pad}"}}"#)
-                .into(),
             event: Text::from(r#""k":"load""#),
-            idempotency: None,
             lane_max: u32::MAX,
+            ..NewTask::new(
+                user.clone(),
+                task,
+                "load".parse().expect("a name"),
+                format!(r#"{{"v":1,"k":"load","q":"load","at":{now_ms},"p":"{pad}"}}"#),
+            )
         };
         let batch = Submit { created_ms: now_ms, tasks: vec![new] };
         match store.submit(P, batch).await {

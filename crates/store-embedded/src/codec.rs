@@ -1,52 +1,73 @@
-//! The bytes of a journal row and of a control record: postcard, with a format number beside it.
-//! Forms only grow by new numbers; the texts inside are opaque.
+//! The bytes of a journal row and of a control record: postcard, with a format number beside a row.
+//! The texts inside are opaque.
+//!
+//! A control record is its fixed part and then a tail of `(tag, bytes)`: what came later has a tag
+//! and is written only where it says something, so that a record of an older form is one without a
+//! tail. A tag that is not known here is refused: it may decide what becomes of the task. A row of
+//! form 2 carries control records as these very bytes, and small records by their part; one of form
+//! 1 is still read.
 
 use serde::{Deserialize, Serialize};
 use tasktonic_core::changes::{Place, TaskControl};
+use tasktonic_core::command::Expiry;
 use tasktonic_core::ids::IdError;
 use tasktonic_core::{TaskId, TaskState, Text, UserId};
 use tasktonic_store::Table;
 
 use crate::delta::{Delta, KeyValue, TaskDelta};
+use crate::small::{self, Part, SmallId};
 
 /// The form written today.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
+/// Tag of the time after which nobody may take a task, and how long it is kept then.
+const EXPIRES: u8 = 1;
+/// Every form that is read.
+pub(crate) const FORMATS: std::ops::RangeInclusive<u32> = 1..=FORMAT;
 
 /// Why bytes are not what they should be.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("the bytes are not of form {FORMAT}")]
+    #[error("the bytes are of no form known here")]
     Form(#[from] postcard::Error),
     #[error("{0}")]
     Id(#[from] IdError),
-    #[error("an unknown state or table")]
+    #[error("an unknown state, table or sort of record")]
     Word,
+    #[error(
+        "it says something (tag {0}) that this version does not know; use the version that wrote it"
+    )]
+    Tag(u8),
 }
 
+/// `C` is how a control record stands in it, `S` a small record.
 #[derive(Serialize, Deserialize)]
-struct RoundForm<'a> {
+struct RoundForm<'a, C, S> {
     #[serde(borrow)]
-    tasks: Vec<TaskForm<'a>>,
+    tasks: Vec<TaskForm<'a, C>>,
     #[serde(borrow)]
     keys: Vec<KeyForm<'a>>,
-    #[serde(borrow)]
-    weights: Vec<(&'a str, &'a str, u32)>,
+    small: Vec<S>,
     #[serde(borrow)]
     registry: Vec<RegistryForm<'a>>,
 }
+
+/// Part, owner, key, and text unless the record is gone.
+type SmallForm<'a> = (&'a str, Option<&'a str>, &'a str, Option<&'a str>);
+
+/// The small records of form 1: queue, user, weight.
+type WeightForm<'a> = (&'a str, &'a str, u32);
 
 /// Table, key, and version and value unless the record is gone.
 type RegistryForm<'a> = (&'a str, &'a str, Option<(u64, &'a str)>);
 
 #[derive(Serialize, Deserialize)]
-struct TaskForm<'a> {
+struct TaskForm<'a, C> {
     user: &'a str,
     task: [u8; 12],
     born: bool,
     gone: bool,
     descriptor: Option<&'a str>,
-    #[serde(borrow)]
-    control: Option<ControlForm<'a>>,
+    control: Option<C>,
     state: Option<Option<&'a str>>,
     attempts: Vec<(u32, &'a str)>,
     log: Vec<(u32, &'a str)>,
@@ -89,7 +110,7 @@ fn owned(list: Vec<(u32, &str)>) -> Vec<(u32, Text)> {
 
 impl<'a> From<&'a TaskControl> for ControlForm<'a> {
     fn from(control: &'a TaskControl) -> Self {
-        let TaskControl { queue, claim, n, attempt, attempts_kept, log_lines, place } = control;
+        let TaskControl { queue, claim, n, attempt, attempts_kept, log_lines, place, .. } = control;
         let place = match place {
             Place::Scheduled { due_ms } => PlaceForm::Scheduled { due_ms: *due_ms },
             Place::Queued { position } => PlaceForm::Queued { position: *position },
@@ -132,23 +153,43 @@ impl TryFrom<ControlForm<'_>> for TaskControl {
         };
         let ControlForm { queue, claim, n, attempt, attempts_kept, log_lines, .. } = form;
         let queue = queue.parse()?;
-        Ok(Self { queue, claim, n, attempt, attempts_kept, log_lines, place })
+        let control = Self::new(queue, place);
+        Ok(Self { claim, n, attempt, attempts_kept, log_lines, ..control })
     }
 }
 
 /// The bytes of a control record.
 pub(crate) fn control_bytes(control: &TaskControl) -> Vec<u8> {
-    postcard::to_stdvec(&ControlForm::from(control)).expect("a control record has a form")
+    let fixed = postcard::to_stdvec(&ControlForm::from(control));
+    let mut bytes = fixed.expect("a control record has a form");
+    if let Some(Expiry { at_ms, keep_s }) = control.expires.as_deref() {
+        let said = postcard::to_stdvec(&(at_ms, keep_s)).expect("numbers have a form");
+        bytes = postcard::to_extend(&(EXPIRES, &said[..]), bytes).expect("bytes have a form");
+    }
+    bytes
 }
 
 /// The control record of these bytes.
 pub(crate) fn control(bytes: &[u8]) -> Result<TaskControl, Error> {
-    postcard::from_bytes::<ControlForm<'_>>(bytes)?.try_into()
+    let (fixed, mut tail) = postcard::take_from_bytes::<ControlForm<'_>>(bytes)?;
+    let mut control = TaskControl::try_from(fixed)?;
+    while !tail.is_empty() {
+        let ((tag, said), rest) = postcard::take_from_bytes::<(u8, &[u8])>(tail)?;
+        match tag {
+            EXPIRES => {
+                let (at_ms, keep_s) = postcard::from_bytes(said)?;
+                control.expires = Some(Box::new(Expiry { at_ms, keep_s }));
+            }
+            other => return Err(Error::Tag(other)),
+        }
+        tail = rest;
+    }
+    Ok(control)
 }
 
 /// The body of a journal row, appended to `out`.
 pub(crate) fn encode(delta: &Delta, out: Vec<u8>) -> Vec<u8> {
-    let Delta { tasks, keys, weights, registry } = delta;
+    let Delta { tasks, keys, small, registry } = delta;
     let form = RoundForm {
         tasks: tasks.iter().map(task_form).collect(),
         keys: keys
@@ -159,9 +200,11 @@ pub(crate) fn encode(delta: &Delta, out: Vec<u8>) -> Vec<u8> {
                 value: value.as_ref().map(|v| (v.task.to_bytes(), v.body_hash, v.expires_ms)),
             })
             .collect(),
-        weights: weights
+        small: small
             .iter()
-            .map(|((queue, user), weight)| (queue.as_str(), user.as_str(), *weight))
+            .map(|(SmallId { part, owner, key }, text)| -> SmallForm<'_> {
+                (part.name(), owner.as_ref().map(UserId::as_str), key, text.as_deref())
+            })
             .collect(),
         registry: registry
             .iter()
@@ -174,30 +217,52 @@ pub(crate) fn encode(delta: &Delta, out: Vec<u8>) -> Vec<u8> {
     postcard::to_extend(&form, out).expect("a delta has a form")
 }
 
-fn task_form<'a>((id, delta): (&'a (UserId, TaskId), &'a TaskDelta)) -> TaskForm<'a> {
+fn task_form<'a>((id, delta): (&'a (UserId, TaskId), &'a TaskDelta)) -> TaskForm<'a, Vec<u8>> {
     TaskForm {
         user: id.0.as_str(),
         task: id.1.to_bytes(),
         born: delta.born,
         gone: delta.gone,
         descriptor: delta.descriptor.as_deref(),
-        control: delta.control.as_ref().map(ControlForm::from),
+        control: delta.control.as_ref().map(control_bytes),
         state: delta.state.as_ref().map(|state| state.as_deref()),
         attempts: texts(&delta.attempts),
         log: texts(&delta.log),
     }
 }
 
-/// The delta of a journal row's body.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Delta, Error> {
-    let form: RoundForm<'_> = postcard::from_bytes(bytes)?;
+/// The delta of a journal row's body in one of [`FORMATS`].
+pub(crate) fn decode(format: u32, bytes: &[u8]) -> Result<Delta, Error> {
+    if format == 1 {
+        return decoded(
+            postcard::from_bytes::<RoundForm<'_, ControlForm<'_>, WeightForm<'_>>>(bytes)?,
+            TaskControl::try_from,
+            |(queue, user, weight)| Ok(small::weight(queue.parse()?, user.parse()?, weight)),
+        );
+    }
+    decoded(
+        postcard::from_bytes::<RoundForm<'_, &[u8], SmallForm<'_>>>(bytes)?,
+        control,
+        |(part, owner, key, text)| {
+            let part = Part::from_name(part).ok_or(Error::Word)?;
+            let owner = owner.map(str::parse).transpose()?;
+            Ok((SmallId { part, owner, key: key.into() }, text.map(Text::from)))
+        },
+    )
+}
+
+fn decoded<C, S>(
+    form: RoundForm<'_, C, S>,
+    control: impl Fn(C) -> Result<TaskControl, Error>,
+    small: impl Fn(S) -> Result<(SmallId, Option<Text>), Error>,
+) -> Result<Delta, Error> {
     let mut delta = Delta::default();
     for task in form.tasks {
         let value = TaskDelta {
             born: task.born,
             gone: task.gone,
             descriptor: task.descriptor.map(Text::from),
-            control: task.control.map(TaskControl::try_from).transpose()?,
+            control: task.control.map(&control).transpose()?,
             state: task.state.map(|state| state.map(Text::from)),
             attempts: owned(task.attempts),
             log: owned(task.log),
@@ -212,8 +277,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Delta, Error> {
         });
         delta.keys.insert((user.parse()?, key.into()), value);
     }
-    for (queue, user, weight) in form.weights {
-        delta.weights.insert((queue.parse()?, user.parse()?), weight);
+    for record in form.small {
+        let (id, text) = small(record)?;
+        delta.small.insert(id, text);
     }
     for (table, key, value) in form.registry {
         let value = value.map(|(version, value)| (version, value.to_owned()));
@@ -257,10 +323,13 @@ mod tests {
         fn task_delta()(
             place in proptest::option::of(place()), descriptor: Option<String>, born: bool,
             state: Option<Option<String>>, lines: Vec<(u32, String)>, gone: bool, claim: u32,
+            expires: Option<(i64, u32)>,
         ) -> TaskDelta {
+            let expires = expires.map(|(at_ms, keep_s)| Box::new(Expiry { at_ms, keep_s }));
             let control = |place| TaskControl {
-                queue: "a.b-c_9".parse().unwrap(), claim, n: 2, attempt: 3, attempts_kept: 4,
-                log_lines: 5, place,
+                expires,
+                claim, n: 2, attempt: 3, attempts_kept: 4, log_lines: 5,
+                ..TaskControl::new("a.b-c_9".parse().unwrap(), place)
             };
             let lines: Vec<_> = lines.into_iter().map(|(n, s)| (n, Text::from(s))).collect();
             TaskDelta {
@@ -284,16 +353,53 @@ mod tests {
             let value = KeyValue { task: TaskId::new(9, 9), body_hash: hash, expires_ms };
             delta.keys.insert((user.clone(), key.as_str().into()), Some(value));
             delta.keys.insert((user.clone(), "gone".into()), None);
-            delta.weights.insert(("q".parse().unwrap(), user), weight);
+            let (id, text) = small::weight("q".parse().unwrap(), user.clone(), weight);
+            delta.small.insert(id.clone(), text);
+            delta.small.insert(SmallId { owner: None, ..id }, Some(key.as_str().into()));
             delta.registry.insert((Table::Kinds, key.clone()), Some((version, key.clone())));
             delta.registry.insert((Table::Accounts, key), None);
             let bytes = encode(&delta, Vec::new());
-            prop_assert_eq!(decode(&bytes).unwrap(), delta);
+            prop_assert_eq!(decode(FORMAT, &bytes).unwrap(), delta);
+        }
+
+        #[test]
+        fn rows_of_form_1_are_still_read(
+            mut tasks in proptest::collection::vec(task_delta(), 0..4), weight in 0_u32..5,
+        ) {
+            for control in tasks.iter_mut().filter_map(|task| task.control.as_mut()) {
+                control.expires = None;
+            }
+            let user = UserId::encode("ana");
+            let ids: Vec<_> = (0..).zip(&tasks).map(|(n, _)| (user.clone(), TaskId::new(n, 1))).collect();
+            let form = RoundForm {
+                tasks: ids.iter().zip(&tasks).map(|(id, task)| {
+                    let TaskForm { user, task: number, born, gone, descriptor, state, attempts, log, .. } =
+                        task_form((id, task));
+                    let control = task.control.as_ref().map(ControlForm::from);
+                    TaskForm { user, task: number, born, gone, descriptor, control, state, attempts, log }
+                }).collect(),
+                keys: Vec::new(),
+                small: vec![("q", user.as_str(), weight)],
+                registry: Vec::new(),
+            };
+            let bytes = postcard::to_stdvec(&form).unwrap();
+            let mut delta = Delta { tasks: ids.iter().cloned().zip(tasks).collect(), ..Delta::default() };
+            let (id, text) = small::weight("q".parse().unwrap(), user.clone(), weight);
+            delta.small.insert(id, text);
+            prop_assert_eq!(decode(1, &bytes).unwrap(), delta);
+        }
+
+        #[test]
+        fn what_is_not_known_of_a_task_is_refused(place in place(), tag in 100_u8.., what: Vec<u8>) {
+            let control = TaskControl::new("q".parse().unwrap(), place);
+            let bytes = postcard::to_extend(&(tag, &what[..]), control_bytes(&control)).unwrap();
+            prop_assert!(matches!(self::control(&bytes), Err(Error::Tag(told)) if told == tag));
         }
 
         #[test]
         fn other_bytes_are_refused_without_a_panic(bytes: Vec<u8>) {
-            let _ = decode(&bytes);
+            let _ = decode(1, &bytes);
+            let _ = decode(FORMAT, &bytes);
             let _ = control(&bytes);
         }
     }

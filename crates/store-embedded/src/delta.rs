@@ -4,15 +4,18 @@
 use std::collections::HashMap;
 
 use tasktonic_core::changes::{Record, TaskControl};
-use tasktonic_core::{Name, TaskId, Text, UserId};
+use tasktonic_core::{TaskId, Text, UserId};
 use tasktonic_store::Table;
+
+use crate::small::{self, SmallId};
 
 /// Changes of any number of steps, the latest of each record.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Delta {
     pub(crate) tasks: HashMap<(UserId, TaskId), TaskDelta>,
     pub(crate) keys: HashMap<(UserId, Text), Option<KeyValue>>,
-    pub(crate) weights: HashMap<(Name, UserId), u32>,
+    /// Absent: the record is gone.
+    pub(crate) small: HashMap<SmallId, Option<Text>>,
     pub(crate) registry: HashMap<(Table, String), Option<(u64, String)>>,
 }
 
@@ -23,6 +26,7 @@ pub(crate) struct TaskDelta {
     pub(crate) born: bool,
     /// A former life of this id ended among these changes: what the tables have of it goes first.
     pub(crate) gone: bool,
+    /// The text of a new life, or the new one of a task that was edited.
     pub(crate) descriptor: Option<Text>,
     pub(crate) control: Option<TaskControl>,
     /// The new text, or that there is none any more.
@@ -41,8 +45,8 @@ pub(crate) struct KeyValue {
 
 impl Delta {
     pub(crate) fn is_empty(&self) -> bool {
-        let Self { tasks, keys, weights, registry } = self;
-        tasks.is_empty() && keys.is_empty() && weights.is_empty() && registry.is_empty()
+        let Self { tasks, keys, small, registry } = self;
+        tasks.is_empty() && keys.is_empty() && small.is_empty() && registry.is_empty()
     }
 
     fn task(&mut self, user: UserId, task: TaskId) -> &mut TaskDelta {
@@ -55,6 +59,9 @@ impl Delta {
             Record::Descriptor { user, task, text } => {
                 let life = TaskDelta { born: true, descriptor: Some(text), ..TaskDelta::default() };
                 self.merge_task((user, task), life);
+            }
+            Record::Edited { user, task, text } => {
+                self.task(user, task).descriptor = Some(text);
             }
             Record::Task { user, task, control, text } => {
                 let delta = self.task(user, task);
@@ -82,7 +89,8 @@ impl Delta {
                 self.keys.insert((user, key), None);
             }
             Record::Weight { queue, user, weight } => {
-                self.weights.insert((queue, user), weight);
+                let (id, text) = small::weight(queue, user, weight);
+                self.small.insert(id, text);
             }
             Record::TaskGone { user, task } => {
                 let end = TaskDelta { gone: true, ..TaskDelta::default() };
@@ -101,7 +109,7 @@ impl Delta {
             }
         }
         self.keys.extend(later.keys);
-        self.weights.extend(later.weights);
+        self.small.extend(later.small);
         self.registry.extend(later.registry);
     }
 
@@ -139,6 +147,11 @@ impl TaskDelta {
         }
     }
 
+    /// Whether the life the task has after these changes began among them.
+    pub(crate) fn begins(&self) -> bool {
+        self.born || self.gone
+    }
+
     /// Whether the task exists after these changes.
     pub(crate) fn exists(&self) -> bool {
         self.control.is_some() || !(self.gone || self.born)
@@ -153,9 +166,8 @@ mod tests {
     use super::*;
 
     fn control(n: u32) -> TaskControl {
-        let queue = "mail".parse().unwrap();
         let place = Place::Queued { position: 0 };
-        TaskControl { queue, claim: 1, n, attempt: 1, attempts_kept: 0, log_lines: 0, place }
+        TaskControl { n, ..TaskControl::new("mail".parse().unwrap(), place) }
     }
 
     /// A possible history of one task: numbers pick what happens where several things could.
@@ -166,14 +178,15 @@ mod tests {
             let user = user.clone();
             let text = Text::from(format!("{n}"));
             if alive {
-                records.push(match pick % 5 {
+                records.push(match pick % 6 {
                     0 => Record::TaskGone { user, task },
                     1 => Record::Control { user, task, control: control(n) },
                     2 => Record::Attempt { user, task, number: n, text },
                     3 => Record::Log { user, task, first: n, lines: vec![text] },
+                    4 => Record::Edited { user, task, text },
                     _ => Record::Task { user, task, control: control(n), text: Some(text) },
                 });
-                alive = pick % 5 != 0;
+                alive = pick % 6 != 0;
             } else {
                 records.push(Record::Descriptor { user: user.clone(), task, text });
                 records.push(Record::Task { user, task, control: control(n), text: None });

@@ -34,6 +34,7 @@ pub(crate) struct Journal {
 /// A round that was read back.
 pub(crate) struct Round {
     pub(crate) lsn: u64,
+    pub(crate) format: u32,
     pub(crate) body: Vec<u8>,
 }
 
@@ -91,10 +92,10 @@ impl Journal {
         if crc_of(lsn, format, &body) != crc {
             return Err(damaged("is not what was written"));
         }
-        if format != codec::FORMAT {
+        if !codec::FORMATS.contains(&format) {
             return Err(damaged(&format!("has the unknown form {format}")));
         }
-        Ok(Some(Round { lsn, body }))
+        Ok(Some(Round { lsn, format, body }))
     }
 
     /// Removes every row.

@@ -17,6 +17,7 @@ mod owner;
 mod read;
 mod round;
 mod shared;
+mod small;
 mod state;
 mod store;
 mod tables;

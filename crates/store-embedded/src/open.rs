@@ -219,7 +219,7 @@ fn finish_fold(
         while at < last && bytes < FOLD_WINDOW_BYTES {
             let Some(round) = journal.next(at)? else { break };
             let damaged = |error| Fault::Damaged(format!("round {}: {error}", round.lsn));
-            delta.merge(codec::decode(&round.body).map_err(damaged)?);
+            delta.merge(codec::decode(round.format, &round.body).map_err(damaged)?);
             bytes += round.body.len() as u64;
             at = round.lsn;
         }

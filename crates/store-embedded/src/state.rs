@@ -111,6 +111,9 @@ impl State {
             Record::Task { user, task, text, .. } => {
                 self.change(user, *task, lsn, |kept| kept.state = KeptState::Here(text.clone()));
             }
+            Record::Edited { user, task, text } => {
+                self.change(user, *task, lsn, |kept| kept.descriptor = Some(text.clone()));
+            }
             Record::Attempt { user, task, number, text } => {
                 let line = (*number, text.clone());
                 self.change(user, *task, lsn, |kept| kept.attempts.push(line));

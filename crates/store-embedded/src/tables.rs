@@ -19,7 +19,8 @@ use crate::options::{CHECKPOINT_BYTES, OpenError};
 pub(crate) use load::Loaded;
 pub(crate) use readers::{Lines, Readers};
 
-const SCHEMA: &[Migration] = &["
+const SCHEMA: &[Migration] = &[
+    "
 CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE users (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE) STRICT;
 CREATE TABLE tasks (
@@ -52,7 +53,23 @@ CREATE TABLE registry (
     crc INTEGER NOT NULL,
     PRIMARY KEY (part, key)
 ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+-- Owner 0 is nobody. Rows that came from the former table have no checksum until they are written
+-- again: it had none.
+CREATE TABLE records (
+    part TEXT NOT NULL, owner INTEGER NOT NULL, key TEXT NOT NULL, text TEXT NOT NULL, crc INTEGER,
+    PRIMARY KEY (part, owner, key)
+) STRICT, WITHOUT ROWID;
+INSERT INTO records (part, owner, key, text, crc)
+    SELECT 'weight', user, queue, CAST(weight AS TEXT), NULL FROM weights;
+INSERT INTO meta (name, value) SELECT 'records', count(*) FROM records;
+DROP TABLE weights;
+",
+];
+
+/// The number of no user: the owner of a small record that is the partition's own.
+const NOBODY: i64 = 0;
 
 /// The one connection that writes the tables.
 #[derive(Debug)]
@@ -69,6 +86,7 @@ pub(crate) struct Tables {
 struct RowCounts {
     tasks: i64,
     keys: i64,
+    records: i64,
     registry: i64,
 }
 
@@ -168,6 +186,7 @@ impl Tables {
         Ok(RowCounts {
             tasks: self.fact("tasks")?.unwrap_or(0),
             keys: self.fact("keys")?.unwrap_or(0),
+            records: self.fact("records")?.unwrap_or(0),
             registry: self.fact("registry")?.unwrap_or(0),
         })
     }
@@ -190,10 +209,10 @@ impl Tables {
     /// Removes everything but what the tables say of themselves.
     pub(crate) fn wipe(&mut self) -> Result<(), Fault> {
         let change = self.db.transaction()?;
-        for table in ["tasks", "attempts", "log", "keys", "weights", "registry", "users"] {
+        for table in ["tasks", "attempts", "log", "keys", "records", "registry", "users"] {
             change.execute(&format!("DELETE FROM {table}"), [])?;
         }
-        for fact in ["tasks", "keys", "registry"] {
+        for fact in ["tasks", "keys", "records", "registry"] {
             Self::set_fact(&change, fact, 0)?;
         }
         change.commit()?;

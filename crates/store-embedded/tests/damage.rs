@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use common::{P, copy, draft, open, options, submit};
-use tasktonic_core::command::{Claim, Op, Report, Sync, Write};
+use tasktonic_core::command::{Claim, Control, Op, Report, Sync, Write};
 use tasktonic_core::{TaskId, Text, UserId};
 use tasktonic_store::{Error, Expect, Query, QueryReply, Store as _, StoredTask, Table};
 use tasktonic_store_embedded::{EmbeddedStore, OpenError, Options};
@@ -297,7 +297,9 @@ async fn files_of_every_form_open_with_all_that_is_in_them() {
         let store = EmbeddedStore::open(scratch.path(), Options::new(clock)).unwrap();
         let dump = store.dump().await.unwrap();
         let records = |line: &&str| {
-            ["d ", "t ", "o ", "a ", "key ", "count "].iter().any(|word| line.starts_with(word))
+            ["d ", "t ", "o ", "a ", "key ", "count ", "weight "]
+                .iter()
+                .any(|word| line.starts_with(word))
         };
         let found: Vec<_> = dump.lines().filter(records).collect();
         let written = std::fs::read_to_string(form.join("records.txt")).unwrap();
@@ -306,6 +308,41 @@ async fn files_of_every_form_open_with_all_that_is_in_them() {
         assert_eq!((entry.version, entry.value.as_str()), (2, "value-11"));
     }
     assert!(forms > 0);
+}
+
+#[tokio::test]
+async fn a_store_of_form_1_opens_with_its_weights_and_goes_on() {
+    let form = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/form-1");
+    let scratch = Scratch::new();
+    copy(&form, scratch.path());
+    let db = rusqlite::Connection::open(scratch.join("tasks.db")).unwrap();
+    let add = "INSERT INTO weights (queue, user, weight) SELECT 'mail', number, 3 FROM users";
+    assert_eq!(db.execute(add, []).unwrap(), 1);
+    drop(db);
+    let (clock, _) = tasktonic_store::clock::Clock::manual(1_700_000_000_000);
+    let open = || EmbeddedStore::open(scratch.path(), Options::new(clock.clone())).unwrap();
+    let weigh = |queue: &str, weight| Control::Weigh {
+        queue: queue.parse().unwrap(),
+        user: "ana".parse().unwrap(),
+        weight,
+    };
+    let weights = |dump: String| -> Vec<String> {
+        dump.lines().filter(|line| line.starts_with("weight ")).map(str::to_owned).collect()
+    };
+
+    let store = open();
+    assert_eq!(weights(store.dump().await.unwrap()), ["weight mail ana = 3"]);
+    store.control(P, weigh("media", 5)).await.unwrap();
+    store.close().await;
+    let store = open();
+    let both = ["weight mail ana = 3", "weight media ana = 5"];
+    assert_eq!(weights(store.dump().await.unwrap()), both);
+    store.control(P, weigh("mail", 1)).await.unwrap();
+    store.abandon();
+    drop(store);
+    let store = open();
+    assert_eq!(weights(store.dump().await.unwrap()), ["weight media ana = 5"]);
+    store.close().await;
 }
 
 #[test]

@@ -62,15 +62,14 @@ fn users() -> Vec<Vec<UserId>> {
 fn draft(user: &UserId, now_ms: i64) -> NewTask {
     let pad = "x".repeat(PAYLOAD_BYTES);
     NewTask {
-        user: user.clone(),
-        task: TaskId::new(now_ms, NUMBER.fetch_add(1, Ordering::Relaxed)),
-        queue: "noop".parse().expect("a name"),
-        due_ms: None,
-        descriptor: format!(r#"{{"v":1,"k":"noop","q":"noop","at":{now_ms},"max":3,"p":"{pad}"}}"#)
-            .into(),
         event: Text::from(r#""k":"noop","q":"noop","max":3"#),
-        idempotency: None,
         lane_max: u32::MAX,
+        ..NewTask::new(
+            user.clone(),
+            TaskId::new(now_ms, NUMBER.fetch_add(1, Ordering::Relaxed)),
+            "noop".parse().expect("a name"),
+            format!(r#"{{"v":1,"k":"noop","q":"noop","at":{now_ms},"max":3,"p":"{pad}"}}"#),
+        )
     }
 }
 

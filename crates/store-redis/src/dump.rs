@@ -30,6 +30,8 @@ struct Facts {
     /// Members by due time.
     due: Vec<(i64, String)>,
     cancels: BTreeSet<String>,
+    /// Members by the time they expire.
+    unstarted: BTreeMap<String, i64>,
     /// Entries by retention.
     sweeps: BTreeMap<u32, Vec<String>>,
     users: BTreeMap<UserId, Personal>,
@@ -150,7 +152,7 @@ fn question(name: &str, rest: &str) -> Option<redis::Cmd> {
     match kind {
         "meta" | "weights" | "credit" => ask(&["HGETALL"]),
         "ring" | "sweep" => ask(&["LRANGE", "0", "-1"]),
-        "leases" | "due" => ask(&["ZRANGE", "0", "-1", "WITHSCORES"]),
+        "leases" | "due" | "unstarted" => ask(&["ZRANGE", "0", "-1", "WITHSCORES"]),
         "cancels" => ask(&["SMEMBERS"]),
         "u" => match rest.split(':').nth(2)? {
             "q" | "a" => ask(&["LRANGE", "0", "-1"]),
@@ -194,6 +196,11 @@ impl Facts {
             "due" => {
                 for (member, at) in pairs(answer)? {
                     self.due.push((score(at)?, word(member)?.to_owned()));
+                }
+            }
+            "unstarted" => {
+                for (member, at) in pairs(answer)? {
+                    self.unstarted.insert(word(member)?.to_owned(), score(at)?);
                 }
             }
             "cancels" => {
@@ -265,10 +272,16 @@ fn words<T: std::str::FromStr>(answer: &Value) -> Result<Vec<T>> {
     items(answer)?.iter().map(|one| parsed(word(one)?)).collect()
 }
 
-/// What a lane entry names: task, attempt, claim.
+/// What a lane entry names: task, attempt, claim. Further parts may follow.
 fn entry(text: &str) -> Option<(TaskId, u32, u32)> {
     let mut parts = text.split(':');
-    let entry =
-        (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-    parts.next().is_none().then_some(entry)
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// What a member of `due` names: user, task, queue, claim. Further parts may follow.
+fn due(text: &str) -> Option<(UserId, TaskId, Name, u32)> {
+    let mut parts = text.split(',');
+    let (user, task) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let queue = parts.next()?.parse().ok()?;
+    Some((user, task, queue, parts.nth(1)?.parse().ok()?))
 }

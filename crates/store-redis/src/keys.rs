@@ -82,6 +82,12 @@ impl Keys {
         format!("{}due", self.base)
     }
 
+    /// ZSET of `user,task,queue` of waiting tasks that nobody ever took, by the time they expire, wall
+    /// clock.
+    pub(crate) fn unstarted(&self) -> String {
+        format!("{}unstarted", self.base)
+    }
+
     /// SET of `user,task` of running tasks whose cancellation was asked.
     pub(crate) fn cancels(&self) -> String {
         format!("{}cancels", self.base)

@@ -5,6 +5,7 @@
 //! half seen. Therefore it decides nothing: it names suspects, and a script looks again and
 //! repairs in one step.
 
+mod dates;
 mod pass;
 mod read;
 mod suspect;

@@ -7,10 +7,11 @@
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
+use tasktonic_core::command::EXPIRED;
 use tasktonic_core::limits::{
-    ADOPT_MAX, ATTEMPTS_KEPT_MAX, CLAIM_LOOKS_MAX, EVENTS_KEPT_MAX, KEY_SLACK_MS, LANE_DEAD_MAX,
-    LEASE_TIME_STEP_MS_MAX, LOG_LINES_MAX, MAINTENANCE_MS, PARKED_MS_MAX, PROMOTE_MAX,
-    REV_PER_CLAIM, SWEEP_MAX, WAKES_MAX,
+    ADOPT_MAX, ATTEMPTS_KEPT_MAX, CLAIM_LOOKS_MAX, EVENTS_KEPT_MAX, EXPIRE_MAX, KEY_SLACK_MS,
+    LANE_DEAD_MAX, LEASE_TIME_STEP_MS_MAX, LOG_LINES_MAX, MAINTENANCE_MS, PARKED_MS_MAX,
+    PROMOTE_MAX, REV_PER_CLAIM, SWEEP_MAX, WAKES_MAX,
 };
 use tasktonic_core::transitions::STATES;
 
@@ -92,6 +93,7 @@ static SYNC: LazyLock<String> = LazyLock::new(|| {
             fragment!("attempt"),
             fragment!("report"),
             fragment!("maintain"),
+            fragment!("pick"),
             fragment!("claim"),
             fragment!("sync"),
         ],
@@ -108,6 +110,8 @@ static CONTROL: LazyLock<String> = LazyLock::new(|| {
             fragment!("named"),
             fragment!("cancel"),
             fragment!("redrive"),
+            fragment!("reschedule"),
+            fragment!("edit"),
             fragment!("weigh"),
             fragment!("control"),
         ],
@@ -144,6 +148,8 @@ fn constants() -> String {
     constant("MAINTENANCE_MS", &MAINTENANCE_MS);
     constant("ADOPT_MAX", &ADOPT_MAX);
     constant("PROMOTE_MAX", &PROMOTE_MAX);
+    constant("EXPIRE_MAX", &EXPIRE_MAX);
+    constant("EXPIRED", &format!("'{EXPIRED}'"));
     constant("SWEEP_MAX", &SWEEP_MAX);
     constant("CLAIM_LOOKS_MAX", &CLAIM_LOOKS_MAX);
     constant("WAKES_MAX", &WAKES_MAX);

@@ -59,18 +59,16 @@ impl Load {
 
     async fn submit(&mut self, user: &UserId, count: u64) {
         let draft = |number| NewTask {
-            user: user.clone(),
-            task: TaskId::new(NOW_MS, number),
-            queue: "noop".parse().unwrap(),
-            due_ms: None,
-            descriptor: format!(
-                r#"{{"v":1,"k":"noop","q":"noop","at":{NOW_MS},"max":3,"p":{{"text":"{}"}}}}"#,
-                "x".repeat(120)
-            )
-            .into(),
             event: Text::from(r#""k":"noop","q":"noop","max":3"#),
-            idempotency: None,
-            lane_max: 100_000,
+            ..NewTask::new(
+                user.clone(),
+                TaskId::new(NOW_MS, number),
+                "noop".parse().unwrap(),
+                format!(
+                    r#"{{"v":1,"k":"noop","q":"noop","at":{NOW_MS},"max":3,"p":{{"text":"{}"}}}}"#,
+                    "x".repeat(120)
+                ),
+            )
         };
         let tasks: Vec<_> = (self.next..self.next + count).map(draft).collect();
         self.next += count;

@@ -106,14 +106,13 @@ async fn a_turn_that_reaches_its_limits_leaves_the_rest_to_the_next_as_in_the_mo
     {
         for from in (0..many).step_by(PROMOTE_MAX) {
             let draft = |number: u64| NewTask {
-                user: ["ana", "ben"][usize::try_from(number % 2).unwrap()].parse().unwrap(),
-                task: TaskId::new(NOW_MS, first + number),
-                queue: queue.parse().unwrap(),
                 due_ms,
-                descriptor: format!(r#"{{"v":1,"k":"k","q":"{queue}"}}"#).into(),
-                event: Text::default(),
-                idempotency: None,
-                lane_max: 100_000,
+                ..NewTask::new(
+                    ["ana", "ben"][usize::try_from(number % 2).unwrap()].parse().unwrap(),
+                    TaskId::new(NOW_MS, first + number),
+                    queue.parse().unwrap(),
+                    format!(r#"{{"v":1,"k":"k","q":"{queue}"}}"#),
+                )
             };
             let to = many.min(from + PROMOTE_MAX as u64);
             let batch = Submit { created_ms: NOW_MS, tasks: (from..to).map(draft).collect() };

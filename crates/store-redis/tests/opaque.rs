@@ -94,14 +94,9 @@ async fn round(store: &RedisStore, call: &AtomicU64, texts: &Texts) {
     let user = UserId::encode("ana");
     let task = TaskId::new(1_700_000_000_000, call.fetch_add(1, Ordering::Relaxed));
     let new = NewTask {
-        user: user.clone(),
-        task,
-        queue: "mail".parse().unwrap(),
-        due_ms: None,
-        descriptor: texts.descriptor.as_str().into(),
         event: texts.event.as_str().into(),
-        idempotency: None,
         lane_max: 10,
+        ..NewTask::new(user.clone(), task, "mail".parse().unwrap(), texts.descriptor.as_str())
     };
     let batch = Submit { created_ms: 5, tasks: vec![new] };
     assert_eq!(store.submit(P, batch).await.unwrap(), [Submitted::Accepted]);

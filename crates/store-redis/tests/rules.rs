@@ -30,16 +30,12 @@ fn ana() -> UserId {
 }
 
 fn draft(user: &UserId, number: u64) -> NewTask {
-    NewTask {
-        user: user.clone(),
-        task: TaskId::new(NOW_MS, number),
-        queue: "mail".parse().unwrap(),
-        due_ms: None,
-        descriptor: r#"{"v":1,"k":"mail","q":"mail","at":1,"max":3,"p":{}}"#.into(),
-        event: Text::default(),
-        idempotency: None,
-        lane_max: 100_000,
-    }
+    NewTask::new(
+        user.clone(),
+        TaskId::new(NOW_MS, number),
+        "mail".parse().unwrap(),
+        r#"{"v":1,"k":"mail","q":"mail","at":1,"max":3,"p":{}}"#,
+    )
 }
 
 async fn submit(store: &RedisStore, user: &UserId, numbers: std::ops::Range<u64>) {

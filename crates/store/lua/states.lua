@@ -53,4 +53,16 @@ local MAY = {
     cancelled = { queued = true },
     dead = { queued = true },
   },
+  expire = {
+    scheduled = { cancelled = true },
+    queued = { cancelled = true },
+  },
+  reschedule = {
+    scheduled = { scheduled = true, queued = true },
+    queued = { scheduled = true, queued = true },
+  },
+  edit = {
+    scheduled = { scheduled = true },
+    queued = { queued = true },
+  },
 }

@@ -13,6 +13,7 @@ mod lists;
 mod registry;
 mod scene;
 mod tasks;
+mod waiting;
 
 pub use differential::{Subject, differential};
 pub use fences::*;
@@ -20,6 +21,7 @@ pub use lists::*;
 pub use registry::*;
 pub use scene::Scene;
 pub use tasks::*;
+pub use waiting::*;
 
 /// Makes one test per scenario, each on a fresh store. The argument is a function from a
 /// [`Clock`](crate::clock::Clock) to a future of `Arc<dyn Store>`.
@@ -57,12 +59,20 @@ macro_rules! conformance {
             a_buried_task_can_be_redriven
             a_waiting_task_is_cancelled_at_once
             a_running_task_is_asked_to_stop_and_its_cancellation_sticks
+            a_task_expires_within_its_time_and_never_runs_after
+            a_claim_and_an_expiry_race_to_one_end
+            a_delayed_task_may_expire_before_it_is_due
+            a_waiting_task_gets_another_time_and_the_old_entry_is_dead
+            a_waiting_task_goes_to_the_front_or_the_back_of_its_line
+            an_edit_is_seen_by_the_run_or_refused
+            an_edit_keeps_the_place_in_line_and_the_time
             users_take_turns
             an_ended_task_is_gone_after_its_retention
             a_forgotten_key_may_be_used_again
             a_stale_worker_is_refused_and_nothing_of_it_is_shown
             a_lost_lease_is_adopted_with_what_is_needed_to_settle_it
             settling_ends_a_task_whose_attempts_are_used_up
+            a_task_that_kills_three_workers_is_dead_with_worker_lost
             x1_cancel_and_redrive_leave_one_claimable_task
             x2_an_old_sweep_entry_does_not_remove_a_live_task
             limits_are_kept_at_the_door

@@ -31,7 +31,7 @@ pub use query::{
     TaskFilter, TaskPage,
 };
 pub use registry::{Entry, Expect, Registry, Table};
-pub use settle::settle;
+pub use settle::{Losses, WORKER_LOST, settle, settle_after};
 
 /// Why a store could not answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

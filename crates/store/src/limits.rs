@@ -55,6 +55,8 @@ pub fn check_control(control: &Control) -> Result<()> {
     let count = match control {
         Control::Cancel { tasks, .. } => tasks.len(),
         Control::Redrive { tasks, .. } => tasks.len(),
+        Control::Reschedule { tasks, .. } => tasks.len(),
+        Control::Edit { tasks, .. } => tasks.len(),
         Control::Weigh { .. } => 0,
     };
     at_most("tasks in one control command", count, CONTROL_TASKS_MAX)

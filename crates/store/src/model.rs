@@ -202,7 +202,7 @@ impl State {
 
     fn keep_record(&mut self, record: &Record) {
         match record {
-            Record::Descriptor { user, task, text } => {
+            Record::Descriptor { user, task, text } | Record::Edited { user, task, text } => {
                 self.kept(user, *task).descriptor = Some(text.clone());
             }
             Record::Task { user, task, text, .. } => {

@@ -127,14 +127,9 @@ mod tests {
 
     fn announcer(store: Arc<ModelStore>) -> Announcer {
         let kind = KindRecord {
-            kind: "mail".into(),
-            queue: "mail".into(),
-            title: None,
-            description: None,
             schema: serde_json::json!({}),
             attempts_max: 3,
-            timeout_ms: None,
-            example: None,
+            ..KindRecord::new("mail")
         };
         let worker = WorkerRecord {
             id: "w-1".into(),

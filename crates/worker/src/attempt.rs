@@ -1,10 +1,12 @@
 //! One attempt as the loop sees it: its lease, its handler, and what is still to be said of it.
 
+use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
+use parking_lot::Mutex;
 use tasktonic_core::Lease;
 use tasktonic_core::command::{Op, Report, Write};
 use tasktonic_files::TaskFiles;
@@ -16,7 +18,7 @@ use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::conclude::{Cause, Conclusion};
-use crate::context::{Context, Inner, Trust};
+use crate::context::{Context, Inner, Stop, Trust, WhyStop};
 use crate::limits::{CANCEL_GRACE, DRAIN_GRACE, LOST_GRACE, TIMEOUT_GRACE};
 use crate::shared::{Desk, EndOnDrop, Ended, Mailbox, Pen};
 use crate::{AnyHandler, Outcome};
@@ -30,6 +32,8 @@ pub(crate) struct Shop {
     /// As people see the worker.
     pub(crate) name: String,
     pub(crate) heartbeat: Duration,
+    /// Kinds whose progress may go back.
+    pub(crate) rewinds: HashSet<String>,
 }
 
 /// Where an attempt stands.
@@ -52,12 +56,14 @@ pub(crate) struct Attempt {
     started_ms: i64,
     trust: Trust,
     cancel: CancellationToken,
+    why: Arc<WhyStop>,
     pub(crate) desk: Arc<Desk>,
     handler: AbortHandle,
     handler_ended: bool,
     phase: Phase,
     stop: Option<(Cause, Instant)>,
     pub(crate) renew_at: Instant,
+    soft_at: Option<Instant>,
     timeout_at: Option<Instant>,
     progress: Option<Progress>,
     /// The state in the store lacks the newest progress.
@@ -79,14 +85,18 @@ impl Attempt {
         handler: Arc<dyn AnyHandler>,
         (sent, trusted_until): (Instant, Instant),
     ) -> Self {
-        let desk = Arc::new(Desk::new(key, shop.mailbox.clone(), shop.clock.clone()));
+        let rewinds = shop.rewinds.contains(&descriptor.kind);
+        let desk = Arc::new(Desk::new(key, shop.mailbox.clone(), shop.clock.clone(), rewinds));
         let cancel = CancellationToken::new();
+        let why = Arc::new(WhyStop::default());
         let trust = Trust::until(trusted_until);
         let inner = Inner {
             lease: lease.clone(),
             epoch,
             attempts_max: descriptor.attempts_max,
             cancelled: cancel.clone(),
+            why: why.clone(),
+            phase: Mutex::default(),
             trust: trust.clone(),
             reports: Box::new(Pen(desk.clone())),
             files: shop.files.clone(),
@@ -104,8 +114,8 @@ impl Attempt {
             end.end(ended);
         });
         let now = Instant::now();
-        let timeout_at =
-            descriptor.timeout_ms.and_then(|ms| now.checked_add(Duration::from_millis(ms)));
+        let after = |ms| now.checked_add(Duration::from_millis(ms));
+        let (soft_ms, timeout_ms) = (descriptor.soft_timeout_ms, descriptor.timeout_ms);
         Self {
             lease,
             n,
@@ -113,13 +123,15 @@ impl Attempt {
             started_ms: shop.clock.now_ms(),
             trust,
             cancel,
+            why,
             desk,
             handler: service.abort_handle(),
             handler_ended: false,
             phase: Phase::Runs,
             stop: None,
             renew_at: sent + shop.heartbeat,
-            timeout_at,
+            soft_at: soft_ms.and_then(after),
+            timeout_at: timeout_ms.and_then(after),
             progress: None,
             progress_due: false,
             mark_due: false,
@@ -174,6 +186,13 @@ impl Attempt {
         }
         self.stop = Some((cause, now));
         self.mark_due |= cause == Cause::Asked;
+        self.why.say(match cause {
+            Cause::SoftLimit => Stop::SoftLimit,
+            Cause::Drain => Stop::Drain,
+            Cause::Timeout => Stop::TimeLimit,
+            Cause::Asked => Stop::Cancelled,
+            Cause::Lost => Stop::LeaseLost,
+        });
         self.cancel.cancel();
     }
 
@@ -184,6 +203,7 @@ impl Attempt {
         }
         if !self.handler_ended {
             self.stop = Some((Cause::Lost, now));
+            self.why.say(Stop::LeaseLost);
             self.cancel.cancel();
         }
         self.phase = Phase::Over;
@@ -191,6 +211,10 @@ impl Attempt {
 
     /// Does what time asks for. Answers whether the lease was given up.
     pub(crate) fn look_at_clock(&mut self, shop: &Shop, now: Instant) -> bool {
+        if self.soft_at.is_some_and(|at| now >= at) {
+            self.soft_at = None;
+            self.ask_to_stop(Cause::SoftLimit, now);
+        }
         if self.timeout_at.is_some_and(|at| now >= at) {
             self.timeout_at = None;
             self.ask_to_stop(Cause::Timeout, now);
@@ -211,14 +235,19 @@ impl Attempt {
     /// When [`Attempt::look_at_clock`] next has something to do.
     pub(crate) fn next_look(&self) -> Option<Instant> {
         let trust = matches!(self.phase, Phase::Runs).then(|| self.trust.end());
-        let timeout = self.timeout_at.filter(|_| matches!(self.phase, Phase::Runs));
-        [trust, timeout, self.grace_until()].into_iter().flatten().min()
+        let runs = matches!(self.phase, Phase::Runs);
+        let [soft, timeout] = [self.soft_at, self.timeout_at].map(|at| at.filter(|_| runs));
+        [trust, soft, timeout, self.grace_until()].into_iter().flatten().min()
     }
 
     fn grace_until(&self) -> Option<Instant> {
         let (cause, since) = self.stop.filter(|_| !self.handler_ended)?;
         let grace = match cause {
+            // The limit itself comes later, if there is one.
+            Cause::SoftLimit => return None,
             Cause::Drain => DRAIN_GRACE,
+            // Who was told by a soft limit had the time in between.
+            Cause::Timeout if self.descriptor.soft_timeout_ms.is_some() => Duration::ZERO,
             Cause::Timeout => TIMEOUT_GRACE,
             Cause::Asked => CANCEL_GRACE,
             Cause::Lost => LOST_GRACE,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tasktonic_core::command::{Again, Report, Write};
-use tasktonic_core::policy::{Verdict, after_failure, keep_s};
+use tasktonic_core::policy::{Verdict, Why, after_failure, keep_s};
 use tasktonic_core::{Lease, TaskState};
 use tasktonic_protocol::stored::{AttemptRecord, Descriptor, Progress, StateBody, TaskError};
 
@@ -16,6 +16,8 @@ use crate::{Failure, Outcome};
 /// Why a handler was asked to stop. A later one in this list outweighs an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Cause {
+    /// The soft limit of the attempt's time is over.
+    SoftLimit,
     /// The worker stops, and the time for what runs is over.
     Drain,
     /// The attempt has used up its time.
@@ -61,19 +63,23 @@ impl Conclusion<'_> {
                 if cause == Some(Cause::Asked) {
                     return self.cancelled("cancelled on request");
                 }
-                self.bury(TaskError {
+                let error = TaskError {
                     code: "output_too_large".into(),
                     message: format!(
                         "The output has {} bytes and may have {OUTPUT_BYTES_MAX}. Keep it as a file and put the file's id into the output.",
                         output.get().len()
                     ),
-                })
+                };
+                self.bury(error, None)
             }
             (Ended::CutOff, Some(Cause::Asked)) => self.cancelled(
                 "cancelled on request; the handler did not stop in time and was cut off",
             ),
             (_, Some(Cause::Asked)) => self.cancelled("cancelled on request"),
             (_, Some(Cause::Timeout)) if stopped => self.failed(self.timed_out(), None),
+            (Ended::Returned(Outcome::Failed(Failure::Cancelled)), Some(Cause::SoftLimit)) => {
+                self.failed(self.timed_out_softly(), None)
+            }
             (_, Some(Cause::Drain)) if stopped => self.release(true),
             // The runtime of the handlers has ended: nothing is wrong with the task.
             (Ended::CutOff, _) => self.release(true),
@@ -86,7 +92,9 @@ impl Conclusion<'_> {
             ),
             (Ended::Returned(Outcome::Failed(failure)), _) => match failure {
                 Failure::Attempt { error, wait } => self.failed(error, wait),
-                Failure::Final(error) => self.bury(error),
+                Failure::Final(error) => {
+                    self.bury(error, Some("its handler wants no further attempt".into()))
+                }
                 Failure::Snooze(wait) => self.snooze(wait),
                 Failure::Cancelled => self.cancelled("stopped by its handler"),
             },
@@ -114,12 +122,16 @@ impl Conclusion<'_> {
     }
 
     fn failed(&self, error: TaskError, wait: Option<Duration>) -> Report {
-        let (attempt, attempts_max) = (self.lease.attempt, self.descriptor.attempts_max);
+        let attempt = self.lease.attempt;
         let asked_ms = wait.map(|wait| wait.min(SNOOZE_MAX).as_millis());
         let asked_ms = asked_ms.map(|ms| u64::try_from(ms).expect("bounded by SNOOZE_MAX"));
-        let backoff = self.descriptor.backoff();
-        let again = match after_failure(attempt, attempts_max, &backoff, asked_ms, self.chance) {
-            Verdict::Bury => return self.bury(error),
+        let policy = self.descriptor.attempts_policy();
+        let again = match after_failure(&policy, attempt, &error.code, asked_ms, self.chance) {
+            Verdict::Bury(Why::Rule) => {
+                let reason = format!("no further attempt follows {}", error.code);
+                return self.bury(error, Some(cut(reason, REASON_BYTES_MAX)));
+            }
+            Verdict::Bury(Why::AttemptsUsed | Why::Crashes) => return self.bury(error, None),
             Verdict::AgainNow => Again::Now,
             Verdict::AgainIn(ms) => Again::At(self.now_ms.saturating_add_unsigned(ms)),
         };
@@ -134,8 +146,9 @@ impl Conclusion<'_> {
         Report::Nack { write, again, attempt, keep_s: self.keep_s(TaskState::Cancelled) }
     }
 
-    fn bury(&self, error: TaskError) -> Report {
-        let body = StateBody { error: Some(tidy(error)), ..self.body() };
+    /// The end as a dead letter; `reason` where it is not that all attempts are used up.
+    fn bury(&self, error: TaskError, reason: Option<String>) -> Report {
+        let body = StateBody { error: Some(tidy(error)), reason, ..self.body() };
         Report::Bury { write: self.write(&body), keep_s: self.keep_s(TaskState::Dead) }
     }
 
@@ -150,6 +163,14 @@ impl Conclusion<'_> {
         TaskError {
             code: "timed_out".into(),
             message: format!("The attempt took longer than its limit of {limit_ms} ms."),
+        }
+    }
+
+    fn timed_out_softly(&self) -> TaskError {
+        let limit_ms = self.descriptor.soft_timeout_ms.unwrap_or_default();
+        TaskError {
+            code: "timed_out".into(),
+            message: format!("The attempt stopped at its soft limit of {limit_ms} ms."),
         }
     }
 
@@ -183,6 +204,9 @@ impl Conclusion<'_> {
         keep_s(self.descriptor.retention().of(state), key_expires_ms, self.now_ms)
     }
 }
+
+/// Longest reason for an end, in bytes.
+const REASON_BYTES_MAX: usize = 128;
 
 /// An error that fits into a state.
 fn tidy(error: TaskError) -> TaskError {
@@ -219,6 +243,7 @@ mod tests {
 
     fn cause() -> impl Strategy<Value = Option<Cause>> {
         proptest::option::of(prop_oneof![
+            Just(Cause::SoftLimit),
             Just(Cause::Drain),
             Just(Cause::Timeout),
             Just(Cause::Asked)

@@ -1,9 +1,10 @@
 //! What a handler gets beside its payload.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tasktonic_core::{Lease, TaskId, UserId};
 use tasktonic_files::{Content, Error as FileError, FileId, FileMeta, TaskFiles};
 use tasktonic_protocol::stored::{LogLevel, Progress};
@@ -23,9 +24,53 @@ pub(crate) struct Inner {
     pub(crate) epoch: u32,
     pub(crate) attempts_max: u32,
     pub(crate) cancelled: CancellationToken,
+    pub(crate) why: Arc<WhyStop>,
+    pub(crate) phase: Mutex<Option<Phase>>,
     pub(crate) trust: Trust,
     pub(crate) reports: Box<dyn Reports>,
     pub(crate) files: Arc<dyn TaskFiles>,
+}
+
+/// Why a handler should stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// The soft limit of its time is over: it may finish, or save what it has, until the limit.
+    SoftLimit,
+    /// The worker stops, and the time for what runs is over.
+    Drain,
+    /// Its time is over.
+    TimeLimit,
+    /// Somebody cancelled the task.
+    Cancelled,
+    /// The lease is lost or cannot be trusted: nothing it does counts any more.
+    LeaseLost,
+}
+
+/// The reason to stop, as the loop says it and the handler reads it.
+#[derive(Debug, Default)]
+pub(crate) struct WhyStop(AtomicU8);
+
+impl WhyStop {
+    const ALL: [Stop; 5] =
+        [Stop::SoftLimit, Stop::Drain, Stop::TimeLimit, Stop::Cancelled, Stop::LeaseLost];
+
+    pub(crate) fn say(&self, stop: Stop) {
+        let place = Self::ALL.iter().position(|known| *known == stop).expect("all are listed");
+        self.0.store(u8::try_from(place + 1).expect("five of them"), Ordering::SeqCst);
+    }
+
+    fn said(&self) -> Option<Stop> {
+        let place = usize::from(self.0.load(Ordering::SeqCst)).checked_sub(1)?;
+        Self::ALL.get(place).copied()
+    }
+}
+
+/// The part of the work that is being done.
+#[derive(Debug, Clone)]
+pub(crate) struct Phase {
+    name: String,
+    weight: Option<f64>,
+    before: Option<f64>,
 }
 
 /// Until when the lease of an attempt may be believed, by the monotonic clock. Shared between the
@@ -108,7 +153,28 @@ impl Context {
     /// Says how far along it is. The latest value wins; calling it often costs nothing.
     pub fn progress(&self, done: u64, total: u64, unit: &str, note: impl Into<Option<String>>) {
         let unit = (!unit.is_empty()).then(|| unit.to_owned());
-        self.inner.reports.progress(Progress { done, total, note: note.into(), unit });
+        let phase = self.inner.phase.lock().clone();
+        let weight = phase.as_ref().and_then(|phase| phase.weight);
+        let before = phase.as_ref().and_then(|phase| phase.before);
+        let phase = phase.map(|phase| phase.name);
+        let note = note.into();
+        self.inner.reports.progress(Progress { done, total, note, unit, phase, weight, before });
+    }
+
+    /// Begins another part of the work: what [`Context::progress`] says from now on counts this part
+    /// alone. `weight` is how much of the whole it is, 0 to 1; with the weights of all parts the bar
+    /// goes on from part to part, without one each part has a bar of its own.
+    pub fn phase(&self, name: impl Into<String>, weight: impl Into<Option<f64>>) {
+        let mut phase = self.inner.phase.lock();
+        let over = phase
+            .as_ref()
+            .map_or(0.0, |phase| phase.before.unwrap_or(0.0) + phase.weight.unwrap_or(0.0));
+        let weight = weight.into().filter(|weight| !weight.is_nan());
+        let weight = weight.map(|weight| weight.clamp(0.0, 1.0));
+        let before = weight.map(|_| over.min(1.0));
+        *phase = Some(Phase { name: name.into(), weight, before });
+        drop(phase);
+        self.progress(0, 0, "", None);
     }
 
     /// Adds a line to the task's log.
@@ -121,11 +187,21 @@ impl Context {
         self.log(LogLevel::Info, text);
     }
 
-    /// Whether to stop: somebody cancelled the task, its time is over, or the lease can no longer
-    /// be trusted.
+    /// Whether to stop: somebody cancelled the task, its time is over or the soft limit of it, or the
+    /// lease can no longer be trusted. [`Context::why_stop`] says which.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.inner.cancelled.is_cancelled() || self.inner.trust.has_ended(Instant::now())
+    }
+
+    /// Why to stop; nothing while the handler is to go on. It may change to a weightier reason.
+    #[must_use]
+    pub fn why_stop(&self) -> Option<Stop> {
+        if self.inner.trust.has_ended(Instant::now()) {
+            return Some(Stop::LeaseLost);
+        }
+        let cancelled = self.inner.cancelled.is_cancelled();
+        cancelled.then(|| self.inner.why.said().unwrap_or(Stop::Cancelled))
     }
 
     /// Waits until [`Context::is_cancelled`].

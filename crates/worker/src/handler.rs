@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tasktonic_protocol::policy::{Backoff, Keep, Rule};
 
 use crate::{Context, Failure};
 
@@ -28,7 +29,8 @@ pub trait Handler: Send + Sync + 'static {
     async fn run(&self, payload: Self::Payload, cx: &Context) -> Result<Self::Output, Failure>;
 }
 
-/// A kind as its handler announces it.
+/// A kind as its handler announces it. A submission may say otherwise of attempts, limits of time and
+/// retention.
 #[derive(Debug, Clone)]
 pub struct KindInfo {
     /// The stable string that picks the handler: 1 to 64 characters of `A-Z a-z 0-9 _ . -`.
@@ -37,10 +39,22 @@ pub struct KindInfo {
     pub title: Option<String>,
     /// What it does, in a sentence.
     pub description: Option<String>,
-    /// Attempts unless a submission says otherwise.
+    /// Attempts in all, 1 to 1,000.
     pub attempts_max: u32,
-    /// Longest run of one attempt unless a submission says otherwise.
+    /// Attempts that may end with the loss of their worker, 1 to 50; 3 unless said.
+    pub crashes_max: Option<u32>,
+    /// The wait between attempts; 2 s, doubling, at most 10 minutes, unless said.
+    pub backoff: Option<Backoff>,
+    /// What follows an error of certain codes; the first rule that fits decides.
+    pub rules: Vec<Rule>,
+    /// After this long the handler is told to stop, and goes on until `timeout`.
+    pub soft_timeout: Option<Duration>,
+    /// Longest run of one attempt: then it is cut off.
     pub timeout: Option<Duration>,
+    /// How long its tasks are kept after their end.
+    pub keep: Option<Keep>,
+    /// Whether its progress may go back; a report that does is otherwise left out.
+    pub rewinds: bool,
     /// A payload to begin from.
     pub example: Option<serde_json::Value>,
 }
@@ -54,7 +68,13 @@ impl KindInfo {
             title: None,
             description: None,
             attempts_max: 5,
+            crashes_max: None,
+            backoff: None,
+            rules: Vec::new(),
+            soft_timeout: None,
             timeout: None,
+            keep: None,
+            rewinds: false,
             example: None,
         }
     }

@@ -80,8 +80,9 @@ mod sync_loop;
 pub mod testing;
 mod worker;
 
-pub use context::Context;
+pub use context::{Context, Stop};
 pub use failure::{Failure, Outcome};
 pub use handler::{Handler, KindInfo};
 pub use registered::{AnyHandler, Registered};
+pub use tasktonic_protocol::policy::{Action, Backoff, Keep, Rule};
 pub use worker::{RunError, Settings, Worker};

@@ -14,6 +14,8 @@ pub const ERROR_MESSAGE_BYTES_MAX: usize = 2_000;
 pub const PROGRESS_NOTE_BYTES_MAX: usize = 200;
 /// Longest unit of a progress, in bytes; the rest is cut off.
 pub const PROGRESS_UNIT_BYTES_MAX: usize = 32;
+/// Longest name of a phase of the work, in bytes; the rest is cut off.
+pub const PROGRESS_PHASE_BYTES_MAX: usize = 64;
 
 /// Log lines one attempt may write per second, in the long run.
 pub const LOG_LINES_PER_S: u32 = 100;
@@ -42,7 +44,7 @@ pub const STORE_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// A handler that is asked to stop because its task was cancelled has this long to end by itself.
 pub const CANCEL_GRACE: Duration = Duration::from_secs(10);
-/// A handler whose time is over has this long to end by itself.
+/// A handler whose time is over has this long to end by itself, unless a soft limit told it before.
 pub const TIMEOUT_GRACE: Duration = Duration::from_secs(5);
 /// A handler that is asked to stop at the end of a drain has this long to end by itself.
 pub const DRAIN_GRACE: Duration = Duration::from_secs(1);

@@ -1,5 +1,7 @@
 //! Handlers of any type side by side.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use serde_json::value::RawValue;
 use tasktonic_protocol::worker::KindRecord;
@@ -25,7 +27,21 @@ pub struct Registered<H>(pub H);
 #[async_trait]
 impl<H: Handler> AnyHandler for Registered<H> {
     fn record(&self) -> KindRecord {
-        let KindInfo { kind, title, description, attempts_max, timeout, example } = self.0.info();
+        let KindInfo {
+            kind,
+            title,
+            description,
+            attempts_max,
+            crashes_max,
+            backoff,
+            rules,
+            soft_timeout,
+            timeout,
+            keep,
+            rewinds,
+            example,
+        } = self.0.info();
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         KindRecord {
             queue: kind.clone(),
             kind,
@@ -33,7 +49,13 @@ impl<H: Handler> AnyHandler for Registered<H> {
             description,
             schema: schemars::schema_for!(H::Payload).to_value(),
             attempts_max,
-            timeout_ms: timeout.map(|t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX)),
+            crashes_max,
+            backoff,
+            rules: (!rules.is_empty()).then_some(rules),
+            timeout_ms: timeout.map(ms),
+            soft_timeout_ms: soft_timeout.map(ms),
+            keep,
+            rewinds,
             example,
         }
     }

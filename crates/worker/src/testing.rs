@@ -14,7 +14,7 @@ use tasktonic_files::{Content, Error as FileError, FileId, FileMeta, TaskFiles};
 use tasktonic_protocol::stored::{LogLevel, Progress};
 use tokio_util::sync::CancellationToken;
 
-use crate::context::{Inner, Reports, Trust};
+use crate::context::{Inner, Reports, Stop, Trust, WhyStop};
 use crate::registered::run_typed;
 use crate::{AnyHandler, Context, Failure, Handler, Outcome};
 
@@ -36,6 +36,7 @@ pub struct Attempt {
     attempts_max: u32,
     files: Arc<dyn TaskFiles>,
     cancel: CancellationToken,
+    why: Arc<WhyStop>,
     seen: Arc<Seen>,
 }
 
@@ -105,6 +106,7 @@ impl Attempt {
             attempts_max: 5,
             files: Arc::new(NoFiles),
             cancel: CancellationToken::new(),
+            why: Arc::default(),
             seen: Arc::default(),
         }
     }
@@ -150,6 +152,12 @@ impl Attempt {
         self.cancel.clone()
     }
 
+    /// Tells the handler to stop, before or while it runs, and why.
+    pub fn stop(&self, why: Stop) {
+        self.why.say(why);
+        self.cancel.cancel();
+    }
+
     /// The progress so far, for looking while the handler runs (keep a clone of the attempt).
     #[must_use]
     pub fn progress_so_far(&self) -> Vec<Progress> {
@@ -164,6 +172,8 @@ impl Attempt {
             epoch: 1,
             attempts_max: self.attempts_max,
             cancelled: self.cancel.clone(),
+            why: self.why.clone(),
+            phase: Mutex::default(),
             trust: Trust::for_ever(),
             reports: Box::new(Record(self.seen.clone())),
             files: self.files.clone(),

@@ -127,6 +127,11 @@ impl Worker {
             mailbox: Arc::default(),
             name: worker_name(&settings.host, id.as_str()),
             heartbeat: heartbeat(settings.lease),
+            rewinds: kinds
+                .iter()
+                .filter(|kind| kind.rewinds)
+                .map(|kind| kind.kind.clone())
+                .collect(),
         };
         let setup = Setup {
             id,
@@ -185,7 +190,11 @@ fn check(kinds: &[KindRecord], settings: &Settings) -> Result<Vec<Name>, RunErro
     }
     let mut seen = BTreeSet::new();
     let mut queues = BTreeSet::new();
-    for KindRecord { kind, queue, .. } in kinds {
+    for record @ KindRecord { kind, queue, .. } in kinds {
+        if let Some(fault) = record.policy().faults().first() {
+            let (place, detail) = (fault.pointer.trim_start_matches('/'), &fault.detail);
+            return refuse(format!("kind {kind}: {place} {detail}"));
+        }
         for name in [kind, queue] {
             if let Err(error) = name.parse::<Name>() {
                 return refuse(format!("{name:?}: {error}"));

@@ -3,10 +3,12 @@ import type {
   Attempt,
   BulkResult,
   Counts,
+  EditRequest,
   Json,
   KindInfo,
   LogPage,
   Me,
+  RescheduleRequest,
   StoredFile,
   SubmitRequest,
   Task,
@@ -97,6 +99,14 @@ export class ApiClient {
   /** Redrive: sends a failed or cancelled task back to its queue. */
   retry(id: string): Promise<Task> {
     return this.#ask(`/api/v1/tasks/${path(id)}/retry`, { method: "POST" });
+  }
+  /** Gives a task that waits another time, or another place in its line. */
+  reschedule(id: string, to: RescheduleRequest): Promise<Task> {
+    return this.#ask(`/api/v1/tasks/${path(id)}/reschedule`, { method: "POST", body: to });
+  }
+  /** Changes payload or labels of a task that waits; it keeps its place. */
+  edit(id: string, change: EditRequest): Promise<Task> {
+    return this.#ask(`/api/v1/tasks/${path(id)}/edit`, { method: "POST", body: change });
   }
   cancelMany(ids: string[]): Promise<BulkResult> {
     return this.#ask("/api/v1/tasks/cancel", { method: "POST", body: { ids } });

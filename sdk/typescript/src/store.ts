@@ -1,4 +1,5 @@
 import type { EventsFrame, LoggedEvent, ProgressFrame, SnapshotFrame, TaskPatch } from "./frames.ts";
+import { canEdit } from "./states.ts";
 import type { Counts, Task, TaskSummary } from "./types.ts";
 
 type Wake = () => void;
@@ -201,9 +202,12 @@ export class LiveStore {
       return;
     }
     if (fields.rev === undefined || fields.rev <= old.rev) return;
-    // The time of the next attempt is over once it starts, and a patch does not say so.
-    const due = old.status === "retrying" && fields.run_at === undefined ? { run_at: null } : {};
-    this.#replace(old, stillAsked(old, { ...old, ...due, ...fields, rev: fields.rev }));
+    // The time a task waited for is over once it waits for it no more, and a patch does not say so.
+    const due = canEdit(old.status) && fields.run_at === undefined ? { run_at: null } : {};
+    const next = stillAsked(old, { ...old, ...due, ...fields, rev: fields.rev });
+    // What changes while a task waits names the labels only if it is an edit, and that may have brought another payload.
+    if (canEdit(old.status) && fields.tags !== undefined && next.payload !== undefined) delete next.payload;
+    this.#replace(old, next);
   }
 
   #meet(patch: TaskPatch): void {
@@ -259,7 +263,7 @@ export class LiveStore {
     }
   }
 
-  /** Revs of another epoch say nothing; payload and output stay true. */
+  /** Revs of another epoch say nothing; output and policy stay true, and so does a payload that a worker had. */
   #forgetRev(id: string): void {
     const old = this.#tasks.get(id);
     if (old) this.#tasks.set(id, { ...old, rev: -1 });
@@ -303,16 +307,20 @@ function stillAsked(other: Task, newer: Task): Task {
 }
 
 /**
- * `newer` with the payload and output that only `older` knows. The payload never changes; an output is
- * kept only while the newer record still has one. Gives `newer` itself when there is nothing to add.
+ * `newer` with the payload, policy and output that only `older` knows. A policy never changes, and a payload not once
+ * a worker had it; before that an edit may lie between the two. An output is kept only while the newer record still
+ * has one. Gives `newer` itself when there is nothing to add.
  */
 function fill(newer: Task, older: Task): Task {
-  const payload = newer.payload === undefined && older.payload !== undefined;
+  const edited = canEdit(older.status) && newer.rev !== older.rev;
+  const payload = newer.payload === undefined && older.payload !== undefined && !edited;
+  const policy = newer.policy === undefined && older.policy !== undefined;
   const output = newer.output == null && older.output != null && newer.has_output;
-  if (!payload && !output) return newer;
+  if (!payload && !policy && !output) return newer;
   return {
     ...newer,
     ...(payload ? { payload: older.payload } : {}),
+    ...(policy ? { policy: older.policy } : {}),
     ...(output ? { output: older.output } : {}),
   } as Task;
 }

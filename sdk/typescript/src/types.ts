@@ -4,17 +4,53 @@ export type { TaskState, TaskStatus };
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
-/** How far along: `done` of `total`, counted in `unit`, with a `note` on what is being done now. */
+/**
+ * How far along: `done` of `total`, counted in `unit`, with a `note` on what is being done now. Work that has parts
+ * names the one it is in as `phase`; `weight` is how much of the whole that part is, `before` how much the parts before
+ * it were, 0 to 1.
+ */
 export type Progress = {
   done: number;
   total: number | null;
   note?: string | null;
   unit?: string | null;
+  phase?: string | null;
+  weight?: number | null;
+  before?: number | null;
+};
+
+/**
+ * The wait between attempts: the same every time, `base_ms * factor ** (attempt - 1)` up to `max_ms`, or one wait per
+ * attempt of which the last is used from then on. A wait `w` becomes `w * (1 ± jitter)`.
+ */
+export type Backoff =
+  | { form: "fixed"; wait_ms: number; jitter?: number }
+  | { form: "exponential"; base_ms?: number; factor?: number; max_ms?: number; jitter?: number }
+  | { form: "list"; waits_ms: number[]; jitter?: number };
+
+/** What follows an error of this code; with `*` at its end, of all that begin like it. The first that fits decides. */
+export type Rule =
+  | { code: string; action: "again"; backoff?: Backoff }
+  | { code: string; action: "again_after"; after_ms: number }
+  | { code: string; action: "bury" };
+
+/** How long a task is kept after its end, in seconds. */
+export type Keep = { completed_s?: number; cancelled_s?: number; failed_s?: number };
+
+/** How a task is attempted and kept, beside `attempts_max` and `timeout_ms`. */
+export type TaskPolicy = {
+  /** With this many attempts that lost their worker it has failed. */
+  crashes_max: number;
+  backoff: Backoff;
+  rules: Rule[];
+  /** The handler is told to stop after this long. */
+  soft_timeout_ms: number | null;
+  keep: Keep;
 };
 
 export type TaskError = { code: string; message: string };
 
-/** A task as lists and socket frames carry it: everything but payload and output. */
+/** A task as lists and socket frames carry it: everything but payload, output and policy. */
 export type TaskSummary = {
   id: string;
   kind: string;
@@ -33,6 +69,8 @@ export type TaskSummary = {
   worker: string | null;
   created_at: string;
   run_at: string | null;
+  /** When it is cancelled if nobody takes it, as long as nobody has. */
+  expires_at?: string | null;
   started_at: string | null;
   ended_at: string | null;
   updated_at: string;
@@ -41,8 +79,8 @@ export type TaskSummary = {
   has_output: boolean;
 };
 
-/** A whole task. In the live store payload and output appear once they were read. */
-export type Task<Out = Json, In = Json> = TaskSummary & { payload?: In; output?: Out | null };
+/** A whole task. In the live store payload, output and policy appear once they were read. */
+export type Task<Out = Json, In = Json> = TaskSummary & { payload?: In; output?: Out | null; policy?: TaskPolicy };
 
 /**
  * Tasks by state. `scheduled` includes those that wait for their next attempt. With `more` there are too
@@ -85,7 +123,14 @@ export type KindInfo = {
   description: string | null;
   schema: Json;
   attempts_max: number;
+  crashes_max?: number;
+  backoff?: Backoff;
+  rules?: Rule[];
   timeout_ms: number | null;
+  soft_timeout_ms?: number;
+  keep?: Keep;
+  /** Whether its progress may go back. */
+  rewinds?: boolean;
   /** Whether a worker that is alive now knows this kind. */
   served: boolean;
   example?: Json;
@@ -135,10 +180,29 @@ export type SubmitRequest<In = Json> = {
   idempotency_key?: string;
   run_at?: string;
   delay_ms?: number;
+  /** Cancelled if nobody has taken it by this time; RFC 3339. */
+  expires_at?: string;
+  /** Cancelled if nobody has taken it this long from now. */
+  expire_after_ms?: number;
+  /** Attempts in all. */
   attempts_max?: number;
+  /** Attempts that may end with the loss of their worker: with this many the task has failed. */
+  crashes_max?: number;
+  backoff?: Backoff;
+  rules?: Rule[];
+  /** An attempt is cut off after this long. */
   timeout_ms?: number;
+  /** The handler is told to stop after this long; below `timeout_ms`. */
+  soft_timeout_ms?: number;
+  keep?: Keep;
   tags?: string[];
 };
+
+/** Where a task that waits goes: one of these. */
+export type RescheduleRequest = { run_at: string } | { delay_ms: number } | { place: "front" | "back" };
+
+/** What is absent stays. With `rev` only if that is still the task's. */
+export type EditRequest<In = Json> = { payload?: In; tags?: string[]; rev?: number };
 
 export type TaskFilter = {
   status?: TaskStatus[];

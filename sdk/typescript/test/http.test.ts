@@ -22,6 +22,16 @@ describe("the client", () => {
     expect(asked[0]?.url).toBe("http://api/api/v1/tasks?status=running%2Cqueued&tag=a+b&limit=10");
   });
 
+  it("moves and edits a task that waits, and only says of it what changes", async () => {
+    const { api, asked } = aClient(() => json({}));
+    await api.reschedule("t", { place: "front" });
+    await api.edit("t", { payload: { n: 1 }, rev: 7 });
+    expect(asked.map(({ url, init }) => [url.slice("http://api/api/v1/tasks/".length), init.body])).toEqual([
+      ["t/reschedule", '{"place":"front"}'],
+      ["t/edit", '{"payload":{"n":1},"rev":7}'],
+    ]);
+  });
+
   it("sends the token as a header and never in the address", async () => {
     const { api, asked } = aClient(() => json({}), { token: "secret" });
     await api.task("x/../y");

@@ -173,7 +173,7 @@ describe("the store", () => {
 
   it("keeps payload and output that only a whole read knows", () => {
     const { store } = aStore();
-    store.seed({ ...aTask("a"), payload: { width: 1 } });
+    store.seed({ ...aTask("a", { status: "running" }), payload: { width: 1 } });
     store.applySnapshot(aSnapshot(1, 1, [aTask("a", { rev: REV + 8, status: "completed", has_output: true })]));
     expect(store.get("a")?.payload).toEqual({ width: 1 });
     store.seed({ ...aTask("a", { rev: REV + 8, status: "completed", has_output: true }), output: { ok: true } });
@@ -181,6 +181,28 @@ describe("the store", () => {
     store.applyEvents(someEvents(1, 2, { id: "a", rev: REV + 9, status: "queued", has_output: false }));
     store.seed({ ...aTask("a", { rev: REV + 10, status: "queued" }) });
     expect(store.get("a")?.output ?? null).toBeNull();
+  });
+
+  it("forgets the payload of a task that waits once it may have been edited, so that it is read anew", () => {
+    const { store } = aStore();
+    const waits = { status: "scheduled", run_at: "2026-11-01T11:00:00.000Z" } as const;
+    store.applySnapshot(aSnapshot(1, 1, [aTask("a", waits), aTask("b", waits)]));
+    store.seed({ ...aTask("a", waits), payload: { width: 1 } });
+    store.seed({ ...aTask("b", waits), payload: { width: 1 } });
+    store.applyEvents(someEvents(1, 2, { id: "a", rev: REV + 1, ...waits, tags: ["mended"] }));
+    expect(store.get("a")).toMatchObject({ tags: ["mended"], run_at: waits.run_at });
+    expect(store.get("a")?.payload).toBeUndefined();
+    store.seed({ ...aTask("a", { ...waits, rev: REV + 1, tags: ["mended"] }), payload: { width: 2 } });
+    // What a snapshot brings after a gap may hide an edit.
+    store.applySnapshot(aSnapshot(1, 3, [aTask("a", { ...waits, rev: REV + 1 }), aTask("b", { rev: REV + 2 })]));
+    expect([store.get("a")?.payload, store.get("b")?.payload]).toEqual([{ width: 2 }, undefined]);
+  });
+
+  it("knows no time for a task that was moved to now", () => {
+    const { store } = aStore();
+    store.applySnapshot(aSnapshot(1, 1, [aTask("a", { status: "scheduled", run_at: "2026-11-01T11:00:00.000Z" })]));
+    store.applyEvents(someEvents(1, 2, { id: "a", rev: 2 * REV, status: "queued" }));
+    expect(store.get("a")).toMatchObject({ status: "queued", run_at: null });
   });
 
   it("shows a running task that was asked to stop as cancelling", () => {

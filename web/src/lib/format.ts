@@ -82,8 +82,14 @@ export function bytes(n: number): string {
 
 /** Between 0 and 1, or undefined while the total is unknown. */
 export function fraction(progress: Progress | null): number | undefined {
-  if (!progress || progress.total === null || progress.total <= 0) return undefined;
-  return Math.min(1, Math.max(0, progress.done / progress.total));
+  if (!progress) return undefined;
+  const within =
+    progress.total === null || progress.total <= 0
+      ? undefined
+      : Math.min(1, Math.max(0, progress.done / progress.total));
+  if (progress.weight == null) return within;
+  // Of a phase that cannot be counted yet, at least the phases before it are done.
+  return Math.min(1, Math.max(0, (progress.before ?? 0) + progress.weight * (within ?? 0)));
 }
 
 /** Done and total as they are read: bytes in kB and MB, everything else as numbers with their unit. */

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tasktonic_testkit::{Process, kill_point, wait};
 
-use crate::support::{Installation, PATIENCE};
+use crate::support::{Installation, PATIENCE, write};
 
 /// Lease, tick and a second start, on a busy machine; the promise of 15 s is measured elsewhere.
 const RECOVERY: Duration = Duration::from_secs(40);
@@ -127,6 +127,82 @@ fn a_killed_server_takes_its_own_attempts_as_lost_and_goes_on() {
     installation.start(&[]);
     let task = installation.wait_for(&id, "completed", RECOVERY);
     assert_eq!(task["attempt"], 2, "{task}");
+}
+
+/// How a process ends that aborts, that touches foreign memory or fills its stack, and that the kernel
+/// ends because it eats all memory.
+const POISON: [&str; 3] = ["ABRT", "SEGV", "KILL"];
+/// Three leases that run out, one after the other, and as many starts, on a busy machine.
+const POISON_PATIENCE: Duration = Duration::from_secs(150);
+
+/// Tasks of another queue that run meanwhile.
+const OTHERS_MAX: usize = 40;
+
+/// Submits a task once its kind is known.
+fn submit_once_known(installation: &Installation, kind: &str) -> String {
+    let mut known = None;
+    wait::until("the kind to be known", PATIENCE, || {
+        let mut command = installation.client();
+        let output = crate::support::run(command.args(["submit", kind, "--json"]));
+        known = serde_json::from_slice::<serde_json::Value>(&output.stdout).ok();
+        output.status.success()
+    });
+    known.expect("accepted")["id"].as_str().expect("an id").to_owned()
+}
+
+#[test]
+fn a_task_that_kills_its_workers_ends_as_worker_lost_and_others_go_on() {
+    let installation = Installation::up(&["--no-workers"]);
+    let declared = POISON.map(|signal| {
+        // Sent until it works: a first SIGSEGV may be taken for a full stack and forgiven.
+        let script = format!("while kill -{signal} $PPID; do sleep 0.1; done");
+        format!(
+            "[[exec]]\nkind = \"poison.{signal}\"\ncommand = [\"sh\", \"-c\", \"{script}\"]\n\
+             backoff = {{ wait = \"100ms\" }}\nattempts_max = 50\n"
+        )
+    });
+    write(&installation.scratch.join("tasktonic.toml"), &declared.concat());
+    let start = |kind: &str| Process::start(&mut installation.work_command(&["--kinds", kind]));
+    let _healthy = start("noop");
+    let kinds = POISON.map(|signal| format!("poison.{signal}"));
+    let mut workers: Vec<Process> = kinds.iter().map(|kind| start(kind)).collect();
+    let mut others = vec![submit_once_known(&installation, "noop")];
+    let poisons: Vec<String> =
+        kinds.iter().map(|kind| submit_once_known(&installation, kind)).collect();
+    let mut deaths = [0; POISON.len()];
+    wait::until("the poison to be dead", POISON_PATIENCE, || {
+        for ((worker, kind), deaths) in workers.iter_mut().zip(&kinds).zip(&mut deaths) {
+            if worker.ended().is_some() {
+                *deaths += 1;
+                *worker = start(kind);
+            }
+        }
+        if others.len() < OTHERS_MAX {
+            others.push(installation.submit("noop", r#"{"sleep_ms":50}"#, &[]));
+        }
+        poisons.iter().all(|id| installation.task(id)["status"] == "failed")
+    });
+    assert_eq!(deaths, [3; POISON.len()], "each took three workers, and no more");
+    for id in &poisons {
+        let task = installation.task(id);
+        assert_eq!((&task["attempt"], &task["error"]["code"]), (&3.into(), &"worker_lost".into()));
+        let reason = task["reason"].as_str().expect("a reason");
+        assert!(reason.starts_with("worker_lost 3 times"), "{reason}");
+        let text =
+            crate::support::said(installation.client().args(["task", "attempts", id, "--json"]));
+        let attempts: serde_json::Value = serde_json::from_str(&text).expect("attempts");
+        let rows = attempts.as_array().expect("a list");
+        assert_eq!(rows.len(), 3, "{attempts}");
+        for row in rows {
+            assert_eq!(row["outcome"], "lost", "{attempts}");
+            let times = row["started_at"].is_string() && row["ended_at"].is_string();
+            assert!(times && row["worker"].is_string(), "{attempts}");
+        }
+    }
+    for id in &others {
+        let task = installation.wait_for(id, "completed", PATIENCE);
+        assert_eq!(task["attempt"], 1, "another queue's task is not touched: {task}");
+    }
 }
 
 #[test]

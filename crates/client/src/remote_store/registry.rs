@@ -130,7 +130,13 @@ fn record(kind: Kind) -> KindRecord {
         description: kind.description,
         schema: kind.schema,
         attempts_max: kind.attempts_max,
+        crashes_max: kind.crashes_max,
+        backoff: kind.backoff,
+        rules: kind.rules,
         timeout_ms: kind.timeout_ms,
+        soft_timeout_ms: kind.soft_timeout_ms,
+        keep: kind.keep,
+        rewinds: kind.rewinds,
         example: kind.example,
     }
 }

@@ -1,14 +1,13 @@
-//! What people and operators ask for.
+//! What people and operators ask for. What concerns only tasks that wait is in `waiting`.
 //!
 //! moves: scheduled, queued -> cancelled; dead, cancelled -> queued
 
 use super::Partition;
 use super::lease_of;
 use super::step::{StateText, Step};
-use super::submit::End;
 use crate::Text;
 use crate::changes::{Place, Record, Signal};
-use crate::command::{Control, Redrive, Write};
+use crate::command::{Control, MoveTo, Redrive};
 use crate::ids::{Name, TaskId, UserId};
 use crate::limits::WEIGHT_MAX;
 use crate::reply::Controlled;
@@ -29,6 +28,18 @@ impl Partition {
                     .collect();
                 self.wake_for(step, ringed);
                 answers
+            }
+            Control::Reschedule { at_ms, user, tasks } => {
+                let mut ringed = Vec::new();
+                let answers = tasks
+                    .into_iter()
+                    .map(|asked| self.reschedule(step, at_ms, &user, asked, &mut ringed))
+                    .collect();
+                self.wake_for(step, ringed);
+                answers
+            }
+            Control::Edit { at_ms, user, tasks } => {
+                tasks.into_iter().map(|edit| self.edit(step, at_ms, &user, edit)).collect()
             }
             Control::Weigh { queue, user, weight } => {
                 self.weigh(step, queue, user, weight);
@@ -64,14 +75,7 @@ impl Partition {
                 Controlled::Asked
             }
             Place::Scheduled { .. } | Place::Queued { .. } => {
-                if let Place::Scheduled { due_ms } = known.place {
-                    self.due.remove(&(due_ms, user.clone(), task));
-                }
-                // A lane entry stays behind: it names a queued task of this claim, and there is
-                // none any more.
-                let n = self.control_mut(user, task).n + 1;
-                let write = Write { n, body: body.clone(), event: None };
-                self.end(step, user, task, TaskState::Cancelled, &write, keep_s);
+                self.stop_waiting(step, user, task, body, keep_s);
                 Controlled::Done
             }
         }
@@ -103,10 +107,7 @@ impl Partition {
             let number = control.attempts_kept;
             step.record(Record::Attempt { user: user.clone(), task, number, text });
         }
-        control.place = Place::Queued { position: 0 };
-        let queue = control.queue.clone();
-        self.put(user, task, control);
-        let control = self.enter_lane(user, task, End::Back, ringed, queue);
+        let control = self.wait(step, user, task, control, MoveTo::Back, ringed);
         let text = StateText { at_ms, body: "", event: None, logged: true };
         step.write(user, task, &control, &text);
         Controlled::Done
@@ -114,15 +115,7 @@ impl Partition {
 
     fn weigh(&mut self, step: &mut Step, name: Name, user: UserId, weight: u32) {
         let weight = weight.clamp(1, WEIGHT_MAX);
-        let queue = self.queue(&name);
-        if weight == 1 {
-            queue.weights.remove(&user);
-            if queue.weights.is_empty() {
-                queue.credit.clear();
-            }
-        } else {
-            queue.weights.insert(user.clone(), weight);
-        }
+        self.queue(&name).weigh(user.clone(), weight);
         step.record(Record::Weight { queue: name, user, weight });
     }
 }

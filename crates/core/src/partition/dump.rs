@@ -67,7 +67,7 @@ impl Partition {
     #[must_use]
     pub fn check(&self) -> Vec<String> {
         let mut wrong = Vec::new();
-        let mut places = 0;
+        let (mut places, mut expiring) = (0, 0);
         for (user, known) in &self.users {
             let mut counts = [0_u64; STATES.len()];
             let mut waiting = BTreeMap::new();
@@ -95,6 +95,13 @@ impl Partition {
                         list.iter().any(|e| e.task == *task && e.claim == control.claim)
                     }),
                 };
+                if let Some(expiry) = &control.expires {
+                    expiring += 1;
+                    let listed = self.unstarted.contains(&(expiry.at_ms, user.clone(), *task));
+                    if !listed || !control.place.is_waiting() {
+                        wrong.push(format!("{user} {task} expires and is not listed, or runs"));
+                    }
+                }
                 if !held {
                     wrong.push(format!("{user} {task} is not where it says: {:?}", control.place));
                 }
@@ -131,12 +138,17 @@ impl Partition {
                 self.leases.len()
             ));
         }
+        if expiring != self.unstarted.len() {
+            let listed = self.unstarted.len();
+            wrong.push(format!("{expiring} tasks that expire, {listed} listed"));
+        }
         wrong
     }
 }
 
 fn task_line(user: &UserId, task: TaskId, control: &TaskControl) -> String {
-    let TaskControl { queue, claim, n, attempt, attempts_kept, log_lines, place } = control;
+    let TaskControl { queue, claim, n, attempt, attempts_kept, log_lines, expires, place } =
+        control;
     let mut line = format!("task {user} {task} {queue} {}", place.state().name());
     let _ = write!(line, " c{claim} n{n} a{attempt} history {attempts_kept} log {log_lines}");
     // Positions are left out: the order of lanes says it.
@@ -148,5 +160,8 @@ fn task_line(user: &UserId, task: TaskId, control: &TaskControl) -> String {
         }
         Place::Ended { at_ms, keep_s, .. } => write!(line, " at {at_ms} kept {keep_s}"),
     };
+    if let Some(expiry) = expires {
+        let _ = write!(line, " expires {} kept {}", expiry.at_ms, expiry.keep_s);
+    }
     line
 }

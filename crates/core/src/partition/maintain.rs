@@ -1,7 +1,8 @@
-//! Maintenance: nobody's duty in particular. Any sync that finds it due adopts lost leases, promotes
-//! due tasks, sweeps what has been kept long enough, and heals lost wakes.
+//! Maintenance: nobody's duty in particular. Any sync that finds it due adopts lost leases, ends
+//! what nobody took in time, promotes due tasks, sweeps what has been kept long enough, and heals
+//! lost wakes.
 //!
-//! moves: scheduled -> queued, terminal -> gone
+//! moves: scheduled -> queued, terminal -> gone; see also `waiting`
 
 use super::step::{StateText, Step};
 use super::submit::End;
@@ -39,7 +40,7 @@ impl Partition {
         self.adopt(step, caller, reply);
         // What a turn leaves over is the next sync's, at once: a limit per turn of so many
         // milliseconds would be a rate, and below that of completions nothing would ever shrink.
-        let left = [self.promote(step), self.sweep(step), self.forget(step)];
+        let left = [self.expire(step), self.promote(step), self.sweep(step), self.forget(step)];
         self.behind = left.contains(&true);
         self.heal_wakes(step);
         true

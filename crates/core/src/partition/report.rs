@@ -3,10 +3,9 @@
 //! moves: running -> completed, scheduled, queued, dead, cancelled
 
 use super::step::{StateText, Step};
-use super::submit::End;
 use super::{Ended, Partition, lease_of};
 use crate::changes::{Place, Record, Signal, TaskControl};
-use crate::command::{Again, Op, Report, Write};
+use crate::command::{Again, MoveTo, Op, Report, Write};
 use crate::ids::{TaskId, UserId};
 use crate::limits::REV_PER_CLAIM;
 use crate::policy::Retention;
@@ -56,16 +55,16 @@ impl Partition {
             }
             Report::Nack { write, again, attempt, .. } => {
                 let to = match again {
-                    Again::At(due_ms) => To::Due(due_ms),
-                    Again::Now => To::Front,
+                    Again::At(due_ms) => MoveTo::Due(due_ms),
+                    Again::Now => MoveTo::Front,
                 };
                 self.give_back(step, user, task, to, &write, Some(attempt), true);
             }
             Report::Snooze { write, due_ms, attempt } => {
-                self.give_back(step, user, task, To::Due(due_ms), &write, Some(attempt), false);
+                self.give_back(step, user, task, MoveTo::Due(due_ms), &write, Some(attempt), false);
             }
             Report::Release { write, attempt } => {
-                self.give_back(step, user, task, To::Front, &write, attempt, false);
+                self.give_back(step, user, task, MoveTo::Front, &write, attempt, false);
             }
         }
         if cancel_asked && self.held(&lease).is_some() && !cancelled.contains(&lease) {
@@ -132,6 +131,7 @@ impl Partition {
         let at_ms = text.at_ms;
         let mut control = self.control_mut(user, task).clone();
         control.n = counted(control.n, write.n);
+        control.expires = None;
         control.place = Place::Ended { state, at_ms, keep_s };
         step.write(user, task, &control, &text);
         let ended = Ended { user: user.clone(), task, claim: control.claim, at_ms };
@@ -146,7 +146,7 @@ impl Partition {
         step: &mut Step,
         user: &UserId,
         task: TaskId,
-        to: To,
+        to: MoveTo,
         write: &Write,
         attempt: Option<Text>,
         counted: bool,
@@ -164,33 +164,11 @@ impl Partition {
             control.attempt += 1;
         }
         let mut ringed = Vec::new();
-        match to {
-            To::Due(due_ms) if due_ms > step.now_ms => {
-                control.place = Place::Scheduled { due_ms };
-                self.due.insert((due_ms, user.clone(), task));
-                self.put(user, task, control.clone());
-            }
-            To::Due(_) | To::Front => {
-                control.place = Place::Queued { position: 0 };
-                let queue = control.queue.clone();
-                self.put(user, task, control);
-                let end = if to == To::Front { End::Front } else { End::Back };
-                control = self.enter_lane(user, task, end, &mut ringed, queue);
-            }
-        }
+        let control = self.wait(step, user, task, control, to, &mut ringed);
         let text = text_of(step, write);
         step.write(user, task, &control, &text);
         self.wake_for(step, ringed);
     }
-}
-
-/// Where a task goes that is given back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum To {
-    /// Not before this wall-clock time, ms; to the back of its lane if that has passed.
-    Due(i64),
-    /// The front of its lane.
-    Front,
 }
 
 /// The count of writes after one that says `said`. A rev must rise with every write and stay below

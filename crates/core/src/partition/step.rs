@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use crate::Text;
 use crate::changes::{Changes, EventEntry, Place, Record, Signal, TaskControl};
+use crate::command::Expiry;
 use crate::ids::{TaskId, UserId};
 
 /// The changes of one step in the making.
@@ -93,17 +94,22 @@ pub(super) struct StateText<'a> {
 }
 
 impl StateText<'_> {
-    /// `{"s":"queued","c":1,"n":0,"at":5,"a":1…}`; with `t` first where it is an event.
+    /// `{"s":"queued","c":1,"n":0,"at":5,"a":1…}`; with `t` first where it is an event, and with
+    /// `exp` and `keep` before `a` where it expires: behind it anybody's members may stand.
     fn spell(&self, control: &TaskControl, task: Option<TaskId>, body: &str) -> String {
         let mut json = String::with_capacity(96 + body.len());
         json.push('{');
         if let Some(task) = task {
             let _ = write!(json, "\"t\":\"{task}\",");
         }
-        let TaskControl { claim, n, attempt, place, .. } = control;
+        let TaskControl { claim, n, attempt, place, expires, .. } = control;
         let (state, at_ms) = (place.state().name(), self.at_ms);
         // Writing to a String cannot fail.
-        let _ = write!(json, r#""s":"{state}","c":{claim},"n":{n},"at":{at_ms},"a":{attempt}"#);
+        let _ = write!(json, r#""s":"{state}","c":{claim},"n":{n},"at":{at_ms}"#);
+        if let Some(Expiry { at_ms, keep_s }) = expires.as_deref() {
+            let _ = write!(json, r#","exp":{at_ms},"keep":{keep_s}"#);
+        }
+        let _ = write!(json, r#","a":{attempt}"#);
         match place {
             Place::Scheduled { due_ms } => {
                 let _ = write!(json, r#","due":{due_ms}"#);

@@ -27,7 +27,7 @@ impl Partition {
         new: NewTask,
         ringed: &mut Vec<Name>,
     ) -> Submitted {
-        let NewTask { user: owner, task, queue, due_ms, descriptor, event, .. } = new;
+        let NewTask { user: owner, task, queue, due_ms, descriptor, event, expires, .. } = new;
         let (idempotency, lane_max) = (new.idempotency, new.lane_max);
         let user = self.user(&owner);
         if user.tasks.contains_key(&task) {
@@ -56,27 +56,24 @@ impl Partition {
             Some(due_ms) => Place::Scheduled { due_ms },
             None => Place::Queued { position: 0 },
         };
-        let control = TaskControl {
-            queue,
-            claim: 1,
-            n: 0,
-            attempt: 1,
-            attempts_kept: 0,
-            log_lines: 0,
-            place,
+        let expires = expires.map(Box::new);
+        let control = TaskControl { expires, ..TaskControl::new(queue, place) };
+        let control = if let Some(due_ms) = due_ms {
+            self.due.insert((due_ms, owner.clone(), task));
+            self.put(&owner, task, control.clone());
+            control
+        } else {
+            let queue = control.queue.clone();
+            self.put(&owner, task, control);
+            self.enter_lane(&owner, task, End::Back, ringed, queue)
         };
         let text = StateText { at_ms: created_ms, body: &event, event: None, logged: true };
-        if let Some(due_ms) = due_ms {
+        if due_ms.is_some() || control.expires.is_some() {
             // The event says more than the record: kind and labels for a list that has not read it.
             let state = StateText { body: "", event: Some(&event), ..text };
             step.write(&owner, task, &control, &state);
-            self.due.insert((due_ms, owner.clone(), task));
-            self.put(&owner, task, control);
         } else {
             step.event(&owner, &text.event_only(task, &control));
-            let queue = control.queue.clone();
-            self.put(&owner, task, control);
-            let control = self.enter_lane(&owner, task, End::Back, ringed, queue);
             step.record(Record::Task { user: owner, task, control, text: None });
         }
         Submitted::Accepted
@@ -101,8 +98,10 @@ impl Partition {
         step.record(record);
     }
 
-    /// Adds or replaces a task's control record and keeps the user's counts.
+    /// Adds or replaces a task's control record, and keeps the user's counts and what expires.
     pub(super) fn put(&mut self, owner: &UserId, task: crate::TaskId, control: TaskControl) {
+        let expires = |control: &TaskControl| control.expires.as_ref().map(|expiry| expiry.at_ms);
+        let (mut then, now) = (None, expires(&control));
         let user = self.user(owner);
         user.counts[control.place.state() as usize] += 1;
         if control.place.is_waiting() {
@@ -114,6 +113,7 @@ impl Partition {
             }
         }
         if let Some(before) = user.tasks.insert(task, control) {
+            then = expires(&before);
             user.counts[before.place.state() as usize] -= 1;
             if before.place.is_waiting()
                 && let Some(count) = user.waiting.get_mut(&before.queue)
@@ -122,6 +122,14 @@ impl Partition {
                 if *count == 0 {
                     user.waiting.remove(&before.queue);
                 }
+            }
+        }
+        if then != now {
+            if let Some(then) = then {
+                self.unstarted.remove(&(then, owner.clone(), task));
+            }
+            if let Some(now) = now {
+                self.unstarted.insert((now, owner.clone(), task));
             }
         }
     }
@@ -185,12 +193,7 @@ impl Partition {
     pub(super) fn wake(&mut self, step: &mut Step, name: &Name, limit: usize) -> usize {
         let queue = self.queue(name);
         for woken in 0..limit {
-            let Some(worker) =
-                queue.idle.iter().min_by_key(|(id, lt)| (**lt, *id)).map(|(id, _)| id.clone())
-            else {
-                return woken;
-            };
-            queue.idle.remove(&worker);
+            let Some(worker) = queue.pop_idle() else { return woken };
             step.signal(Signal::Wake { worker, queue: name.clone() });
         }
         limit

@@ -29,8 +29,26 @@ impl Retention {
     }
 }
 
-/// The values a stretched retention is rounded up to, so that there are few lists to sweep.
-const STEPS_S: [u32; 8] = [60, 600, 3_600, 6 * 3_600, 86_400, 7 * 86_400, 30 * 86_400, u32::MAX];
+/// The values a retention is rounded up to, so that there are few lists to sweep.
+const STEPS_S: [u32; 11] = [
+    60,
+    600,
+    3_600,
+    6 * 3_600,
+    86_400,
+    7 * 86_400,
+    14 * 86_400,
+    30 * 86_400,
+    90 * 86_400,
+    366 * 86_400,
+    u32::MAX,
+];
+
+/// The shortest retention there is a list for that is not shorter than this one, in seconds.
+#[must_use]
+pub fn rounded_s(retention_s: u32) -> u32 {
+    STEPS_S.into_iter().find(|step| *step >= retention_s).unwrap_or(u32::MAX)
+}
 
 /// How long to keep a task that ends at `now_ms`: its own retention, but not shorter than its
 /// idempotency key, which would otherwise answer with a task that is gone.
@@ -41,7 +59,7 @@ pub fn keep_s(retention_s: u32, key_expires_ms: Option<i64>, now_ms: i64) -> u32
     if needed_s <= i64::from(retention_s) {
         return retention_s;
     }
-    STEPS_S.into_iter().find(|step| i64::from(*step) >= needed_s).unwrap_or(u32::MAX)
+    rounded_s(u32::try_from(needed_s).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]
@@ -58,6 +76,19 @@ mod tests {
             let keep = keep_s(retention, Some(now + ttl), now);
             prop_assert!(keep >= retention);
             prop_assert!(i64::from(keep) * 1_000 >= ttl);
+        }
+    }
+
+    #[test]
+    fn a_retention_is_rounded_up_to_one_of_few() {
+        assert_eq!(rounded_s(1), 60);
+        assert_eq!(rounded_s(7_200), 6 * 3_600);
+        for step in STEPS_S {
+            assert_eq!(rounded_s(step), step);
+        }
+        let default = Retention::DEFAULT;
+        for kept in [default.completed_s, default.cancelled_s, default.dead_s] {
+            assert_eq!(rounded_s(kept), kept, "the default is one of them");
         }
     }
 

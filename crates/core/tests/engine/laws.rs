@@ -1,9 +1,12 @@
 //! Random walks whose invariants are checked after every step.
 
+use std::collections::{HashMap, HashSet};
+
 use proptest::prelude::*;
 
 use tasktonic_core::changes::{Place, Record};
-use tasktonic_core::command::{Command, Report, Submit};
+use tasktonic_core::command::{Command, Expiry, MoveTo, Report, Submit};
+use tasktonic_core::reply::Controlled;
 use tasktonic_core::{Lease, Partition, TaskId, UserId};
 
 use crate::world::*;
@@ -19,20 +22,34 @@ proptest! {
         let mut world = World::new();
         let mut tasks: Vec<(&str, TaskId)> = Vec::new();
         let mut leases: Vec<Lease> = Vec::new();
+        let (mut ends, mut begun) = (HashMap::new(), HashSet::new());
         let mut revs = std::collections::HashMap::<(UserId, TaskId), u64>::new();
         for (verb, a, b) in steps {
             let pick = usize::from(a);
-            match verb % 14 {
+            match verb % 16 {
                 0..=2 => {
                     let user = users[pick % 3];
                     let id = TaskId::new(1, tasks.len() as u64);
                     let mut new = new_task(user, id);
                     if b % 4 == 0 { new.due_ms = Some(world.now_ms + i64::from(b)); }
+                    if b % 3 == 0 {
+                        let at_ms = world.now_ms + i64::from(b / 4);
+                        new.expires = Some(Expiry { at_ms, keep_s: 60 });
+                        ends.insert(id, at_ms);
+                    }
                     let submit = Submit { created_ms: world.now_ms, tasks: vec![new] };
                     world.apply(Command::Submit(submit));
                     tasks.push((user, id));
                 }
-                3..=5 => leases.extend(world.claim("w1", u32::from(b % 5))),
+                3..=5 => {
+                    let taken = world.claim("w1", u32::from(b % 5));
+                    for lease in &taken {
+                        let begins = begun.insert(lease.task);
+                        let end = ends.get(&lease.task).filter(|_| begins);
+                        prop_assert!(end.is_none_or(|at| *at > world.now_ms), "ran after its end");
+                    }
+                    leases.extend(taken);
+                }
                 6 => world.pass(i64::from(b) % 5_000 - 500),
                 7 => {
                     let synced = world.sync("w2", Vec::new(), 0);
@@ -44,13 +61,36 @@ proptest! {
                 }
                 9 if !tasks.is_empty() => {
                     let (user, task) = tasks[pick % tasks.len()];
-                    world.redrive(user, task);
+                    if world.redrive(user, task) == Controlled::Done {
+                        ends.remove(&task);
+                    }
                 }
                 10 => {
                     let (records, now_ms) = (world.partition.records(), world.now_ms);
                     let epoch = world.partition.epoch() + 1;
                     world.partition = Partition::restore(epoch, now_ms, records);
                     prop_assert_eq!(world.partition.check(), Vec::<String>::new());
+                }
+                11 if !tasks.is_empty() => {
+                    let (user, task) = tasks[pick % tasks.len()];
+                    let to = match b % 3 {
+                        0 => MoveTo::Due(world.now_ms + i64::from(b) - 500),
+                        1 => MoveTo::Front,
+                        _ => MoveTo::Back,
+                    };
+                    let waits = world.partition.task(&user.parse().unwrap(), &task)
+                        .is_some_and(|task| task.place.is_waiting());
+                    prop_assert_eq!(world.reschedule(user, task, to) == Controlled::Done, waits);
+                }
+                12 if !tasks.is_empty() => {
+                    let (user, task) = tasks[pick % tasks.len()];
+                    let place = |world: &World| {
+                        let user = user.parse().unwrap();
+                        world.partition.task(&user, &task).map(|t| (t.claim, t.place.clone()))
+                    };
+                    let before = place(&world);
+                    world.edit(user, task, "{}");
+                    prop_assert_eq!(place(&world), before, "an edit moves nothing");
                 }
                 _ if !leases.is_empty() => {
                     let lease = leases[pick % leases.len()].clone();

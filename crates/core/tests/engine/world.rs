@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tasktonic_core::changes::Changes;
 use tasktonic_core::command::{
-    Again, Claim, Command, Control, NewTask, Op, Redrive, Report, Submit, Sync, Write,
+    Again, Claim, Command, Control, Edit, MoveTo, NewTask, Op, Redrive, Report, Reschedule, Submit,
+    Sync, Write,
 };
 use tasktonic_core::reply::{Controlled, Reply, Submitted, Synced};
 use tasktonic_core::{Lease, Partition, TaskId, TaskState, UserId};
@@ -71,27 +72,41 @@ impl World {
     }
 
     pub(crate) fn cancel(&mut self, user: &str, task: TaskId) -> Controlled {
-        let reply = self.apply(Command::Control(Control::Cancel {
+        self.control(Control::Cancel {
             at_ms: self.now_ms,
             user: user.parse().unwrap(),
             tasks: vec![task],
             body: Arc::from(""),
             keep_s: 60,
-        }));
-        let Reply::Control(answers) = reply else { panic!("{reply:?}") };
-        answers[0]
+        })
     }
 
     pub(crate) fn redrive(&mut self, user: &str, task: TaskId) -> Controlled {
         let user: UserId = user.parse().unwrap();
         let claim = self.partition.task(&user, &task).map_or(1, |t| t.claim);
-        let reply = self.apply(Command::Control(Control::Redrive {
-            at_ms: self.now_ms,
-            user,
-            tasks: vec![Redrive { task, claim, attempt: None }],
-        }));
+        let (at_ms, tasks) = (self.now_ms, vec![Redrive { task, claim, attempt: None }]);
+        self.control(Control::Redrive { at_ms, user, tasks })
+    }
+
+    fn control(&mut self, control: Control) -> Controlled {
+        let reply = self.apply(Command::Control(control));
         let Reply::Control(answers) = reply else { panic!("{reply:?}") };
         answers[0]
+    }
+
+    pub(crate) fn reschedule(&mut self, user: &str, task: TaskId, to: MoveTo) -> Controlled {
+        let user: UserId = user.parse().unwrap();
+        let claim = self.partition.task(&user, &task).map_or(1, |t| t.claim);
+        let (at_ms, tasks) = (self.now_ms, vec![Reschedule { task, claim, to }]);
+        self.control(Control::Reschedule { at_ms, user, tasks })
+    }
+
+    pub(crate) fn edit(&mut self, user: &str, task: TaskId, text: &str) -> Controlled {
+        let user: UserId = user.parse().unwrap();
+        let (claim, n) = self.partition.task(&user, &task).map_or((1, 0), |t| (t.claim, t.n));
+        let (descriptor, event) = (Arc::from(text), Arc::from(""));
+        let (at_ms, tasks) = (self.now_ms, vec![Edit { task, claim, n, descriptor, event }]);
+        self.control(Control::Edit { at_ms, user, tasks })
     }
 
     pub(crate) fn state(&self, user: &str, task: TaskId) -> Option<TaskState> {
@@ -105,14 +120,9 @@ impl World {
 
 pub(crate) fn new_task(user: &str, task: TaskId) -> NewTask {
     NewTask {
-        user: user.parse().unwrap(),
-        task,
-        queue: "mail".parse().unwrap(),
-        due_ms: None,
-        descriptor: Arc::from("{}"),
         event: Arc::from(""),
-        idempotency: None,
         lane_max: 1_000,
+        ..NewTask::new(user.parse().unwrap(), task, "mail".parse().unwrap(), Arc::from("{}"))
     }
 }
 

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -11,11 +10,10 @@ use serde_json::{Value, json};
 use tasktonic_core::Name;
 use tasktonic_protocol::worker::KindRecord;
 
+use super::policy::{self, DeclaredBackoff, DeclaredKeep, DeclaredRule};
 use super::{LOG_LINES_MAX_DEFAULT, PRINTED_BYTES_MAX_DEFAULT};
 use crate::SHIPPED_KINDS;
 
-/// Most attempts of a kind.
-const ATTEMPTS_MAX: u32 = 1_000;
 /// Largest schema file, in bytes.
 const SCHEMA_BYTES_MAX: u64 = 256 * 1024;
 
@@ -77,7 +75,19 @@ struct Declared {
     #[serde(default)]
     timeout: Option<String>,
     #[serde(default)]
+    soft_timeout: Option<String>,
+    #[serde(default)]
     attempts_max: Option<u32>,
+    #[serde(default)]
+    crashes_max: Option<u32>,
+    #[serde(default)]
+    backoff: Option<DeclaredBackoff>,
+    #[serde(default)]
+    rules: Vec<DeclaredRule>,
+    #[serde(default)]
+    keep: Option<DeclaredKeep>,
+    #[serde(default)]
+    rewinds: bool,
     #[serde(default)]
     env: Environment,
     #[serde(default)]
@@ -144,7 +154,13 @@ impl ExecKind {
             schema,
             example,
             timeout,
+            soft_timeout,
             attempts_max,
+            crashes_max,
+            backoff,
+            rules,
+            keep,
+            rewinds,
             env,
             cwd,
             output_lines,
@@ -158,11 +174,6 @@ impl ExecKind {
         let program =
             program.ok_or("command needs a program: command = [\"prog\", \"argument\"]")?;
         let program = if program.contains('/') { base.join(program) } else { program.into() };
-        let attempts_max = attempts_max.unwrap_or(5);
-        if !(1..=ATTEMPTS_MAX).contains(&attempts_max) {
-            return Err(format!("attempts_max is 1 to {ATTEMPTS_MAX}"));
-        }
-        let timeout = timeout.map(|text| duration(&text)).transpose()?;
         let schema = match schema {
             None => json!({ "type": "object" }),
             Some(Schema::Inline(table)) => json_of(table.into())?,
@@ -179,20 +190,31 @@ impl ExecKind {
         if let Some((name, _)) = env.set.iter().find(|(_, value)| value.contains('\0')) {
             return Err(format!("env: the value of {name} contains a zero byte"));
         }
-        let queue = queue.unwrap_or_else(|| kind.clone());
-        let timeout_ms =
-            timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
-        let example = example.map(json_of).transpose()?;
+        let limit = |name: &str, text: Option<String>| match text {
+            Some(text) => policy::limit_ms(name, &text).map(Some),
+            None => Ok(None),
+        };
+        let rules = rules.into_iter().map(DeclaredRule::rule).collect::<Result<Vec<_>, _>>()?;
+        let plain = KindRecord::new(kind);
         let record = KindRecord {
-            kind,
-            queue,
+            queue: queue.unwrap_or_else(|| plain.queue.clone()),
             title,
             description,
             schema,
-            attempts_max,
-            timeout_ms,
-            example,
+            attempts_max: attempts_max.unwrap_or(plain.attempts_max),
+            crashes_max,
+            backoff: backoff.map(DeclaredBackoff::backoff).transpose()?,
+            rules: (!rules.is_empty()).then_some(rules),
+            timeout_ms: limit("timeout", timeout)?,
+            soft_timeout_ms: limit("soft_timeout", soft_timeout)?,
+            keep: keep.map(DeclaredKeep::keep).transpose()?,
+            rewinds,
+            example: example.map(json_of).transpose()?,
+            ..plain
         };
+        if let Some(fault) = record.policy().faults().first() {
+            return Err(policy::as_declared(fault));
+        }
         Ok(Self {
             record,
             program,
@@ -202,20 +224,6 @@ impl ExecKind {
             log_lines_max: output_lines.unwrap_or(LOG_LINES_MAX_DEFAULT),
             printed_bytes_max: output_bytes.unwrap_or(PRINTED_BYTES_MAX_DEFAULT),
         })
-    }
-}
-
-/// `90s`, `5m`, `1h 30m`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || {
-        format!("timeout = {text:?} is no duration; write it like \"90s\", \"5m\" or \"1h 30m\"")
-    };
-    let span: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
-    let duration = Duration::try_from(span).map_err(|_| wrong())?;
-    if duration.is_zero() {
-        Err("timeout must be longer than nothing; leave it out for no limit".into())
-    } else {
-        Ok(duration)
     }
 }
 
@@ -311,6 +319,8 @@ impl fmt::Debug for ExecKind {
 
 #[cfg(test)]
 mod tests {
+    use tasktonic_protocol::policy::{Action, Backoff, Rule};
+
     use super::*;
 
     fn one(toml: &str) -> ExecKind {
@@ -337,7 +347,18 @@ mod tests {
             schema = { type = "object", required = ["id"], properties = { id = { type = "integer", title = "Id" } } }
             example = { id = 7 }
             timeout = "1h 30m"
+            soft_timeout = "1h"
             attempts_max = 2
+            crashes_max = 1
+            backoff = { waits = ["1s", "1m"], jitter = 0 }
+            rules = [
+                { code = "no_report", action = "bury" },
+                { code = "busy", action = "again_after", after = "30s" },
+                { code = "db_*", action = "again", backoff = { base = "100ms", factor = 3, max = "1m" } },
+                { code = "*", action = "again", backoff = { wait = "5s" } },
+            ]
+            keep = { completed = "1h", failed = "30d" }
+            rewinds = true
             env = ["DATABASE_URL"]
             cwd = "work"
             output_lines = 10
@@ -345,6 +366,21 @@ mod tests {
         assert_eq!(kind.record.queue, "slow");
         assert_eq!(kind.record.timeout_ms, Some(5_400_000));
         assert_eq!(kind.record.attempts_max, 2);
+        let policy = kind.record.policy();
+        assert_eq!((policy.soft_timeout_ms, policy.crashes_max), (Some(3_600_000), Some(1)));
+        let list = Backoff::List { waits_ms: vec![1_000, 60_000], jitter: 0.0 };
+        assert_eq!(policy.backoff, Some(list));
+        let grows = Backoff::Exponential { base_ms: 100, factor: 3.0, max_ms: 60_000, jitter: 0.2 };
+        let steady = Backoff::Fixed { wait_ms: 5_000, jitter: 0.2 };
+        let rules = [
+            Rule::new("no_report", Action::Bury),
+            Rule { after_ms: Some(30_000), ..Rule::new("busy", Action::AgainAfter) },
+            Rule { backoff: Some(grows), ..Rule::new("db_*", Action::Again) },
+            Rule { backoff: Some(steady), ..Rule::new("*", Action::Again) },
+        ];
+        assert_eq!(policy.rules.as_deref(), Some(&rules[..]));
+        assert_eq!(policy.keep_s(), Some([3_600, 86_400, 30 * 86_400]));
+        assert!(kind.record.rewinds);
         assert_eq!(kind.record.schema["properties"]["id"]["type"], "integer");
         assert_eq!(kind.record.example, Some(json!({ "id": 7 })));
         assert_eq!(kind.program, Path::new("/etc/tonic/bin/render"));
@@ -382,6 +418,31 @@ mod tests {
             (format!("{start}timeout = '0s'"), "longer than nothing"),
             (format!("{start}timeout = '-3s'"), "like \"90s\""),
             (format!("{start}attempts_max = 0"), "attempts_max is 1 to"),
+            (format!("{start}crashes_max = 51"), "crashes_max is 1 to 50"),
+            (
+                format!("{start}timeout = '1m'\nsoft_timeout = '1m'"),
+                "soft_timeout has to be below timeout",
+            ),
+            (format!("{start}backoff = {{ }}"), "says `wait`, `waits`, or"),
+            (format!("{start}backoff = {{ wait = '1s', waits = ['1s'] }}"), "one of them"),
+            (format!("{start}backoff = {{ wait = '1s', factor = 2 }}"), "one of them"),
+            (format!("{start}backoff = {{ wait = '31d' }}"), "backoff.wait is 0s to 30d"),
+            (
+                format!("{start}backoff = {{ base = '1s', factor = 0.5 }}"),
+                "backoff.factor is 1 to 100",
+            ),
+            (format!("{start}backoff = {{ wait = 'long' }}"), "like \"90s\""),
+            (
+                format!("{start}rules = [{{ code = 'a', action = 'stop' }}]"),
+                "unknown variant `stop`",
+            ),
+            (
+                format!("{start}rules = [{{ code = 'a', action = 'again_after' }}]"),
+                "rules.0.after is needed",
+            ),
+            (format!("{start}rules = [{{ code = '*a', action = 'bury' }}]"), "rules.0.code"),
+            (format!("{start}keep = {{ completed = '30s' }}"), "keep.completed is 1min to 366d"),
+            (format!("{start}keep = {{ dead = '30d' }}"), "unknown field `dead`"),
             (format!("{start}schema = 3"), "schema is a table"),
             (format!("{start}schema = 'none.json'"), "/etc/tonic/none.json"),
             (format!("{start}env = ['A=B']"), "name of a variable"),

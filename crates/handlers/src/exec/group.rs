@@ -56,10 +56,15 @@ impl Group {
         self.child.inner_mut().wait().await
     }
 
-    /// Asks the group to end, and kills it if it has not after the grace.
-    pub(super) async fn end(&mut self) {
+    /// Asks the group to end.
+    pub(super) fn ask_to_end(&mut self) {
         // That it has ended already is no failure.
         let _ = self.child.signal(SIGTERM);
+    }
+
+    /// Asks the group to end, and kills it if it has not after the grace.
+    pub(super) async fn end(&mut self) {
+        self.ask_to_end();
         let grace = Duration::from_millis(TERM_GRACE_MS);
         if tokio::time::timeout(grace, self.ended()).await.is_err() {
             // The program still has its number, so the group has its own.

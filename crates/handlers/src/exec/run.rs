@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use tasktonic_protocol::stored::{LOG_LINE_BYTES_MAX, LogLevel, Progress};
 use tasktonic_protocol::worker::KindRecord;
-use tasktonic_worker::{AnyHandler, Context, Failure, Outcome};
+use tasktonic_worker::{AnyHandler, Context, Failure, Outcome, Stop};
 use tokio::io::{AsyncRead, AsyncWriteExt as _};
 use tokio::process::{ChildStdin, Command};
 
@@ -25,6 +25,8 @@ const PASSED_ALWAYS: [&str; 3] = ["PATH", "HOME", "LANG"];
 const READ_AFTER_END: Duration = Duration::from_secs(2);
 /// The same after it was cancelled: together with its grace less than a worker waits.
 const READ_AFTER_CANCEL: Duration = Duration::from_millis(500);
+/// How often a program that was told by the soft limit is looked after.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How much of the last line of standard error an error quotes, in bytes.
 const QUOTED_BYTES_MAX: usize = 500;
 /// Longest code and message of an error, in bytes.
@@ -75,6 +77,9 @@ impl ExecKind {
             },
             () = cx.cancelled() => None,
         };
+        let told = status.is_none() && cx.why_stop() == Some(Stop::SoftLimit);
+        let status =
+            if told { winds_down(&mut group, &mut streams, &mut heard).await? } else { status };
         let Some(status) = status else {
             // What it says while it cleans up still goes into the log.
             tokio::select! {
@@ -91,7 +96,12 @@ impl ExecKind {
         {
             return Err(failure);
         }
-        heard.outcome(status?, &name)
+        let status = status?;
+        if told && !status.success() && heard.error.is_none() {
+            // It ended because it was told to.
+            return Err(Failure::Cancelled);
+        }
+        heard.outcome(status, &name)
     }
 
     fn command(&self, cx: &Context) -> Command {
@@ -122,6 +132,34 @@ impl ExecKind {
     fn name(&self) -> String {
         let name = self.program.file_name().unwrap_or(self.program.as_os_str());
         name.to_string_lossy().into_owned()
+    }
+}
+
+/// Asks a program to end and lets it: told by the soft limit it may save what it has, or finish. At
+/// the limit itself this is dropped, and the group is killed with it. Nothing if there is a weightier
+/// reason to stop by now.
+async fn winds_down<O: AsyncRead + Unpin, E: AsyncRead + Unpin>(
+    group: &mut Group,
+    streams: &mut Streams<O, E>,
+    heard: &mut Heard<'_>,
+) -> Result<Option<std::io::Result<ExitStatus>>, Failure> {
+    group.ask_to_end();
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    let mut silent = false;
+    let cx = heard.cx;
+    loop {
+        tokio::select! {
+            status = group.ended() => return Ok(Some(status)),
+            said = streams.listen(heard), if !silent => {
+                said?;
+                silent = true;
+            }
+            _ = looks.tick() => {
+                if cx.why_stop() != Some(Stop::SoftLimit) {
+                    return Ok(None);
+                }
+            }
+        }
     }
 }
 
@@ -193,6 +231,8 @@ async fn next<R: AsyncRead + Unpin>(lines: &mut Option<Lines<R>>) -> Option<Line
 struct Heard<'a> {
     kind: &'a ExecKind,
     cx: &'a Context,
+    /// The phase it was last in.
+    phase: Option<String>,
     logged: u64,
     output: Option<Box<RawValue>>,
     error: Option<speech::Error>,
@@ -204,14 +244,21 @@ struct Heard<'a> {
 impl<'a> Heard<'a> {
     fn new(kind: &'a ExecKind, cx: &'a Context) -> Self {
         let last_complaint = String::new();
-        Self { kind, cx, logged: 0, output: None, error: None, refused: None, last_complaint }
+        Self {
+            kind,
+            cx,
+            phase: None,
+            logged: 0,
+            output: None,
+            error: None,
+            refused: None,
+            last_complaint,
+        }
     }
 
     fn printed(&mut self, line: Line) {
         match speech::read(&line.text) {
-            Ok(Some(Said::Progress(Progress { done, total, note, unit }))) => {
-                self.cx.progress(done, total, &unit.unwrap_or_default(), note);
-            }
+            Ok(Some(Said::Progress(said))) => self.moved_on(said),
             Ok(Some(Said::Log(log))) => self.log(log.level, log.text),
             Ok(Some(Said::Output(output))) if output.get().len() > OUTPUT_BYTES_MAX => {
                 self.refused = Some(format!("The output has more than {OUTPUT_BYTES_MAX} bytes."));
@@ -224,6 +271,18 @@ impl<'a> Heard<'a> {
             Err(why) => self.log(LogLevel::Warn, format!("A line was not understood: {why}")),
             Ok(None) => self.log(LogLevel::Info, shown(line)),
         }
+    }
+
+    /// Progress; a phase that is named and was not before begins.
+    fn moved_on(&mut self, said: Progress) {
+        let Progress { done, total, note, unit, phase, weight, before: _ } = said;
+        if let Some(phase) = phase
+            && self.phase.as_ref() != Some(&phase)
+        {
+            self.cx.phase(phase.clone(), weight);
+            self.phase = Some(phase);
+        }
+        self.cx.progress(done, total, &unit.unwrap_or_default(), note);
     }
 
     fn complained(&mut self, line: Line) {

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use tasktonic_handlers::ExecKind;
 use tasktonic_protocol::stored::LogLevel;
 use tasktonic_testkit::wait;
-use tasktonic_worker::Failure;
 use tasktonic_worker::testing::{Attempt, Ran};
+use tasktonic_worker::{Failure, Stop};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -214,6 +214,48 @@ async fn cancelling_kills_the_whole_group_even_if_it_will_not_listen() {
         since.elapsed()
     );
     wait::until("the grandchild to be gone", SOON, || !lives(grandchild));
+}
+
+#[tokio::test]
+async fn a_program_told_by_the_soft_limit_may_finish_or_gives_up_its_attempt() {
+    let tell = async |trap: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!(
+            "{trap}\necho '{{\"progress\":{{\"done\":1,\"total\":2}}}}'\nwhile :; do sleep 0.05; done"
+        );
+        let kind = script(folder.path(), &text, "");
+        let attempt = Attempt::new(json!({}));
+        let seen = attempt.clone();
+        let told = attempt.clone();
+        let (ran, ()) = tokio::join!(attempt.run_any(&kind), async {
+            while seen.progress_so_far().is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            told.stop(Stop::SoftLimit);
+        });
+        ran
+    };
+    let saves = tell(r#"trap 'echo "{\"output\":7}"; exit 0' TERM"#).await;
+    assert_eq!(saves.output(), json!(7), "what it has is its output");
+    // More than the grace of a cancellation: nobody kills it before the limit itself.
+    let slow = tell(r#"trap 'sleep 4; echo "{\"output\":8}"; exit 0' TERM"#).await;
+    assert_eq!(slow.output(), json!(8));
+    let plain = tell("").await;
+    assert_eq!(plain.failure(), &Failure::Cancelled, "it ended because it was told to");
+}
+
+#[tokio::test]
+async fn phases_of_a_program_are_parts_of_one_bar() {
+    let ran = run(
+        r#"echo '{"progress":{"done":1,"total":1,"phase":"fetch","weight":0.25}}'
+echo '{"progress":{"done":1,"total":2,"phase":"draw","weight":0.75,"unit":"pages"}}'"#,
+        "",
+        json!({}),
+    )
+    .await;
+    let last = ran.progress.last().unwrap();
+    assert_eq!((last.phase.as_deref(), last.unit.as_deref()), (Some("draw"), Some("pages")));
+    assert_eq!(last.part(), Some(0.625));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::policy::{Backoff, Keep, Rule};
+
 /// A kind that a worker has announced.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Kind {
@@ -19,8 +21,27 @@ pub struct Kind {
     pub schema: serde_json::Value,
     /// Attempts unless a submission says otherwise.
     pub attempts_max: u32,
+    /// Attempts that may end with the loss of their worker, unless a submission says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crashes_max: Option<u32>,
+    /// The wait between attempts, unless a submission says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backoff: Option<Backoff>,
+    /// What follows an error of certain codes, unless a submission says otherwise; the first rule
+    /// that fits decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<Vec<Rule>>,
     /// Longest run of one attempt unless a submission says otherwise, ms.
     pub timeout_ms: Option<u64>,
+    /// The handler is told to stop after this long unless a submission says otherwise, ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soft_timeout_ms: Option<u64>,
+    /// How long its tasks are kept after their end, unless a submission says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<Keep>,
+    /// Whether its progress may go back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rewinds: bool,
     /// Whether a worker that is alive now knows it.
     pub served: bool,
     /// A payload to begin from.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use crate::policy::{Asked, Backoff, Keep, Rule};
 use crate::problem::Problem;
 use crate::stored::{LogLevel, TaskError};
 use crate::task::Task;
@@ -36,15 +37,53 @@ pub struct SubmitRequest {
     /// Not before this long from now, ms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay_ms: Option<u64>,
+    /// Cancelled if nobody has taken it by this time; RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+    /// Cancelled if nobody has taken it this long from now, ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expire_after_ms: Option<u64>,
     /// Attempts in all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts_max: Option<u32>,
+    /// Attempts that may end with the loss of their worker: with this many the task has failed; 3
+    /// unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crashes_max: Option<u32>,
+    /// The wait between attempts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backoff: Option<Backoff>,
+    /// What follows an error of certain codes; the first rule that fits decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<Vec<Rule>>,
     /// Longest run of one attempt, ms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+    /// The handler is told to stop after this long, ms; below `timeout_ms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soft_timeout_ms: Option<u64>,
+    /// How long the task is kept after its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<Keep>,
     /// Labels for filtering.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+}
+
+impl SubmitRequest {
+    /// What it says of attempts.
+    #[must_use]
+    pub fn policy(&self) -> Asked {
+        Asked {
+            attempts_max: self.attempts_max,
+            crashes_max: self.crashes_max,
+            backoff: self.backoff.clone(),
+            rules: self.rules.clone(),
+            soft_timeout_ms: self.soft_timeout_ms,
+            timeout_ms: self.timeout_ms,
+            keep: self.keep,
+        }
+    }
 }
 
 /// `POST /api/v1/tasks/batch`.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::http;
+use crate::policy::{Asked, Backoff, Keep, Rule};
 use crate::time::rfc3339;
 
 /// A worker not heard of for this long is not shown, and its kinds are not served by it.
@@ -25,15 +26,70 @@ pub struct KindRecord {
     pub schema: serde_json::Value,
     /// Attempts unless a submission says otherwise.
     pub attempts_max: u32,
+    /// Attempts that may end with the loss of their worker, unless a submission says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crashes_max: Option<u32>,
+    /// The wait between attempts, unless a submission says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backoff: Option<Backoff>,
+    /// What follows an error of certain codes, unless a submission says otherwise; the first rule
+    /// that fits decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<Vec<Rule>>,
     /// Longest run of one attempt unless a submission says otherwise, ms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+    /// The handler is told to stop after this long unless a submission says otherwise, ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soft_timeout_ms: Option<u64>,
+    /// How long its tasks are kept after their end, unless a submission says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<Keep>,
+    /// Whether its progress may go back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rewinds: bool,
     /// A payload to begin from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub example: Option<serde_json::Value>,
 }
 
 impl KindRecord {
+    /// A kind whose queue is named like it, that takes any object, with 5 attempts and no time limit.
+    #[must_use]
+    pub fn new(kind: impl Into<String>) -> Self {
+        let kind = kind.into();
+        Self {
+            queue: kind.clone(),
+            kind,
+            title: None,
+            description: None,
+            schema: serde_json::json!({ "type": "object" }),
+            attempts_max: 5,
+            crashes_max: None,
+            backoff: None,
+            rules: None,
+            timeout_ms: None,
+            soft_timeout_ms: None,
+            keep: None,
+            rewinds: false,
+            example: None,
+        }
+    }
+
+    /// What it says of attempts.
+    #[must_use]
+    pub fn policy(&self) -> Asked {
+        Asked {
+            attempts_max: Some(self.attempts_max),
+            crashes_max: self.crashes_max,
+            backoff: self.backoff.clone(),
+            rules: self.rules.clone(),
+            soft_timeout_ms: self.soft_timeout_ms,
+            timeout_ms: self.timeout_ms,
+            keep: self.keep,
+        }
+    }
+
     /// The kind as the API shows it.
     #[must_use]
     pub fn shown(self, served: bool) -> http::Kind {
@@ -44,7 +100,13 @@ impl KindRecord {
             description: self.description,
             schema: self.schema,
             attempts_max: self.attempts_max,
+            crashes_max: self.crashes_max,
+            backoff: self.backoff,
+            rules: self.rules,
             timeout_ms: self.timeout_ms,
+            soft_timeout_ms: self.soft_timeout_ms,
+            keep: self.keep,
+            rewinds: self.rewinds,
             served,
             example: self.example,
         }

@@ -173,7 +173,10 @@ async fn change(
             let named: Vec<TaskId> = match &control {
                 Control::Cancel { tasks, .. } => tasks.clone(),
                 Control::Redrive { tasks, .. } => tasks.iter().map(|asked| asked.task).collect(),
-                Control::Weigh { .. } => Vec::new(),
+                // Not among those of `controls`.
+                Control::Weigh { .. } | Control::Reschedule { .. } | Control::Edit { .. } => {
+                    Vec::new()
+                }
             };
             let answers = app.store.control(partition(app, user), control).await?;
             outcomes.extend(named.into_iter().zip(answers));

@@ -10,7 +10,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
-use tasktonic_core::command::{Idempotency, NewTask, Submit};
+use tasktonic_core::command::{Expiry, Idempotency, NewTask, Submit};
+use tasktonic_core::policy::{Backoff as CoreBackoff, keep_s};
 use tasktonic_core::reply::Submitted;
 use tasktonic_core::routing::{PartitionId, partition_of};
 use tasktonic_core::{TaskId, Text, UserId};
@@ -18,13 +19,12 @@ use tasktonic_protocol::http::SubmitRequest;
 use tasktonic_protocol::problem::{Code, FieldError};
 use tasktonic_protocol::stored::{Descriptor, SubmitEvent};
 use tasktonic_protocol::task::Task;
-use tasktonic_protocol::time::parse_rfc3339;
 use tasktonic_store::KillPoint;
 
 use super::access::{Need, check};
 use super::kinds::Compiled;
 use super::operation::{Body, Operation};
-use super::{body, json, read};
+use super::{body, json, read, waiting};
 use crate::App;
 use crate::door::Caller;
 use crate::problem::Refusal;
@@ -33,10 +33,6 @@ use crate::problem::Refusal;
 const KEY_TTL_MS: i64 = 24 * 3_600 * 1_000;
 /// Longest idempotency key, in bytes.
 pub(super) const KEY_BYTES_MAX: usize = 255;
-/// Most attempts one may ask for.
-pub(super) const ATTEMPTS_MAX: u32 = 1_000;
-/// Longest run of one attempt one may ask for: 7 days.
-pub(super) const TIMEOUT_MS_MAX: u64 = 7 * 24 * 3_600 * 1_000;
 /// How far ahead a task may be scheduled: 366 days.
 pub(super) const AHEAD_MS_MAX: i64 = 366 * 24 * 3_600 * 1_000;
 /// Labels on one task.
@@ -67,6 +63,7 @@ pub(super) fn operations() -> Vec<Operation> {
                 Code::PayloadTooLarge,
                 Code::MediaTypeUnsupported,
                 Code::PayloadInvalid,
+                Code::SubmissionInvalid,
                 Code::KindUnknown,
                 Code::QuotaExceeded,
                 Code::StoreFull,
@@ -143,16 +140,8 @@ pub(super) async fn check_one(
     asked: SubmitRequest,
 ) -> Result<Draft, Refusal> {
     let due_ms = check_members(&asked, now_ms)?;
-    let payload_bytes = asked.payload.get().len();
-    if payload_bytes > app.limits.payload_bytes_max {
-        let limit = app.limits.payload_bytes_max;
-        return Err(Refusal::new(
-            Code::PayloadTooLarge,
-            format!(
-                "A payload has at most {limit} bytes. Store the rest as a file and send its id."
-            ),
-        ));
-    }
+    let expires_ms = waiting::expiry(&asked, now_ms, due_ms)?;
+    check_size(app, &asked.payload)?;
     let kind = app.api.kinds.find(&*app.store, &asked.kind).await?;
     let task = TaskId::new(now_ms, rand::random());
     check_payload(app, user, &kind, &asked.payload, task).await?;
@@ -166,8 +155,15 @@ pub(super) async fn check_one(
         body_hash: body_hash(&asked),
         ttl_ms: KEY_TTL_MS,
     });
-    let attempts_max = asked.attempts_max.unwrap_or(kind.record.attempts_max);
-    let timeout_ms = asked.timeout_ms.or(kind.record.timeout_ms);
+    // What the kind says, and then what the submission says otherwise.
+    let policy = asked.policy().or(kind.record.policy());
+    let faults = policy.faults();
+    if !faults.is_empty() {
+        return Err(out_of_bounds(faults));
+    }
+    let attempts_max = policy.attempts_max.unwrap_or(kind.record.attempts_max);
+    let timeout_ms = policy.timeout_ms;
+    let kept = policy.keep_s();
     let event = SubmitEvent {
         k: asked.kind.clone(),
         q: queue.to_string(),
@@ -182,47 +178,68 @@ pub(super) async fn check_one(
         queue: queue.to_string(),
         created_ms: now_ms,
         attempts_max,
-        backoff: None,
+        backoff: policy.backoff.map(|backoff| CoreBackoff::from(backoff).into()),
+        rules: policy.rules.unwrap_or_default(),
+        crashes_max: policy.crashes_max,
+        soft_timeout_ms: policy.soft_timeout_ms,
         timeout_ms,
-        keep_s: None,
+        keep_s: kept,
         due_ms,
         tags: asked.tags,
         key: asked.idempotency_key.map(|key| (key, now_ms.saturating_add(KEY_TTL_MS))),
         payload: asked.payload,
     };
+    let expires = expires_ms.map(|at_ms| {
+        let key_expires_ms = descriptor.key.as_ref().map(|(_, at_ms)| *at_ms);
+        Expiry { at_ms, keep_s: keep_s(descriptor.retention().cancelled_s, key_expires_ms, at_ms) }
+    });
     let new = NewTask {
-        user: user.clone(),
-        task,
-        queue,
         due_ms,
-        descriptor: descriptor.text(),
         event: event.members(),
+        expires,
         idempotency,
         lane_max: app.limits.lane_max,
+        ..NewTask::new(user.clone(), task, queue, descriptor.text())
     };
     Ok(Draft { new, due_ms })
+}
+
+/// Checks the size of a payload.
+pub(super) fn check_size(app: &App, payload: &RawValue) -> Result<(), Refusal> {
+    let limit = app.limits.payload_bytes_max;
+    if payload.get().len() <= limit {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        Code::PayloadTooLarge,
+        format!("A payload has at most {limit} bytes. Store the rest as a file and send its id."),
+    ))
+}
+
+/// Checks labels.
+pub(super) fn check_tags(tags: &[String]) -> Result<(), Refusal> {
+    if tags.len() > TAGS_MAX {
+        return Err(Refusal::bad_request(format!("A task has at most {TAGS_MAX} tags.")));
+    }
+    let fits = |tag: &String| {
+        (1..=TAG_CHARS_MAX).contains(&tag.chars().count()) && !tag.chars().any(char::is_control)
+    };
+    if tags.iter().all(fits) {
+        return Ok(());
+    }
+    Err(Refusal::bad_request(format!(
+        "A tag is 1 to {TAG_CHARS_MAX} characters, none of them a control character."
+    )))
 }
 
 /// Checks everything but the payload; answers when the task is due.
 fn check_members(asked: &SubmitRequest, now_ms: i64) -> Result<Option<i64>, Refusal> {
     let refuse = |detail: String| Err(Refusal::bad_request(detail));
-    if asked.attempts_max.is_some_and(|n| !(1..=ATTEMPTS_MAX).contains(&n)) {
-        return refuse(format!("`attempts_max` is 1 to {ATTEMPTS_MAX}."));
+    let faults = asked.policy().faults();
+    if !faults.is_empty() {
+        return Err(out_of_bounds(faults));
     }
-    if asked.timeout_ms.is_some_and(|ms| !(1..=TIMEOUT_MS_MAX).contains(&ms)) {
-        return refuse(format!("`timeout_ms` is 1 to {TIMEOUT_MS_MAX} (7 days)."));
-    }
-    if asked.tags.len() > TAGS_MAX {
-        return refuse(format!("A task has at most {TAGS_MAX} tags."));
-    }
-    let fits = |tag: &String| {
-        (1..=TAG_CHARS_MAX).contains(&tag.chars().count()) && !tag.chars().any(char::is_control)
-    };
-    if !asked.tags.iter().all(fits) {
-        return refuse(format!(
-            "A tag is 1 to {TAG_CHARS_MAX} characters, none of them a control character."
-        ));
-    }
+    check_tags(&asked.tags)?;
     if let Some(key) = &asked.idempotency_key
         && (!(1..=KEY_BYTES_MAX).contains(&key.len()) || key.chars().any(char::is_control))
     {
@@ -230,28 +247,16 @@ fn check_members(asked: &SubmitRequest, now_ms: i64) -> Result<Option<i64>, Refu
             "An idempotency key is 1 to {KEY_BYTES_MAX} bytes without control characters."
         ));
     }
-    let due_ms = match (&asked.run_at, asked.delay_ms) {
-        (Some(_), Some(_)) => return refuse("Send `run_at` or `delay_ms`, not both.".into()),
-        (None, None) => return Ok(None),
-        (Some(text), None) => match parse_rfc3339(text) {
-            Some(at_ms) => at_ms,
-            None => {
-                return refuse(
-                    "`run_at` is a time such as 2026-11-24T10:15:00Z (RFC 3339).".into(),
-                );
-            }
-        },
-        (None, Some(delay_ms)) => now_ms.saturating_add_unsigned(delay_ms),
+    let at = (asked.run_at.as_deref(), asked.delay_ms);
+    let Some(due_ms) = waiting::moment(at, ("run_at", "delay_ms"), now_ms)? else {
+        return Ok(None);
     };
-    if due_ms > now_ms.saturating_add(AHEAD_MS_MAX) {
-        return refuse("A task may be scheduled at most 366 days ahead.".into());
-    }
     // The past means now, and is not worth remembering.
     Ok(Some(due_ms).filter(|due_ms| *due_ms > now_ms))
 }
 
 /// Checks a payload against its kind, and that every file it names is the user's.
-async fn check_payload(
+pub(super) async fn check_payload(
     app: &App,
     user: &UserId,
     kind: &Compiled,
@@ -286,6 +291,15 @@ fn invalid(faults: Vec<FieldError>) -> Refusal {
     .with_errors(faults)
 }
 
+/// The same for the members beside the payload; places are those in the submission.
+fn out_of_bounds(faults: Vec<FieldError>) -> Refusal {
+    Refusal::new(
+        Code::SubmissionInvalid,
+        "Nothing was stored. Correct the members listed in `errors`, then send it again.",
+    )
+    .with_errors(faults)
+}
+
 /// What has to be equal for a repetition under the same key to be the same submission.
 fn body_hash(asked: &SubmitRequest) -> u128 {
     let mut hash = Sha256::new();
@@ -300,6 +314,11 @@ fn body_hash(asked: &SubmitRequest) -> u128 {
     part(Some(asked.payload.get()));
     part(asked.run_at.as_deref());
     part(asked.delay_ms.map(|ms| ms.to_string()).as_deref());
+    // Only where it is said: other submissions keep the hash they had before there was any expiry.
+    if asked.expires_at.is_some() || asked.expire_after_ms.is_some() {
+        part(asked.expires_at.as_deref());
+        part(asked.expire_after_ms.map(|ms| ms.to_string()).as_deref());
+    }
     let digest = hash.finalize();
     let (first, _) = digest.split_at(16);
     u128::from_be_bytes(first.try_into().expect("sixteen bytes"))
@@ -351,9 +370,16 @@ fn word(outcome: Submitted) -> &'static str {
 fn accepted(app: &App, draft: &Draft) -> Result<Task, Refusal> {
     let at_ms =
         draft.new.task.to_bytes()[..6].iter().fold(0_i64, |ms, b| (ms << 8) | i64::from(*b));
-    let state = draft.due_ms.map(|due_ms| {
-        format!(r#"{{"s":"scheduled","c":1,"n":0,"at":{at_ms},"a":1,"due":{due_ms}}}"#)
+    let expires = draft.new.expires.map_or(String::new(), |Expiry { at_ms, keep_s }| {
+        format!(r#","exp":{at_ms},"keep":{keep_s}"#)
     });
+    let (name, due) = match draft.due_ms {
+        Some(due_ms) => ("scheduled", format!(r#","due":{due_ms}"#)),
+        None => ("queued", String::new()),
+    };
+    let written = draft.due_ms.is_some() || draft.new.expires.is_some();
+    let state = written
+        .then(|| format!(r#"{{"s":"{name}","c":1,"n":0,"at":{at_ms}{expires},"a":1{due}}}"#));
     Task::from_stored(
         &draft.new.task.to_string(),
         &draft.new.descriptor,

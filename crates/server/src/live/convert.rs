@@ -35,6 +35,8 @@ struct Head<'a> {
     key: Option<String>,
     #[serde(default)]
     to: Option<u64>,
+    #[serde(default)]
+    ed: Option<Vec<String>>,
 }
 
 /// Something unlogged.
@@ -80,7 +82,7 @@ impl Converter {
         }
         let state: StoredState = serde_json::from_str(text).ok()?;
         self.asked.remove(&task);
-        let patch = Patch::of(&id, &state, false);
+        let patch = Patch { tags: head.ed, ..Patch::of(&id, &state, false) };
         Some(match (head.k, head.q) {
             (Some(kind), Some(queue)) => Event::New {
                 task: Box::new(Task {
@@ -102,10 +104,12 @@ impl Converter {
                     worker: patch.worker,
                     created_at: rfc3339(state.at),
                     run_at: patch.run_at,
+                    expires_at: patch.expires_at,
                     started_at: patch.started_at,
                     ended_at: patch.ended_at,
                     updated_at: patch.updated_at,
                     timeout_ms: head.to,
+                    policy: None,
                     durability: durability.to_owned(),
                     has_output: patch.has_output,
                 }),
@@ -179,6 +183,8 @@ pub(super) fn patch(stored: &StoredTask, durability: &str) -> Option<Box<str>> {
         reason: task.reason,
         worker: task.worker,
         run_at: task.run_at,
+        expires_at: task.expires_at,
+        tags: Some(task.tags),
         started_at: task.started_at,
         ended_at: task.ended_at,
         updated_at: task.updated_at,

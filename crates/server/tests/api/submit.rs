@@ -149,10 +149,6 @@ async fn every_limit_of_a_submission_holds_at_n_and_refuses_n_plus_one() {
     let year_ms: u64 = 366 * 24 * 3_600 * 1_000;
     let tags = |count: usize| json!(vec!["t"; count]);
     let table: Vec<(&str, Value, Value)> = vec![
-        ("attempts_max", json!(1_000), json!(1_001)),
-        ("attempts_max", json!(1), json!(0)),
-        ("timeout_ms", json!(604_800_000), json!(604_800_001)),
-        ("timeout_ms", json!(1), json!(0)),
         ("tags", tags(32), tags(33)),
         ("tags", json!(["é".repeat(64)]), json!(["é".repeat(65)])),
         ("tags", json!(["a"]), json!([""])),
@@ -180,6 +176,147 @@ async fn every_limit_of_a_submission_holds_at_n_and_refuses_n_plus_one() {
     site.post("ana", TASKS, both).await.refused(400, "bad_request");
     let misspelt = json!({ "kind": "echo", "payload": {}, "delay": 1 });
     site.post("ana", TASKS, misspelt).await.refused(400, "bad_request");
+}
+
+#[tokio::test]
+async fn every_bound_of_a_policy_is_refused_with_its_place_and_stores_nothing() {
+    let site = Site::open().await;
+    let backoff = |form: &str, member: &str, value: Value| {
+        let mut backoff = json!({ "form": form, "wait_ms": 1, "waits_ms": [1] });
+        let other = if form == "fixed" { "waits_ms" } else { "wait_ms" };
+        backoff.as_object_mut().unwrap().remove(other);
+        if form == "exponential" {
+            backoff.as_object_mut().unwrap().remove("waits_ms");
+        }
+        backoff[member] = value;
+        backoff
+    };
+    let month_ms: u64 = 30 * 86_400 * 1_000;
+    let rules = |count: usize| json!(vec![json!({ "code": "c", "action": "bury" }); count]);
+    let table: Vec<(&str, Value, Value, &str)> = vec![
+        ("attempts_max", json!(1_000), json!(1_001), "/attempts_max"),
+        ("attempts_max", json!(1), json!(0), "/attempts_max"),
+        ("crashes_max", json!(50), json!(51), "/crashes_max"),
+        ("crashes_max", json!(1), json!(0), "/crashes_max"),
+        ("timeout_ms", json!(604_800_000), json!(604_800_001), "/timeout_ms"),
+        ("timeout_ms", json!(1), json!(0), "/timeout_ms"),
+        ("soft_timeout_ms", json!(604_800_000), json!(604_800_001), "/soft_timeout_ms"),
+        (
+            "backoff",
+            backoff("fixed", "wait_ms", json!(month_ms)),
+            backoff("fixed", "wait_ms", json!(month_ms + 1)),
+            "/backoff/wait_ms",
+        ),
+        (
+            "backoff",
+            backoff("exponential", "factor", json!(100)),
+            backoff("exponential", "factor", json!(100.5)),
+            "/backoff/factor",
+        ),
+        (
+            "backoff",
+            backoff("list", "waits_ms", json!(vec![0; 32])),
+            backoff("list", "waits_ms", json!(vec![0; 33])),
+            "/backoff/waits_ms",
+        ),
+        (
+            "backoff",
+            backoff("fixed", "jitter", json!(1)),
+            backoff("fixed", "jitter", json!(1.01)),
+            "/backoff/jitter",
+        ),
+        ("rules", rules(32), rules(33), "/rules"),
+        (
+            "rules",
+            json!([{ "code": "a*", "action": "again_after", "after_ms": month_ms }]),
+            json!([{ "code": "a*", "action": "again_after" }]),
+            "/rules/0/after_ms",
+        ),
+        (
+            "keep",
+            json!({ "completed_s": 60, "failed_s": 31_622_400 }),
+            json!({ "completed_s": 59 }),
+            "/keep/completed_s",
+        ),
+    ];
+    for (member, good, bad, place) in table {
+        let body = |value: Value| {
+            let mut body = json!({ "kind": "echo", "payload": {} });
+            body[member] = value;
+            body
+        };
+        let answer = site.post("ana", TASKS, body(good.clone())).await;
+        assert_eq!(answer.status, 202, "{member} {good}: {answer:?}");
+        let before = count(&site, "ana").await;
+        let refused = site.post("ana", TASKS, body(bad)).await.refused(422, "submission_invalid");
+        assert_eq!(refused["errors"][0]["pointer"], place, "{refused}");
+        assert_eq!(count(&site, "ana").await, before, "nothing was stored");
+    }
+    let odd = json!({ "kind": "echo", "payload": {}, "backoff": { "form": "sometimes" } });
+    site.post("ana", TASKS, odd).await.refused(400, "bad_request");
+    // In a batch each has its own answer.
+    let batch = json!({ "tasks": [
+        { "kind": "echo", "payload": {} },
+        { "kind": "echo", "payload": {}, "crashes_max": 0 },
+    ] });
+    let results = site.post("ana", "/api/v1/tasks/batch", batch).await.expect(200);
+    assert_eq!(results["results"][1]["error"]["errors"][0]["pointer"], "/crashes_max");
+    assert!(results["results"][0]["task"].is_object());
+}
+
+#[tokio::test]
+async fn a_policy_is_the_kinds_and_then_the_submissions() {
+    let site = Site::open().await;
+    let record =
+        json!({ "id": "w-1", "host": "h", "version": "1", "kinds": ["echo"], "concurrency": 1 });
+    let kinds = json!([{
+        "kind": "echo", "queue": "echo", "schema": true,
+        "attempts_max": 4, "crashes_max": 2, "soft_timeout_ms": 5_000, "timeout_ms": 9_000,
+        "backoff": { "form": "fixed", "wait_ms": 70, "jitter": 0.0 },
+        "rules": [{ "code": "bad_*", "action": "bury" }],
+        "keep": { "completed_s": 3_600 },
+    }]);
+    let body = json!({ "v": 1, "worker": record, "kinds": kinds });
+    let announce = "/api/v1/worker/announce";
+    site.post_as(Role::Worker, "crew", announce, body).await.expect(204);
+
+    let plain = json!({ "kind": "echo", "payload": {} });
+    let task = site.post("ana", TASKS, plain).await.expect(202);
+    assert_eq!((&task["attempts_max"], &task["timeout_ms"]), (&json!(4), &json!(9_000)));
+    let policy = json!({
+        "crashes_max": 2,
+        "backoff": { "form": "fixed", "wait_ms": 70, "jitter": 0.0 },
+        "rules": [{ "code": "bad_*", "action": "bury" }],
+        "soft_timeout_ms": 5_000,
+        "keep": { "completed_s": 3_600, "cancelled_s": 86_400, "failed_s": 1_209_600 },
+    });
+    assert_eq!(task["policy"], policy);
+    let path = format!("{TASKS}/{}", task["id"].as_str().unwrap());
+    assert_eq!(site.get("ana", &path).await.expect(200)["policy"], policy, "as it was answered");
+    let page = site.get("ana", TASKS).await.expect(200);
+    assert!(page["tasks"][0].get("policy").is_none(), "lists leave it out");
+
+    let says = json!({
+        "kind": "echo", "payload": {}, "attempts_max": 1, "timeout_ms": 3_000, "rules": [],
+        "backoff": { "form": "list", "waits_ms": [1, 2], "jitter": 0.5 },
+        "keep": { "failed_s": 7_200 },
+    });
+    let task = site.post("ana", TASKS, says).await.expect(202);
+    let policy = json!({
+        "crashes_max": 2,
+        "backoff": { "form": "list", "waits_ms": [1, 2], "jitter": 0.5 },
+        "rules": [],
+        "soft_timeout_ms": null,
+        "keep": { "completed_s": 3_600, "cancelled_s": 86_400, "failed_s": 21_600 },
+    });
+    assert_eq!(task["policy"], policy, "a soft limit above the limit goes, times are rounded up");
+    let soft = json!({ "kind": "echo", "payload": {}, "soft_timeout_ms": 9_000 });
+    let refused = site.post("ana", TASKS, soft).await.refused(422, "submission_invalid");
+    assert_eq!(refused["errors"][0]["pointer"], "/soft_timeout_ms", "the kind's limit is known");
+
+    let kinds = site.get("ana", "/api/v1/kinds").await.expect(200);
+    let echo = kinds["kinds"].as_array().unwrap().iter().find(|kind| kind["kind"] == "echo");
+    assert_eq!(echo.unwrap()["backoff"]["wait_ms"], 70);
 }
 
 #[tokio::test]

@@ -144,14 +144,8 @@ impl Running {
         let descriptor =
             format!(r#"{{"v":1,"k":"noop","q":"noop","at":{now_ms},"max":3,"p":{{}}}}"#);
         NewTask {
-            user: user(owner),
-            task: id,
-            queue: "noop".parse().unwrap(),
-            due_ms: None,
-            descriptor: descriptor.into(),
             event: event.members(),
-            idempotency: None,
-            lane_max: 100_000,
+            ..NewTask::new(user(owner), id, "noop".parse().unwrap(), descriptor)
         }
     }
 

@@ -8,10 +8,11 @@ use tasktonic_core::limits::{ATTEMPTS_KEPT_MAX, LOG_LINES_MAX};
 use tasktonic_core::{TaskId, Text, UserId};
 use tasktonic_store::KillPoint;
 
-use super::{CONTROL, DESCRIPTOR, RowCounts, STATE, Tables, crc_at, crc_of};
+use super::{CONTROL, DESCRIPTOR, NOBODY, RowCounts, STATE, Tables, crc_at, crc_of};
 use crate::codec;
 use crate::database::Fault;
 use crate::delta::{Delta, KeyValue, TaskDelta};
+use crate::small::SmallId;
 
 /// What one change of the tables works on.
 struct Change<'a> {
@@ -48,14 +49,8 @@ impl Tables {
         for ((user, key), value) in &delta.keys {
             change.key(user, key, value.as_ref())?;
         }
-        for ((queue, user), weight) in &delta.weights {
-            let user = change.user(user)?;
-            let sql = if *weight > 1 {
-                "INSERT OR REPLACE INTO weights (queue, user, weight) VALUES (?1, ?2, ?3)"
-            } else {
-                "DELETE FROM weights WHERE queue = ?1 AND user = ?2 AND weight != ?3"
-            };
-            change.db.prepare_cached(sql)?.execute(params![queue.as_str(), user, weight])?;
+        for (id, text) in &delta.small {
+            change.record(id, text.as_deref())?;
         }
         for ((part, key), value) in &delta.registry {
             change.entry(part.name(), key, value.as_ref())?;
@@ -65,6 +60,7 @@ impl Tables {
         Self::set_fact(&transaction, "applied_lsn", applied)?;
         Self::set_fact(&transaction, "tasks", counts.tasks)?;
         Self::set_fact(&transaction, "keys", counts.keys)?;
+        Self::set_fact(&transaction, "records", counts.records)?;
         Self::set_fact(&transaction, "registry", counts.registry)?;
         transaction.commit()?;
         self.users.extend(met);
@@ -145,10 +141,12 @@ impl Change<'_> {
         let control = codec::control_bytes(control);
         let crc = crc_at(number, task, CONTROL, &control);
         self.bytes += 64 + control.len() as u64 + state.flatten().map_or(0, str::len) as u64;
-        if let Some(descriptor) = &delta.descriptor {
-            self.bytes += descriptor.len() as u64;
+        let descriptor = delta.descriptor.as_ref().map(|text| {
+            self.bytes += text.len() as u64;
+            (&**text, crc_at(number, task, DESCRIPTOR, text.as_bytes()))
+        });
+        if let Some((descriptor, descriptor_crc)) = descriptor.filter(|_| delta.begins()) {
             let state = state.flatten();
-            let descriptor_crc = crc_at(number, task, DESCRIPTOR, descriptor.as_bytes());
             self.db
                 .prepare_cached(
                     "INSERT INTO tasks (user, id, control, crc, descriptor, descriptor_crc, state, \
@@ -159,7 +157,7 @@ impl Change<'_> {
                     id,
                     control,
                     crc,
-                    &**descriptor,
+                    descriptor,
                     descriptor_crc,
                     state,
                     state_crc(state)
@@ -182,6 +180,14 @@ impl Change<'_> {
                 )?
                 .execute(params![number, id, control, crc])?,
         };
+        if let Some((text, crc)) = descriptor {
+            self.db
+                .prepare_cached(
+                    "UPDATE tasks SET descriptor = ?3, descriptor_crc = ?4 \
+                     WHERE user = ?1 AND id = ?2",
+                )?
+                .execute(params![number, id, text, crc])?;
+        }
         if changed == 1 {
             return Ok(());
         }
@@ -261,6 +267,27 @@ impl Change<'_> {
         Ok(())
     }
 
+    fn record(&mut self, id: &SmallId, text: Option<&str>) -> Result<(), Fault> {
+        let SmallId { part, owner, key } = id;
+        let owner = owner.as_ref().map_or(Ok(NOBODY), |user| self.user(user))?;
+        let part = part.name();
+        let mut remove = self
+            .db
+            .prepare_cached("DELETE FROM records WHERE part = ?1 AND owner = ?2 AND key = ?3")?;
+        let removed = remove.execute(params![part, owner, &**key])?;
+        self.counts.records -= i64::try_from(removed).expect("one row at most");
+        let Some(text) = text else { return Ok(()) };
+        let crc = record_crc(part, owner, key, text);
+        self.db
+            .prepare_cached(
+                "INSERT INTO records (part, owner, key, text, crc) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![part, owner, &**key, text, crc])?;
+        self.counts.records += 1;
+        self.bytes += 64 + text.len() as u64;
+        Ok(())
+    }
+
     fn entry(&mut self, part: &str, key: &str, value: Option<&(u64, String)>) -> Result<(), Fault> {
         let mut remove =
             self.db.prepare_cached("DELETE FROM registry WHERE part = ?1 AND key = ?2")?;
@@ -284,6 +311,11 @@ impl Change<'_> {
 /// The checksum of a key's row.
 pub(super) fn key_crc(user: i64, key: &str, task: &[u8], hash: &[u8], expires_ms: i64) -> u32 {
     crc_of(&[&user.to_le_bytes(), key.as_bytes(), task, hash, &expires_ms.to_le_bytes()])
+}
+
+/// The checksum of a small record's row.
+pub(super) fn record_crc(part: &str, owner: i64, key: &str, text: &str) -> u32 {
+    crc_of(&[part.as_bytes(), &owner.to_le_bytes(), key.as_bytes(), text.as_bytes()])
 }
 
 /// The checksum of a registry entry's row.

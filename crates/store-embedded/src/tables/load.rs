@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::Row as SqlRow;
-use tasktonic_core::partition::{Key, Records, Row, Weight};
+use tasktonic_core::partition::{Key, Records, Row};
 use tasktonic_core::{TaskId, UserId};
 use tasktonic_store::Table;
 
-use super::fold::{entry_crc, key_crc};
-use super::{CONTROL, RowCounts, Tables, crc_at};
+use super::fold::{entry_crc, key_crc, record_crc};
+use super::{CONTROL, NOBODY, RowCounts, Tables, crc_at};
 use crate::codec;
 use crate::database::Fault;
+use crate::small::{self, Part, SmallId};
 
 /// All that is kept in memory.
 #[derive(Debug, Default)]
@@ -51,7 +52,7 @@ impl Tables {
         self.users = names.0.iter().map(|(number, user)| (user.clone(), *number)).collect();
 
         let mut loaded = Loaded::default();
-        let Records { rows, keys, weights } = &mut loaded.records;
+        let Records { rows, keys, .. } = &mut loaded.records;
         self.each("SELECT user, id, control, crc FROM tasks", |row| {
             let user: i64 = row.get(0)?;
             let task = task_id(row.get_ref(1)?.as_blob().map_err(damaged)?)?;
@@ -75,10 +76,20 @@ impl Tables {
             keys.push(Key { user, key: key.into(), task, body_hash, expires_ms });
             Ok(())
         })?;
-        self.each("SELECT queue, user, weight FROM weights", |row| {
-            let queue: String = row.get(0)?;
-            let queue = queue.parse().map_err(damaged)?;
-            weights.push(Weight { queue, user: names.of(row.get(1)?)?, weight: row.get(2)? });
+        let mut small_rows = 0;
+        self.each("SELECT part, owner, key, text, crc FROM records", |row| {
+            let (part, owner): (String, i64) = (row.get(0)?, row.get(1)?);
+            let (key, text): (String, String) = (row.get(2)?, row.get(3)?);
+            let wrong = || damaged(format!("the record {key:?} of {part} was changed"));
+            let crc: Option<u32> = row.get(4)?;
+            if crc.is_some_and(|crc| crc != record_crc(&part, owner, &key, &text)) {
+                return Err(wrong());
+            }
+            let part = Part::from_name(&part).ok_or_else(wrong)?;
+            let owner = if owner == NOBODY { None } else { Some(names.of(owner)?) };
+            let id = SmallId { part, owner, key: key.as_str().into() };
+            small::add(&mut loaded.records, id, &text).ok_or_else(wrong)?;
+            small_rows += 1;
             Ok(())
         })?;
         let registry = &mut loaded.registry;
@@ -97,6 +108,7 @@ impl Tables {
         let found = RowCounts {
             tasks: count(loaded.records.rows.len()),
             keys: count(loaded.records.keys.len()),
+            records: count(small_rows),
             registry: count(loaded.registry.len()),
         };
         if found != self.counts {

@@ -102,18 +102,17 @@ pub(crate) fn open(dir: &Path) -> Result<EmbeddedStore, OpenError> {
 /// A task of `user` with the number `number`.
 pub(crate) fn draft(user: &str, number: u64) -> NewTask {
     NewTask {
-        user: UserId::encode(user),
-        task: TaskId::new(1_700_000_000_000, number),
-        queue: "mail".parse().unwrap(),
-        due_ms: None,
-        descriptor: format!(
-            r#"{{"v":1,"k":"mail","q":"mail","at":1700000000000,"p":{{"n":{number},"pad":"{}"}}}}"#,
-            "x".repeat(300)
-        )
-        .into(),
         event: Text::from(r#""k":"mail""#),
-        idempotency: None,
         lane_max: u32::MAX,
+        ..NewTask::new(
+            UserId::encode(user),
+            TaskId::new(1_700_000_000_000, number),
+            "mail".parse().unwrap(),
+            format!(
+                r#"{{"v":1,"k":"mail","q":"mail","at":1700000000000,"p":{{"n":{number},"pad":"{}"}}}}"#,
+                "x".repeat(300)
+            ),
+        )
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
 
 use super::print::is_queued;
-use super::{Facts, Kept, Personal, entry};
+use super::{Facts, Kept, Personal, due, entry};
 use crate::wire::StateHead;
 
 /// Checked: each task is in exactly the one structure that its state names, and no structure names
@@ -29,6 +29,10 @@ pub(super) fn check(facts: &Facts) -> Vec<String> {
     wrong
 }
 
+fn starts(member: &str, user: &UserId, task: TaskId) -> bool {
+    member.starts_with(&format!("{user},{task},"))
+}
+
 fn of(personal: &Personal) -> impl Iterator<Item = (&TaskId, &Kept)> {
     personal.tasks.iter().filter(|(_, kept)| kept.descriptor.is_some())
 }
@@ -48,11 +52,17 @@ fn tasks(facts: &Facts, user: &UserId, personal: &Personal, wrong: &mut Vec<Stri
             continue;
         };
         let claim = head.claim;
+        if let Some(expiry) = head.expires {
+            let listed = facts.unstarted.iter().find(|(m, _)| starts(m, user, *task));
+            let waits = matches!(head.state, TaskState::Scheduled | TaskState::Queued);
+            if !waits || listed.is_none_or(|(_, at)| *at != expiry.at_ms) {
+                wrong.push(format!("{user} {task} expires and is listed as {listed:?}"));
+            }
+        }
         let leases =
             facts.leases.iter().filter(|(_, l)| l.user == *user && l.task == *task).count();
-        let due = facts.due.iter().filter(|(_, member)| {
-            member.starts_with(&format!("{user},{task},")) && member.ends_with(&format!(",{claim}"))
-        });
+        let due = facts.due.iter().filter_map(|(_, member)| due(member));
+        let due = due.filter(|(of, id, _, under)| of == user && id == task && *under == claim);
         let entries = personal.lanes.values().flatten().filter_map(|text| entry(text));
         let lanes = entries.filter(|(id, _, of)| id == task && *of == claim).count();
         let ended = format!("{user},{task},{claim},");
@@ -92,9 +102,8 @@ fn lanes(facts: &Facts, user: &UserId, personal: &Personal, wrong: &mut Vec<Stri
         waits.entry(queue.clone()).or_default().0 = dead;
     }
     for (_, member) in &facts.due {
-        let mut parts = member.split(',');
-        if parts.next() == Some(user.as_str())
-            && let Some(queue) = parts.nth(1).and_then(|queue| queue.parse().ok())
+        if let Some((of, _, queue, _)) = due(member)
+            && of == *user
         {
             waits.entry(queue).or_default().1 += 1;
         }
@@ -153,14 +162,20 @@ fn references(facts: &Facts, wrong: &mut Vec<String>) {
         }
     }
     for (at, member) in &facts.due {
-        let mut parts = member.split(',');
         let of = (|| {
-            let (user, task) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+            let (user, task, ..) = due(member)?;
             StateHead::of(find(facts, &user, &task)?.state.as_deref())
         })();
         if of.is_none_or(|head| head.due_ms != Some(*at)) {
             wrong.push(format!("due member {member} at {at} is of no task scheduled then"));
         }
+    }
+    let expiring = facts.users.values().flat_map(of).filter(|(_, kept)| {
+        StateHead::of(kept.state.as_deref()).is_some_and(|head| head.expires.is_some())
+    });
+    let counts = (expiring.count(), facts.unstarted.len(), facts.meta_number::<usize>("ex"));
+    if counts.0 != counts.1 || counts.1 != counts.2 {
+        wrong.push(format!("(tasks that expire, listed, counted) are {counts:?}"));
     }
     for mark in &facts.cancels {
         let is_held = facts.leases.iter().any(|(_, l)| format!("{},{}", l.user, l.task) == *mark);

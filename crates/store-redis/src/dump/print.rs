@@ -109,7 +109,7 @@ fn task_line(facts: &Facts, user: &UserId, task: TaskId, kept: &Kept) -> String 
     let Some(head) = StateHead::of(kept.state.as_deref()) else {
         return format!("task {user} {task} in no state of ours");
     };
-    let StateHead { state, attempt, .. } = head;
+    let StateHead { state, attempt, .. } = head.clone();
     let lease = facts.leases.iter().find(|(_, lease)| lease.user == *user && lease.task == task);
     let held = lease.filter(|_| state == TaskState::Running);
     // An adopted lease has the next claim number, and nothing has been written under it.
@@ -142,5 +142,8 @@ fn task_line(facts: &Facts, user: &UserId, task: TaskId, kept: &Kept) -> String 
         }
         _ => Ok(()),
     };
+    if let Some(expiry) = head.expires {
+        let _ = write!(line, " expires {} kept {}", expiry.at_ms, expiry.keep_s);
+    }
     line
 }

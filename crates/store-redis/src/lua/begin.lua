@@ -27,31 +27,38 @@ local function now()
   return now_ms
 end
 
+-- Fields of `meta` that every call reads.
+local FACTS = { 'schema', 'epoch', 'run', 'lt', 'mt', 'behind', 'keeps', 'cx', 'ex' }
+
 -- Reads `meta`, and `more` fields of it, which go to M[1], M[2] and so on. Answers an error, or
 -- nothing.
 function V.begin(more)
-  M = call('HMGET', META, 'schema', 'epoch', 'run', 'lt', 'mt', 'behind', 'keeps', 'cx', unpack(more))
-  local schema = tonumber(M[1])
+  local names = {}
+  for i = 1, #FACTS do names[i] = FACTS[i] end
+  for i = 1, #more do names[#FACTS + i] = more[i] end
+  local values, known = call('HMGET', META, unpack(names)), {}
+  for i = 1, #FACTS do known[FACTS[i]] = values[i] end
+  local schema = tonumber(known.schema)
   if not schema then
     return redis.error_reply('-UNREADY the partition has no meta')
   end
   if schema < SCHEMA_MIN or schema > SCHEMA then
-    return redis.error_reply('-SCHEMA the partition has schema ' .. M[1])
+    return redis.error_reply('-SCHEMA the partition has schema ' .. known.schema)
   end
-  local run = M[3]
-  local known = M
   M = {
-    epoch = tonumber(known[2]) or 1,
-    lt = tonumber(known[4]) or 0,
-    mt = tonumber(known[5]) or 0,
-    behind = known[6] == '1',
-    keeps = known[7] or '',
-    cx = tonumber(known[8]) or 0,
+    epoch = tonumber(known.epoch) or 1,
+    lt = tonumber(known.lt) or 0,
+    mt = tonumber(known.mt) or 0,
+    behind = known.behind == '1',
+    keeps = known.keeps or '',
+    cx = tonumber(known.cx) or 0,
+    ex = tonumber(known.ex) or 0,
     -- Fields to set when the call ends.
     set = {},
   }
-  M.cx_before = M.cx
-  for i = 1, #more do M[i] = known[8 + i] end
+  M.cx_before, M.ex_before = M.cx, M.ex
+  for i = 1, #more do M[i] = values[#FACTS + i] end
+  local run = known.run
   if run ~= ARGV[1] then
     -- Another server process than last time: it may have forgotten what the former one answered,
     -- so nothing written from here on may carry a number of that life.

@@ -15,7 +15,7 @@ function V.extra(user, queue, text)
   local x = extras[name]
   if not x then
     if text == nil then text = call('HGET', META, name) end
-    local dead, scheduled = string.match(text or '', '^(%d+),(%d+)$')
+    local dead, scheduled = string.match(text or '', '^(%d+),(%d+)')
     x = { name = name, dead = tonumber(dead) or 0, scheduled = tonumber(scheduled) or 0 }
     extras[name] = x
   end
@@ -61,6 +61,16 @@ function V.entry(task, attempt, claim)
   return task .. ':' .. int(attempt) .. ':' .. int(claim)
 end
 
+-- Task, attempt and claim number of an entry; nothing where it is none. Further parts may follow.
+function V.read_entry(entry)
+  return string.match(entry .. ':', '^([^:]+):(%d+):(%d+):')
+end
+
+-- User, task, queue, attempt and claim number of a member of `due`. Further parts may follow.
+function V.read_due(member)
+  return string.match(member .. ',', '^([^,]+),([^,]+),([^,]+),(%d+),(%d+),')
+end
+
 -- Puts an entry into its lane at the `back` or the front, and the lane into the ring if it was
 -- empty; adds its queue to `ringed` then.
 function V.enter(user, queue, entry, back, ringed)
@@ -90,6 +100,52 @@ function V.ring(lanes, ringed)
   end
   for i = 1, #order do call('RPUSH', N.ring(order[i]), unpack(rings[order[i]])) end
 end
+
+-- A reference to a task that waits stays in its lane, dead. Who cancels and submits again, while
+-- nobody claims, must not grow the lane for ever: then it is taken out.
+local function leave_lane(r, queue)
+  local x = V.extra(r.u, queue)
+  local name = N.lane(r.u, queue)
+  V.add_dead(x, 1)
+  local length = call('LLEN', name)
+  if x.dead > 2 * (length - x.dead) + LANE_DEAD_MAX then
+    local removed = call('LREM', name, 1, V.entry(r.t, r.a, r.c))
+    V.add_dead(x, -removed)
+    if removed == length then
+      call('LREM', N.ring(queue), 1, r.u)
+      call('HDEL', N.credit(queue), r.u)
+    end
+  end
+end
+
+-- Takes a task that waits from where its state says that it does.
+function V.leave_waiting(r, queue)
+  if r.s == 'scheduled' then
+    call('ZREM', DUE, r.id .. ',' .. queue .. ',' .. int(r.a) .. ',' .. int(r.c))
+    V.add_scheduled(V.extra(r.u, queue), -1)
+  else
+    leave_lane(r, queue)
+  end
+end
+
+-- A task that waits and is in no structure any more lets go of its end in `unstarted`.
+function V.drop_expiry(r, queue)
+  if r.x then
+    M.ex = M.ex - call('ZREM', UNSTARTED, r.id .. ',' .. queue)
+    r.x = nil
+  end
+end
+
+-- Ends a task that waits and has left its place. `ended` is as for `V.list_ended`.
+function V.stop_waiting(r, queue, body, keep, ended)
+  V.drop_expiry(r, queue)
+  r.s, r.n = 'cancelled', V.counted(r.n, r.n + 1)
+  V.add_ended(ended, keep, r, r.c)
+  V.write(r, int(now()), '', body, body)
+end
+
+-- Whether the time of a task that waits is over.
+function V.is_expired(r) return r.x and tonumber(r.x) <= now() end
 
 -- Wakes up to `limit` idle workers of a queue, the one idle for longest first; how many. Who is
 -- gone does not hear it, and then it is the next one's turn.

@@ -1,10 +1,11 @@
--- maintain: nobody's duty in particular. Any sync that finds it due adopts lost leases, promotes
--- due tasks, sweeps what has been kept long enough, and heals lost wakes.
+-- maintain: nobody's duty in particular. Any sync that finds it due adopts lost leases, ends what
+-- nobody took in time, promotes due tasks, sweeps what has been kept long enough, and heals lost
+-- wakes.
 --
 -- reads:   the caller: worker.call, lease_ms
 -- replies: adopted leases: token, end of the lost lease, '1' if its cancellation was asked,
 --          descriptor, state
--- moves:   scheduled -> queued, terminal -> gone
+-- moves:   scheduled -> queued, scheduled -> cancelled, queued -> cancelled, terminal -> gone
 
 -- Leases past their end change hands: the caller settles them by policy. A crash of the caller
 -- only repeats this. The text of the state stays: it says how far the lost attempt had come.
@@ -38,15 +39,41 @@ local function adopt(holder, lease_ms, adopted)
   end
 end
 
--- Answers whether it reached its limit; so does the next.
+-- Answers whether it reached its limit; so do the next two.
+local function expire()
+  if M.ex <= 0 then return false end
+  local members = call('ZRANGE', UNSTARTED, '-inf', int(now()), 'BYSCORE', 'LIMIT', 0, EXPIRE_MAX)
+  if #members == 0 then return false end
+  M.ex = M.ex - call('ZREM', UNSTARTED, unpack(members))
+  local list, ended = {}, { order = {} }
+  for i = 1, #members do
+    local user, task, queue = string.match(members[i] .. ',', '^([^,]+),([^,]+),([^,]+),')
+    if user then
+      local r = V.record(user, task)
+      V.want(r)
+      list[#list + 1] = { r = r, q = queue }
+    end
+  end
+  V.fetch()
+  for i = 1, #list do
+    local r = list[i].r
+    if V.is_expired(r) then
+      r.x = nil
+      V.leave_waiting(r, list[i].q)
+      V.stop_waiting(r, list[i].q, EXPIRED, r.k, ended)
+    end
+  end
+  V.list_ended(ended)
+  return #members == EXPIRE_MAX
+end
+
 local function promote()
   local members = call('ZRANGE', DUE, '-inf', int(now()), 'BYSCORE', 'LIMIT', 0, PROMOTE_MAX)
   if #members == 0 then return false end
   call('ZREM', DUE, unpack(members))
   local list = {}
   for i = 1, #members do
-    local user, task, queue, attempt, claim =
-      string.match(members[i], '^([^,]+),([^,]+),([^,]+),(%d+),(%d+)$')
+    local user, task, queue, attempt, claim = V.read_due(members[i])
     if user then
       local r = V.record(user, task)
       V.want(r)
@@ -169,8 +196,9 @@ function V.maintain(holder, lease_ms, adopted)
   M.mt = now()
   adopt(holder, lease_ms, adopted)
   -- What a turn leaves over is the next sync's, at once.
-  local promoting, sweeping = promote(), sweep()
-  call('HSET', META, 'lt', int(M.lt), 'mt', int(M.mt), 'behind', (promoting or sweeping) and '1' or '')
+  local expiring, promoting, sweeping = expire(), promote(), sweep()
+  local behind = expiring or promoting or sweeping
+  call('HSET', META, 'lt', int(M.lt), 'mt', int(M.mt), 'behind', behind and '1' or '')
   heal_wakes()
   return true
 end

@@ -5,7 +5,7 @@
 local META = KEYS[1]
 local B = string.sub(META, 1, -5)
 local LEASES, DUE, CANCELS = B .. 'leases', B .. 'due', B .. 'cancels'
-local PARKED, USERS = B .. 'parked', B .. 'users'
+local PARKED, USERS, UNSTARTED = B .. 'parked', B .. 'users', B .. 'unstarted'
 
 local N = {}
 function N.ring(queue) return B .. 'ring:' .. queue end

@@ -6,7 +6,8 @@
 --
 -- A record `r`: u user, t task, U the user's prefix, d the descriptor, raw the state as it was
 -- read, text the state to be written, gone if it was swept; s state, c claim number, n writes on
--- it, a attempt, w holder. Texts are never decoded: only their fixed beginning is looked at.
+-- it, a attempt, w holder; x when it expires and k how long it is kept then, texts, while it waits
+-- and nobody ever took it. Texts are never decoded: only their fixed beginning is looked at.
 
 local records, wanted, dirty = {}, {}, {}
 local logs, log_order, passing = {}, {}, {}
@@ -45,11 +46,17 @@ local function parse(r, raw)
   local s, c, n, a, rest =
     string.match(raw, '^{"s":"(%l+)","c":(%d+),"n":(%d+),"at":%-?%d+,"a":(%d+)()')
   if not s then
+    -- Few tasks expire. It stands before `a`: behind it anybody's members may stand.
+    s, c, n, r.x, r.k, a, rest = string.match(raw,
+      '^{"s":"(%l+)","c":(%d+),"n":(%d+),"at":%-?%d+,"exp":(%-?%d+),"keep":(%d+),"a":(%d+)()')
+  end
+  if not s then
     r.s, r.c, r.n, r.a = '', 0, 0, 0
     return
   end
   r.s, r.c, r.n, r.a = s, tonumber(c), tonumber(n), tonumber(a)
   if s == 'running' then r.w = string.match(raw, '^,"w":"([%w_%-]+%.%d+)"', rest) end
+  if s == 'scheduled' then r.due = string.match(raw, '^,"due":(%-?%d+)', rest) end
 end
 
 -- Reads all that is wanted.
@@ -73,7 +80,8 @@ end
 
 -- The members of a state that the engine writes, without the first brace.
 local function spell(r, at, more)
-  local text = string.format('"s":"%s","c":%.0f,"n":%.0f,"at":%s,"a":%.0f', r.s, r.c, r.n, at, r.a)
+  local expires = r.x and ',"exp":' .. r.x .. ',"keep":' .. r.k or ''
+  local text = string.format('"s":"%s","c":%.0f,"n":%.0f,"at":%s%s,"a":%.0f', r.s, r.c, r.n, at, expires, r.a)
   return text .. (more or '')
 end
 
@@ -169,6 +177,10 @@ function V.finish()
   if M.cx ~= M.cx_before then
     M.set[#M.set + 1] = 'cx'
     M.set[#M.set + 1] = int(M.cx)
+  end
+  if M.ex ~= M.ex_before then
+    M.set[#M.set + 1] = 'ex'
+    M.set[#M.set + 1] = int(M.ex)
   end
   if #M.set > 0 then call('HSET', META, unpack(M.set)) end
   for i = 1, #log_order do

@@ -6,11 +6,13 @@
 --          'i' index: user, task                     'n' entry: user, queue, entry
 --          'w' sweep: user, task, keep_s             't' lease: token
 --          'd' due: member                           'c' cancel mark: user, task
+--          'p' expires: user, task, queue            'b' listed as one that does: member
 --          'x' counts: user, queue, what they are, the lane's length, what they should be
 --          'e' events: user                          'k' credit: queue, user
 --          'z' events that nobody needs: user
 --          'u' user: user                            'f' weights: queue
---          'm' count of cancel marks                 'g' retention: keep_s, or '' after the last
+--          'm' counts of cancel marks and of what expires
+--          'g' retention: keep_s, or '' after the last
 -- replies: one text per suspect: the name of the repair, or '' where all is well
 -- moves:   running -> queued, running -> cancelled, for tasks whose lease has vanished
 
@@ -141,7 +143,7 @@ end
 
 function R.n()
   local user, queue, entry = take(), take(), take()
-  local task = string.match(entry, '^([^:]+):%d+:%d+$')
+  local task = V.read_entry(entry)
   if task and look(user, task).d then return '' end
   local name = N.lane(user, queue)
   if call('LREM', name, 0, entry) == 0 then return '' end
@@ -197,6 +199,7 @@ function R.t()
     return 'lease'
   end
   -- Its state is lost, or what a lost state left: the holder goes on, and it shows.
+  V.drop_expiry(r, string.match(token, '^[^|]+'))
   r.s, r.c, r.n, r.a, r.w = 'running', claim, 0, tonumber(attempt), holder
   V.write(r, int(now()), ',"w":"' .. holder .. '"', '', '')
   return 'state'
@@ -205,12 +208,34 @@ end
 function R.d()
   local member = take()
   if not call('ZSCORE', DUE, member) then return '' end
-  local user, task, _, _, claim = string.match(member, '^([^,]+),([^,]+),([^,]+),(%d+),(%d+)$')
+  local user, task, _, _, claim = V.read_due(member)
   local r = user and look(user, task)
   if r and r.d and r.s == 'scheduled' and r.c == tonumber(claim) then return '' end
   call('ZREM', DUE, member)
   if not r then return quarantine('due ' .. member) end
   return 'due'
+end
+
+function R.p()
+  local user, task, queue = take(), take(), take()
+  local r = look(user, task)
+  if not r.d or not r.x then return '' end
+  local member = r.id .. ',' .. queue
+  if call('ZSCORE', UNSTARTED, member) then return '' end
+  M.ex = M.ex + call('ZADD', UNSTARTED, r.x, member)
+  return 'expiry'
+end
+
+function R.b()
+  local member = take()
+  local score = call('ZSCORE', UNSTARTED, member)
+  if not score then return '' end
+  local user, task = string.match(member, '^([^,]+),([^,]+),[^,]+')
+  local r = user and look(user, task)
+  if r and r.d and r.x and tonumber(r.x) == tonumber(score) then return '' end
+  M.ex = M.ex - call('ZREM', UNSTARTED, member)
+  if not r then return quarantine('unstarted ' .. member) end
+  return 'expiry'
 end
 
 function R.c()
@@ -273,10 +298,12 @@ function R.f()
 end
 
 function R.m()
-  local count = call('SCARD', CANCELS)
-  if count == M.cx then return '' end
-  M.cx = count
-  return 'cancel_count'
+  local marks, expiring = call('SCARD', CANCELS), call('ZCARD', UNSTARTED)
+  local wrong = ''
+  if expiring ~= M.ex then wrong = 'expiry_count' end
+  if marks ~= M.cx then wrong = 'cancel_count' end
+  M.cx, M.ex = marks, expiring
+  return wrong
 end
 
 function R.g()

@@ -2,6 +2,7 @@
 --
 -- reads:   ARGV[3] created_ms; a count and users seen for the first time; a count and tasks:
 --          user, task, queue, due_ms or '', descriptor, event members, lane_max,
+--          expires_ms or '', followed by keep_s if it expires,
 --          '' or '='key followed by body hash and ttl_ms
 -- replies: one text per task: 'a' accepted; 'e'task existing; 'c'task conflict; 'f' lane full
 -- moves:   nothing -> queued, nothing -> scheduled
@@ -18,8 +19,10 @@ local ids, twice, keyed, dated = {}, false, false, false
 for i = 1, tonumber(take()) do
   local new = {
     u = take(), t = take(), q = take(), due = take(), d = take(), event = take(),
-    most = tonumber(take()), key = take(),
+    most = tonumber(take()), x = take(),
   }
+  if new.x == '' then new.x = nil else new.k = take() end
+  new.key = take()
   if new.key == '' then
     new.key = nil
   else
@@ -67,7 +70,7 @@ if keyed then
   for i = 1, #tasks do names[#names + 1] = tasks[i].key end
   local values = call('MGET', unpack(names))
   for i = 1, #names do
-    local task, hash, expires = string.match(values[i] or '', '^([^|]+)|(%x+)|(%-?%d+)$')
+    local task, hash, expires = string.match(values[i] or '', '^([^|]+)|(%x+)|(%-?%d+)')
     if task and tonumber(expires) > now() then owners[names[i]] = { t = task, hash = hash } end
   end
 end
@@ -147,7 +150,7 @@ if full then
   end
 end
 
-local texts, gone, index, index_order, due = {}, {}, {}, {}, {}
+local texts, gone, index, index_order, due, expiring = {}, {}, {}, {}, {}, {}
 for i = 1, #tasks do
   local new = tasks[i]
   if verdicts[i] == 'a' then
@@ -169,7 +172,12 @@ for i = 1, #tasks do
       call('SET', new.key, value, 'PX', int(px))
     end
     local r = V.record(new.u, new.t)
-    r.c, r.n, r.a = 1, 0, 1
+    r.c, r.n, r.a, r.x, r.k = 1, 0, 1, new.x, new.k
+    if new.x then
+      expiring[#expiring + 1] = new.x
+      expiring[#expiring + 1] = new.id .. ',' .. new.q
+      M.ex = M.ex + 1
+    end
     if new.due then
       r.s = 'scheduled'
       V.write(r, at, ',"due":' .. new.due, '', new.event)
@@ -178,7 +186,7 @@ for i = 1, #tasks do
       V.add_scheduled(new.lane.x, 1)
     else
       r.s = 'queued'
-      V.tell(r, at, new.event)
+      if new.x then V.write(r, at, '', '', new.event) else V.tell(r, at, new.event) end
     end
   elseif written then
     gone[#gone + 1] = new.name
@@ -191,6 +199,7 @@ for i = 1, #index_order do
   call('ZADD', N.user(user) .. 'i', unpack(index[user]))
 end
 if #due > 0 then call('ZADD', DUE, unpack(due)) end
+if #expiring > 0 then call('ZADD', UNSTARTED, unpack(expiring)) end
 if #users > 0 then call('SADD', USERS, unpack(users)) end
 local ringed = {}
 V.ring(order, ringed)

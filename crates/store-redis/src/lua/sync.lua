@@ -55,7 +55,12 @@ local next_in = -1
 if maintained or count == 0 then
   local due = call('ZRANGE', DUE, 0, 0, 'WITHSCORES')
   local lost = call('ZRANGE', LEASES, 0, 0, 'WITHSCORES')
+  local over = M.ex > 0 and call('ZRANGE', UNSTARTED, 0, 0, 'WITHSCORES') or {}
   if due[2] then next_in = math.max(0, tonumber(due[2]) - now()) end
+  if over[2] then
+    local wait = math.max(0, tonumber(over[2]) - now())
+    if next_in < 0 or wait < next_in then next_in = wait end
+  end
   if lost[2] then
     local wait = math.max(0, tonumber(lost[2]) - lease_time())
     if next_in < 0 or wait < next_in then next_in = wait end

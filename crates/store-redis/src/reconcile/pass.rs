@@ -10,7 +10,7 @@ use tasktonic_protocol::stored::Descriptor;
 use tasktonic_store::Result;
 
 use super::Reconciler;
-use super::read::{CHUNK, Glance, Reader, member};
+use super::read::{CHUNK, Glance, Reader, member, stem};
 use super::suspect::Suspect;
 use crate::open::{items_of, text_of};
 
@@ -19,17 +19,19 @@ const SWEEP_SLACK_MS: i64 = 60_000;
 
 /// What a pass knows of the partition as a whole.
 #[derive(Debug, Default)]
-struct Whole {
+pub(super) struct Whole {
     /// Tasks under a lease.
     leased: HashSet<(UserId, TaskId)>,
     /// Tasks that come due, with the claim number they are listed under.
-    due: HashSet<(UserId, TaskId, u32)>,
+    pub(super) due: HashSet<(UserId, TaskId, u32)>,
+    /// Tasks that expire, with the time they are listed under.
+    pub(super) unstarted: HashSet<(UserId, TaskId, i64)>,
     /// Queues that are known from anywhere.
-    queues: BTreeSet<Name>,
+    pub(super) queues: BTreeSet<Name>,
     /// How often each ring names each user.
     turns: HashMap<(Name, UserId), u32>,
     /// Users that are known from anywhere.
-    users: BTreeSet<UserId>,
+    pub(super) users: BTreeSet<UserId>,
     /// Retentions in seconds for which there is a list of ended tasks.
     kept: BTreeSet<u32>,
 }
@@ -47,6 +49,7 @@ impl Reconciler {
         }
         repaired += self.leases(&reader, &mut whole).await?;
         repaired += self.due(&reader, &mut whole).await?;
+        repaired += self.unstarted(&reader, &mut whole).await?;
         repaired += self.marks(&reader).await?;
         repaired += self.sweeps(&reader, &mut whole).await?;
         let reply = reader.one(cmd("SMEMBERS").arg(keys.parked())).await?;
@@ -93,48 +96,8 @@ impl Reconciler {
         }
     }
 
-    /// Every task that comes due is scheduled.
-    async fn due(&self, reader: &Reader<'_>, whole: &mut Whole) -> Result<u64> {
-        let (mut cursor, mut repaired) = ("0".to_owned(), 0);
-        loop {
-            let (next, members) = reader.scan("ZSCAN", &reader.keys.due(), &cursor).await?;
-            let mut suspects = Vec::new();
-            let mut listed = Vec::new();
-            for text in members.iter().step_by(2) {
-                let parsed = member(text).and_then(|(user, task, rest)| {
-                    let [queue, _, claim] = rest[..] else { return None };
-                    Some((user, task, queue.parse::<Name>().ok()?, claim.parse::<u32>().ok()?))
-                });
-                match parsed {
-                    Some((user, task, queue, claim)) => {
-                        whole.users.insert(user.clone());
-                        whole.queues.insert(queue);
-                        whole.due.insert((user.clone(), task, claim));
-                        listed.push((text, (user, task), claim));
-                    }
-                    None => suspects.push(Suspect::Due(text.clone())),
-                }
-            }
-            let tasks: Vec<_> = listed.iter().map(|(_, task, _)| task.clone()).collect();
-            for ((text, _, claim), glance) in listed.iter().zip(reader.glance(&tasks).await?) {
-                let waits = glance.exists
-                    && glance.head.as_ref().is_some_and(|head| {
-                        head.state == TaskState::Scheduled && head.claim == *claim
-                    });
-                if !waits {
-                    suspects.push(Suspect::Due((*text).clone()));
-                }
-            }
-            suspects.extend(unindexed(reader, &tasks).await?);
-            repaired += self.settle(reader, &suspects).await?;
-            cursor = next;
-            if cursor == "0" {
-                return Ok(repaired);
-            }
-        }
-    }
-
-    /// Every mark of cancellation is on a running task, and their number is right.
+    /// Every mark of cancellation is on a running task, and their number is right; so is that of what
+    /// expires.
     async fn marks(&self, reader: &Reader<'_>) -> Result<u64> {
         let (mut cursor, mut repaired) = ("0".to_owned(), 0);
         loop {
@@ -158,10 +121,12 @@ impl Reconciler {
         let mut asked = Pipeline::new();
         asked.add_command(cmd("HGET").arg(reader.keys.meta()).arg("cx").clone());
         asked.add_command(cmd("SCARD").arg(reader.keys.cancels()).clone());
+        asked.add_command(cmd("HGET").arg(reader.keys.meta()).arg("ex").clone());
+        asked.add_command(cmd("ZCARD").arg(reader.keys.unstarted()).clone());
         let replies = reader.ask(&asked).await?;
         let numbers: Vec<u64> =
             replies.iter().map(|reply| text_of(reply).parse().unwrap_or(0)).collect();
-        if numbers.first() != numbers.last() {
+        if numbers.chunks_exact(2).any(|pair| pair[0] != pair[1]) {
             repaired += self.settle(reader, &[Suspect::Marks]).await?;
         }
         Ok(repaired)
@@ -285,6 +250,11 @@ impl Reconciler {
                     continue;
                 };
                 let Some(head) = &glance.head else { continue };
+                if let Some(expiry) = head.expires
+                    && !whole.unstarted.contains(&(user.clone(), *task, expiry.at_ms))
+                {
+                    suspects.push(Suspect::Expires(user.clone(), *task, queue.clone()));
+                }
                 match head.state {
                     TaskState::Queued => {
                         let entry = format!("{task}:{}:{}", head.attempt, head.claim);
@@ -404,7 +374,7 @@ impl Reconciler {
             length += entries.len() as u64;
             let mut others = Vec::new();
             for entry in &entries {
-                if expected.remove(&(queue.clone(), entry.clone())).is_some() {
+                if expected.remove(&(queue.clone(), stem(entry).to_owned())).is_some() {
                     continue;
                 }
                 match entry.split(':').next().and_then(|task| task.parse().ok()) {
@@ -418,7 +388,7 @@ impl Reconciler {
             for ((entry, (_, task)), glance) in others.iter().zip(reader.glance(&tasks).await?) {
                 let stands = glance.head.as_ref().is_some_and(|head| {
                     head.state == TaskState::Queued
-                        && **entry == format!("{task}:{}:{}", head.attempt, head.claim)
+                        && stem(entry) == format!("{task}:{}:{}", head.attempt, head.claim)
                 });
                 if !glance.exists {
                     // A dead reference may well outlive its task: only its number is looked at.
@@ -485,7 +455,10 @@ impl Reconciler {
 }
 
 /// Tasks that their users' indexes lack.
-async fn unindexed(reader: &Reader<'_>, tasks: &[(UserId, TaskId)]) -> Result<Vec<Suspect>> {
+pub(super) async fn unindexed(
+    reader: &Reader<'_>,
+    tasks: &[(UserId, TaskId)],
+) -> Result<Vec<Suspect>> {
     let mut asked = Pipeline::new();
     for (user, task) in tasks {
         let index = reader.keys.index(user);

@@ -121,3 +121,9 @@ pub(super) fn member(text: &str) -> Option<(UserId, TaskId, Vec<&str>)> {
     let task = parts.next()?.parse().ok()?;
     Some((user, task, parts.collect()))
 }
+
+/// What an entry of a lane stands for, without what may follow.
+pub(super) fn stem(entry: &str) -> &str {
+    let end = entry.match_indices(':').nth(2).map_or(entry.len(), |(at, _)| at);
+    &entry[..end]
+}

@@ -26,6 +26,10 @@ pub(super) enum Suspect {
     Lease(String),
     /// One that comes due and is not scheduled.
     Due(String),
+    /// A task that expires and is not listed as such.
+    Expires(UserId, TaskId, Name),
+    /// One that is listed as one that expires and is none.
+    Expiry(String),
     /// A mark of cancellation on a task that does not run.
     Mark(UserId, TaskId),
     /// A lane's two numbers: what they are, its length, and what they should be.
@@ -40,7 +44,7 @@ pub(super) enum Suspect {
     User(UserId),
     /// A queue whose weights are not announced, or announced and not there.
     Weights(Name),
-    /// The number of marks.
+    /// The number of marks, or of what expires.
     Marks,
     /// A list of ended tasks, kept so long, s, that is not among those in use.
     Retention(u32),
@@ -61,6 +65,8 @@ impl Suspect {
             Self::Sweep(user, task, keep_s) => &[&"w", user, task, keep_s],
             Self::Lease(token) => &[&"t", token],
             Self::Due(member) => &[&"d", member],
+            Self::Expires(user, task, queue) => &[&"p", user, task, queue],
+            Self::Expiry(member) => &[&"b", member],
             Self::Mark(user, task) => &[&"c", user, task],
             Self::Counts(user, queue, are, length, should) => {
                 &[&"x", user, queue, are, length, should]

@@ -74,7 +74,7 @@ fn scripts_spell_names_as_keys_does() {
     let key = "k: {}\u{e9}";
     let script = format!(
         "{}\nlocal u, q, w, t, k = unpack(ARGV)\n\
-         return {{ META, LEASES, DUE, CANCELS, PARKED, USERS, N.ring(q), N.weights(q), N.credit(q),\n\
+         return {{ META, LEASES, DUE, CANCELS, PARKED, USERS, UNSTARTED, N.ring(q), N.weights(q), N.credit(q),\n\
          N.idle(q), N.sweep(60), N.wake(w), N.channel(u), N.lane(u, q), N.key(u, k),\n\
          N.user(u) .. 'd:' .. t, N.user(u) .. 't:' .. t, N.user(u) .. 'a:' .. t,\n\
          N.user(u) .. 'o:' .. t, N.user(u) .. 'e', N.user(u) .. 'i' }}",
@@ -93,6 +93,7 @@ fn scripts_spell_names_as_keys_does() {
         keys.cancels(),
         keys.parked(),
         keys.users(),
+        keys.unstarted(),
         keys.ring(&queue),
         keys.weights(&queue),
         keys.credit(&queue),
@@ -139,7 +140,7 @@ proptest! {
         let worker = worker.parse::<WorkerId>().unwrap();
         let all = [
             keys.meta(), keys.canary(), keys.leases(), keys.due(), keys.cancels(), keys.parked(),
-            keys.users(), keys.ring(&queue), keys.weights(&queue), keys.credit(&queue),
+            keys.users(), keys.unstarted(), keys.ring(&queue), keys.weights(&queue), keys.credit(&queue),
             keys.idle(&queue), keys.sweep(60), keys.wake(&worker), keys.events_channel(&user),
             keys.lane(&user, &queue), keys.idempotency(&user, &key), keys.descriptor(&user, task),
             keys.state(&user, task), keys.attempts(&user, task), keys.log(&user, task),

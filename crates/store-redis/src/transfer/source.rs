@@ -136,14 +136,15 @@ impl RedisStore {
             let newest = newest.first().map(text_of).unwrap_or_default();
             let log_lines =
                 newest.split_once('-').and_then(|(_, number)| number.parse().ok()).unwrap_or(0);
+            let place = Place::Scheduled { due_ms: head.due_ms.unwrap_or(head.at_ms) };
             let mut control = TaskControl {
-                queue,
                 claim: head.claim,
                 n: head.n,
                 attempt: head.attempt,
                 attempts_kept,
                 log_lines,
-                place: Place::Scheduled { due_ms: head.due_ms.unwrap_or(head.at_ms) },
+                expires: head.expires.map(Box::new),
+                ..TaskControl::new(queue, place)
             };
             let id = (user.clone(), *task);
             match head.state {
@@ -286,7 +287,7 @@ impl Source for RedisStore {
                 };
                 let value = text_of(&value);
                 let parts: Vec<&str> = value.split('|').collect();
-                let [task, hash, expires] = parts[..] else { continue };
+                let [task, hash, expires, ..] = parts[..] else { continue };
                 let (Ok(task), Ok(body_hash), Ok(expires_ms)) =
                     (task.parse(), u128::from_str_radix(hash, 16), expires.parse())
                 else {

@@ -218,7 +218,10 @@ impl Import {
                 commands.push(cmd("HSET").arg(keys.meta()).arg(field).arg("1").clone());
             }
             // An export holds whole tasks only.
-            Record::Control { .. } | Record::KeyGone { .. } | Record::TaskGone { .. } => {}
+            Record::Edited { .. }
+            | Record::Control { .. }
+            | Record::KeyGone { .. }
+            | Record::TaskGone { .. } => {}
         }
         Ok(())
     }
@@ -232,7 +235,12 @@ impl Import {
         to: &mut Vec<Cmd>,
     ) -> Result<()> {
         let keys = self.store.keys(p)?;
-        let TaskControl { queue, claim, attempt, place, .. } = control;
+        let TaskControl { queue, claim, attempt, expires, place, .. } = control;
+        if let Some(expiry) = expires {
+            let member = format!("{user},{task},{queue}");
+            to.push(cmd("ZADD").arg(keys.unstarted()).arg(expiry.at_ms).arg(member).clone());
+            to.push(cmd("HINCRBY").arg(keys.meta()).arg("ex").arg(1).clone());
+        }
         to.push(cmd("ZADD").arg(keys.index(user)).arg(0).arg(task.to_string()).clone());
         match place {
             At::Queued { .. } => {

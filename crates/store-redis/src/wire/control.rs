@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use redis::Value;
 use serde::Deserialize;
-use tasktonic_core::command::Control;
+use tasktonic_core::command::{Control, MoveTo};
 use tasktonic_core::limits::WEIGHT_MAX;
 use tasktonic_core::reply::Controlled;
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
@@ -25,6 +25,12 @@ pub(crate) fn named(control: &Control) -> Option<Named<'_>> {
         Control::Cancel { user, tasks, .. } => Some(Named { user, tasks: tasks.clone() }),
         Control::Redrive { user, tasks, .. } => {
             Some(Named { user, tasks: tasks.iter().map(|asked| asked.task).collect() })
+        }
+        Control::Reschedule { user, tasks, .. } => {
+            Some(Named { user, tasks: tasks.iter().map(|asked| asked.task).collect() })
+        }
+        Control::Edit { user, tasks, .. } => {
+            Some(Named { user, tasks: tasks.iter().map(|edit| edit.task).collect() })
         }
         Control::Weigh { .. } => None,
     }
@@ -79,6 +85,34 @@ pub(crate) fn control(
                 task(&mut words, &asked.task)?;
                 words.put(asked.claim);
                 words.maybe(asked.attempt.as_deref());
+            }
+        }
+        Control::Reschedule { at_ms, user, tasks } => {
+            words.text("reschedule");
+            words.put(at_ms);
+            words.text(user.as_str());
+            words.put(tasks.len());
+            for asked in tasks {
+                task(&mut words, &asked.task)?;
+                words.put(asked.claim);
+                match asked.to {
+                    MoveTo::Due(due_ms) => words.put(due_ms),
+                    MoveTo::Front => words.text("f"),
+                    MoveTo::Back => words.text("b"),
+                }
+            }
+        }
+        Control::Edit { at_ms, user, tasks } => {
+            words.text("edit");
+            words.put(at_ms);
+            words.text(user.as_str());
+            words.put(tasks.len());
+            for edit in tasks {
+                task(&mut words, &edit.task)?;
+                words.put(edit.claim);
+                words.put(edit.n);
+                words.text(&edit.descriptor);
+                words.text(&edit.event);
             }
         }
         Control::Weigh { queue, user, weight } => {

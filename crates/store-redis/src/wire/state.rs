@@ -1,5 +1,6 @@
 //! The fixed beginning of a stored state. What follows is its holder's and is never looked at.
 
+use tasktonic_core::command::Expiry;
 use tasktonic_core::{TaskState, WorkerId};
 
 /// What the engine wrote at the beginning of a state.
@@ -12,6 +13,8 @@ pub(crate) struct StateHead {
     /// Wall clock, ms.
     pub(crate) at_ms: i64,
     pub(crate) attempt: u32,
+    /// Of a task that waits and that nobody ever took.
+    pub(crate) expires: Option<Expiry>,
     /// Of a scheduled task: wall clock, ms.
     pub(crate) due_ms: Option<i64>,
     /// Of a running task: who wrote it, and by which call it took the task.
@@ -29,6 +32,7 @@ impl StateHead {
                 n: 0,
                 at_ms: 0,
                 attempt: 1,
+                expires: None,
                 due_ms: None,
                 holder: None,
             });
@@ -38,9 +42,18 @@ impl StateHead {
         let (claim, rest) = digits(rest.strip_prefix(r#","c":"#)?)?;
         let (n, rest) = digits(rest.strip_prefix(r#","n":"#)?)?;
         let (at_ms, rest) = digits(rest.strip_prefix(r#","at":"#)?)?;
+        let (expires, rest) = match rest.strip_prefix(r#","exp":"#) {
+            Some(rest) => {
+                let (at_ms, rest) = digits(rest)?;
+                let (keep_s, rest) = digits(rest.strip_prefix(r#","keep":"#)?)?;
+                (Some(Expiry { at_ms, keep_s }), rest)
+            }
+            None => (None, rest),
+        };
         let (attempt, rest) = digits(rest.strip_prefix(r#","a":"#)?)?;
         let state = TaskState::from_name(state)?;
-        let mut head = Self { state, claim, n, at_ms, attempt, due_ms: None, holder: None };
+        let (due_ms, holder) = (None, None);
+        let mut head = Self { state, claim, n, at_ms, attempt, expires, due_ms, holder };
         match state {
             TaskState::Scheduled => head.due_ms = Some(digits(rest.strip_prefix(r#","due":"#)?)?.0),
             TaskState::Running => {
@@ -71,6 +84,11 @@ mod tests {
         assert_eq!((head.state, head.claim, head.n), (TaskState::Running, 3, 7));
         assert_eq!((head.at_ms, head.attempt), (-5, 2));
         assert_eq!(head.holder, Some(("w-1".parse().unwrap(), 9)));
+        let text = r#"{"s":"queued","c":1,"n":0,"at":5,"exp":9,"keep":60,"a":1,"exp":7,"keep":8}"#;
+        let head = StateHead::of(Some(text)).unwrap();
+        assert_eq!(head.expires, Some(Expiry { at_ms: 9, keep_s: 60 }));
+        let text = r#"{"s":"queued","c":1,"n":0,"at":5,"a":1,"exp":7,"keep":8}"#;
+        assert_eq!(StateHead::of(Some(text)).unwrap().expires, None, "anybody may say so there");
         for bad in ["", "{}", r#" {"s":"dead","c":1,"n":1,"at":1,"a":1}"#, r#"{"s":"sold","c":1"#] {
             assert_eq!(StateHead::of(Some(bad)), None, "{bad}");
         }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use redis::Value;
 use tasktonic_core::UserId;
-use tasktonic_core::command::{NewTask, Submit};
+use tasktonic_core::command::{Expiry, NewTask, Submit};
 use tasktonic_core::reply::Submitted;
 use tasktonic_store::Result;
 
@@ -35,6 +35,13 @@ fn task(words: &mut Words, new: &NewTask) {
     words.text(&new.descriptor);
     words.text(&new.event);
     words.put(new.lane_max);
+    match new.expires {
+        Some(Expiry { at_ms, keep_s }) => {
+            words.put(at_ms);
+            words.put(keep_s);
+        }
+        None => words.text(""),
+    }
     words.maybe(new.idempotency.as_ref().map(|key| &*key.key));
     if let Some(key) = &new.idempotency {
         words.put(format_args!("{:032x}", key.body_hash));

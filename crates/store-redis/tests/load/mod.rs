@@ -68,15 +68,13 @@ pub(crate) struct Load {
 pub(crate) fn draft(user: &UserId, number: u64) -> NewTask {
     let at = Clock::system().now_ms();
     NewTask {
-        user: user.clone(),
-        task: TaskId::new(at, number),
-        queue: "mail".parse().unwrap(),
-        due_ms: None,
-        descriptor: format!(r#"{{"v":1,"k":"mail","q":"mail","at":{at},"max":20,"p":{{}}}}"#)
-            .into(),
         event: Text::from(r#""k":"mail","q":"mail","max":20"#),
-        idempotency: None,
-        lane_max: 100_000,
+        ..NewTask::new(
+            user.clone(),
+            TaskId::new(at, number),
+            "mail".parse().unwrap(),
+            format!(r#"{{"v":1,"k":"mail","q":"mail","at":{at},"max":20,"p":{{}}}}"#),
+        )
     }
 }
 

@@ -1,12 +1,14 @@
 //! A random walk on a store and on the model at once: equal answers and equal dumps after every
 //! step, restarts included.
 
+use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use tasktonic_core::command::{
-    Again, Claim, Control, Idempotency, NewTask, Op, Redrive, Report, Submit, Sync, Write,
+    Again, Claim, Control, Edit, Expiry, Idempotency, MoveTo, NewTask, Op, Redrive, Report,
+    Reschedule, Submit, Sync, Write,
 };
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::{Lease, TaskId, Text, UserId};
@@ -43,8 +45,14 @@ pub async fn differential(
     subject: &mut dyn Subject,
 ) -> Result<(), String> {
     let model = Arc::new(ModelStore::new(clock.clone()));
-    let mut walk =
-        Walk { seed: Seed(seed), clock, tasks: Vec::new(), leases: Vec::new(), calls: 0 };
+    let mut walk = Walk {
+        seed: Seed(seed),
+        clock,
+        tasks: Vec::new(),
+        queues: HashMap::new(),
+        leases: Vec::new(),
+        calls: 0,
+    };
     for number in 0..steps {
         let step = walk.next(&hand);
         let differs = |what: &str, model: &dyn Debug, subject: &dyn Debug| {
@@ -121,6 +129,7 @@ struct Walk {
     seed: Seed,
     clock: Clock,
     tasks: Vec<(UserId, TaskId)>,
+    queues: HashMap<TaskId, tasktonic_core::Name>,
     leases: Vec<(Lease, u32)>,
     calls: u64,
 }
@@ -179,12 +188,17 @@ impl Walk {
             let (user, queue) = (self.user(), self.queue());
             let task = TaskId::new(now_ms, self.seed.next());
             self.tasks.push((user.clone(), task));
+            self.queues.insert(task, queue.clone());
             let due_ms = (self.seed.below(4) == 0)
                 .then(|| now_ms + i64::try_from(self.seed.below(5_000)).unwrap_or(0) - 500);
             let idempotency = (self.seed.below(4) == 0).then(|| Idempotency {
                 key: format!("k\u{e9}{}", self.seed.below(6)).into(),
                 body_hash: u128::from(self.seed.below(2)),
                 ttl_ms: 1 + i64::try_from(self.seed.below(60_000)).unwrap_or(0),
+            });
+            let expires = (self.seed.below(4) == 0).then(|| Expiry {
+                at_ms: now_ms + i64::try_from(self.seed.below(6_000)).unwrap_or(0) - 200,
+                keep_s: [0, 1, 60][self.seed.pick(3)],
             });
             // Texts that look like the engine's own must pass through untouched.
             let descriptor = format!(
@@ -193,14 +207,12 @@ impl Walk {
                 self.seed.next()
             );
             tasks.push(NewTask {
-                user,
-                task,
-                queue,
                 due_ms,
-                descriptor: descriptor.into(),
                 event: Text::from(r#""k":"mail""#),
+                expires,
                 idempotency,
                 lane_max: 12,
+                ..NewTask::new(user, task, queue, descriptor)
             });
         }
         if self.seed.below(10) == 0 {
@@ -265,7 +277,15 @@ impl Walk {
     fn control(&mut self) -> Control {
         let at_ms = self.clock.now_ms();
         let (user, task) = self.task_of();
-        match self.seed.below(5) {
+        match self.seed.below(9) {
+            5 | 6 => {
+                let later = i64::try_from(self.seed.below(4_000)).unwrap_or(0) - 500;
+                let to = [MoveTo::Due(at_ms + later), MoveTo::Front, MoveTo::Back];
+                let claim = 1 + u32::try_from(self.seed.below(2)).unwrap_or(0);
+                let asked = Reschedule { task, claim, to: to[self.seed.pick(3)] };
+                Control::Reschedule { at_ms, user, tasks: vec![asked] }
+            }
+            7 | 8 => Control::Edit { at_ms, user, tasks: vec![self.edit(task)] },
             0 | 1 => {
                 let body = Text::from(r#""why":"asked""#);
                 Control::Cancel { at_ms, user, tasks: vec![task], body, keep_s: 60 }
@@ -280,6 +300,18 @@ impl Walk {
                 Control::Weigh { queue: self.queue(), user, weight }
             }
         }
+    }
+
+    fn edit(&mut self, task: TaskId) -> Edit {
+        let claim = 1 + u32::try_from(self.seed.below(2)).unwrap_or(0);
+        let n = u32::try_from(self.seed.below(2)).unwrap_or(0);
+        // A task's queue never changes; nobody but the walk knows it of a task here.
+        let queue = self.queues.get(&task).cloned().unwrap_or_else(|| self.queue());
+        let descriptor = format!(
+            r#"{{"v":1,"k":"{queue}","q":"{queue}","at":1,"max":3,"p":{{"edited":{}}}}}"#,
+            self.seed.next()
+        );
+        Edit { task, claim, n, descriptor: descriptor.into(), event: Text::from(r#""ed":true"#) }
     }
 
     fn query(&mut self) -> Query {

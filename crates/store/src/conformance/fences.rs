@@ -1,9 +1,13 @@
 //! Leases, fences and adoption.
 
+use tasktonic_core::command::{Again, Op, Report};
 use tasktonic_core::reply::Controlled;
+use tasktonic_core::routing::partition_of;
+use tasktonic_core::{Lease, Text};
+use tasktonic_protocol::stored::StoredState;
 
-use super::scene::{Scene, ack, every_report};
-use crate::{Query, QueryReply, settle};
+use super::scene::{Scene, ack, every_report, write};
+use crate::{Losses, Query, QueryReply, settle, settle_after};
 
 /// A worker that woke up late changes nothing and is shown to nobody.
 pub async fn a_stale_worker_is_refused_and_nothing_of_it_is_shown(scene: Scene) {
@@ -54,6 +58,58 @@ pub async fn settling_ends_a_task_whose_attempts_are_used_up(scene: Scene) {
     }
     assert_eq!(scene.state("ana", task).await, "dead");
     assert!(scene.task("ana", task).await.unwrap().state.unwrap().contains("worker_lost"));
+}
+
+/// Loses the lease of a worker and settles it with the history of its task; the operations.
+async fn lose(scene: &Scene, lease: &Lease) -> Vec<Op> {
+    let adopted = scene.outlive("keeper").await;
+    assert_eq!(adopted.iter().map(|held| held.lease.task).collect::<Vec<_>>(), [lease.task]);
+    let p = partition_of(&lease.user, scene.store.partitions());
+    let losses = Losses::read(&*scene.store, p, &adopted).await;
+    assert_eq!(losses.unread(), None);
+    let ops = settle_after(&losses, &adopted, &[], scene.now_ms(), || 0.5);
+    assert!(scene.sync("keeper", ops.clone(), 0, false).await.refused.is_empty());
+    scene.pass(60_000);
+    scene.sync("keeper", Vec::new(), 0, false).await;
+    ops
+}
+
+/// Poison: crashes are counted by the history, apart from attempts that failed or were given back,
+/// and end the task long before its attempts are used up. *Try again* counts anew.
+pub async fn a_task_that_kills_three_workers_is_dead_with_worker_lost(scene: Scene) {
+    let mut new = scene.draft("ana");
+    new.descriptor = Text::from(new.descriptor.replace(r#""max":2"#, r#""max":50"#));
+    let task = new.task;
+    scene.submit_as(new).await;
+    for life in 0..2 {
+        let mut lost = 0;
+        for step in 0..5 {
+            let held = scene.claim_one("dead").await;
+            let (lease, n) = (held.lease, held.n + 1);
+            if step == 1 {
+                let attempt = Text::from(r#"{"a":2,"o":"failed","en":9}"#);
+                let again = Again::Now;
+                let failed = Report::Nack { write: write(n), again, attempt, keep_s: 60 };
+                assert!(scene.report(&lease, failed).await);
+            } else if step == 2 {
+                let attempt = Some(Text::from(r#"{"a":3,"o":"released","en":9}"#));
+                assert!(scene.report(&lease, Report::Release { write: write(n), attempt }).await);
+            } else {
+                lost += 1;
+                let ops = lose(&scene, &lease).await;
+                let buried = matches!(ops[0].report, Report::Bury { .. });
+                assert_eq!(buried, lost == 3, "life {life}, {ops:?}");
+            }
+        }
+        assert_eq!(scene.state("ana", task).await, "dead");
+        let text = scene.task("ana", task).await.and_then(|task| task.state).expect("a state");
+        let state: StoredState = serde_json::from_str(&text).expect("a stored state");
+        assert_eq!(state.body.err.expect("an error").code, "worker_lost");
+        let why = state.body.why.expect("a reason");
+        assert!(why.starts_with("worker_lost 3 times"), "{why}");
+        assert_eq!(state.a, 4, "the attempt that was released is not counted");
+        scene.redrive("ana", task, state.c).await;
+    }
 }
 
 /// X1: cancel a queued task, redrive it: one claim, one accepted ack.

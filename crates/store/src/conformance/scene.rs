@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tasktonic_core::command::{
-    Again, Claim, Control, NewTask, Op, Redrive, Report, Submit, Sync, Write,
+    Again, Claim, Control, Edit, MoveTo, NewTask, Op, Redrive, Report, Reschedule, Submit, Sync,
+    Write,
 };
 use tasktonic_core::reply::{Controlled, Submitted};
 use tasktonic_core::routing::{PartitionId, partition_of};
@@ -49,18 +50,17 @@ impl Scene {
         let number = self.next.fetch_add(1, Ordering::SeqCst);
         let at = self.now_ms();
         NewTask {
-            user: user.parse().expect("a user id"),
-            task: TaskId::new(at, number),
-            queue: MAIL.parse().expect("a queue name"),
-            due_ms: None,
-            descriptor: format!(
-                r#"{{"v":1,"k":"mail","q":"mail","at":{at},"max":2,"tags":["t{}"],"p":{{"n":{number}}}}}"#,
-                number % 3
-            )
-            .into(),
             event: Text::from(r#""k":"mail","q":"mail","max":2"#),
-            idempotency: None,
             lane_max: 1_000,
+            ..NewTask::new(
+                user.parse().expect("a user id"),
+                TaskId::new(at, number),
+                MAIL.parse().expect("a queue name"),
+                format!(
+                    r#"{{"v":1,"k":"mail","q":"mail","at":{at},"max":2,"tags":["t{}"],"p":{{"n":{number}}}}}"#,
+                    number % 3
+                ),
+            )
         }
     }
 
@@ -153,6 +153,30 @@ impl Scene {
         let tasks = vec![Redrive { task, claim, attempt: Some(Text::from(r#"{"a":1}"#)) }];
         let user_id = user.parse().expect("a user id");
         let control = Control::Redrive { at_ms: self.now_ms(), user: user_id, tasks };
+        self.control(user, control).await
+    }
+
+    /// Moves one waiting task.
+    pub async fn reschedule(&self, user: &str, task: TaskId, claim: u32, to: MoveTo) -> Controlled {
+        let tasks = vec![Reschedule { task, claim, to }];
+        let user_id = user.parse().expect("a user id");
+        let control = Control::Reschedule { at_ms: self.now_ms(), user: user_id, tasks };
+        self.control(user, control).await
+    }
+
+    /// Changes what one waiting task is to do; `seen` are claim number and writes on it.
+    pub async fn edit(
+        &self,
+        user: &str,
+        task: TaskId,
+        seen: (u32, u32),
+        descriptor: &str,
+    ) -> Controlled {
+        let (claim, n) = seen;
+        let event = Text::default();
+        let tasks = vec![Edit { task, claim, n, descriptor: descriptor.into(), event }];
+        let user_id = user.parse().expect("a user id");
+        let control = Control::Edit { at_ms: self.now_ms(), user: user_id, tasks };
         self.control(user, control).await
     }
 

@@ -4,6 +4,7 @@ use std::io::{BufRead, Read as _};
 use std::str::FromStr;
 
 use tasktonic_core::changes::{Place, Record, TaskControl};
+use tasktonic_core::command::Expiry;
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
 use tasktonic_protocol::transfer::{Line, PlaceLine, TaskLine, Totals, V};
 
@@ -188,6 +189,8 @@ impl Reader<'_> {
                 Place::Ended { state, at_ms, keep_s }
             }
         };
+        let expires = line.expires.filter(|_| place.is_waiting());
+        let expires = expires.map(|of| Expiry { at_ms: of.at_ms, keep_s: of.keep_s });
         self.totals.tasks += 1;
         if self.user.as_ref() != Some(&user) {
             self.totals.users += 1;
@@ -195,13 +198,13 @@ impl Reader<'_> {
         }
         self.task = Some((user.clone(), task));
         let control = TaskControl {
-            queue,
             claim: line.claim,
             n: line.n,
             attempt: line.attempt,
             attempts_kept: line.attempts_kept,
             log_lines: line.log_lines,
-            place,
+            expires: expires.map(Box::new),
+            ..TaskControl::new(queue, place)
         };
         let text = line.descriptor.into();
         self.records.push(Record::Descriptor { user: user.clone(), task, text });

@@ -7,7 +7,7 @@ use tasktonic_core::partition::Row;
 use tasktonic_core::policy::Retention;
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
-use tasktonic_protocol::transfer::{Line, PlaceLine, TaskLine, Totals, V};
+use tasktonic_protocol::transfer::{ExpiryLine, Line, PlaceLine, TaskLine, Totals, V};
 
 use super::{ROWS_MAX, Source, TransferError};
 use crate::{Query, QueryReply, StoredTask, Table};
@@ -204,7 +204,9 @@ fn carried(
     stored: &StoredTask,
     now_ms: i64,
 ) -> TaskLine {
-    let TaskControl { queue, mut claim, mut n, attempt, attempts_kept, log_lines, place } = control;
+    let TaskControl { queue, mut claim, mut n, attempt, attempts_kept, log_lines, expires, place } =
+        control;
+    let expires = expires.map(|of| ExpiryLine { at_ms: of.at_ms, keep_s: of.keep_s });
     let mut state = stored.state.as_ref().map(ToString::to_string);
     let place = match place {
         Place::Queued { .. } => PlaceLine::Queued,
@@ -239,6 +241,7 @@ fn carried(
         place,
         attempts_kept,
         log_lines,
+        expires,
         descriptor: stored.descriptor.to_string(),
         state,
     }

@@ -6,7 +6,9 @@ use std::time::Instant;
 use tasktonic_core::command::Op;
 use tasktonic_core::{Lease, Name, Text};
 use tasktonic_protocol::stored::{Descriptor, StoredState};
-use tasktonic_store::{Error, Held, KillPoint, QueryReply, SyncReply, settle};
+use tasktonic_store::{
+    Error, Held, KillPoint, Losses, QueryReply, SyncReply, settle, settle_after,
+};
 
 use super::SyncLoop;
 use crate::Failure;
@@ -36,21 +38,25 @@ pub(super) enum Answer {
         carried: Vec<Carried>,
         woken: Vec<Name>,
         reply: tasktonic_store::Result<SyncReply>,
+        /// Of what the reply adopted.
+        losses: Losses,
     },
     Held {
         index: usize,
         reply: tasktonic_store::Result<QueryReply>,
+        /// Of what is held.
+        losses: Losses,
     },
 }
 
 impl SyncLoop {
     pub(super) fn take_answer(&mut self, answer: Answer) {
         match answer {
-            Answer::Sync { index, sent, limit, carried, woken, reply } => {
+            Answer::Sync { index, sent, limit, carried, woken, reply, losses } => {
                 self.reserved -= limit;
                 self.partitions[index].in_flight = false;
                 match reply {
-                    Ok(reply) => self.take_reply(index, sent, limit, carried, reply),
+                    Ok(reply) => self.take_reply(index, sent, limit, carried, reply, &losses),
                     Err(error) => {
                         self.put_back(index, carried, woken, limit);
                         // Without an answer nobody knows what was claimed or adopted.
@@ -59,13 +65,13 @@ impl SyncLoop {
                     }
                 }
             }
-            Answer::Held { index, reply } => {
+            Answer::Held { index, reply, losses } => {
                 self.partitions[index].in_flight = false;
                 match reply {
                     Ok(QueryReply::Held(held)) => {
                         self.partitions[index].answered();
                         self.partitions[index].ask_held = false;
-                        self.give_back_unknown(index, held);
+                        self.give_back_unknown(index, held, &losses);
                     }
                     // It cannot be asked here: what was not seen lapses and is adopted.
                     Ok(_) | Err(Error::Invalid(_)) => self.partitions[index].ask_held = false,
@@ -82,6 +88,7 @@ impl SyncLoop {
         limit: u32,
         carried: Vec<Carried>,
         reply: SyncReply,
+        losses: &Losses,
     ) {
         let now = Instant::now();
         self.partitions[index].answered();
@@ -110,7 +117,12 @@ impl SyncLoop {
         for held in &reply.adopted {
             self.newer_claim_wins(&held.lease, now);
         }
-        let settled = settle(&reply.adopted, &reply.cancelled, now_ms, rand::random);
+        if let Some(error) = losses.unread() {
+            // Their leases run out again, and they are adopted again.
+            let p = self.partitions[index].id.0;
+            tracing::warn!(partition = p, %error, "the history of a task whose worker was lost could not be read; it is settled later");
+        }
+        let settled = settle_after(losses, &reply.adopted, &reply.cancelled, now_ms, rand::random);
         self.partitions[index].settling.extend(settled);
 
         let claimed = reply.claimed.len();
@@ -255,7 +267,7 @@ impl SyncLoop {
 
     /// Leases that came with a lost answer: claims are given back unharmed, since nobody knows
     /// how old they are; adopted ones are settled.
-    fn give_back_unknown(&mut self, index: usize, held: Vec<Held>) {
+    fn give_back_unknown(&mut self, index: usize, held: Vec<Held>, losses: &Losses) {
         let settling = &self.partitions[index].settling;
         let mut known: BTreeSet<Lease> = settling.iter().map(|op| op.lease.clone()).collect();
         known.extend(self.known());
@@ -269,7 +281,7 @@ impl SyncLoop {
                     let shop = &self.setup.shop;
                     vec![unstarted(shop, &held.lease, held.n, &descriptor, |c| c.release(false))]
                 }
-                _ => settle(&[held], &[], now_ms, rand::random),
+                _ => settle_after(losses, &[held], &[], now_ms, rand::random),
             };
             self.partitions[index].settling.extend(op);
         }

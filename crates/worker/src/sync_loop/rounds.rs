@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use tasktonic_core::Text;
 use tasktonic_core::command::{Claim, Op, Report, Sync as SyncCommand};
 use tasktonic_core::limits::{CLAIM_MAX, SYNC_OPS_MAX};
-use tasktonic_store::{Error, Query};
+use tasktonic_core::routing::PartitionId;
+use tasktonic_store::{Error, Held, Losses, Query, QueryReply, Store};
 
 use super::SyncLoop;
 use super::answers::{Answer, Carried};
@@ -124,7 +125,9 @@ impl SyncLoop {
             let sent = Instant::now();
             let woken = request.woken.clone();
             let reply = timed(within, store.sync(p, request)).await;
-            Answer::Sync { index, sent, limit, carried, woken, reply }
+            let adopted = reply.as_ref().map_or(&[][..], |reply| &reply.adopted);
+            let losses = losses(&*store, p, adopted, within).await;
+            Answer::Sync { index, sent, limit, carried, woken, reply, losses }
         }));
     }
 
@@ -135,7 +138,13 @@ impl SyncLoop {
         let query = Query::Held { worker: self.setup.id.clone() };
         let within = answer_within(self.setup.lease);
         self.in_flight.push(Box::pin(async move {
-            Answer::Held { index, reply: timed(within, store.read(p, query)).await }
+            let reply = timed(within, store.read(p, query)).await;
+            let held = match &reply {
+                Ok(QueryReply::Held(held)) => &held[..],
+                _ => &[],
+            };
+            let losses = losses(&*store, p, held, within).await;
+            Answer::Held { index, reply, losses }
         }));
     }
 
@@ -240,4 +249,10 @@ async fn timed<T>(
     call: impl Future<Output = tasktonic_store::Result<T>>,
 ) -> tasktonic_store::Result<T> {
     tokio::time::timeout(within, call).await.unwrap_or(Err(Error::OutcomeUnknown))
+}
+
+/// The crashes so far of the tasks of these leases; a store that does not answer in time says nothing
+/// of any.
+async fn losses(store: &dyn Store, p: PartitionId, held: &[Held], within: Duration) -> Losses {
+    tokio::time::timeout(within, Losses::read(store, p, held)).await.unwrap_or_default()
 }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tasktonic_store::Table;
-use tasktonic_worker::limits::{LOG_LINES_BURST, OUTPUT_BYTES_MAX};
-use tasktonic_worker::{Failure, RunError};
+use tasktonic_worker::limits::{LOG_LINES_BURST, OUTPUT_BYTES_MAX, TIMEOUT_GRACE};
+use tasktonic_worker::{Action, Failure, Rule, RunError, Stop};
 use tokio_util::sync::CancellationToken;
 
 use super::stage::{Draft, Stage, draft, handler, settings, start, worker};
@@ -86,6 +86,9 @@ async fn a_final_failure_ends_the_task_at_once() {
         let seen = stage.wait(&task, "dead").await.stored.unwrap();
         assert_eq!((seen.a, seen.body.err.unwrap().code.as_str()), (1, code));
     }
+    let task = stage.submit(draft("bad")).await;
+    let why = stage.wait(&task, "dead").await.stored.unwrap().body.why;
+    assert_eq!(why.as_deref(), Some("its handler wants no further attempt"));
 }
 
 #[tokio::test]
@@ -157,6 +160,150 @@ async fn an_attempt_past_its_time_is_failed_whether_it_listens_or_not() {
         assert_eq!(seen.body.err.unwrap().code, "timed_out", "{kind}");
         assert!(since.elapsed() >= Duration::from_secs(at_least_s), "{kind}");
     }
+}
+
+#[tokio::test]
+async fn a_handler_is_told_at_the_soft_limit_and_cut_off_at_the_hard_one() {
+    let stage = Stage::new();
+    let saves = handler("saves", async |_, cx| {
+        let since = Instant::now();
+        cx.cancelled().await;
+        assert_eq!(cx.why_stop(), Some(Stop::SoftLimit));
+        // It still has the time until the limit, and may do with it what it likes.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Ok(json!(since.elapsed().as_millis() as u64))
+    });
+    let stops = handler("stops", async |_, cx| {
+        cx.cancelled().await;
+        Err(Failure::Cancelled)
+    });
+    let deaf = handler("deaf", async |_, _| {
+        tokio::time::sleep(Duration::from_secs(3_600)).await;
+        Ok(json!(0))
+    });
+    let handlers = vec![saves, stops, deaf];
+    let _running = start(worker(stage.store.clone(), "w-1", settings(), handlers));
+    let limits = |kind, soft, hard| Draft {
+        soft_timeout_ms: Some(soft),
+        timeout_ms: hard,
+        attempts_max: 1,
+        ..draft(kind)
+    };
+    let task = stage.submit(limits("saves", 200, Some(20_000))).await;
+    let took: u64 = stage.wait(&task, "completed").await.output.unwrap().parse().unwrap();
+    assert!((300..20_000).contains(&took), "told after 200 ms and not cut off: {took} ms");
+
+    let task = stage.submit(limits("stops", 100, None)).await;
+    let error = stage.wait(&task, "dead").await.stored.unwrap().body.err.unwrap();
+    assert_eq!(error.code, "timed_out");
+    assert!(error.message.contains("soft limit of 100 ms"), "{}", error.message);
+
+    let since = Instant::now();
+    let task = stage.submit(limits("deaf", 100, Some(600))).await;
+    let error = stage.wait(&task, "dead").await.stored.unwrap().body.err.unwrap();
+    assert_eq!(error.code, "timed_out");
+    assert!(error.message.contains("its limit of 600 ms"), "{}", error.message);
+    let took = since.elapsed();
+    assert!(took >= Duration::from_millis(600), "not before the limit: {took:?}");
+    assert!(took < TIMEOUT_GRACE, "it was told before, so there is no grace after: {took:?}");
+}
+
+#[tokio::test]
+async fn rules_say_what_follows_an_error() {
+    let stage = Stage::new();
+    let fails = handler("fails", async |payload, _| {
+        Err(Failure::attempt(payload.as_str().unwrap_or_default(), "no luck"))
+    });
+    let _running = start(worker(stage.store.clone(), "w-1", settings(), vec![fails]));
+    let rules = vec![
+        Rule { after_ms: Some(3_600_000), ..Rule::new("busy", Action::AgainAfter) },
+        Rule::new("b*", Action::Bury),
+    ];
+    let with = |code| Draft { rules: rules.clone(), payload: json!(code), ..draft("fails") };
+    let task = stage.submit(with("bad_file")).await;
+    let seen = stage.wait(&task, "dead").await.stored.unwrap();
+    assert_eq!((seen.a, seen.body.err.unwrap().code.as_str()), (1, "bad_file"));
+    assert_eq!(seen.body.why.as_deref(), Some("no further attempt follows bad_file"));
+    assert!(stage.attempts(&task).await.is_empty(), "there was one");
+
+    let task = stage.submit(with("busy")).await;
+    let seen = stage.wait(&task, "scheduled").await.stored.unwrap();
+    let wait_ms = seen.due.unwrap() - seen.at;
+    assert!((3_590_000..=3_600_000).contains(&wait_ms), "{wait_ms} ms");
+
+    let task = stage.submit(with("other")).await;
+    assert_eq!(stage.wait(&task, "dead").await.stored.unwrap().a, 3, "no rule: the backoff");
+}
+
+#[tokio::test]
+async fn three_failed_attempts_are_three_rows_with_times_of_their_own() {
+    let stage = Stage::new();
+    let fails = handler("fails", async |_, cx| {
+        if cx.attempt() == 4 {
+            return Ok(json!(4));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Err(Failure::attempt("no_luck", format!("attempt {}", cx.attempt())))
+    });
+    let _running = start(worker(stage.store.clone(), "w-1", settings(), vec![fails]));
+    let task = stage.submit(Draft { attempts_max: 4, ..draft("fails") }).await;
+    stage.wait(&task, "completed").await;
+    let rows = stage.attempts(&task).await;
+    assert_eq!(rows.iter().map(|row| row.a).collect::<Vec<_>>(), [1, 2, 3]);
+    let mut end_before = 0;
+    for row in &rows {
+        let (start, end) = (row.st.unwrap(), row.en);
+        // The loop notes the start a moment after the handler began.
+        assert!(start >= end_before && end >= start + 10, "{rows:?}");
+        assert_eq!(row.wk.as_deref(), Some("the test machine-w-1"));
+        assert_eq!(row.err.as_ref().unwrap().message, format!("attempt {}", row.a));
+        end_before = end;
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_progress_is_sent_ten_times_a_second_and_the_last_is_kept() {
+    let stage = Stage::new();
+    let counts = handler("counts", async |_, cx| {
+        let since = Instant::now();
+        let mut done = 0;
+        while since.elapsed() < Duration::from_secs(1) {
+            // About 1,000 reports in a second.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            done += 1;
+            cx.progress(done, 0, "reports", None);
+        }
+        Ok(json!(done))
+    });
+    let _running = start(worker(stage.store.clone(), "w-1", settings(), vec![counts]));
+    let task = stage.submit(draft("counts")).await;
+    let seen = stage.wait(&task, "completed").await;
+    let stored = seen.stored.unwrap();
+    let done: u64 = seen.output.unwrap().parse().unwrap();
+    assert_eq!(stored.body.p.unwrap().done, done, "the last one is in the record");
+    assert!(done > 20, "it could report: {done}");
+    // A claim is write 1 and the end the last: what is between were reports, in a good second.
+    let sent = stored.n - 2;
+    assert!((2..=15).contains(&sent), "{sent} writes of {done} reports");
+}
+
+#[tokio::test]
+async fn phases_carry_the_bar_from_part_to_part() {
+    let stage = Stage::new();
+    let steps = handler("steps", async |_, cx| {
+        cx.phase("fetch", 0.25);
+        cx.progress(2, 2, "files", None);
+        cx.phase("resize", 0.75);
+        cx.progress(1, 3, "photos", None);
+        cx.progress(0, 3, "photos", Some("back to the first".into()));
+        Ok(json!(0))
+    });
+    let _running = start(worker(stage.store.clone(), "w-1", settings(), vec![steps]));
+    let task = stage.submit(draft("steps")).await;
+    let progress = stage.wait(&task, "completed").await.stored.unwrap().body.p.unwrap();
+    assert_eq!(progress.phase.as_deref(), Some("resize"));
+    assert_eq!((progress.done, progress.part()), (1, Some(0.5)), "it does not go back");
+    assert_eq!(progress.note.as_deref(), Some("back to the first"));
 }
 
 #[tokio::test]

@@ -8,10 +8,12 @@ use async_trait::async_trait;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use tasktonic_core::command::{Control, NewTask, Submit};
+use tasktonic_core::policy::Backoff;
 use tasktonic_core::reply::Submitted;
 use tasktonic_core::routing::partition_of;
 use tasktonic_core::{TaskId, UserId};
-use tasktonic_protocol::stored::{AttemptRecord, Descriptor, StoredBackoff, StoredState};
+use tasktonic_protocol::policy::Rule;
+use tasktonic_protocol::stored::{AttemptRecord, Descriptor, StoredState};
 use tasktonic_protocol::worker::KindRecord;
 use tasktonic_store::clock::Clock;
 use tasktonic_store::model::ModelStore;
@@ -44,10 +46,22 @@ pub(crate) struct Draft {
     pub(crate) payload: Value,
     pub(crate) attempts_max: u32,
     pub(crate) timeout_ms: Option<u64>,
+    pub(crate) soft_timeout_ms: Option<u64>,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) crashes_max: Option<u32>,
 }
 
 pub(crate) fn draft(kind: &'static str) -> Draft {
-    Draft { user: "ana", kind, payload: json!({}), attempts_max: 3, timeout_ms: None }
+    Draft {
+        user: "ana",
+        kind,
+        payload: json!({}),
+        attempts_max: 3,
+        timeout_ms: None,
+        soft_timeout_ms: None,
+        rules: Vec::new(),
+        crashes_max: None,
+    }
 }
 
 pub(crate) fn now_ms() -> i64 {
@@ -72,7 +86,10 @@ impl Stage {
             queue: draft.kind.into(),
             created_ms: now_ms(),
             attempts_max: draft.attempts_max,
-            backoff: Some(StoredBackoff { base_ms: 50, factor: 1.0, max_ms: 50, jitter: 0.0 }),
+            backoff: Some(Backoff::Fixed { wait_ms: 50, jitter: 0.0 }.into()),
+            rules: draft.rules,
+            crashes_max: draft.crashes_max,
+            soft_timeout_ms: draft.soft_timeout_ms,
             timeout_ms: draft.timeout_ms,
             keep_s: None,
             due_ms: None,
@@ -80,15 +97,10 @@ impl Stage {
             key: None,
             payload: to_raw_value(&draft.payload).unwrap(),
         };
+        let queue = draft.kind.parse().unwrap();
         let new = NewTask {
-            user: user.clone(),
-            task,
-            queue: draft.kind.parse().unwrap(),
-            due_ms: None,
-            descriptor: descriptor.text(),
-            event: "".into(),
-            idempotency: None,
             lane_max: 10_000,
+            ..NewTask::new(user.clone(), task, queue, descriptor.text())
         };
         let batch = Submit { created_ms: now_ms(), tasks: vec![new] };
         let p = partition_of(&user, self.store.partitions());
@@ -231,16 +243,7 @@ where
     F: Future<Output = Result<Value, Failure>> + Send + 'static,
 {
     fn record(&self) -> KindRecord {
-        KindRecord {
-            kind: self.kind.clone(),
-            queue: self.kind.clone(),
-            title: None,
-            description: None,
-            schema: json!({}),
-            attempts_max: 3,
-            timeout_ms: None,
-            example: None,
-        }
+        KindRecord { schema: json!({}), attempts_max: 3, ..KindRecord::new(self.kind.clone()) }
     }
 
     async fn run_any(&self, payload: &RawValue, cx: &Context) -> Outcome {

@@ -1,27 +1,24 @@
 "use client";
 
-import type { Json, KindInfo, Task } from "@tasktonic/client";
+import type { KindInfo, Task } from "@tasktonic/client";
 import { useLive } from "@tasktonic/react";
-import { Braces, ChevronLeft, ListTree, Play } from "lucide-react";
+import { ChevronLeft, Play } from "lucide-react";
 import Link from "next/link";
 import { useRouter } from "next/navigation";
-import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { useRef, useState } from "react";
 import { Card, Notice } from "@/components/ui/bits";
 import { Button } from "@/components/ui/button";
 import { CopyButton } from "@/components/ui/copy-button";
-import { Textarea } from "@/components/ui/field";
 import { Prose } from "@/components/ui/prose";
 import { reachable } from "@/components/ui/reachable";
 import { submitTask } from "@/features/tasks/actions";
 import { call } from "@/lib/call";
 import { cn } from "@/lib/cn";
-import { type Draft, draftOf, type Errors, payloadOf, placeErrors } from "./draft";
-import { NO_OPTIONS, OptionFields, type Options, settingsOf } from "./options";
-import { SchemaForm } from "./schema-form";
-import { readSchema } from "./shape";
+import { NO_OPTIONS, OptionFields, type Options, optionsFrom, settingsOf } from "./options";
+import { PayloadCard, TroubleNotice, usePayloadForm } from "./payload-form";
 
-type Trouble = { title: string; details: string[]; fields: Errors; options: Errors };
-const NO_TROUBLE: Trouble = { title: "", details: [], fields: {}, options: {} };
+/** Workers a task may lose unless its kind says otherwise. */
+const CRASHES_MAX = 3;
 
 type Props = { kind: KindInfo; from: Task | undefined };
 
@@ -29,60 +26,21 @@ type Props = { kind: KindInfo; from: Task | undefined };
 export function NewTask({ kind, from }: Props) {
   const router = useRouter();
   const { store } = useLive();
-  const shape = useMemo(() => readSchema(kind.schema), [kind.schema]);
-  const [draft, setDraft] = useState<Draft>(() => draftOf(shape, from?.payload ?? kind.example));
-  const [json, setJson] = useState<string>();
-  const [options, setOptions] = useState<Options>(() => ({ ...NO_OPTIONS, tags: from?.tags.join(", ") ?? "" }));
-  const [trouble, setTrouble] = useState<Trouble>(NO_TROUBLE);
+  const payload = usePayloadForm(kind.schema, from?.payload ?? kind.example);
+  const { built, uploads } = payload;
+  const [options, setOptions] = useState<Options>(() => (from ? optionsFrom(from, kind) : NO_OPTIONS));
   const [sending, setSending] = useState(false);
-  const [pending, setPending] = useState<Record<string, number>>({});
-  const form = useRef<HTMLFormElement>(null);
   // The same press repeated after a lost answer carries the same key, so it makes no second task.
   const attemptKey = useRef({ body: "", key: "" });
 
-  const onPending = useCallback(
-    (field: string, n: number) => setPending((old) => (old[field] === n ? old : { ...old, [field]: n })),
-    [],
-  );
-  const uploads = Object.values(pending).reduce((sum, n) => sum + n, 0);
-  const built = useMemo(() => read(json, () => payloadOf(shape, draft)), [json, shape, draft]);
-
-  useEffect(() => {
-    if (trouble !== NO_TROUBLE) focusFirst(form.current, trouble);
-  }, [trouble]);
-
-  const switchMode = () => {
-    if (json === undefined) {
-      setJson(JSON.stringify(built.payload, null, 2));
-    } else {
-      const parsed = parse(json);
-      if (parsed === undefined) {
-        setTrouble({ ...NO_TROUBLE, title: "This is not valid JSON yet, so it cannot be shown as a form." });
-        return;
-      }
-      setDraft(draftOf(shape, parsed));
-      setJson(undefined);
-    }
-    setTrouble(NO_TROUBLE);
-  };
-
   const submit = async () => {
     const { settings, errors } = settingsOf(options);
-    if (Object.keys(built.errors).length > 0 || Object.keys(errors).length > 0) {
-      const { placed, unplaced } = placeErrors(shape, built.errors);
-      setTrouble({
-        title: json === undefined ? "Some fields need another look." : "This is not valid JSON.",
-        details: json === undefined ? unplaced : [],
-        fields: placed,
-        options: errors,
-      });
-      return;
-    }
+    if (payload.isWrong(errors)) return;
     const request = { kind: kind.kind, payload: built.payload, ...settings };
     const body = JSON.stringify(request);
     if (attemptKey.current.body !== body) attemptKey.current = { body, key: newKey() };
     setSending(true);
-    setTrouble(NO_TROUBLE);
+    payload.forget();
     const result = await call(() =>
       submitTask({ ...request, idempotency_key: settings.idempotency_key ?? attemptKey.current.key }),
     );
@@ -93,18 +51,7 @@ export function NewTask({ kind, from }: Props) {
       return;
     }
     setSending(false);
-    const { payload, rest } = splitFields(result.code, result.fields ?? {});
-    const { placed, unplaced } = placeErrors(shape, payload);
-    const shown = json === undefined ? placed : {};
-    const told =
-      json === undefined ? unplaced : Object.entries(payload).map(([at, detail]) => `${at || "/"}: ${detail}`);
-    const misfit = result.code === "payload_invalid" && Object.keys(payload).length > 0;
-    setTrouble({
-      title: misfit ? "Some of this does not fit. Nothing was sent." : result.message,
-      details: told,
-      fields: shown,
-      options: rest,
-    });
+    payload.tellRefusal(result);
   };
 
   return (
@@ -126,6 +73,7 @@ export function NewTask({ kind, from }: Props) {
               <Link href={`/tasks/${from.id}`} className="font-mono text-xs underline underline-offset-2">
                 {from.id}
               </Link>
+              , with its labels and how it was attempted.
             </p>
           ) : null}
           {kind.served ? null : (
@@ -136,7 +84,7 @@ export function NewTask({ kind, from }: Props) {
         </header>
 
         <form
-          ref={form}
+          ref={payload.form}
           noValidate
           aria-label={`Run ${kind.kind}`}
           onSubmit={(event) => {
@@ -145,49 +93,14 @@ export function NewTask({ kind, from }: Props) {
           }}
           className="flex min-w-0 flex-col gap-5"
         >
-          {trouble.title ? (
-            <Notice title={trouble.title}>
-              {trouble.details.length > 0 ? (
-                <ul className="list-disc pl-4">
-                  {trouble.details.map((detail) => (
-                    <li key={detail}>{detail}</li>
-                  ))}
-                </ul>
-              ) : null}
-            </Notice>
-          ) : null}
-          <Card className="p-5 sm:p-6">
-            <div className="-mt-1 mb-4 flex items-center justify-between">
-              <h2 className="text-sm font-medium tracking-normal text-ink-soft">Input</h2>
-              <Button look="ghost" size="sm" onClick={switchMode} className="-mr-2">
-                {json === undefined ? <Braces /> : <ListTree />}
-                {json === undefined ? "Edit as JSON" : "Back to the form"}
-              </Button>
-            </div>
-            {json === undefined ? (
-              <SchemaForm
-                shape={shape}
-                draft={draft}
-                onChange={setDraft}
-                errors={trouble.fields}
-                onPending={onPending}
-              />
-            ) : (
-              <Textarea
-                aria-label="Payload as JSON"
-                data-pointer=""
-                aria-invalid={built.errors[""] && trouble.title ? true : undefined}
-                value={json}
-                onChange={(event) => setJson(event.target.value)}
-                className="min-h-72 font-mono text-xs"
-              />
-            )}
-          </Card>
+          <TroubleNotice trouble={payload.trouble} />
+          <PayloadCard form={payload} />
           <OptionFields
             options={options}
             onChange={setOptions}
-            errors={trouble.options}
+            errors={payload.trouble.options}
             attemptsMax={kind.attempts_max}
+            crashesMax={kind.crashes_max ?? CRASHES_MAX}
             open={false}
           />
           <div className="sticky bottom-18 z-10 -mx-4 flex items-center gap-3 bg-gradient-to-t from-canvas from-70% to-transparent px-4 pt-6 pb-3 sm:static sm:mx-0 sm:bg-none sm:p-0">
@@ -234,45 +147,4 @@ export function NewTask({ kind, from }: Props) {
 function newKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return `web-${[...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
-}
-
-const parse = (text: string): Json | undefined => {
-  try {
-    return JSON.parse(text) as Json;
-  } catch {
-    return undefined;
-  }
-};
-
-function read(json: string | undefined, fromForm: () => { payload: Json; errors: Errors }) {
-  if (json === undefined) return fromForm();
-  const payload = parse(json);
-  return payload === undefined
-    ? { payload: null, errors: { "": "This is not valid JSON." } as Errors }
-    : { payload, errors: {} as Errors };
-}
-
-/** Our own checks speak of the whole request, the API's of the payload. */
-function splitFields(code: string, fields: Errors): { payload: Errors; rest: Errors } {
-  if (code !== "input_invalid") return { payload: fields, rest: {} };
-  const payload: Errors = {};
-  const rest: Errors = {};
-  for (const [pointer, detail] of Object.entries(fields)) {
-    if (pointer === "/payload" || pointer.startsWith("/payload/")) payload[pointer.slice("/payload".length)] = detail;
-    else rest[pointer.startsWith("/tags/") ? "/tags" : pointer] = detail;
-  }
-  return { payload, rest };
-}
-
-function focusFirst(form: HTMLFormElement | null, trouble: Trouble) {
-  const names = [...Object.keys(trouble.fields), ...Object.keys(trouble.options).map((name) => `option:${name}`)];
-  for (const place of form?.querySelectorAll<HTMLElement>("[data-pointer]") ?? []) {
-    if (!names.includes(place.dataset.pointer ?? "")) continue;
-    const input = place.matches("input,select,textarea,button")
-      ? place
-      : place.querySelector<HTMLElement>("input,button");
-    (input ?? place).focus();
-    return;
-  }
-  form?.scrollIntoView({ block: "start" });
 }

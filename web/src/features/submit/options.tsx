@@ -1,45 +1,80 @@
 "use client";
 
+import type { KindInfo, Task } from "@tasktonic/client";
 import { ChevronRight } from "lucide-react";
 import { useId } from "react";
-import { describedBy, Field, Input, NativeSelect } from "@/components/ui/field";
+import { describedBy, Field, Input, NativeSelect, Textarea } from "@/components/ui/field";
 import type { Errors } from "./draft";
-
-export const UNITS = {
-  s: { label: "seconds", ms: 1_000 },
-  m: { label: "minutes", ms: 60_000 },
-  h: { label: "hours", ms: 3_600_000 },
-  d: { label: "days", ms: 86_400_000 },
-} as const;
-export type Unit = keyof typeof UNITS;
+import { type Carried, carriedOf, NO_POLICY, type PolicyOptions, type PolicySettings, policyOf } from "./policy";
+import { Span, spanOf, UNITS, type Unit } from "./span";
 
 /** The options as they are typed. Empty means: as the kind has it. */
 export type Options = {
   delay: string;
   delayUnit: Unit;
+  expire: string;
+  expireUnit: Unit;
   attempts: string;
   timeout: string;
   timeoutUnit: Unit;
+  soft: string;
+  softUnit: Unit;
   tags: string;
   key: string;
+  policy: PolicyOptions;
+  /** The policy of an earlier task, where this one is filled in from it. */
+  carried?: Carried | undefined;
 };
 export const NO_OPTIONS: Options = {
   delay: "",
   delayUnit: "m",
+  expire: "",
+  expireUnit: "h",
   attempts: "",
   timeout: "",
   timeoutUnit: "m",
+  soft: "",
+  softUnit: "m",
   tags: "",
   key: "",
+  policy: NO_POLICY,
 };
 
-export type Settings = {
+export type Settings = PolicySettings & {
   delay_ms?: number;
+  expire_after_ms?: number;
   attempts_max?: number;
   timeout_ms?: number;
+  soft_timeout_ms?: number;
   tags?: string[];
   idempotency_key?: string;
 };
+
+/** Labels as they are typed, with commas between them. */
+export const tagsOf = (typed: string): string[] => [
+  ...new Set(
+    typed
+      .split(",")
+      .map((tag) => tag.trim())
+      .filter(Boolean),
+  ),
+];
+
+/** The options of a task that is like another: its labels, and how it was attempted where its kind has it otherwise. */
+export function optionsFrom(task: Task, kind: KindInfo): Options {
+  const carried = carriedOf(task, kind);
+  const { attempts_max, timeout_ms } = task;
+  const soft_ms = task.policy?.soft_timeout_ms ?? null;
+  const options: Options = { ...NO_OPTIONS, tags: task.tags.join(", "), policy: carried.typed, carried };
+  if (attempts_max !== kind.attempts_max) options.attempts = String(attempts_max);
+  if (timeout_ms !== null && timeout_ms !== kind.timeout_ms) {
+    ({ value: options.timeout, unit: options.timeoutUnit } = spanOf(timeout_ms));
+  }
+  if (soft_ms !== null && soft_ms !== kind.soft_timeout_ms) {
+    ({ value: options.soft, unit: options.softUnit } = spanOf(soft_ms));
+  }
+  return options;
+}
 
 /** What was typed as the API takes it, or what is wrong with it. */
 export function settingsOf(options: Options): { settings: Settings; errors: Errors } {
@@ -54,33 +89,53 @@ export function settingsOf(options: Options): { settings: Settings; errors: Erro
   };
   const delay = positive("/delay_ms", options.delay);
   if (delay !== undefined) settings.delay_ms = Math.round(delay * UNITS[options.delayUnit].ms);
+  const expire = positive("/expire_after_ms", options.expire);
+  if (expire !== undefined) settings.expire_after_ms = Math.round(expire * UNITS[options.expireUnit].ms);
+  if ((settings.expire_after_ms ?? Number.POSITIVE_INFINITY) <= (settings.delay_ms ?? 0)) {
+    errors["/expire_after_ms"] = "This must be longer than the time it starts after.";
+  }
   const attempts = positive("/attempts_max", options.attempts);
   if (attempts !== undefined) settings.attempts_max = Math.round(attempts);
   const timeout = positive("/timeout_ms", options.timeout);
   if (timeout !== undefined) settings.timeout_ms = Math.round(timeout * UNITS[options.timeoutUnit].ms);
-  const tags = [
-    ...new Set(
-      options.tags
-        .split(",")
-        .map((tag) => tag.trim())
-        .filter(Boolean),
-    ),
-  ];
+  const soft = positive("/soft_timeout_ms", options.soft);
+  if (soft !== undefined) settings.soft_timeout_ms = Math.round(soft * UNITS[options.softUnit].ms);
+  if (settings.timeout_ms !== undefined && (settings.soft_timeout_ms ?? 0) >= settings.timeout_ms) {
+    errors["/soft_timeout_ms"] = "This must be below the time limit.";
+  }
+  Object.assign(settings, policyOf(options.policy, errors, options.carried));
+  const tags = tagsOf(options.tags);
   if (tags.length > 0) settings.tags = tags;
   if (options.key.trim()) settings.idempotency_key = options.key.trim();
   return { settings, errors };
 }
+
+const WAIT_HINTS: Record<PolicyOptions["form"], string> = {
+  "": "Choose one to say another time",
+  fixed: "A time, such as 30 s",
+  exponential: "The first wait, such as 2 s",
+  list: "Times with commas between them; the last one is used from then on",
+};
+
+const KEPT = [
+  ["keepCompleted", "completed_s", "Once completed"],
+  ["keepCancelled", "cancelled_s", "Once cancelled"],
+  ["keepFailed", "failed_s", "Once failed"],
+] as const;
 
 export function OptionFields(props: {
   options: Options;
   onChange: (options: Options) => void;
   errors: Errors;
   attemptsMax: number;
+  crashesMax: number;
   open: boolean;
 }) {
   const { options, onChange, errors } = props;
+  const { policy } = options;
   const id = useId();
   const set = (part: Partial<Options>) => onChange({ ...options, ...part });
+  const setPolicy = (part: Partial<PolicyOptions>) => set({ policy: { ...policy, ...part } });
   const tied = (name: string, pointer: string, hint?: string) => ({
     id: `${id}-${name}`,
     "data-pointer": `option:${pointer}`,
@@ -106,6 +161,21 @@ export function OptionFields(props: {
             unitLabel="Unit of the delay"
             onValue={(delay) => set({ delay })}
             onUnit={(delayUnit) => set({ delayUnit })}
+          />
+        </Field>
+        <Field
+          id={`${id}-expire`}
+          label="Only if started within"
+          error={errors["/expire_after_ms"]}
+          hint="Counted from now; after that it ends unstarted. Left empty, it waits"
+        >
+          <Span
+            input={tied("expire", "/expire_after_ms", "hint")}
+            value={options.expire}
+            unit={options.expireUnit}
+            unitLabel="Unit of the time it may wait"
+            onValue={(expire) => set({ expire })}
+            onUnit={(expireUnit) => set({ expireUnit })}
           />
         </Field>
         <Field
@@ -136,7 +206,13 @@ export function OptionFields(props: {
             onChange={(event) => set({ attempts: event.target.value })}
           />
         </Field>
-        <Field id={`${id}-tags`} label="Tags" error={errors["/tags"]} hint="With commas between them">
+        <Field
+          id={`${id}-tags`}
+          label="Tags"
+          error={errors["/tags"]}
+          hint="With commas between them"
+          className="sm:col-span-2"
+        >
           <Input
             {...tied("tags", "/tags", "hint")}
             autoCapitalize="off"
@@ -160,39 +236,104 @@ export function OptionFields(props: {
             onChange={(event) => set({ key: event.target.value })}
           />
         </Field>
+        <h3 className="-mb-2 text-sm font-medium text-ink-soft sm:col-span-2">When an attempt goes wrong</h3>
+        <Field
+          id={`${id}-backoff`}
+          label="Wait before the next attempt"
+          error={errors["/backoff"]}
+          hint={WAIT_HINTS[policy.form]}
+        >
+          <div className="flex gap-2">
+            <NativeSelect
+              aria-label="How the wait changes"
+              value={policy.form}
+              onChange={(event) => setPolicy({ form: event.target.value as PolicyOptions["form"] })}
+            >
+              <option value="">as the kind has it</option>
+              <option value="fixed">the same each time</option>
+              <option value="exponential">doubling</option>
+              <option value="list">a list</option>
+            </NativeSelect>
+            <Input
+              {...tied("backoff", "/backoff", "hint")}
+              disabled={policy.form === ""}
+              value={policy.waits}
+              onChange={(event) => setPolicy({ waits: event.target.value })}
+            />
+          </div>
+        </Field>
+        <Field
+          id={`${id}-longest`}
+          label="Longest wait"
+          error={errors["/backoff/max_ms"]}
+          hint="Where it doubles. Empty: 10 min"
+        >
+          <Input
+            {...tied("longest", "/backoff/max_ms", "hint")}
+            disabled={policy.form !== "exponential"}
+            value={policy.longest}
+            onChange={(event) => setPolicy({ longest: event.target.value })}
+          />
+        </Field>
+        <Field
+          id={`${id}-rules`}
+          label="Rules for errors"
+          error={errors["/rules"]}
+          hint="One a line, the first that fits decides: `http_4* = bury`, `busy = 30 s`, `odd = again`"
+          className="sm:col-span-2"
+        >
+          <Textarea
+            {...tied("rules", "/rules", "hint")}
+            className="min-h-20 font-mono text-xs"
+            autoCapitalize="off"
+            value={policy.rules}
+            onChange={(event) => setPolicy({ rules: event.target.value })}
+          />
+        </Field>
+        <Field
+          id={`${id}-crashes`}
+          label="Workers it may lose"
+          error={errors["/crashes_max"]}
+          hint={`Then no further attempt follows. Empty: ${props.crashesMax}`}
+        >
+          <Input
+            {...tied("crashes", "/crashes_max", "hint")}
+            inputMode="numeric"
+            value={policy.crashes}
+            onChange={(event) => setPolicy({ crashes: event.target.value })}
+          />
+        </Field>
+        <Field
+          id={`${id}-soft`}
+          label="Told to stop after"
+          error={errors["/soft_timeout_ms"]}
+          hint="Before the time limit cuts it off. Empty: as the kind has it"
+        >
+          <Span
+            input={tied("soft", "/soft_timeout_ms", "hint")}
+            value={options.soft}
+            unit={options.softUnit}
+            unitLabel="Unit of the soft time limit"
+            onValue={(soft) => set({ soft })}
+            onUnit={(softUnit) => set({ softUnit })}
+          />
+        </Field>
+        <h3 className="-mb-2 text-sm font-medium text-ink-soft sm:col-span-2">
+          How long it is kept after its end <span className="font-normal text-ink-faint">such as 6 h or 30 days</span>
+        </h3>
+        <div className="grid gap-5 sm:col-span-2 sm:grid-cols-3">
+          {KEPT.map(([option, name, label]) => (
+            <Field key={name} id={`${id}-${name}`} label={label} error={errors[`/keep/${name}`]}>
+              <Input
+                {...tied(name, `/keep/${name}`)}
+                placeholder="as the kind has it"
+                value={policy[option]}
+                onChange={(event) => setPolicy({ [option]: event.target.value })}
+              />
+            </Field>
+          ))}
+        </div>
       </div>
     </details>
-  );
-}
-
-function Span(props: {
-  input: React.ComponentProps<"input">;
-  value: string;
-  unit: Unit;
-  unitLabel: string;
-  onValue: (value: string) => void;
-  onUnit: (unit: Unit) => void;
-}) {
-  return (
-    <div className="flex gap-2">
-      <Input
-        {...props.input}
-        inputMode="decimal"
-        value={props.value}
-        onChange={(event) => props.onValue(event.target.value)}
-      />
-      <NativeSelect
-        aria-label={props.unitLabel}
-        className="w-32"
-        value={props.unit}
-        onChange={(event) => props.onUnit(event.target.value as Unit)}
-      >
-        {(Object.keys(UNITS) as Unit[]).map((unit) => (
-          <option key={unit} value={unit}>
-            {UNITS[unit].label}
-          </option>
-        ))}
-      </NativeSelect>
-    </div>
   );
 }

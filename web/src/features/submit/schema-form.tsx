@@ -8,6 +8,7 @@ import { Prose } from "@/components/ui/prose";
 import { Switch } from "@/components/ui/switch";
 import { cn } from "@/lib/cn";
 import { number } from "@/lib/format";
+import { fromLocal, toLocal } from "@/lib/local-time";
 import { Chosen, type Draft, draftOf, type Errors, escapePart } from "./draft";
 import { FileField } from "./file-field";
 import { Around, type NodeProps, type Of, typed, useField } from "./form-node";
@@ -135,16 +136,6 @@ function TextNode({ shape, draft, onChange, at, required, bare = false }: NodePr
 }
 
 /** RFC 3339 in UTC outside, the clock on the wall inside. */
-function toLocal(value: string): string {
-  const at = Date.parse(value);
-  if (!Number.isFinite(at)) return "";
-  const local = new Date(at - new Date(at).getTimezoneOffset() * 60_000);
-  return local.toISOString().slice(0, 19);
-}
-function fromLocal(value: string): string {
-  const at = Date.parse(value);
-  return Number.isFinite(at) ? new Date(at).toISOString() : "";
-}
 
 function NumberNode({ shape, draft, onChange, at, required, bare = false }: NodeProps<Of<"number">>) {
   const { field, input } = useField(at, shape, required);

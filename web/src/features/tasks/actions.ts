@@ -1,38 +1,76 @@
 "use server";
 
-import type { Json } from "@tasktonic/client";
+import type { Json, RescheduleRequest } from "@tasktonic/client";
 import { z } from "zod";
 import { action } from "@/lib/action";
+import { TASK_ID } from "./ids";
 
 /** What one bulk call of the API takes. */
 const BULK_MAX = 1000;
 const DAY_MS = 86_400_000;
 
-const TaskId = z.string().regex(/^[A-Za-z0-9_-]{16}$/, "This is no task id.");
+const TaskId = z.string().regex(TASK_ID, "This is no task id.");
 const One = z.strictObject({ id: TaskId });
 const Many = z.strictObject({ ids: z.array(TaskId).min(1).max(BULK_MAX) });
 
 const JsonValue: z.ZodType<Json> = z.json();
 
+const MS = z.int().min(0);
+const Jitter = z.number().min(0).max(1).optional();
+const Backoff = z.discriminatedUnion("form", [
+  z.strictObject({ form: z.literal("fixed"), wait_ms: MS, jitter: Jitter }),
+  z.strictObject({
+    form: z.literal("exponential"),
+    base_ms: MS.optional(),
+    factor: z.number().min(1).optional(),
+    max_ms: MS.optional(),
+    jitter: Jitter,
+  }),
+  z.strictObject({ form: z.literal("list"), waits_ms: z.array(MS).min(1).max(32), jitter: Jitter }),
+]);
+const Code = z.string().min(1).max(64);
+const Rule = z.discriminatedUnion("action", [
+  z.strictObject({ code: Code, action: z.literal("again"), backoff: Backoff.optional() }),
+  z.strictObject({ code: Code, action: z.literal("again_after"), after_ms: MS }),
+  z.strictObject({ code: Code, action: z.literal("bury") }),
+]);
+const Seconds = z.int().min(0).optional();
+
+const Ahead = MS.max(365 * DAY_MS);
+const Tags = z.array(z.string().trim().min(1).max(64)).max(32);
+
 const Submission = z.strictObject({
   kind: z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, "This is no kind."),
   payload: JsonValue,
-  delay_ms: z
-    .int()
-    .min(0)
-    .max(365 * DAY_MS)
-    .optional(),
+  delay_ms: Ahead.optional(),
+  expire_after_ms: Ahead.optional(),
   attempts_max: z.int().min(1).max(1000).optional(),
+  crashes_max: z.int().min(1).max(50).optional(),
+  backoff: Backoff.optional(),
+  rules: z.array(Rule).max(32).optional(),
   timeout_ms: z.int().min(1).optional(),
-  tags: z.array(z.string().trim().min(1).max(64)).max(32).optional(),
+  soft_timeout_ms: z.int().min(1).optional(),
+  keep: z.strictObject({ completed_s: Seconds, cancelled_s: Seconds, failed_s: Seconds }).optional(),
+  tags: Tags.optional(),
   idempotency_key: z.string().min(1).max(255).optional(),
 });
+
+const Move = z.union([
+  z.strictObject({ id: TaskId, run_at: z.iso.datetime() }),
+  z.strictObject({ id: TaskId, delay_ms: Ahead }),
+  z.strictObject({ id: TaskId, place: z.enum(["front", "back"]) }),
+]);
+const Edit = z.strictObject({ id: TaskId, payload: JsonValue, tags: Tags, rev: z.int().min(0) });
 
 export const submitTask = action(Submission, ({ input, api }) => api.submit(input));
 
 export const cancelTask = action(One, ({ input, api }) => api.cancel(input.id));
 
 export const retryTask = action(One, ({ input, api }) => api.retry(input.id));
+
+export const moveTask = action(Move, ({ input: { id, ...to }, api }) => api.reschedule(id, to as RescheduleRequest));
+
+export const editTask = action(Edit, ({ input: { id, ...change }, api }) => api.edit(id, change));
 
 export const cancelTasks = action(Many, async ({ input, api }) => tally(await api.cancelMany(input.ids)));
 

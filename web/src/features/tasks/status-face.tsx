@@ -29,7 +29,7 @@ export const STATUS_FACE: Record<TaskStatus, Face> = {
   running: { label: "Running", tone: "blue", icon: LoaderCircle, hint: "A worker is at it", turns: true },
   cancelling: { label: "Cancelling", tone: "orange", icon: CircleStop, hint: "The worker was asked to stop" },
   completed: { label: "Completed", tone: "green", icon: CircleCheck, hint: "Done; the output is there" },
-  cancelled: { label: "Cancelled", tone: "slate", icon: CircleSlash, hint: "Stopped on request" },
+  cancelled: { label: "Cancelled", tone: "slate", icon: CircleSlash, hint: "Stopped before it completed" },
   failed: { label: "Failed", tone: "red", icon: CircleX, hint: "Used up its attempts; it can be tried again" },
 };
 

@@ -1,11 +1,13 @@
 "use client";
 
-import { canCancel, canTryAgain, type Task } from "@tasktonic/client";
+import { canCancel, canEdit, canReschedule, canTryAgain, type RescheduleRequest, type Task } from "@tasktonic/client";
 import { useLive } from "@tasktonic/react";
 import { useCallback } from "react";
 import { toast } from "sonner";
 import { call } from "@/lib/call";
-import { cancelTask, cancelTasks, retryTask, retryTasks } from "./actions";
+import { when } from "@/lib/format";
+import { cancelTask, cancelTasks, moveTask, retryTask, retryTasks } from "./actions";
+import { tooLate } from "./words";
 
 /** Tasks that somebody here asked to stop, and that have not stopped yet. */
 const asked = new Set<string>();
@@ -25,7 +27,8 @@ const tasks = (n: number) => (n === 1 ? "1 task" : `${n} tasks`);
 
 /** What can be done to tasks, with the words people get to see for it. */
 export function useVerbs() {
-  const { store } = useLive();
+  const live = useLive();
+  const { store } = live;
 
   const tryAgain = useCallback(
     async (id: string) => {
@@ -61,6 +64,22 @@ export function useVerbs() {
     [store, tryAgain],
   );
 
+  const move = useCallback(
+    async (id: string, to: RescheduleRequest) => {
+      const result = await call(() => moveTask({ id, ...to }));
+      if (result.ok) {
+        store.seed(result.value);
+        toast.success(movedWords(to, result.value, Date.now()), { id: `verb-${id}` });
+        return true;
+      }
+      toast.error("Not moved", { id: `verb-${id}`, description: tooLate(result.code, result.message) });
+      // The page is behind: what keeps the move away is news to it.
+      await live.read(id).catch(() => undefined);
+      return false;
+    },
+    [live, store],
+  );
+
   const many = useCallback(
     async (verb: "cancel" | "retry", ids: string[]) => {
       const fits = verb === "cancel" ? canCancel : canTryAgain;
@@ -86,10 +105,19 @@ export function useVerbs() {
     [store],
   );
 
-  return { tryAgain, cancel, many };
+  return { tryAgain, cancel, move, many };
+}
+
+/** Where a task is now that it was moved. */
+export function movedWords(to: RescheduleRequest, task: Pick<Task, "status" | "run_at">, now: number): string {
+  if ("place" in to) return to.place === "front" ? "First in your line" : "Last in your line";
+  const ahead = task.run_at && Date.parse(task.run_at) > now && task.status !== "queued";
+  return ahead ? `Starts ${when(task.run_at ?? "", now)}` : "Starts as soon as a worker is free";
 }
 
 export const verbsFor = (task: Task) => ({
   cancel: canCancel(task.status),
   tryAgain: canTryAgain(task.status),
+  move: canReschedule(task.status),
+  edit: canEdit(task.status),
 });

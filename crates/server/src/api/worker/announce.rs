@@ -14,7 +14,6 @@ use crate::App;
 use crate::api::access::{Need, check};
 use crate::api::body;
 use crate::api::kinds::Schema;
-use crate::api::submit::{ATTEMPTS_MAX, TIMEOUT_MS_MAX};
 use crate::door::Caller;
 use crate::problem::Refusal;
 
@@ -108,11 +107,9 @@ fn check_kind(kind: &KindRecord) -> Result<(), Refusal> {
             "Title and description of `{name}` have at most {ABOUT_BYTES_MAX} bytes."
         ));
     }
-    if !(1..=ATTEMPTS_MAX).contains(&kind.attempts_max) {
-        return refuse(format!("`attempts_max` of `{name}` is 1 to {ATTEMPTS_MAX}."));
-    }
-    if kind.timeout_ms.is_some_and(|ms| !(1..=TIMEOUT_MS_MAX).contains(&ms)) {
-        return refuse(format!("`timeout_ms` of `{name}` is 1 to {TIMEOUT_MS_MAX} (7 days)."));
+    if let Some(fault) = kind.policy().faults().first() {
+        let (place, detail) = (fault.pointer.trim_start_matches('/'), &fault.detail);
+        return refuse(format!("`{place}` of `{name}` {detail}."));
     }
     match Schema::compile(&kind.schema) {
         Ok(_) => Ok(()),

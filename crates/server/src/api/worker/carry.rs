@@ -10,7 +10,7 @@ use tasktonic_core::Name;
 use tasktonic_core::command::{Claim, Op, Report, Sync as SyncCommand, Write};
 use tasktonic_core::routing::{PartitionId, partition_of};
 use tasktonic_protocol::worker::{SyncResponse, V};
-use tasktonic_store::{Error as StoreError, Held, SyncReply, settle};
+use tasktonic_store::{Error as StoreError, Held, Losses, SyncReply, settle_after};
 use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
 
@@ -246,10 +246,12 @@ async fn call(app: &App, p: PartitionId, command: SyncCommand) -> Result<SyncRep
     let adopted = std::mem::take(&mut reply.adopted);
     if !adopted.is_empty() {
         app.metrics.adopted(adopted.len() as u64);
+        let losses = Losses::read(&*app.store, p, &adopted).await;
         let now_ms = app.clock.now_ms();
-        let ops = settle(&adopted, &reply.cancelled, now_ms, rand::random::<f64>);
+        let ops = settle_after(&losses, &adopted, &reply.cancelled, now_ms, rand::random::<f64>);
         reply.cancelled.retain(|lease| !adopted.iter().any(|held| held.lease == *lease));
-        if let Err(error) = app.store.sync(p, SyncCommand { ops, ..settler }).await {
+        let settled = app.store.sync(p, SyncCommand { ops, ..settler }).await.map(drop);
+        if let Err(error) = losses.unread().cloned().map_or(settled, Err) {
             // Their leases run out again, and the next sync adopts them again.
             tracing::warn!(%error, count = adopted.len(), "lost leases could not be settled");
         }

@@ -1,8 +1,9 @@
-import { ApiError, type KindInfo, type Task } from "@tasktonic/client";
+import { ApiError, type Task } from "@tasktonic/client";
 import type { Metadata } from "next";
 import { Notice } from "@/components/ui/bits";
 import { KindPicker } from "@/features/submit/kind-picker";
 import { NewTask } from "@/features/submit/new-task";
+import { unannounced } from "@/features/submit/unannounced";
 import { api, requireUser } from "@/lib/api/server";
 
 export const metadata: Metadata = { title: "Run a task" };
@@ -48,15 +49,3 @@ async function earlier(id: string): Promise<Task | undefined> {
     throw error;
   }
 }
-
-/** Its workers are gone and so is its schema: what was sent once can still be edited as JSON. */
-const unannounced = (task: Task): KindInfo => ({
-  kind: task.kind,
-  queue: task.queue,
-  title: null,
-  description: null,
-  schema: true,
-  attempts_max: task.attempts_max,
-  timeout_ms: task.timeout_ms,
-  served: false,
-});

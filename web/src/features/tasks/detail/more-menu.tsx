@@ -1,15 +1,45 @@
 "use client";
 
-import { Link2, Terminal } from "lucide-react";
+import type { RescheduleRequest } from "@tasktonic/client";
+import { ArrowDownToLine, ArrowUpToLine, CalendarClock, Link2, Pencil, Terminal } from "lucide-react";
 import type { MenuButton } from "@/components/ui/lazy-menu";
-import { Menu, MenuContent, MenuItem, MenuTrigger } from "@/components/ui/menu";
+import { Menu, MenuContent, MenuItem, MenuLine, MenuTrigger } from "@/components/ui/menu";
 
-/** The rarer verbs of one task. */
-export function MoreMenu(props: { onLink: () => void; onCurl: () => void; trigger: MenuButton }) {
+type Props = {
+  can: { move: boolean; edit: boolean };
+  onTime: () => void;
+  onMove: (to: RescheduleRequest) => void;
+  onEdit: () => void;
+  onLink: () => void;
+  onCurl: () => void;
+  trigger: MenuButton;
+};
+
+/** The rarer verbs of one task. Those for a task that waits are there only while it does. */
+export function MoreMenu({ can, ...props }: Props) {
   return (
     <Menu modal={false} defaultOpen>
       <MenuTrigger asChild>{props.trigger}</MenuTrigger>
       <MenuContent align="end">
+        {can.move ? (
+          <>
+            <MenuItem onSelect={props.onTime}>
+              <CalendarClock /> Start at another time…
+            </MenuItem>
+            <MenuItem onSelect={() => props.onMove({ place: "front" })}>
+              <ArrowUpToLine /> To the front of my line
+            </MenuItem>
+            <MenuItem onSelect={() => props.onMove({ place: "back" })}>
+              <ArrowDownToLine /> To the back of my line
+            </MenuItem>
+          </>
+        ) : null}
+        {can.edit ? (
+          <MenuItem onSelect={props.onEdit}>
+            <Pencil /> Edit…
+          </MenuItem>
+        ) : null}
+        {can.move || can.edit ? <MenuLine /> : null}
         <MenuItem onSelect={props.onLink}>
           <Link2 /> Copy the link
         </MenuItem>

@@ -7,7 +7,7 @@ import { ProgressBar } from "@/components/ui/progress-bar";
 import { Ago, useNow } from "@/lib/clock";
 import { duration, fraction, progressParts, progressText, when } from "@/lib/format";
 import { useSilence } from "@/lib/line";
-import { reasonText } from "../words";
+import { hasExpired, reasonText } from "../words";
 
 /** What is going on right now, in one glance: the bar, the numbers, or why nothing moves. */
 export function ProgressPanel({ task }: { task: Task }) {
@@ -24,20 +24,28 @@ export function ProgressPanel({ task }: { task: Task }) {
     case "failed":
       return (
         <Notice title={task.error?.message ?? "This task failed"}>
-          {task.error ? <span className="font-mono text-xs">{task.error.code}</span> : task.reason}
+          {task.error ? <span className="mr-2 font-mono text-xs">{task.error.code}</span> : null}
+          {task.reason ? <span className="inline-block first-letter:uppercase">{task.reason}</span> : null}
         </Notice>
       );
     case "scheduled":
       return (
         <Quiet>
-          <Due task={task} what="This task" />
+          <Due task={task} what="This task" /> <Expiry task={task} />
         </Quiet>
       );
     case "queued":
-      return <Quiet>In line for the next free worker.</Quiet>;
+      return (
+        <Quiet>
+          In line for the next free worker. <Expiry task={task} />
+        </Quiet>
+      );
     case "waiting":
       return <Quiet>Waits for other tasks to end.</Quiet>;
     case "cancelled":
+      if (hasExpired(task)) {
+        return <Quiet>Nobody took this task in time, so it was not started. You can try it again.</Quiet>;
+      }
       return <Quiet>{sentence(reasonText(task) ?? "Stopped on request")}</Quiet>;
     case "completed":
       return null;
@@ -80,7 +88,12 @@ function Running({ task }: { task: Task }) {
         </p>
       </div>
       <ProgressBar progress={progress} live label={`Progress of ${task.kind}`} className="mt-3 h-2.5" />
-      {progress?.note ? <p className="mt-2.5 truncate text-sm text-ink-soft">{progress.note}</p> : null}
+      {progress?.phase || progress?.note ? (
+        <p className="mt-2.5 truncate text-sm text-ink-soft">
+          {progress.phase ? <span className="mr-2 font-medium text-ink">{progress.phase}</span> : null}
+          {progress.note}
+        </p>
+      ) : null}
     </Card>
   );
 }
@@ -91,14 +104,14 @@ const ELAPSED_MIN_MS = 3_000;
 
 function TimeLeft({ progress, since }: { progress: Progress | null; since: string | null }) {
   const now = useNow();
-  const last = useRef<{ done: number; at: number; leftMs: number }>(undefined);
+  const last = useRef<{ part: number; at: number; leftMs: number }>(undefined);
   const part = fraction(progress);
   if (!since || !progress || part === undefined || part < PART_MIN || part >= 1) return null;
   const elapsed = now - Date.parse(since);
   if (elapsed < ELAPSED_MIN_MS) return null;
   // Counted anew with each step and down in between, so that a slow step does not make the rest grow.
-  if (last.current?.done !== progress.done) {
-    last.current = { done: progress.done, at: now, leftMs: (elapsed / part) * (1 - part) };
+  if (last.current?.part !== part) {
+    last.current = { part, at: now, leftMs: (elapsed / part) * (1 - part) };
   }
   const leftMs = last.current.leftMs - (now - last.current.at);
   return leftMs < 1_500 ? "about to end" : `about ${duration(Math.round(leftMs / 1_000) * 1_000)} left`;
@@ -114,6 +127,19 @@ function Due({ task, what }: { task: Task; what: string }) {
   return (
     <span className="tabular">
       {what} {silentSince === undefined ? "starts" : "is to start"} {when(run_at, now)}.
+    </span>
+  );
+}
+
+/** Until when somebody has to take it. */
+function Expiry({ task: { expires_at } }: { task: Task }) {
+  const now = useNow();
+  if (!expires_at) return null;
+  // That it is over is for the server to say.
+  if (Date.parse(expires_at) <= now) return "Its time to be started is over.";
+  return (
+    <span className="tabular">
+      It ends <time dateTime={expires_at}>{when(expires_at, now)}</time> if nobody has started it by then.
     </span>
   );
 }

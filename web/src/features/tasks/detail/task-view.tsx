@@ -1,8 +1,9 @@
 "use client";
 
-import { type Attempt, hasEnded, type Json, type LogPage, type Task } from "@tasktonic/client";
+import { type Attempt, hasEnded, type Json, type LogPage, type RescheduleRequest, type Task } from "@tasktonic/client";
 import { useTask } from "@tasktonic/react";
 import { ChevronLeft, Ellipsis, PencilLine, RotateCcw, Square } from "lucide-react";
+import dynamic from "next/dynamic";
 import Link from "next/link";
 import { useRouter } from "next/navigation";
 import { type ReactNode, useEffect, useMemo, useState } from "react";
@@ -23,6 +24,7 @@ import { useVerbs, verbsFor } from "../verbs";
 import { Facts } from "./facts";
 import { FileGallery, InputFiles } from "./files";
 import { LogView } from "./log-view";
+import { Policy } from "./policy";
 import { ProfileTable } from "./profile-table";
 import { ProgressPanel } from "./progress-panel";
 import { Timeline } from "./timeline";
@@ -98,6 +100,7 @@ export function TaskView({ initial, attempts: before, logs, title, schema, tab: 
         </TabList>
         <TabPanel value="timeline">
           <Timeline task={task} attempts={attempts} />
+          <Policy task={task} />
         </TabPanel>
         <TabPanel value="logs">
           <LogView task={task} initial={logs} />
@@ -139,11 +142,13 @@ function restingTab(task: Task, hasLog: boolean): TabId {
   return runs && hasLog ? "logs" : "timeline";
 }
 
+const TimeDialog = dynamic(() => import("./time-dialog").then((module) => module.TimeDialog), { ssr: false });
 const loadMoreMenu = () => import("./more-menu").then((module) => module.MoreMenu);
 
 function Header({ task, title }: { task: Task; title: string }) {
   const router = useRouter();
-  const { cancel, tryAgain } = useVerbs();
+  const { cancel, tryAgain, move } = useVerbs();
+  const [timing, setTiming] = useState(false);
   const can = verbsFor(task);
   const origin = useOrigin();
   const edit = () => router.push(`/new?from=${task.id}`);
@@ -203,12 +208,17 @@ function Header({ task, title }: { task: Task; title: string }) {
               </Button>
             }
             props={{
+              can: { move: can.move, edit: can.edit },
+              onTime: () => setTiming(true),
+              onMove: (to: RescheduleRequest) => void move(task.id, to),
+              onEdit: () => router.push(`/tasks/${task.id}/edit`),
               onLink: () => void copy(`${origin}/tasks/${task.id}`, "Link"),
               onCurl: () => void copy(curlFor(origin, task), "curl command"),
             }}
           />
         </div>
       </div>
+      {timing ? <TimeDialog task={task} onMove={(to) => move(task.id, to)} onClose={() => setTiming(false)} /> : null}
     </header>
   );
 }

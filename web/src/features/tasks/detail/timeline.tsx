@@ -20,6 +20,11 @@ export function Timeline({ task, attempts }: { task: Task; attempts: Attempt[] }
             To start <Ago at={task.run_at} due />
           </p>
         ) : null}
+        {task.expires_at && !hasEnded(task.status) ? (
+          <p>
+            Ends <Ago at={task.expires_at} due /> if not started
+          </p>
+        ) : null}
       </Step>
       {attempts.map((attempt, index) => {
         const before = index === 0 ? task.created_at : attempts[index - 1]?.ended_at;
@@ -48,6 +53,11 @@ export function Timeline({ task, attempts }: { task: Task; attempts: Attempt[] }
               ) : !attempt.ended_at && started ? (
                 <Fact name="running for">
                   <Elapsed since={started} />
+                </Fact>
+              ) : null}
+              {attempt.ended_at ? (
+                <Fact name="ended">
+                  <Ago at={attempt.ended_at} />
                 </Fact>
               ) : null}
               {attempt.worker ? (

@@ -2,6 +2,7 @@ import { ApiError } from "@tasktonic/client";
 import type { Metadata } from "next";
 import { notFound } from "next/navigation";
 import { TaskView } from "@/features/tasks/detail/task-view";
+import { TASK_ID } from "@/features/tasks/ids";
 import { api, requireUser } from "@/lib/api/server";
 
 type Props = {
@@ -9,7 +10,6 @@ type Props = {
   searchParams: Promise<{ tab?: string | string[] }>;
 };
 
-const TASK_ID = /^[A-Za-z0-9_-]{16}$/;
 const LINES = 1_000;
 
 export async function generateMetadata({ params }: Props): Promise<Metadata> {

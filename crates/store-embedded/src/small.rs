@@ -1,0 +1,75 @@
+//! Small records: facts of the partition that are neither tasks nor keys, each one text by its
+//! part, its owner and its key. Here is which of `core`'s records are such, and how they are spelled;
+//! journal and tables carry all parts alike, so that a new part changes neither.
+
+use tasktonic_core::partition::{Records, Weight};
+use tasktonic_core::{Name, Text, UserId};
+
+/// What a small record is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Part {
+    /// A user's weight in a queue: key the queue, text the number.
+    Weight,
+}
+
+impl Part {
+    const ALL: &'static [Self] = &[Self::Weight];
+
+    /// The part as it is stored.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Weight => "weight",
+        }
+    }
+
+    /// The part of this name.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|part| part.name() == name)
+    }
+}
+
+/// Which small record.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct SmallId {
+    pub(crate) part: Part,
+    /// The user it belongs to, unless it is the partition's own.
+    pub(crate) owner: Option<UserId>,
+    pub(crate) key: Text,
+}
+
+/// A user's weight in a queue; 1 is the default and is not kept.
+pub(crate) fn weight(queue: Name, user: UserId, weight: u32) -> (SmallId, Option<Text>) {
+    let id = SmallId { part: Part::Weight, owner: Some(user), key: queue.as_str().into() };
+    (id, (weight > 1).then(|| weight.to_string().into()))
+}
+
+/// Adds a stored small record to what a partition is made from; absent if nothing can be made of it.
+pub(crate) fn add(records: &mut Records, id: SmallId, text: &str) -> Option<()> {
+    let SmallId { part, owner, key } = id;
+    match part {
+        Part::Weight => {
+            let (queue, user) = (key.parse().ok()?, owner?);
+            records.weights.push(Weight { queue, user, weight: text.parse().ok()? });
+        }
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_weight_is_found_again_and_the_default_is_not_kept() {
+        let (queue, user) = ("mail".parse::<Name>().unwrap(), UserId::encode("ana"));
+        let (id, text) = weight(queue.clone(), user.clone(), 7);
+        let mut records = Records::default();
+        add(&mut records, id.clone(), &text.unwrap()).unwrap();
+        assert_eq!(
+            records.weights,
+            [Weight { queue: queue.clone(), user: user.clone(), weight: 7 }]
+        );
+        assert_eq!(weight(queue, user, 1), (id, None));
+        assert_eq!(Part::from_name("weight"), Some(Part::Weight));
+    }
+}

@@ -1,0 +1,29 @@
+-- edit: change what waiting tasks are to do. The claim number stays, and with it every reference to
+-- the task: a claim reads the descriptor in the script that takes the entry, so a run sees all of an
+-- edit or the edit is refused.
+--
+-- reads:   at_ms, user; a count and tasks: id, queue, claim number seen, writes on it seen,
+--          descriptor, event members
+-- replies: one text per task: 'done', 'changed', 'absent', or '!'state it is in
+-- moves:   scheduled -> scheduled, queued -> queued
+
+local function edit(one, at)
+  local r = one.r
+  if not r.exists then return 'absent' end
+  if r.s ~= 'scheduled' and r.s ~= 'queued' then return '!' .. r.s end
+  if int(r.c) ~= one.c or int(r.n) ~= one.n then return 'changed' end
+  call('SET', r.U .. 'd:' .. r.t, one.d)
+  r.n = V.counted(r.n, r.n + 1)
+  V.write(r, at, r.s == 'scheduled' and ',"due":' .. r.due or '', '', one.event)
+  return 'done'
+end
+
+function V.edit(take)
+  local at, user = take(), take()
+  local list = V.named(take, user, function(one)
+    one.c, one.n, one.d, one.event = take(), take(), take(), take()
+  end)
+  local answers = {}
+  for i = 1, #list do answers[i] = edit(list[i], at) end
+  return answers
+end
