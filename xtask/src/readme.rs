@@ -101,9 +101,14 @@ fn wrong_with(line: &str, tasktonic: &Path) -> Option<String> {
     match words.as_slice() {
         ["cargo", "xtask", rest @ ..] => {
             let me = std::env::current_exe().ok()?;
-            let product = rest.first() == Some(&"up");
-            unknown(&me, &rest[..rest.len().min(1)])
-                .or_else(|| if product { unknown(tasktonic, rest) } else { unknown(&me, rest) })
+            unknown(&me, &rest[..rest.len().min(1)]).or_else(|| match rest {
+                ["up", ..] => unknown(tasktonic, rest),
+                // What follows is handed over as it is.
+                ["bench", more @ ..] => {
+                    unknown(&places::target().join("debug/tasktonic-bench"), more)
+                }
+                _ => unknown(&me, rest),
+            })
         }
         ["tasktonic", rest @ ..] => unknown(tasktonic, rest),
         ["npm", "run", script, ..] => {
