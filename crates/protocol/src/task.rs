@@ -52,7 +52,7 @@ pub struct Task {
     pub worker: Option<String>,
     /// RFC 3339.
     pub created_at: String,
-    /// Not before; RFC 3339.
+    /// Not before; RFC 3339. Nothing for one that was moved and got on earlier.
     pub run_at: Option<String>,
     /// When it is cancelled if nobody takes it, as long as nobody has; RFC 3339.
     #[serde(default)]
@@ -102,6 +102,8 @@ impl Task {
             }
         };
         let engine = TaskState::from_name(&stored.s).unwrap_or(TaskState::Queued);
+        // One that got on before its time was moved since, and that time is no longer said.
+        let planned = d.due_ms.filter(|due| engine == TaskState::Cancelled || *due <= stored.at);
         let patch = Patch::of(id, &stored, cancel_asked);
         let policy = whole.then(|| d.shown_policy());
         Ok(Self {
@@ -125,7 +127,7 @@ impl Task {
             run_at: (engine == TaskState::Scheduled)
                 .then_some(stored.due)
                 .flatten()
-                .or(d.due_ms)
+                .or(planned)
                 .map(rfc3339),
             expires_at: patch.expires_at,
             started_at: patch.started_at,

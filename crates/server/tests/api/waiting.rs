@@ -29,6 +29,7 @@ async fn a_waiting_task_is_moved_to_another_time_and_to_an_end_of_its_line() {
     let first = moved(&later, json!({ "place": "front" })).await.expect(200);
     assert_eq!((&first["status"], &first["id"]), (&json!("queued"), &later["id"]));
     assert!(first["rev"].as_u64() > later["rev"].as_u64());
+    assert_eq!(first["run_at"], Value::Null, "what it waited for before is no longer said");
     let delayed = moved(&a, json!({ "delay_ms": 60_000 })).await.expect(200);
     assert_eq!(delayed["status"], "scheduled");
     assert!(delayed["run_at"].is_string());
