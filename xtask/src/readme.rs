@@ -100,7 +100,8 @@ fn wrong_with(line: &str, tasktonic: &Path) -> Option<String> {
     let words: Vec<&str> = line.split_whitespace().collect();
     match words.as_slice() {
         ["cargo", "xtask", rest @ ..] => {
-            let me = std::env::current_exe().ok()?;
+            // By its place: a step before this one may have replaced the running file.
+            let me = places::target().join("debug/xtask");
             unknown(&me, &rest[..rest.len().min(1)]).or_else(|| match rest {
                 ["up", ..] => unknown(tasktonic, rest),
                 // What follows is handed over as it is.
