@@ -12,7 +12,7 @@ use peer::{Draft, Log, Outcome};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tasktonic_core::command::{NewTask, Submit};
-use tasktonic_core::limits::{LANE_MAX_DEFAULT, SUBMIT_TASKS_MAX};
+use tasktonic_core::limits::SUBMIT_TASKS_MAX;
 use tasktonic_core::reply::Submitted;
 use tasktonic_core::routing::partition_of;
 use tasktonic_core::{Name, TaskId, UserId};
@@ -110,24 +110,21 @@ impl Library {
             created_ms: now_ms,
             attempts_max: ATTEMPTS_MAX,
             backoff: None,
+            rules: Vec::new(),
+            crashes_max: None,
             timeout_ms: None,
+            soft_timeout_ms: None,
             keep_s: None,
             due_ms: None,
             tags: Vec::new(),
             key: None,
             payload: serde_json::value::to_raw_value(&Noop { n, at, pad })?,
         };
-        Ok(NewTask {
-            user: user.clone(),
-            // Numbers of the bench are used once, which is what an id needs.
-            task: TaskId::new(now_ms, n),
-            queue: self.queue.clone(),
-            due_ms: None,
-            descriptor: descriptor.text(),
-            event: event.members(),
-            idempotency: None,
-            lane_max: LANE_MAX_DEFAULT,
-        })
+        // Numbers of the bench are used once, which is what an id needs.
+        let task = TaskId::new(now_ms, n);
+        let mut new = NewTask::new(user.clone(), task, self.queue.clone(), descriptor.text());
+        new.event = event.members();
+        Ok(new)
     }
 }
 
