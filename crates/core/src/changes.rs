@@ -4,6 +4,7 @@
 use crate::Text;
 use crate::command::Expiry;
 use crate::ids::{Lease, Name, TaskId, UserId, WorkerId};
+use crate::links::Links;
 use crate::transitions::TaskState;
 
 /// Everything one command changed, in order.
@@ -103,6 +104,15 @@ pub enum Record {
         /// Forgotten from this wall-clock time on, in ms.
         expires_ms: i64,
     },
+    /// What ties a task to others.
+    Links {
+        /// The owner.
+        user: UserId,
+        /// The task.
+        task: TaskId,
+        /// All of it; absent when the task is gone.
+        links: Option<Links>,
+    },
     /// A user's weight in a queue.
     Weight {
         /// The queue.
@@ -174,6 +184,11 @@ pub enum Place {
         /// Wall-clock time in ms.
         due_ms: i64,
     },
+    /// Until others have ended.
+    Waiting {
+        /// How many ends it waits for.
+        pending: u32,
+    },
     /// In its lane.
     Queued {
         /// Its order there: smaller goes first.
@@ -207,6 +222,7 @@ impl Place {
     pub fn state(&self) -> TaskState {
         match self {
             Self::Scheduled { .. } => TaskState::Scheduled,
+            Self::Waiting { .. } => TaskState::Waiting,
             Self::Queued { .. } => TaskState::Queued,
             Self::Running { .. } => TaskState::Running,
             Self::Ended { state, .. } => *state,
@@ -217,6 +233,13 @@ impl Place {
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         matches!(self, Self::Scheduled { .. } | Self::Queued { .. })
+    }
+
+    /// Whether an attempt of the task is to come and none runs: it waits for a worker, for its time,
+    /// or for other tasks.
+    #[must_use]
+    pub fn is_to_come(&self) -> bool {
+        self.is_waiting() || matches!(self, Self::Waiting { .. })
     }
 }
 

@@ -4,6 +4,7 @@
 use crate::Text;
 use crate::ids::{Lease, Name, TaskId, UserId, WorkerId};
 use crate::limits::LANE_MAX_DEFAULT;
+use crate::links::OnFailure;
 
 /// One step of a partition.
 #[derive(Debug, Clone)]
@@ -257,6 +258,24 @@ pub enum Control {
         /// The tasks.
         tasks: Vec<Edit>,
     },
+    /// Accept tasks that wait for each other, all of them or none.
+    Flow {
+        /// The server's wall clock in ms.
+        at_ms: i64,
+        /// The owner of all of them.
+        user: UserId,
+        /// The tasks; each waits for earlier ones only, or for tasks that are there already.
+        nodes: Vec<Node>,
+    },
+    /// Say that a batch has all its parts.
+    Seal {
+        /// The server's wall clock in ms.
+        at_ms: i64,
+        /// The owner.
+        user: UserId,
+        /// The batch.
+        task: TaskId,
+    },
     /// Set how many turns a user gets for one of the others in a queue.
     Weigh {
         /// The queue.
@@ -314,4 +333,38 @@ pub struct Edit {
     pub descriptor: Text,
     /// Members that only the event of it carries (JSON members without braces, or empty).
     pub event: Text,
+}
+
+/// One task of a flow. Its owner is that of the call, and it has no key.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// The task. It may be due at a time only if it waits for nothing.
+    pub new: NewTask,
+    /// The flow or batch that it is a part of.
+    pub part_of: Option<TaskId>,
+    /// What it is, where it gathers parts; then it waits for nothing else.
+    pub gathers: Option<Gathers>,
+    /// The tasks it waits for, none of them twice.
+    pub after: Vec<After>,
+}
+
+/// A task that gathers parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gathers {
+    /// A flow: ends with its parts, and may grow until then.
+    Flow,
+    /// A batch: open until it is sealed.
+    Batch {
+        /// Whether it runs once its parts have ended; otherwise it ends with them.
+        runs: bool,
+    },
+}
+
+/// A task that a new one waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct After {
+    /// The older task.
+    pub task: TaskId,
+    /// What follows if it does not complete.
+    pub on_failure: OnFailure,
 }

@@ -110,7 +110,7 @@ impl TaskId {
 
     /// The id whose bytes these are.
     #[must_use]
-    pub fn from_bytes(bytes: [u8; 12]) -> Self {
+    pub const fn from_bytes(bytes: [u8; 12]) -> Self {
         Self(bytes)
     }
 }

@@ -10,6 +10,7 @@ pub mod changes;
 pub mod command;
 pub mod ids;
 pub mod limits;
+pub mod links;
 pub mod partition;
 pub mod policy;
 pub mod reply;
@@ -19,6 +20,7 @@ pub mod transitions;
 pub use changes::{Changes, Signal};
 pub use command::Command;
 pub use ids::{Lease, Name, TaskId, UserId, WorkerId};
+pub use links::Links;
 pub use partition::Partition;
 
 pub use reply::Reply;

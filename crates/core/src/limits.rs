@@ -38,6 +38,14 @@ pub const FORGET_MAX: usize = 128;
 /// How long an expired idempotency key is still kept. It counts no more; but a clock that steps back
 /// must find it.
 pub const KEY_SLACK_MS: i64 = 60_000;
+/// Tasks that one waits for, and tasks that wait for one.
+pub const LINKS_MAX: usize = 128;
+/// Tasks told of an end, or of the end of their flow, by one call; what is over is the next call's.
+pub const LEAD_MAX: usize = 128;
+/// Parts of a cancelled flow that are stopped together.
+pub const CASCADE_MAX: usize = 64;
+/// Parts of one flow or batch.
+pub const PARTS_MAX: u32 = 100_000;
 /// Workers woken by one call.
 pub const WAKES_MAX: usize = 2;
 

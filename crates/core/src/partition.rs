@@ -11,6 +11,8 @@
 mod claim;
 mod control;
 mod dump;
+mod flow;
+mod links;
 mod maintain;
 mod pick;
 mod queue;
@@ -22,15 +24,17 @@ mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-pub use restore::{Key, Records, Row, Weight};
+pub use restore::{Key, LinksRow, Records, Row, Weight};
 
 use crate::changes::{Changes, Place, TaskControl};
 use crate::command::{Command, Sync};
 use crate::ids::{Name, TaskId, UserId, WorkerId};
 use crate::limits::LEASE_TIME_STEP_MS_MAX;
+use crate::links::Links;
 use crate::reply::{Claimed, Reply, Synced};
 use crate::transitions::{STATES, TaskState};
 use crate::{Lease, Text};
+use links::Lead;
 use queue::Queue;
 use step::Step;
 
@@ -54,6 +58,8 @@ pub struct Partition {
     sweeps: BTreeMap<u32, VecDeque<Ended>>,
     /// Idempotency keys by expiry.
     expiring: BTreeSet<(i64, UserId, Text)>,
+    /// Ends that those who wait for them have not been told of yet, in order.
+    leads: VecDeque<Lead>,
     /// Order in lanes: the next place at the back, and the next at the front.
     back: i64,
     front: i64,
@@ -65,10 +71,14 @@ pub struct Partition {
 struct User {
     tasks: HashMap<TaskId, TaskControl>,
     lanes: BTreeMap<Name, VecDeque<Entry>>,
-    /// Tasks that wait, scheduled or queued, per queue: what the cap counts. A lane's length would
+    /// Tasks that wait, for a worker, their time or others, per queue: what the cap counts. A lane's length would
     /// count dead references too.
     waiting: BTreeMap<Name, u32>,
     keys: HashMap<Text, KeyOwner>,
+    /// Ties of tasks that have some.
+    links: HashMap<TaskId, Links>,
+    /// Parts by the flow or batch they are of.
+    parts: HashMap<TaskId, BTreeSet<TaskId>>,
     seq: u64,
     counts: [u64; STATES.len()],
 }
@@ -117,6 +127,7 @@ impl Partition {
             unstarted: BTreeSet::new(),
             sweeps: BTreeMap::new(),
             expiring: BTreeSet::new(),
+            leads: VecDeque::new(),
             back: 0,
             front: -1,
             behind: false,
@@ -189,7 +200,8 @@ impl Partition {
         let due = self.due.first().map(|(at, ..)| at.saturating_sub(now_ms));
         let over = self.unstarted.first().map(|(at, ..)| at.saturating_sub(now_ms));
         let lost = self.leases.first().map(|(at, ..)| at - self.lease_time(now_ms));
-        due.into_iter().chain(over).chain(lost).min().map(|wait| wait.max(0).unsigned_abs())
+        let led = self.leads.front().map(|_| 0);
+        due.into_iter().chain(over).chain(lost).chain(led).min().map(|wait| wait.max(0).unsigned_abs())
     }
 
     /// What a worker holds.
@@ -214,6 +226,7 @@ impl Partition {
                 reply.refused.push(index);
             }
         }
+        self.lead_on(step);
         let caller = maintain::Caller { worker: &worker, call, lease_ms };
         // Without a lease time nobody is there who could settle what is adopted: a store passes
         // wakes on this way.
@@ -227,6 +240,7 @@ impl Partition {
                 }
             }
         }
+        self.lead_on(step);
         for name in &woken {
             if self.queues.get(name).is_some_and(|queue| !queue.ring.is_empty()) {
                 self.wake(step, name, 1);

@@ -70,4 +70,56 @@ pub enum Controlled {
     Changed,
     /// There is no such task of this user.
     Absent,
+    /// It was not accepted into its flow, and neither was any other task of the call.
+    Refused(Refusal),
+}
+
+/// Why a task of a flow was not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is a task of this id already.
+    Exists,
+    /// A task that it waits for is not there.
+    NoTask,
+    /// A task that it waits for is not a part of the same flow.
+    Outside,
+    /// The flow or batch that it is to be a part of is not there, or is none.
+    NoFlow,
+    /// That flow or batch takes no more parts: it is sealed, or has ended, or is full.
+    Closed,
+    /// Too many tasks wait for one of those that it waits for.
+    LinksFull,
+    /// The user has too many tasks waiting in this queue.
+    LaneFull,
+    /// Nothing is wrong with this one; another one of the call was refused.
+    Withheld,
+}
+
+impl Refusal {
+    /// Every one.
+    pub const ALL: [Self; 8] = [
+        Self::Exists,
+        Self::NoTask,
+        Self::Outside,
+        Self::NoFlow,
+        Self::Closed,
+        Self::LinksFull,
+        Self::LaneFull,
+        Self::Withheld,
+    ];
+
+    /// The word that scripts and logs use.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Exists => "exists",
+            Self::NoTask => "no_task",
+            Self::Outside => "outside",
+            Self::NoFlow => "no_flow",
+            Self::Closed => "closed",
+            Self::LinksFull => "links_full",
+            Self::LaneFull => "lane_full",
+            Self::Withheld => "withheld",
+        }
+    }
 }

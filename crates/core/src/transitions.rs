@@ -6,7 +6,7 @@
 pub enum TaskState {
     /// Due in the future: delayed, waiting for its next attempt, or snoozed.
     Scheduled,
-    /// Children or dependencies pending.
+    /// For other tasks to end.
     Waiting,
     /// In a lane, claimable.
     Queued,
@@ -25,8 +25,10 @@ pub enum TaskState {
 pub enum Verb {
     /// Maintenance finds it due.
     Promote,
-    /// The last dependency is done.
+    /// The last task it waits for has ended.
     Unblock,
+    /// The last part of a flow has ended, and the flow with it.
+    Finish,
     /// A worker takes it.
     Claim,
     /// The holder reports success.
@@ -60,6 +62,7 @@ pub const STATES: &[TaskState] = &[Scheduled, Waiting, Queued, Running, Complete
 pub const VERBS: &[Verb] = &[
     Verb::Promote,
     Verb::Unblock,
+    Verb::Finish,
     Verb::Claim,
     Verb::Ack,
     Verb::Nack,
@@ -90,14 +93,21 @@ pub const TRANSITIONS: &[(TaskState, Verb, TaskState)] = &[
     (Running, Verb::Cancel, Cancelled),
     (Dead, Verb::Redrive, Queued),
     (Cancelled, Verb::Redrive, Queued),
+    (Dead, Verb::Redrive, Waiting),
+    (Cancelled, Verb::Redrive, Waiting),
     (Scheduled, Verb::Expire, Cancelled),
     (Queued, Verb::Expire, Cancelled),
+    (Waiting, Verb::Expire, Cancelled),
     (Scheduled, Verb::Reschedule, Scheduled),
     (Scheduled, Verb::Reschedule, Queued),
     (Queued, Verb::Reschedule, Scheduled),
     (Queued, Verb::Reschedule, Queued),
     (Scheduled, Verb::Edit, Scheduled),
     (Queued, Verb::Edit, Queued),
+    (Waiting, Verb::Edit, Waiting),
+    (Waiting, Verb::Finish, Completed),
+    (Waiting, Verb::Finish, Cancelled),
+    (Waiting, Verb::Finish, Dead),
 ];
 
 impl TaskState {
@@ -141,6 +151,7 @@ impl Verb {
         match self {
             Self::Promote => "promote",
             Self::Unblock => "unblock",
+            Self::Finish => "finish",
             Self::Claim => "claim",
             Self::Ack => "ack",
             Self::Nack => "nack",

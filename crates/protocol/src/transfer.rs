@@ -102,6 +102,9 @@ pub struct TaskLine {
     /// When it ends if nobody takes it, for one that waits and nobody ever took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<ExpiryLine>,
+    /// What ties it to others, as the engine writes it; absent where it has no ties.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub links: Option<String>,
     /// JSON text.
     pub descriptor: String,
     /// JSON text; absent while it is queued and untouched.
@@ -124,6 +127,11 @@ pub struct ExpiryLine {
 pub enum PlaceLine {
     /// At the end of its lane, as far as the lane was written.
     Queued,
+    /// Until others have ended.
+    Waiting {
+        /// How many ends it waits for.
+        pending: u32,
+    },
     /// Due in the future.
     Scheduled {
         /// Wall clock, ms.

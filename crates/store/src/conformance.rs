@@ -9,6 +9,7 @@
 
 mod differential;
 mod fences;
+mod flows;
 mod lists;
 mod registry;
 mod scene;
@@ -17,6 +18,7 @@ mod waiting;
 
 pub use differential::{Subject, differential};
 pub use fences::*;
+pub use flows::*;
 pub use lists::*;
 pub use registry::*;
 pub use scene::Scene;
@@ -66,6 +68,16 @@ macro_rules! conformance {
             a_waiting_task_goes_to_the_front_or_the_back_of_its_line
             an_edit_is_seen_by_the_run_or_refused
             an_edit_keeps_the_place_in_line_and_the_time
+            a_task_waits_for_all_that_it_comes_after
+            a_failure_goes_as_far_as_the_ties_say
+            a_flow_with_one_task_refused_leaves_nothing
+            a_running_part_adds_parts_to_its_flow
+            a_lost_worker_holds_up_no_flow_for_ever
+            a_cancelled_flow_takes_all_its_parts_along
+            a_failed_flow_goes_on_when_its_parts_are_sent_back
+            a_batch_calls_back_once_when_all_its_parts_have_ended
+            a_part_that_nobody_took_in_time_is_counted
+            what_is_swept_has_told_its_end
             users_take_turns
             an_ended_task_is_gone_after_its_retention
             a_forgotten_key_may_be_used_again

@@ -1,9 +1,11 @@
 //! Limits every store keeps at its door, with words that name them.
 
-use tasktonic_core::command::{Control, Submit, Sync};
+use std::collections::HashSet;
+
+use tasktonic_core::command::{Control, Gathers, Node, Submit, Sync};
 use tasktonic_core::limits::{
-    CLAIM_MAX, CLAIM_QUEUES_MAX, CONTROL_TASKS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, SUBMIT_TASKS_MAX,
-    SYNC_OPS_MAX,
+    CLAIM_MAX, CLAIM_QUEUES_MAX, CONTROL_TASKS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, LINKS_MAX,
+    SUBMIT_TASKS_MAX, SYNC_OPS_MAX,
 };
 
 use crate::{Error, Result};
@@ -12,6 +14,8 @@ use crate::{Error, Result};
 pub const LIST_MAX: u32 = 200;
 /// Log lines in one answer.
 pub const LOGS_MAX: u32 = 10_000;
+/// Parts of a flow in one answer.
+pub const PARTS_PAGE_MAX: u32 = 1_000;
 
 fn at_most(what: &str, count: usize, max: usize) -> Result<()> {
     if count <= max {
@@ -57,7 +61,49 @@ pub fn check_control(control: &Control) -> Result<()> {
         Control::Redrive { tasks, .. } => tasks.len(),
         Control::Reschedule { tasks, .. } => tasks.len(),
         Control::Edit { tasks, .. } => tasks.len(),
+        Control::Flow { user, nodes, .. } => {
+            for node in nodes {
+                check_node(user, node, nodes)?;
+            }
+            nodes.len()
+        }
+        Control::Seal { .. } => 1,
         Control::Weigh { .. } => 0,
     };
     at_most("tasks in one control command", count, CONTROL_TASKS_MAX)
+}
+
+/// Whether a task of a flow is one that can be accepted at all.
+fn check_node(user: &tasktonic_core::UserId, node: &Node, nodes: &[Node]) -> Result<()> {
+    let Node { new, part_of, gathers, after } = node;
+    let wrong = |what: &str| Err(Error::Invalid(format!("task {} {what}", new.task)));
+    at_most("tasks that one waits for", after.len(), LINKS_MAX)?;
+    if new.user != *user {
+        return wrong("is another user's than the call");
+    }
+    if new.idempotency.is_some() {
+        return wrong("has an idempotency key; in a flow its id says that it is the same");
+    }
+    let distinct: HashSet<_> = after.iter().map(|after| after.task).collect();
+    if distinct.len() < after.len() {
+        return wrong("waits for another one twice");
+    }
+    if distinct.contains(&new.task) || *part_of == Some(new.task) {
+        return wrong("waits for itself");
+    }
+    if part_of.is_some_and(|of| distinct.contains(&of)) {
+        return wrong("waits for the flow that it is a part of");
+    }
+    if new.due_ms.is_some() && (!after.is_empty() || gathers.is_some()) {
+        return wrong("waits for others and for a time; one of them is enough");
+    }
+    match gathers {
+        Some(_) if !after.is_empty() || part_of.is_some() => {
+            wrong("gathers parts, so it neither waits for others nor is a part itself")
+        }
+        Some(Gathers::Flow) if !nodes.iter().any(|node| node.part_of == Some(new.task)) => {
+            wrong("is a flow without parts")
+        }
+        _ => Ok(()),
+    }
 }

@@ -226,6 +226,7 @@ impl State {
             Record::Control { .. }
             | Record::Key { .. }
             | Record::KeyGone { .. }
+            | Record::Links { .. }
             | Record::Weight { .. } => {}
         }
     }

@@ -1,6 +1,6 @@
 //! Questions to a store, and their answers.
 
-use tasktonic_core::{TaskId, TaskState, Text, UserId, WorkerId};
+use tasktonic_core::{Links, TaskId, TaskState, Text, UserId, WorkerId};
 
 use crate::Held;
 
@@ -67,6 +67,24 @@ pub enum Query {
         /// The worker.
         worker: WorkerId,
     },
+    /// What ties tasks to others.
+    Links {
+        /// The owner.
+        user: UserId,
+        /// The ids, at most 1,000.
+        tasks: Vec<TaskId>,
+    },
+    /// Ids of the parts of a flow or batch, in their order.
+    Parts {
+        /// The owner.
+        user: UserId,
+        /// The flow or batch.
+        task: TaskId,
+        /// Ids above this one; all if absent.
+        after: Option<TaskId>,
+        /// How many, at most 1,000.
+        limit: u32,
+    },
     /// Which of these tasks exist.
     Exist {
         /// Owners and ids.
@@ -91,6 +109,10 @@ pub enum QueryReply {
     Events(EventsSince),
     /// To `Held`.
     Held(Vec<Held>),
+    /// To `Links`: one answer per task, in order; absent where it has none.
+    Links(Vec<Option<Links>>),
+    /// To `Parts`.
+    Parts(Vec<TaskId>),
     /// To `Exist`: one answer per task, in order.
     Exist(Vec<bool>),
 }

@@ -1,6 +1,6 @@
 //! What people and operators ask for. What concerns only tasks that wait is in `waiting`.
 //!
-//! moves: scheduled, queued -> cancelled; dead, cancelled -> queued
+//! moves: scheduled, waiting, queued -> cancelled; dead, cancelled -> queued, waiting
 
 use super::Partition;
 use super::lease_of;
@@ -18,7 +18,9 @@ impl Partition {
         match control {
             Control::Cancel { at_ms, user, tasks, body, keep_s } => {
                 let mut cancel = |task| self.cancel(step, at_ms, &user, task, &body, keep_s);
-                tasks.into_iter().map(&mut cancel).collect()
+                let answers = tasks.into_iter().map(&mut cancel).collect();
+                self.lead_on(step);
+                answers
             }
             Control::Redrive { at_ms, user, tasks } => {
                 let mut ringed = Vec::new();
@@ -41,6 +43,16 @@ impl Partition {
             Control::Edit { at_ms, user, tasks } => {
                 tasks.into_iter().map(|edit| self.edit(step, at_ms, &user, edit)).collect()
             }
+            Control::Flow { at_ms, user, nodes } => {
+                let answers = self.flow(step, at_ms, &user, nodes);
+                self.lead_on(step);
+                answers
+            }
+            Control::Seal { user, task, .. } => {
+                let answer = self.seal(step, &user, task);
+                self.lead_on(step);
+                vec![answer]
+            }
             Control::Weigh { queue, user, weight } => {
                 self.weigh(step, queue, user, weight);
                 Vec::new()
@@ -60,25 +72,36 @@ impl Partition {
         let Some(known) = self.task(user, &task) else { return Controlled::Absent };
         match known.place {
             Place::Ended { state, .. } => Controlled::Unfit(state),
-            Place::Running { cancel_asked: true, .. } => Controlled::Asked,
             Place::Running { .. } => {
-                let control = self.control_mut(user, task);
-                if let Place::Running { cancel_asked, .. } = &mut control.place {
-                    *cancel_asked = true;
-                }
-                let control = control.clone();
-                let lease = lease_of(user, task, &control).expect("it is running");
-                step.signal(Signal::Cancel { lease });
-                let event = format!(r#"{{"t":"{task}","x":"cancel_requested","at":{at_ms}}}"#);
-                step.event(user, &event);
-                step.record(Record::Control { user: user.clone(), task, control });
+                self.ask_to_stop(step, at_ms, user, task);
                 Controlled::Asked
             }
-            Place::Scheduled { .. } | Place::Queued { .. } => {
+            Place::Scheduled { .. } | Place::Waiting { .. } | Place::Queued { .. } => {
                 self.stop_waiting(step, user, task, body, keep_s);
                 Controlled::Done
             }
         }
+    }
+
+    /// Asks the holder of a running task to stop, once.
+    pub(super) fn ask_to_stop(
+        &mut self,
+        step: &mut Step,
+        at_ms: i64,
+        user: &UserId,
+        task: TaskId,
+    ) {
+        let control = self.control_mut(user, task);
+        match &mut control.place {
+            Place::Running { cancel_asked, .. } if !*cancel_asked => *cancel_asked = true,
+            _ => return,
+        }
+        let control = control.clone();
+        let lease = lease_of(user, task, &control).expect("it is running");
+        step.signal(Signal::Cancel { lease });
+        let event = format!(r#"{{"t":"{task}","x":"cancel_requested","at":{at_ms}}}"#);
+        step.event(user, &event);
+        step.record(Record::Control { user: user.clone(), task, control });
     }
 
     fn redrive(
@@ -99,6 +122,9 @@ impl Partition {
             return Controlled::Changed;
         }
         let mut control = known.clone();
+        let Some(pending) = self.wait_again(step, at_ms, user, task) else {
+            return Controlled::Unfit(state);
+        };
         control.claim += 1;
         control.n = 0;
         control.attempt = 1;
@@ -107,7 +133,13 @@ impl Partition {
             let number = control.attempts_kept;
             step.record(Record::Attempt { user: user.clone(), task, number, text });
         }
-        let control = self.wait(step, user, task, control, MoveTo::Back, ringed);
+        let control = if pending > 0 {
+            control.place = Place::Waiting { pending };
+            self.put(user, task, control.clone());
+            control
+        } else {
+            self.wait(step, user, task, control, MoveTo::Back, ringed)
+        };
         let text = StateText { at_ms, body: "", event: None, logged: true };
         step.write(user, task, &control, &text);
         Controlled::Done

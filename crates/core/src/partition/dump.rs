@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::Partition;
+use super::links::Lead;
+use super::restore::untold;
 use crate::changes::{Place, TaskControl};
 use crate::ids::{TaskId, UserId};
-use crate::transitions::STATES;
+use crate::transitions::{STATES, TaskState};
 
 impl Partition {
     /// One line per fact, sorted. Left out: who is idle, dead references, keys past their time.
@@ -16,6 +18,15 @@ impl Partition {
         for (user, known) in &self.users {
             for (task, control) in &known.tasks {
                 lines.insert(task_line(user, *task, control));
+            }
+            for (task, links) in &known.links {
+                lines.insert(format!("links {user} {task} = {links}"));
+            }
+            for (flow, parts) in known.parts.iter().filter(|(_, parts)| !parts.is_empty()) {
+                if known.links.contains_key(flow) {
+                    let ids: Vec<_> = parts.iter().map(TaskId::to_string).collect();
+                    lines.insert(format!("parts {user} {flow} = {}", ids.join(" ")));
+                }
             }
             for (queue, lane) in &known.lanes {
                 let live = lane.iter().filter(|entry| {
@@ -52,6 +63,14 @@ impl Partition {
                 lines.insert(format!("credit {name} {user} = {credit}"));
             }
         }
+        if !self.leads.is_empty() {
+            let lead = |lead: &Lead| match lead.parts_after {
+                Some(after) => format!("{},{},{after}", lead.user, lead.task),
+                None => format!("{},{}", lead.user, lead.task),
+            };
+            let leads: Vec<_> = self.leads.iter().map(lead).collect();
+            lines.insert(format!("leads = {}", leads.join(" ")));
+        }
         let mut text = format!("epoch {} lease time {}\n", self.epoch, self.lt);
         for line in lines {
             text.push_str(&line);
@@ -73,13 +92,17 @@ impl Partition {
             let mut waiting = BTreeMap::new();
             for (task, control) in &known.tasks {
                 counts[control.place.state() as usize] += 1;
-                if control.place.is_waiting() {
+                if control.place.is_to_come() {
                     *waiting.entry(control.queue.clone()).or_insert(0_u32) += 1;
                 }
                 let held = match &control.place {
                     Place::Scheduled { due_ms } => {
                         places += 1;
                         self.due.contains(&(*due_ms, user.clone(), *task))
+                    }
+                    Place::Waiting { pending } => {
+                        let links = known.links.get(task);
+                        *pending > 0 && links.is_some_and(|links| links.pending() == *pending)
                     }
                     Place::Running { deadline_lt, .. } => {
                         places += 1;
@@ -98,7 +121,7 @@ impl Partition {
                 if let Some(expiry) = &control.expires {
                     expiring += 1;
                     let listed = self.unstarted.contains(&(expiry.at_ms, user.clone(), *task));
-                    if !listed || !control.place.is_waiting() {
+                    if !listed || !control.place.is_to_come() {
                         wrong.push(format!("{user} {task} expires and is not listed, or runs"));
                     }
                 }
@@ -106,6 +129,7 @@ impl Partition {
                     wrong.push(format!("{user} {task} is not where it says: {:?}", control.place));
                 }
             }
+            self.check_links(user, &mut wrong);
             if counts != known.counts {
                 wrong.push(format!("{user} counts {:?}, has {counts:?}", known.counts));
             }
@@ -146,6 +170,44 @@ impl Partition {
     }
 }
 
+impl Partition {
+    /// Ties are mutual; what has ended is counted, or in the line to be; nobody waits for what is
+    /// gone.
+    fn check_links(&self, user: &UserId, wrong: &mut Vec<String>) {
+        let known = &self.users[user];
+        for (task, links) in &known.links {
+            let Some(state) = self.state_of(user, task) else {
+                wrong.push(format!("{user} {task} has ties and is gone"));
+                continue;
+            };
+            let in_line = self.leads.iter().any(|lead| lead.user == *user && lead.task == *task);
+            if state.is_terminal() && untold(known, *task, links) && !in_line {
+                wrong.push(format!("{user} {task} has ended and somebody was not told"));
+            }
+            if links.part.is_some_and(|part| part.counted.is_some_and(|as_| as_ != state)) {
+                wrong.push(format!("{user} {task} is {state:?} and counted: {links}"));
+            }
+            for up in &links.up {
+                let mutual = known.links.get(&up.task).is_some_and(|of| of.down.contains(task));
+                if self.state_of(user, &up.task).is_some() && !mutual {
+                    wrong.push(format!("{user} {task} waits for {}, unknown to it", up.task));
+                }
+                if self.state_of(user, &up.task).is_none() && !up.told && !state.is_terminal() {
+                    wrong.push(format!("{user} {task} waits for {}, which is gone", up.task));
+                }
+            }
+            if let Some(gather) = &links.gather {
+                let parts = known.parts.get(task).map_or(0, BTreeSet::len);
+                let total = gather.total as usize;
+                let over = gather.pending() == 0 && state == TaskState::Waiting;
+                if parts > total || gather.ended() as usize > total || over {
+                    wrong.push(format!("{user} {task} gathers {parts} parts: {links}"));
+                }
+            }
+        }
+    }
+}
+
 fn task_line(user: &UserId, task: TaskId, control: &TaskControl) -> String {
     let TaskControl { queue, claim, n, attempt, attempts_kept, log_lines, expires, place } =
         control;
@@ -154,6 +216,7 @@ fn task_line(user: &UserId, task: TaskId, control: &TaskControl) -> String {
     // Positions are left out: the order of lanes says it.
     let _ = match place {
         Place::Scheduled { due_ms } => write!(line, " due {due_ms}"),
+        Place::Waiting { pending } => write!(line, " for {pending}"),
         Place::Queued { .. } => Ok(()),
         Place::Running { worker, call, deadline_lt, cancel_asked } => {
             write!(line, " held by {worker}.{call} until {deadline_lt} asked {cancel_asked}")

@@ -40,8 +40,11 @@ impl Partition {
         self.adopt(step, caller, reply);
         // What a turn leaves over is the next sync's, at once: a limit per turn of so many
         // milliseconds would be a rate, and below that of completions nothing would ever shrink.
-        let left = [self.expire(step), self.promote(step), self.sweep(step), self.forget(step)];
-        self.behind = left.contains(&true);
+        let expiring = self.expire(step);
+        self.behind = false;
+        self.lead_on(step);
+        let left = [expiring, self.promote(step), self.sweep(step), self.forget(step)];
+        self.behind |= left.contains(&true);
         self.heal_wakes(step);
         true
     }
@@ -111,6 +114,10 @@ impl Partition {
     }
 
     fn sweep(&mut self, step: &mut Step) -> bool {
+        // What has ended must not be gone before those who wait for it were told.
+        if !self.leads.is_empty() {
+            return false;
+        }
         let now_ms = step.now_ms;
         let mut full = false;
         let mut over = Vec::new();
@@ -136,6 +143,7 @@ impl Partition {
             }
             user.tasks.remove(&ended.task);
             user.counts[state as usize] -= 1;
+            self.drop_links(step, &ended.user, ended.task);
             step.record(Record::TaskGone { user: ended.user, task: ended.task });
         }
         full

@@ -137,6 +137,7 @@ impl Partition {
         let ended = Ended { user: user.clone(), task, claim: control.claim, at_ms };
         self.sweeps.entry(keep_s).or_default().push_back(ended);
         self.put(user, task, control);
+        self.lead(user, task, state);
     }
 
     /// Takes a task from its holder and lets it wait again, under the next claim number.

@@ -1,10 +1,13 @@
 //! A partition from its kept records, after a restart.
 
-use super::{Ended, Entry, KeyOwner, Partition};
+use super::links::{FIRST, Lead};
+use super::{Ended, Entry, KeyOwner, Partition, User};
 use crate::Text;
 use crate::changes::{Place, TaskControl};
 use crate::ids::{Name, TaskId, UserId};
 use crate::limits::LEASE_MS_DEFAULT;
+use crate::links::Links;
+use crate::transitions::TaskState;
 
 /// A kept task.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +46,17 @@ pub struct Weight {
     pub weight: u32,
 }
 
+/// The ties of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinksRow {
+    /// The owner.
+    pub user: UserId,
+    /// The task.
+    pub task: TaskId,
+    /// All of them.
+    pub links: Links,
+}
+
 /// All that is kept of a partition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Records {
@@ -52,6 +66,8 @@ pub struct Records {
     pub keys: Vec<Key>,
     /// Weights other than 1, in any order.
     pub weights: Vec<Weight>,
+    /// Ties of tasks, in any order.
+    pub links: Vec<LinksRow>,
 }
 
 impl Partition {
@@ -64,7 +80,7 @@ impl Partition {
     /// is forgotten: workers park again.
     #[must_use]
     pub fn restore(epoch: u32, now_ms: i64, records: Records) -> Self {
-        let Records { mut rows, keys, weights } = records;
+        let Records { mut rows, keys, weights, links } = records;
         let mut partition = Self::new(epoch);
         partition.mt = now_ms;
         rows.sort_by(|a, b| order(a).cmp(&order(b)));
@@ -73,6 +89,7 @@ impl Partition {
                 Place::Scheduled { due_ms } => {
                     partition.due.insert((*due_ms, user.clone(), task));
                 }
+                Place::Waiting { .. } => {}
                 Place::Queued { position } => {
                     partition.back = partition.back.max(*position + 1);
                     partition.front = partition.front.min(*position - 1);
@@ -105,6 +122,17 @@ impl Partition {
         for Weight { queue, user, weight } in weights.into_iter().filter(|w| w.weight > 1) {
             partition.queue(&queue).weights.insert(user, weight);
         }
+        for LinksRow { user, task, links } in links {
+            if partition.task(&user, &task).is_none() {
+                continue;
+            }
+            let of = partition.user(&user);
+            if let Some(part) = links.part {
+                of.parts.entry(part.of).or_default().insert(task);
+            }
+            of.links.insert(task, links);
+        }
+        partition.find_leads();
         partition
     }
 
@@ -118,7 +146,12 @@ impl Partition {
                 rows.push(Row { user, task: *task, control });
             }
         }
-        Records { rows, keys: self.kept_keys(), weights: self.kept_weights() }
+        Records {
+            rows,
+            keys: self.kept_keys(),
+            weights: self.kept_weights(),
+            links: self.kept_links(),
+        }
     }
 
     /// The idempotency keys of all users, in no order.
@@ -133,6 +166,48 @@ impl Partition {
             }
         }
         keys
+    }
+
+    /// The ties of all tasks, in no order.
+    #[must_use]
+    pub fn kept_links(&self) -> Vec<LinksRow> {
+        let mut rows = Vec::new();
+        for (user, known) in &self.users {
+            for (task, links) in &known.links {
+                let (user, links) = (user.clone(), links.clone());
+                rows.push(LinksRow { user, task: *task, links });
+            }
+        }
+        rows
+    }
+
+    /// Puts the ends into the line that somebody has yet to be told of: the line itself is not kept.
+    fn find_leads(&mut self) {
+        let mut leads = Vec::new();
+        for (user, known) in &self.users {
+            for (task, links) in &known.links {
+                let Some(state) = self.state_of(user, task).filter(|s| s.is_terminal()) else {
+                    continue;
+                };
+                let lead = Lead { user: user.clone(), task: *task, parts_after: None };
+                if untold(known, *task, links) {
+                    leads.push(lead.clone());
+                }
+                let lives = |part: &TaskId| match known.tasks.get(part).map(|task| &task.place) {
+                    Some(Place::Running { cancel_asked, .. }) => !cancel_asked,
+                    Some(place) => place.is_to_come(),
+                    None => false,
+                };
+                let parts = known.parts.get(task);
+                if state == TaskState::Cancelled && parts.is_some_and(|p| p.iter().any(lives)) {
+                    leads.push(Lead { parts_after: Some(FIRST), ..lead });
+                }
+            }
+        }
+        let order = |lead: &Lead| (lead.user.clone(), lead.task, lead.parts_after);
+        leads.sort_by_key(order);
+        self.behind = !leads.is_empty();
+        self.leads = leads.into();
     }
 
     /// The weights other than 1, by queue.
@@ -154,7 +229,20 @@ fn order(row: &Row) -> (i64, &UserId, TaskId) {
     let at = match row.control.place {
         Place::Queued { position } => position,
         Place::Ended { at_ms, .. } => at_ms,
-        Place::Scheduled { .. } | Place::Running { .. } => 0,
+        Place::Scheduled { .. } | Place::Waiting { .. } | Place::Running { .. } => 0,
     };
     (at, &row.user, row.task)
+}
+
+/// Whether somebody has yet to be told of the end of a task.
+pub(super) fn untold(user: &User, task: TaskId, links: &Links) -> bool {
+    let uncounted = links.part.is_some_and(|part| {
+        let gathers = user.links.get(&part.of).is_some_and(|flow| flow.gather.is_some());
+        part.counted.is_none() && gathers
+    });
+    let waits = |child: &TaskId| {
+        let links = user.links.get(child);
+        links.is_some_and(|links| links.up.iter().any(|up| up.task == task && !up.told))
+    };
+    uncounted || links.down.iter().any(waits)
 }

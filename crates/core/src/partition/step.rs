@@ -11,6 +11,8 @@ use crate::ids::{TaskId, UserId};
 /// The changes of one step in the making.
 pub(super) struct Step {
     pub(super) now_ms: i64,
+    /// Tasks that ends were told to.
+    pub(super) led: usize,
     records: Vec<Record>,
     /// Events per user, joined by commas.
     events: BTreeMap<UserId, String>,
@@ -19,7 +21,13 @@ pub(super) struct Step {
 
 impl Step {
     pub(super) fn new(now_ms: i64) -> Self {
-        Self { now_ms, records: Vec::new(), events: BTreeMap::new(), signals: Vec::new() }
+        Self {
+            now_ms,
+            led: 0,
+            records: Vec::new(),
+            events: BTreeMap::new(),
+            signals: Vec::new(),
+        }
     }
 
     pub(super) fn record(&mut self, record: Record) {
@@ -113,6 +121,9 @@ impl StateText<'_> {
         match place {
             Place::Scheduled { due_ms } => {
                 let _ = write!(json, r#","due":{due_ms}"#);
+            }
+            Place::Waiting { pending } => {
+                let _ = write!(json, r#","on":{pending}"#);
             }
             Place::Running { worker, call, .. } => {
                 let _ = write!(json, r#","w":"{worker}.{call}""#);

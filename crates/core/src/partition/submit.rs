@@ -104,7 +104,7 @@ impl Partition {
         let (mut then, now) = (None, expires(&control));
         let user = self.user(owner);
         user.counts[control.place.state() as usize] += 1;
-        if control.place.is_waiting() {
+        if control.place.is_to_come() {
             match user.waiting.get_mut(&control.queue) {
                 Some(count) => *count += 1,
                 None => {
@@ -115,7 +115,7 @@ impl Partition {
         if let Some(before) = user.tasks.insert(task, control) {
             then = expires(&before);
             user.counts[before.place.state() as usize] -= 1;
-            if before.place.is_waiting()
+            if before.place.is_to_come()
                 && let Some(count) = user.waiting.get_mut(&before.queue)
             {
                 *count -= 1;

@@ -1,6 +1,6 @@
 //! Tasks that wait: where they wait, when their time is over, and what people may change of them.
 //!
-//! moves: scheduled, queued -> scheduled, queued, cancelled
+//! moves: scheduled, queued -> scheduled, queued, cancelled; waiting -> waiting, cancelled
 
 use super::Partition;
 use super::step::{StateText, Step};
@@ -121,7 +121,7 @@ impl Partition {
     ) -> Controlled {
         let Edit { task, claim, n, descriptor, event } = edit;
         let Some(known) = self.task(user, &task) else { return Controlled::Absent };
-        if !known.place.is_waiting() {
+        if !known.place.is_to_come() {
             return Controlled::Unfit(known.place.state());
         }
         if (known.claim, known.n) != (claim, n) {

@@ -1,6 +1,8 @@
 //! A random walk on a store and on the model at once: equal answers and equal dumps after every
 //! step, restarts included.
 
+mod flows;
+
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -50,6 +52,7 @@ pub async fn differential(
         clock,
         tasks: Vec::new(),
         queues: HashMap::new(),
+        flows: Vec::new(),
         leases: Vec::new(),
         calls: 0,
     };
@@ -130,6 +133,7 @@ struct Walk {
     clock: Clock,
     tasks: Vec<(UserId, TaskId)>,
     queues: HashMap<TaskId, tasktonic_core::Name>,
+    flows: Vec<(UserId, TaskId)>,
     leases: Vec<(Lease, u32)>,
     calls: u64,
 }
@@ -277,7 +281,10 @@ impl Walk {
     fn control(&mut self) -> Control {
         let at_ms = self.clock.now_ms();
         let (user, task) = self.task_of();
-        match self.seed.below(9) {
+        match self.seed.below(13) {
+            9 | 10 => self.flow(),
+            11 => self.grow(),
+            12 => self.seal(),
             5 | 6 => {
                 let later = i64::try_from(self.seed.below(4_000)).unwrap_or(0) - 500;
                 let to = [MoveTo::Due(at_ms + later), MoveTo::Front, MoveTo::Back];
@@ -316,7 +323,9 @@ impl Walk {
 
     fn query(&mut self) -> Query {
         let (user, task) = self.task_of();
-        match self.seed.below(8) {
+        match self.seed.below(10) {
+            8 => Query::Links { user, tasks: vec![task, TaskId::new(1, 1)] },
+            9 => self.parts(),
             0 => Query::Tasks { user, tasks: vec![task, task] },
             1 | 2 => {
                 let states = tasktonic_core::transitions::STATES;

@@ -5,7 +5,7 @@ use tasktonic_core::{TaskId, UserId};
 
 use super::{Kept, State};
 use crate::filter::matches;
-use crate::limits::{LIST_MAX, LOGS_MAX};
+use crate::limits::{LIST_MAX, LOGS_MAX, PARTS_PAGE_MAX};
 use crate::{
     AttemptRow, Counts, Cursor, EventsSince, LogLines, LogRow, Query, QueryReply, StoredTask,
     TaskFilter, TaskPage,
@@ -50,6 +50,14 @@ impl State {
             Query::Held { worker } => {
                 let held = self.partition.held_by(&worker).into_iter();
                 QueryReply::Held(held.map(|c| self.held(c.lease, c.n)).collect())
+            }
+            Query::Links { user, tasks } => {
+                let links = |task| self.partition.links(&user, &task).cloned();
+                QueryReply::Links(tasks.into_iter().map(links).collect())
+            }
+            Query::Parts { user, task, after, limit } => {
+                let limit = limit.min(PARTS_PAGE_MAX) as usize;
+                QueryReply::Parts(self.partition.parts(&user, &task, after, limit))
             }
             Query::Exist { tasks } => {
                 let known = |(user, task): (UserId, TaskId)| self.partition.task(&user, &task);

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use tasktonic_core::changes::{Place, Record, TaskControl};
 use tasktonic_core::command::Expiry;
-use tasktonic_core::{Name, TaskId, TaskState, UserId};
+use tasktonic_core::{Links, Name, TaskId, TaskState, UserId};
 use tasktonic_protocol::transfer::{Line, PlaceLine, TaskLine, Totals, V};
 
 use super::{LINE_BYTES_MAX, Target, TransferError};
@@ -182,6 +182,7 @@ impl Reader<'_> {
                 Place::Queued { position: self.position }
             }
             PlaceLine::Scheduled { due_ms } => Place::Scheduled { due_ms },
+            PlaceLine::Waiting { pending } => Place::Waiting { pending },
             PlaceLine::Ended { state, at_ms, keep_s } => {
                 let state = TaskState::from_name(&state)
                     .filter(|state| state.is_terminal())
@@ -189,7 +190,7 @@ impl Reader<'_> {
                 Place::Ended { state, at_ms, keep_s }
             }
         };
-        let expires = line.expires.filter(|_| place.is_waiting());
+        let expires = line.expires.filter(|_| place.is_to_come());
         let expires = expires.map(|of| Expiry { at_ms: of.at_ms, keep_s: of.keep_s });
         self.totals.tasks += 1;
         if self.user.as_ref() != Some(&user) {
@@ -209,6 +210,11 @@ impl Reader<'_> {
         let text = line.descriptor.into();
         self.records.push(Record::Descriptor { user: user.clone(), task, text });
         let text = line.state.map(Into::into);
+        if let Some(links) = line.links {
+            let links = Links::parse(&links)
+                .ok_or_else(|| self.wrong("the ties of a task cannot be read".to_owned()))?;
+            self.records.push(Record::Links { user: user.clone(), task, links: Some(links) });
+        }
         self.records.push(Record::Task { user, task, control, text });
         Ok(())
     }

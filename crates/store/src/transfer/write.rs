@@ -6,7 +6,7 @@ use tasktonic_core::changes::{Place, TaskControl};
 use tasktonic_core::partition::Row;
 use tasktonic_core::policy::Retention;
 use tasktonic_core::routing::PartitionId;
-use tasktonic_core::{Name, TaskId, TaskState, UserId};
+use tasktonic_core::{Links, Name, TaskId, TaskState, UserId};
 use tasktonic_protocol::transfer::{ExpiryLine, Line, PlaceLine, TaskLine, Totals, V};
 
 use super::{ROWS_MAX, Source, TransferError};
@@ -144,14 +144,21 @@ impl Writer<'_> {
             return Ok(());
         }
         let tasks = rows.iter().map(|row| row.task).collect();
+        let tied: Vec<TaskId> = rows.iter().map(|row| row.task).collect();
+        let tied = match self.source.read(p, Query::Links { user: user.clone(), tasks: tied }).await? {
+            QueryReply::Links(links) => links,
+            _ => Vec::new(),
+        };
+        let mut tied = tied.into_iter();
         let stored = match self.source.read(p, Query::Tasks { user: user.clone(), tasks }).await? {
             QueryReply::Tasks(stored) => stored,
             _ => Vec::new(),
         };
         for row in rows {
+            let links = tied.next().flatten();
             // One that is gone by now was swept.
             let Some(stored) = stored.iter().find(|stored| stored.id == row.task) else { continue };
-            self.task(p, row, stored).await?;
+            self.task(p, row, stored, links).await?;
         }
         Ok(())
     }
@@ -161,6 +168,7 @@ impl Writer<'_> {
         p: PartitionId,
         row: Row,
         stored: &StoredTask,
+        links: Option<Links>,
     ) -> std::result::Result<(), TransferError> {
         let Row { user, task, control } = row;
         let (attempts_kept, log_lines) = (control.attempts_kept, control.log_lines);
@@ -168,7 +176,8 @@ impl Writer<'_> {
             self.totals.released += 1;
         }
         self.totals.tasks += 1;
-        let line = carried(&user, task, control, stored, self.now_ms);
+        let mut line = carried(&user, task, control, stored, self.now_ms);
+        line.links = links.map(|links| links.to_string());
         self.line(&Line::Task(line))?;
         if attempts_kept > 0 {
             let asked = Query::Attempts { user: user.clone(), task };
@@ -211,6 +220,7 @@ fn carried(
     let place = match place {
         Place::Queued { .. } => PlaceLine::Queued,
         Place::Scheduled { due_ms } => PlaceLine::Scheduled { due_ms },
+        Place::Waiting { pending } => PlaceLine::Waiting { pending },
         Place::Ended { state, at_ms, keep_s } => {
             PlaceLine::Ended { state: state.name().to_owned(), at_ms, keep_s }
         }
@@ -242,6 +252,7 @@ fn carried(
         attempts_kept,
         log_lines,
         expires,
+        links: None,
         descriptor: stored.descriptor.to_string(),
         state,
     }
