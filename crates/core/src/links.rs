@@ -41,7 +41,9 @@ impl OnFailure {
         Self::ALL.into_iter().find(|one| one.name() == name)
     }
 
-    const fn letter(self) -> char {
+    /// The letter it is stored as.
+    #[must_use]
+    pub const fn letter(self) -> char {
         match self {
             Self::Fail => 'f',
             Self::Ignore => 'i',

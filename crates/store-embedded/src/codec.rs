@@ -98,6 +98,7 @@ enum PlaceForm<'a> {
     Queued { position: i64 },
     Running { worker: &'a str, call: u64, deadline_lt: i64, cancel_asked: bool },
     Ended { state: &'a str, at_ms: i64, keep_s: u32 },
+    Waiting { pending: u32 },
 }
 
 fn texts(list: &[(u32, Text)]) -> Vec<(u32, &str)> {
@@ -113,6 +114,7 @@ impl<'a> From<&'a TaskControl> for ControlForm<'a> {
         let TaskControl { queue, claim, n, attempt, attempts_kept, log_lines, place, .. } = control;
         let place = match place {
             Place::Scheduled { due_ms } => PlaceForm::Scheduled { due_ms: *due_ms },
+            Place::Waiting { pending } => PlaceForm::Waiting { pending: *pending },
             Place::Queued { position } => PlaceForm::Queued { position: *position },
             Place::Running { worker, call, deadline_lt, cancel_asked } => PlaceForm::Running {
                 worker: worker.as_str(),
@@ -142,6 +144,7 @@ impl TryFrom<ControlForm<'_>> for TaskControl {
     fn try_from(form: ControlForm<'_>) -> Result<Self, Error> {
         let place = match form.place {
             PlaceForm::Scheduled { due_ms } => Place::Scheduled { due_ms },
+            PlaceForm::Waiting { pending } => Place::Waiting { pending },
             PlaceForm::Queued { position } => Place::Queued { position },
             PlaceForm::Running { worker, call, deadline_lt, cancel_asked } => {
                 Place::Running { worker: worker.parse()?, call, deadline_lt, cancel_asked }
@@ -303,6 +306,7 @@ mod tests {
         prop_oneof![
             any::<i64>().prop_map(|due_ms| Place::Scheduled { due_ms }),
             any::<i64>().prop_map(|position| Place::Queued { position }),
+            any::<u32>().prop_map(|pending| Place::Waiting { pending }),
             (any::<u64>(), any::<i64>(), any::<bool>()).prop_map(
                 |(call, deadline_lt, cancel_asked)| Place::Running {
                     worker: "in-7".parse().unwrap(),

@@ -92,6 +92,10 @@ impl Delta {
                 let (id, text) = small::weight(queue, user, weight);
                 self.small.insert(id, text);
             }
+            Record::Links { user, task, links } => {
+                let (id, text) = small::links(user, task, links.as_ref());
+                self.small.insert(id, text);
+            }
             Record::TaskGone { user, task } => {
                 let end = TaskDelta { gone: true, ..TaskDelta::default() };
                 self.merge_task((user, task), end);

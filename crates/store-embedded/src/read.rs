@@ -12,7 +12,7 @@ use tasktonic_core::limits::{ATTEMPTS_KEPT_MAX, LOG_LINES_MAX};
 use tasktonic_core::transitions::STATES;
 use tasktonic_core::{Lease, TaskId, TaskState, Text, UserId};
 use tasktonic_store::filter::matches;
-use tasktonic_store::limits::{LIST_MAX, LOGS_MAX};
+use tasktonic_store::limits::{LIST_MAX, LOGS_MAX, PARTS_PAGE_MAX};
 use tasktonic_store::{
     AttemptRow, Counts, Cursor, Error, EventsSince, Held, LogLines, LogRow, Query, QueryReply,
     Result, StoredTask, TaskFilter, TaskPage,
@@ -33,6 +33,8 @@ pub(crate) fn may_need_tables(query: &Query) -> bool {
         Query::Counts { .. }
             | Query::EventsSince { .. }
             | Query::EventsHead { .. }
+            | Query::Links { .. }
+            | Query::Parts { .. }
             | Query::Exist { .. }
     )
 }
@@ -87,6 +89,16 @@ pub(crate) fn answer(shared: &Shared, query: Query) -> Result<QueryReply> {
             let held = state.partition.held_by(&worker).into_iter();
             let held = held.map(|claimed| held_of(shared, &state, claimed.lease, claimed.n));
             QueryReply::Held(held.collect::<Result<_>>()?)
+        }
+        Query::Links { user, tasks } => {
+            let state = shared.state.lock();
+            let links = |task| state.partition.links(&user, &task).cloned();
+            QueryReply::Links(tasks.into_iter().map(links).collect())
+        }
+        Query::Parts { user, task, after, limit } => {
+            let limit = limit.min(PARTS_PAGE_MAX) as usize;
+            let state = shared.state.lock();
+            QueryReply::Parts(state.partition.parts(&user, &task, after, limit))
         }
         Query::Exist { tasks } => {
             let state = shared.state.lock();

@@ -2,23 +2,26 @@
 //! part, its owner and its key. Here is which of `core`'s records are such, and how they are spelled;
 //! journal and tables carry all parts alike, so that a new part changes neither.
 
-use tasktonic_core::partition::{Records, Weight};
-use tasktonic_core::{Name, Text, UserId};
+use tasktonic_core::partition::{LinksRow, Records, Weight};
+use tasktonic_core::{Links, Name, TaskId, Text, UserId};
 
 /// What a small record is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Part {
     /// A user's weight in a queue: key the queue, text the number.
     Weight,
+    /// What ties a task to others: key its id, text as [`Links`] are displayed.
+    Links,
 }
 
 impl Part {
-    const ALL: &'static [Self] = &[Self::Weight];
+    const ALL: &'static [Self] = &[Self::Weight, Self::Links];
 
     /// The part as it is stored.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Weight => "weight",
+            Self::Links => "links",
         }
     }
 
@@ -43,6 +46,16 @@ pub(crate) fn weight(queue: Name, user: UserId, weight: u32) -> (SmallId, Option
     (id, (weight > 1).then(|| weight.to_string().into()))
 }
 
+/// What ties a task to others; absent where it is gone.
+pub(crate) fn links(
+    user: UserId,
+    task: TaskId,
+    links: Option<&Links>,
+) -> (SmallId, Option<Text>) {
+    let id = SmallId { part: Part::Links, owner: Some(user), key: task.to_string().into() };
+    (id, links.map(|links| links.to_string().into()))
+}
+
 /// Adds a stored small record to what a partition is made from; absent if nothing can be made of it.
 pub(crate) fn add(records: &mut Records, id: SmallId, text: &str) -> Option<()> {
     let SmallId { part, owner, key } = id;
@@ -50,6 +63,10 @@ pub(crate) fn add(records: &mut Records, id: SmallId, text: &str) -> Option<()> 
         Part::Weight => {
             let (queue, user) = (key.parse().ok()?, owner?);
             records.weights.push(Weight { queue, user, weight: text.parse().ok()? });
+        }
+        Part::Links => {
+            let (task, user, links) = (key.parse().ok()?, owner?, Links::parse(text)?);
+            records.links.push(LinksRow { user, task, links });
         }
     }
     Some(())
@@ -70,6 +87,16 @@ mod tests {
             [Weight { queue: queue.clone(), user: user.clone(), weight: 7 }]
         );
         assert_eq!(weight(queue, user, 1), (id, None));
+    }
+
+    #[test]
+    fn ties_are_found_again() {
+        let (user, task) = (UserId::encode("ana"), TaskId::new(5, 1));
+        let ties = Links { down: vec![TaskId::new(5, 2)], ..Links::default() };
+        let (id, text) = links(user.clone(), task, Some(&ties));
+        let mut records = Records::default();
+        add(&mut records, id, &text.unwrap()).unwrap();
+        assert_eq!(records.links, [LinksRow { user, task, links: ties }]);
         assert_eq!(Part::from_name("weight"), Some(Part::Weight));
     }
 }

@@ -136,6 +136,7 @@ impl State {
             Record::Control { .. }
             | Record::Key { .. }
             | Record::KeyGone { .. }
+            | Record::Links { .. }
             | Record::Weight { .. } => {}
         }
     }

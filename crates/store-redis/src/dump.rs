@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use redis::{Pipeline, Value, cmd};
 use tasktonic_core::routing::PartitionId;
-use tasktonic_core::{Lease, Name, TaskId, Text, UserId};
+use tasktonic_core::{Lease, Links, Name, TaskId, Text, UserId};
 use tasktonic_store::Result;
 
 use crate::RedisStore;
@@ -32,6 +32,9 @@ struct Facts {
     cancels: BTreeSet<String>,
     /// Members by the time they expire.
     unstarted: BTreeMap<String, i64>,
+    /// Members, `user,task`.
+    nodes: BTreeSet<String>,
+    leads: Vec<String>,
     /// Entries by retention.
     sweeps: BTreeMap<u32, Vec<String>>,
     users: BTreeMap<UserId, Personal>,
@@ -46,6 +49,8 @@ struct Personal {
     lanes: BTreeMap<Name, Vec<String>>,
     keys: BTreeMap<String, String>,
     index: BTreeSet<TaskId>,
+    /// By flow or batch.
+    parts: BTreeMap<TaskId, BTreeSet<TaskId>>,
     /// Id of the newest event entry.
     newest: Option<(u64, u64)>,
 }
@@ -55,6 +60,7 @@ struct Personal {
 struct Kept {
     descriptor: Option<Text>,
     state: Option<Text>,
+    links: Option<Links>,
     attempts: Vec<(u32, String)>,
     log: Vec<(u32, Text)>,
 }
@@ -151,15 +157,15 @@ fn question(name: &str, rest: &str) -> Option<redis::Cmd> {
     let kind = rest.split(':').next()?;
     match kind {
         "meta" | "weights" | "credit" => ask(&["HGETALL"]),
-        "ring" | "sweep" => ask(&["LRANGE", "0", "-1"]),
+        "ring" | "sweep" | "leads" => ask(&["LRANGE", "0", "-1"]),
         "leases" | "due" | "unstarted" => ask(&["ZRANGE", "0", "-1", "WITHSCORES"]),
-        "cancels" => ask(&["SMEMBERS"]),
+        "cancels" | "nodes" => ask(&["SMEMBERS"]),
         "u" => match rest.split(':').nth(2)? {
             "q" | "a" => ask(&["LRANGE", "0", "-1"]),
-            "d" | "t" | "k" => ask(&["GET"]),
+            "d" | "t" | "f" | "k" => ask(&["GET"]),
             "o" => ask(&["XRANGE", "-", "+"]),
             "e" => ask(&["XREVRANGE", "+", "-", "COUNT", "1"]),
-            "i" => ask(&["ZRANGE", "0", "-1"]),
+            "i" | "m" => ask(&["ZRANGE", "0", "-1"]),
             _ => None,
         },
         _ => None,
@@ -204,13 +210,13 @@ impl Facts {
                 }
             }
             "cancels" => {
-                let Value::Set(marks) = answer else {
-                    self.cancels = words::<String>(answer)?.into_iter().collect();
-                    return Ok(Some(()));
-                };
-                for mark in marks {
-                    self.cancels.insert(word(mark)?.to_owned());
-                }
+                self.cancels = members(answer)?;
+            }
+            "nodes" => {
+                self.nodes = members(answer)?;
+            }
+            "leads" => {
+                self.leads = words(answer)?;
             }
             "sweep" => {
                 self.sweeps.insert(parsed(of)?, words(answer)?);
@@ -236,6 +242,14 @@ impl Facts {
                 }
             }
             "i" => personal.index = words(answer)?.into_iter().collect(),
+            "m" => {
+                let parts = words(answer)?.into_iter().collect();
+                personal.parts.insert(parsed(of)?, parts);
+            }
+            "f" => {
+                let ties = text(answer)?.and_then(crate::wire::links);
+                personal.task(of)?.links = Some(ties.ok_or_else(strange)?.1);
+            }
             "e" => personal.newest = entries(answer)?.first().map(|(of, at, _)| (*of, *at)),
             "d" => personal.task(of)?.descriptor = kept(answer)?,
             "t" => personal.task(of)?.state = kept(answer)?,
@@ -270,6 +284,13 @@ impl Personal {
 
 fn words<T: std::str::FromStr>(answer: &Value) -> Result<Vec<T>> {
     items(answer)?.iter().map(|one| parsed(word(one)?)).collect()
+}
+
+fn members(answer: &Value) -> Result<BTreeSet<String>> {
+    let Value::Set(members) = answer else {
+        return Ok(words::<String>(answer)?.into_iter().collect());
+    };
+    members.iter().map(|member| Ok(word(member)?.to_owned())).collect()
 }
 
 /// What a lane entry names: task, attempt, claim. Further parts may follow.

@@ -88,6 +88,17 @@ impl Keys {
         format!("{}unstarted", self.base)
     }
 
+    /// SET of `user,task` of tasks that have ties.
+    pub(crate) fn nodes(&self) -> String {
+        format!("{}nodes", self.base)
+    }
+
+    /// LIST of `user,task` of ended tasks whose end somebody has yet to be told of; `user,task,after`
+    /// of cancelled flows whose parts above `after` have yet to be stopped.
+    pub(crate) fn leads(&self) -> String {
+        format!("{}leads", self.base)
+    }
+
     /// SET of `user,task` of running tasks whose cancellation was asked.
     pub(crate) fn cancels(&self) -> String {
         format!("{}cancels", self.base)
@@ -145,6 +156,16 @@ impl Keys {
     /// STRING: the state of a task, overwritten whole; absent while it is queued and untouched.
     pub(crate) fn state(&self, user: &UserId, task: TaskId) -> String {
         self.user(user, format_args!("t:{task}"))
+    }
+
+    /// STRING: `queue|ties` of a task that has some.
+    pub(crate) fn links(&self, user: &UserId, task: TaskId) -> String {
+        self.user(user, format_args!("f:{task}"))
+    }
+
+    /// ZSET of the parts of a flow or batch, all with score 0.
+    pub(crate) fn parts(&self, user: &UserId, task: TaskId) -> String {
+        self.user(user, format_args!("m:{task}"))
     }
 
     /// LIST of `number|record` of attempts that ended without ending the task.

@@ -9,10 +9,12 @@ use std::sync::LazyLock;
 
 use tasktonic_core::command::EXPIRED;
 use tasktonic_core::limits::{
-    ADOPT_MAX, ATTEMPTS_KEPT_MAX, CLAIM_LOOKS_MAX, EVENTS_KEPT_MAX, EXPIRE_MAX, KEY_SLACK_MS,
-    LANE_DEAD_MAX, LEASE_TIME_STEP_MS_MAX, LOG_LINES_MAX, MAINTENANCE_MS, PARKED_MS_MAX,
-    PROMOTE_MAX, REV_PER_CLAIM, SWEEP_MAX, WAKES_MAX,
+    ADOPT_MAX, ATTEMPTS_KEPT_MAX, CASCADE_MAX, CLAIM_LOOKS_MAX, EVENTS_KEPT_MAX, EXPIRE_MAX,
+    KEY_SLACK_MS, LANE_DEAD_MAX, LEAD_MAX, LEASE_TIME_STEP_MS_MAX, LINKS_MAX, LOG_LINES_MAX, MAINTENANCE_MS, PARKED_MS_MAX,
+    PARTS_MAX, PROMOTE_MAX, REV_PER_CLAIM, SWEEP_MAX, WAKES_MAX,
 };
+use tasktonic_core::TaskId;
+use tasktonic_core::policy::Retention;
 use tasktonic_core::transitions::STATES;
 
 use crate::open::SCHEMA;
@@ -36,6 +38,8 @@ pub(crate) enum Script {
     Sync,
     /// What people and operators ask for.
     Control,
+    /// Accept tasks that wait for each other. Refused by Redis above its memory limit.
+    Flow,
     /// What every process must agree on, in the system's slot.
     Config,
     /// Makes the facts of a partition.
@@ -52,6 +56,7 @@ impl Script {
         Self::Submit,
         Self::Sync,
         Self::Control,
+        Self::Flow,
         Self::Config,
         Self::Meta,
         Self::Registry,
@@ -64,6 +69,7 @@ impl Script {
             Self::Submit => &SUBMIT,
             Self::Sync => &SYNC,
             Self::Control => &CONTROL,
+            Self::Flow => &FLOW,
             Self::Config => include_str!("lua/config.lua"),
             Self::Meta => include_str!("lua/meta.lua"),
             Self::Registry => include_str!("lua/registry.lua"),
@@ -91,6 +97,7 @@ static SYNC: LazyLock<String> = LazyLock::new(|| {
             fragment!("record"),
             fragment!("lane"),
             fragment!("attempt"),
+            fragment!("links"),
             fragment!("report"),
             fragment!("maintain"),
             fragment!("pick"),
@@ -107,19 +114,27 @@ static CONTROL: LazyLock<String> = LazyLock::new(|| {
             fragment!("record"),
             fragment!("lane"),
             fragment!("attempt"),
+            fragment!("links"),
             fragment!("named"),
             fragment!("cancel"),
             fragment!("redrive"),
             fragment!("reschedule"),
             fragment!("edit"),
+            fragment!("seal"),
             fragment!("weigh"),
             fragment!("control"),
         ],
     )
 });
 
+static FLOW: LazyLock<String> = LazyLock::new(|| {
+    let verbs =
+        [fragment!("record"), fragment!("lane"), fragment!("links"), fragment!("flow")];
+    assemble("", &verbs)
+});
+
 static REPAIR: LazyLock<String> = LazyLock::new(|| {
-    assemble(" flags=allow-oom", &[fragment!("record"), fragment!("lane"), fragment!("repair")])
+    assemble(" flags=allow-oom", &[fragment!("record"), fragment!("lane"), fragment!("links"), fragment!("repair")])
 });
 
 /// A script of its fragments: each of `verbs` in a block of its own, because Lua stops at 200
@@ -151,6 +166,14 @@ fn constants() -> String {
     constant("EXPIRE_MAX", &EXPIRE_MAX);
     constant("EXPIRED", &format!("'{EXPIRED}'"));
     constant("SWEEP_MAX", &SWEEP_MAX);
+    constant("LINKS_MAX", &LINKS_MAX);
+    constant("LEAD_MAX", &LEAD_MAX);
+    constant("CASCADE_MAX", &CASCADE_MAX);
+    constant("PARTS_MAX", &PARTS_MAX);
+    constant("FIRST_ID", &format!("'{}'", TaskId::from_bytes([0; 12])));
+    constant("KEEP_COMPLETED_S", &Retention::DEFAULT.completed_s);
+    constant("KEEP_CANCELLED_S", &Retention::DEFAULT.cancelled_s);
+    constant("KEEP_DEAD_S", &Retention::DEFAULT.dead_s);
     constant("CLAIM_LOOKS_MAX", &CLAIM_LOOKS_MAX);
     constant("WAKES_MAX", &WAKES_MAX);
     constant("WAKE_TRIES_MAX", &WAKE_TRIES_MAX);

@@ -1,6 +1,7 @@
 //! [`RedisStore`]: the trait's verbs, each one call. Never knows how a call reaches its node.
 
 mod read;
+mod read_links;
 mod seen;
 
 use std::sync::Arc;
@@ -77,6 +78,16 @@ impl Store for RedisStore {
 
     async fn control(&self, p: PartitionId, control: Control) -> Result<Vec<Controlled>> {
         check_control(&control)?;
+        let mut script = Script::Control;
+        let mut fresh = Vec::new();
+        if let Control::Flow { user, nodes, .. } = &control {
+            if nodes.is_empty() {
+                return Ok(Vec::new());
+            }
+            self.shared.watch.admit(p)?;
+            script = Script::Flow;
+            fresh = self.seen.fresh_of(std::iter::once(user));
+        }
         let keys = self.keys(p)?;
         let mut descriptors = Vec::new();
         if let Some(named) = wire::named(&control) {
@@ -89,13 +100,18 @@ impl Store for RedisStore {
             }
             descriptors = self.shared.router.read(p, &asked).await?;
         }
-        let words = wire::control(self.shared.options.script_now_ms(), &control, &descriptors)?;
+        let now_ms = self.shared.options.script_now_ms();
+        let words = wire::control(now_ms, &control, &descriptors, !fresh.is_empty())?;
         let promise = durability::promise(self.shared.options.class);
         let router = &self.shared.router;
-        // Repeatable: what is cancelled stays so, a second redrive meets another claim number, and
+        // Repeatable: what is cancelled or sealed stays so, a flow that is known is not accepted twice, a second redrive meets another claim number, and
         // a weight is set to a value. Only the second answer is less friendly than the first.
-        let reply = router.run_promised(p, Script::Control, &words, true, promise).await?;
-        wire::controlled(&reply)
+        let reply = router.run_promised(p, script, &words, true, promise).await?;
+        let answers = wire::controlled(&reply)?;
+        if answers.first() == Some(&Controlled::Done) {
+            self.seen.add(fresh);
+        }
+        Ok(answers)
     }
 
     async fn read(&self, p: PartitionId, query: Query) -> Result<QueryReply> {

@@ -159,6 +159,12 @@ pub(crate) fn entries(reply: &Value) -> Result<Vec<(u64, u64, Text)>> {
     items(reply)?.iter().map(entry).collect()
 }
 
+/// The queue and the ties in what is kept of them.
+pub(crate) fn links(text: &str) -> Option<(&str, tasktonic_core::Links)> {
+    let (queue, ties) = text.split_once('|')?;
+    Some((queue, tasktonic_core::Links::parse(ties)?))
+}
+
 /// The queue in the beginning of a descriptor. Before it stand a number and a name, so nothing that
 /// a user wrote can be taken for it.
 pub(crate) fn queue_in(descriptor: &str) -> Option<tasktonic_core::Name> {

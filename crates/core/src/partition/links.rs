@@ -110,7 +110,6 @@ impl Partition {
             }
         }
         self.wake_for(step, ringed);
-        self.behind |= !self.leads.is_empty();
     }
 
     /// How many tasks a lead may change.
@@ -120,7 +119,7 @@ impl Partition {
         match (self.links(user, task), lead.parts_after) {
             (Some(_), Some(_)) if ended => CASCADE_MAX,
             (Some(links), None) if ended => 1 + links.down.len(),
-            _ => 0,
+            _ => 1,
         }
     }
 

@@ -32,7 +32,8 @@ impl Partition {
         reply: &mut Synced,
     ) -> bool {
         let since = step.now_ms.saturating_sub(self.mt);
-        if !self.behind && (0..MAINTENANCE_MS).contains(&since) {
+        let behind = self.behind || !self.leads.is_empty();
+        if !behind && (0..MAINTENANCE_MS).contains(&since) {
             return false;
         }
         self.lt = self.lease_time(step.now_ms);
@@ -41,10 +42,9 @@ impl Partition {
         // What a turn leaves over is the next sync's, at once: a limit per turn of so many
         // milliseconds would be a rate, and below that of completions nothing would ever shrink.
         let expiring = self.expire(step);
-        self.behind = false;
         self.lead_on(step);
         let left = [expiring, self.promote(step), self.sweep(step), self.forget(step)];
-        self.behind |= left.contains(&true);
+        self.behind = left.contains(&true);
         self.heal_wakes(step);
         true
     }

@@ -206,7 +206,6 @@ impl Partition {
         }
         let order = |lead: &Lead| (lead.user.clone(), lead.task, lead.parts_after);
         leads.sort_by_key(order);
-        self.behind = !leads.is_empty();
         self.leads = leads.into();
     }
 

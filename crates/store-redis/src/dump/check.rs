@@ -1,6 +1,6 @@
 //! What must hold of a partition, compared with what lies in Redis.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
 
@@ -24,6 +24,7 @@ pub(super) fn check(facts: &Facts) -> Vec<String> {
             wrong.push(format!("the index of {user} names {:?}, not {known:?}", personal.index));
         }
     }
+    links(facts, &mut wrong);
     rings(facts, &mut wrong);
     references(facts, &mut wrong);
     wrong
@@ -54,7 +55,10 @@ fn tasks(facts: &Facts, user: &UserId, personal: &Personal, wrong: &mut Vec<Stri
         let claim = head.claim;
         if let Some(expiry) = head.expires {
             let listed = facts.unstarted.iter().find(|(m, _)| starts(m, user, *task));
-            let waits = matches!(head.state, TaskState::Scheduled | TaskState::Queued);
+            let waits = matches!(
+                head.state,
+                TaskState::Scheduled | TaskState::Waiting | TaskState::Queued
+            );
             if !waits || listed.is_none_or(|(_, at)| *at != expiry.at_ms) {
                 wrong.push(format!("{user} {task} expires and is listed as {listed:?}"));
             }
@@ -74,6 +78,7 @@ fn tasks(facts: &Facts, user: &UserId, personal: &Personal, wrong: &mut Vec<Stri
             TaskState::Running => matches!(places, (1, 0, 0, 0)),
             TaskState::Scheduled => matches!(places, (0, 1, 0, 0)),
             TaskState::Queued => matches!(places, (0, 0, 1, 0)),
+            TaskState::Waiting => matches!(places, (0, 0, _, 0)),
             // One that was cancelled while it was queued leaves a dead reference.
             _ => matches!(places, (0, 0, _, 1)),
         };
@@ -87,7 +92,7 @@ fn tasks(facts: &Facts, user: &UserId, personal: &Personal, wrong: &mut Vec<Stri
 }
 
 fn lanes(facts: &Facts, user: &UserId, personal: &Personal, wrong: &mut Vec<String>) {
-    let mut waits: BTreeMap<Name, (usize, usize)> = BTreeMap::new();
+    let mut waits_by_queue: BTreeMap<Name, (usize, usize)> = BTreeMap::new();
     for (queue, lane) in &personal.lanes {
         let turns = facts.rings.get(queue).into_iter().flatten().filter(|u| *u == user).count();
         if turns != 1 {
@@ -99,23 +104,30 @@ fn lanes(facts: &Facts, user: &UserId, personal: &Personal, wrong: &mut Vec<Stri
             })
         };
         let dead = lane.len() - lane.iter().filter(is_live).count();
-        waits.entry(queue.clone()).or_default().0 = dead;
+        waits_by_queue.entry(queue.clone()).or_default().0 = dead;
     }
     for (_, member) in &facts.due {
         if let Some((of, _, queue, _)) = due(member)
             && of == *user
         {
-            waits.entry(queue).or_default().1 += 1;
+            waits_by_queue.entry(queue).or_default().1 += 1;
+        }
+    }
+    for (_, kept) in of(personal) {
+        let waits = StateHead::of(kept.state.as_deref()).is_some_and(|h| h.pending.is_some());
+        let queue = kept.descriptor.as_deref().and_then(crate::wire::queue_in);
+        if let Some(queue) = queue.filter(|_| waits) {
+            waits_by_queue.entry(queue).or_default().1 += 1;
         }
     }
     for queue in facts.meta.keys().filter_map(|field| field.strip_prefix("x:")?.rsplit_once(':')) {
         if queue.1 == user.as_str()
             && let Ok(queue) = queue.0.parse()
         {
-            waits.entry(queue).or_default();
+            waits_by_queue.entry(queue).or_default();
         }
     }
-    for (queue, facts_of) in waits {
+    for (queue, facts_of) in waits_by_queue {
         let said = facts.meta.get(&format!("x:{queue}:{user}"));
         let expected = (facts_of != (0, 0)).then(|| format!("{},{}", facts_of.0, facts_of.1));
         if said != expected.as_ref() {
@@ -123,6 +135,72 @@ fn lanes(facts: &Facts, user: &UserId, personal: &Personal, wrong: &mut Vec<Stri
                 "lane {queue} {user} has {facts_of:?} dead and scheduled, meta says {said:?}"
             ));
         }
+    }
+}
+
+/// Ties are of tasks that are there and are counted; a task that waits waits for something, that has
+/// not ended or is about to be told; what has ended is counted in its flow, or about to be.
+fn links(facts: &Facts, wrong: &mut Vec<String>) {
+    let mut tied = BTreeSet::new();
+    for (user, personal) in &facts.users {
+        let state = |task: &TaskId| {
+            let kept = personal.tasks.get(task).filter(|kept| kept.descriptor.is_some())?;
+            StateHead::of(kept.state.as_deref())
+        };
+        let ended = |task: &TaskId| state(task).is_none_or(|head| head.state.is_terminal());
+        let in_line = |task: &TaskId| {
+            facts.leads.iter().any(|lead| format!("{lead},").starts_with(&format!("{user},{task},")))
+        };
+        let gathers = |task: &TaskId| {
+            let kept = personal.tasks.get(task);
+            kept.and_then(|kept| kept.links.as_ref()).and_then(|links| links.gather)
+        };
+        for (task, kept) in &personal.tasks {
+            let waits = state(task).and_then(|head| head.pending);
+            let Some(links) = &kept.links else {
+                if waits.is_some() {
+                    wrong.push(format!("{user} {task} waits for nothing"));
+                }
+                continue;
+            };
+            tied.insert(format!("{user},{task}"));
+            if let Some(pending) = waits
+                && (pending != links.pending() || pending == 0)
+            {
+                wrong.push(format!("{user} {task} waits for {pending} ends, its ties: {links}"));
+            }
+            for up in links.up.iter().filter(|up| !up.told && waits.is_some()) {
+                if ended(&up.task) && !in_line(&up.task) {
+                    wrong.push(format!("{user} {task} was not told of {}", up.task));
+                }
+            }
+            if let Some(part) = links.part
+                && gathers(&part.of).is_some()
+            {
+                if part.counted.is_none() && ended(task) && !in_line(task) {
+                    wrong.push(format!("{user} {task} has ended and is not counted"));
+                }
+                if !personal.parts.get(&part.of).is_some_and(|parts| parts.contains(task)) {
+                    wrong.push(format!("{user} {task} is not listed as a part of {}", part.of));
+                }
+            }
+        }
+        for (flow, parts) in &personal.parts {
+            for part in parts.iter().filter(|_| gathers(flow).is_some()) {
+                let links = personal.tasks.get(part).and_then(|kept| kept.links.as_ref());
+                if !links.is_some_and(|links| links.part.is_some_and(|part| part.of == *flow)) {
+                    wrong.push(format!("{user} {part} is listed as a part of {flow}, and is none"));
+                }
+            }
+        }
+    }
+    let (nodes, leads): (usize, usize) = (facts.meta_number("fl"), facts.meta_number("ld"));
+    if tied != facts.nodes || nodes != tied.len() {
+        let listed = facts.nodes.len();
+        wrong.push(format!("{} tasks have ties, {listed} are listed, {nodes} counted", tied.len()));
+    }
+    if leads != facts.leads.len() {
+        wrong.push(format!("{} ends are to be told, {leads} counted", facts.leads.len()));
     }
 }
 

@@ -18,6 +18,15 @@ pub(super) fn dump(facts: &Facts, now_ms: i64) -> String {
         counts(&mut lines, user, personal);
         for (task, kept) in tasks(personal) {
             lines.insert(task_line(facts, user, *task, kept));
+            if let Some(links) = &kept.links {
+                lines.insert(format!("links {user} {task} = {links}"));
+            }
+        }
+        for (flow, parts) in personal.parts.iter().filter(|(_, parts)| !parts.is_empty()) {
+            if personal.tasks.get(flow).is_some_and(|kept| kept.links.is_some()) {
+                let ids: Vec<_> = parts.iter().map(TaskId::to_string).collect();
+                lines.insert(format!("parts {user} {flow} = {}", ids.join(" ")));
+            }
         }
         for (queue, lane) in &personal.lanes {
             let live = lane.iter().filter_map(|text| entry(text)).filter(|(task, _, claim)| {
@@ -43,6 +52,9 @@ pub(super) fn dump(facts: &Facts, now_ms: i64) -> String {
     for (queue, users) in facts.rings.iter().filter(|(_, users)| !users.is_empty()) {
         let users: Vec<_> = users.iter().map(UserId::as_str).collect();
         lines.insert(format!("ring {queue} = {}", users.join(" ")));
+    }
+    if !facts.leads.is_empty() {
+        lines.insert(format!("leads = {}", facts.leads.join(" ")));
     }
     for (word, all) in [("weight", &facts.weights), ("credit", &facts.credit)] {
         for (queue, of) in all {
@@ -124,6 +136,7 @@ fn task_line(facts: &Facts, user: &UserId, task: TaskId, kept: &Kept) -> String 
     let _ = write!(line, " c{claim} n{n} a{attempt} history {history} log {log}");
     let _ = match state {
         TaskState::Scheduled => write!(line, " due {}", head.due_ms.unwrap_or_default()),
+        TaskState::Waiting => write!(line, " for {}", head.pending.unwrap_or_default()),
         TaskState::Running => match held {
             Some((ends, lease)) => {
                 let asked = facts.cancels.contains(&format!("{user},{task}"));

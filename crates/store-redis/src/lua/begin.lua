@@ -28,7 +28,10 @@ local function now()
 end
 
 -- Fields of `meta` that every call reads.
-local FACTS = { 'schema', 'epoch', 'run', 'lt', 'mt', 'behind', 'keeps', 'cx', 'ex' }
+local FACTS = { 'schema', 'epoch', 'run', 'lt', 'mt', 'behind', 'keeps', 'cx', 'ex', 'fl', 'ld' }
+
+-- Those of them that are numbers of things.
+local COUNTS = { 'cx', 'ex', 'fl', 'ld' }
 
 -- Reads `meta`, and `more` fields of it, which go to M[1], M[2] and so on. Answers an error, or
 -- nothing.
@@ -53,10 +56,13 @@ function V.begin(more)
     keeps = known.keeps or '',
     cx = tonumber(known.cx) or 0,
     ex = tonumber(known.ex) or 0,
+    -- Tasks with ties, and ends that somebody has yet to be told of.
+    fl = tonumber(known.fl) or 0,
+    ld = tonumber(known.ld) or 0,
     -- Fields to set when the call ends.
     set = {},
   }
-  M.cx_before, M.ex_before = M.cx, M.ex
+  M.before = { cx = M.cx, ex = M.ex, fl = M.fl, ld = M.ld }
   for i = 1, #more do M[i] = values[#FACTS + i] end
   local run = known.run
   if run ~= ARGV[1] then

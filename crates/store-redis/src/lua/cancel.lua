@@ -2,19 +2,13 @@
 --
 -- reads:   at_ms, user, state members, keep_s; a count and tasks: id, queue
 -- replies: one text per task: 'done', 'asked', 'absent', or '!'state it is in
--- moves:   scheduled -> cancelled, queued -> cancelled
+-- moves:   scheduled -> cancelled, queued -> cancelled, waiting -> cancelled
 
 local function cancel(r, queue, at, body, keep, ended)
   if not r.exists then return 'absent' end
   if V.is_ended(r) then return '!' .. r.s end
   if r.s == 'running' then
-    if call('SADD', CANCELS, r.id) == 1 then
-      M.cx = M.cx + 1
-      local token = queue .. '|' .. r.u .. '|' .. r.t .. '|' .. int(r.a) .. '|' .. int(r.c) .. '|' .. (r.w or '')
-      -- If it is lost, the holder's next report tells it.
-      call('SPUBLISH', N.wake(string.match(r.w or '', '^[^.]*')), 'c' .. token)
-      V.emit(r.u, '{"t":"' .. r.t .. '","x":"cancel_requested","at":' .. at .. '}')
-    end
+    V.ask_to_stop(r, queue, at)
     return 'asked'
   end
   V.leave_waiting(r, queue)
@@ -29,5 +23,6 @@ function V.cancel(take)
     answers[i] = cancel(list[i].r, list[i].q, at, body, keep, ended)
   end
   V.list_ended(ended)
+  V.lead_on()
   return answers
 end

@@ -5,16 +5,17 @@
 -- reads:   at_ms, user; a count and tasks: id, queue, claim number seen, writes on it seen,
 --          descriptor, event members
 -- replies: one text per task: 'done', 'changed', 'absent', or '!'state it is in
--- moves:   scheduled -> scheduled, queued -> queued
+-- moves:   scheduled -> scheduled, queued -> queued, waiting -> waiting
 
 local function edit(one, at)
   local r = one.r
   if not r.exists then return 'absent' end
-  if r.s ~= 'scheduled' and r.s ~= 'queued' then return '!' .. r.s end
+  if r.s ~= 'scheduled' and r.s ~= 'queued' and r.s ~= 'waiting' then return '!' .. r.s end
   if int(r.c) ~= one.c or int(r.n) ~= one.n then return 'changed' end
   call('SET', r.U .. 'd:' .. r.t, one.d)
   r.n = V.counted(r.n, r.n + 1)
-  V.write(r, at, r.s == 'scheduled' and ',"due":' .. r.due or '', '', one.event)
+  local more = r.s == 'scheduled' and ',"due":' .. r.due or r.s == 'waiting' and ',"on":' .. r.on or ''
+  V.write(r, at, more, '', one.event)
   return 'done'
 end
 

@@ -4,7 +4,8 @@
 -- replies: nothing
 -- moves:   nothing; it is where queued tasks are put
 --
--- What waits in a lane is its length less its dead references, and what is scheduled for it. The
+-- What waits in a lane is its length less its dead references, and what is scheduled for it, be it
+-- for a time or for the end of others. The
 -- two numbers are kept only where they are not 0.
 
 local extras, extra_order = {}, {}
@@ -123,6 +124,8 @@ function V.leave_waiting(r, queue)
   if r.s == 'scheduled' then
     call('ZREM', DUE, r.id .. ',' .. queue .. ',' .. int(r.a) .. ',' .. int(r.c))
     V.add_scheduled(V.extra(r.u, queue), -1)
+  elseif r.s == 'waiting' then
+    V.add_scheduled(V.extra(r.u, queue), -1)
   else
     leave_lane(r, queue)
   end
@@ -136,12 +139,22 @@ function V.drop_expiry(r, queue)
   end
 end
 
+-- A task has ended. Where links is not at hand, the end is told by whoever looks after the partition
+-- next.
+function V.over(r)
+  if M.fl > 0 and call('EXISTS', r.U .. 'f:' .. r.t) == 1 then
+    M.ld = M.ld + 1
+    call('RPUSH', LEADS, r.id)
+  end
+end
+
 -- Ends a task that waits and has left its place. `ended` is as for `V.list_ended`.
 function V.stop_waiting(r, queue, body, keep, ended)
   V.drop_expiry(r, queue)
   r.s, r.n = 'cancelled', V.counted(r.n, r.n + 1)
   V.add_ended(ended, keep, r, r.c)
   V.write(r, int(now()), '', body, body)
+  V.over(r)
 end
 
 -- Whether the time of a task that waits is over.

@@ -5,7 +5,8 @@
 -- reads:   the caller: worker.call, lease_ms
 -- replies: adopted leases: token, end of the lost lease, '1' if its cancellation was asked,
 --          descriptor, state
--- moves:   scheduled -> queued, scheduled -> cancelled, queued -> cancelled, terminal -> gone
+-- moves:   scheduled -> queued, scheduled -> cancelled, queued -> cancelled, waiting -> cancelled,
+--          terminal -> gone
 
 -- Leases past their end change hands: the caller settles them by policy. A crash of the caller
 -- only repeats this. The text of the state stays: it says how far the lost attempt had come.
@@ -115,17 +116,18 @@ local function remove(entries)
     local user, task, claim = string.match(entries[i], '^([^,]+),([^,]+),(%d+),')
     if user then
       local r = V.record(user, task)
-      V.want(r)
+      V.want(r, false, M.fl > 0)
       list[#list + 1] = { r = r, c = tonumber(claim) }
     end
   end
   V.fetch()
-  local names, index, order = {}, {}, {}
+  local names, index, order, untied = {}, {}, {}, {}
   for i = 1, #list do
     local r = list[i].r
     -- A task that was redriven since is none of this entry's business.
     if not r.gone and r.c == list[i].c and V.is_ended(r) then
       r.gone = true
+      if r.f then V.drop_links(r, names, untied) end
       for _, letter in ipairs({ 'd', 't', 'a', 'o' }) do
         names[#names + 1] = r.U .. letter .. ':' .. r.t
       end
@@ -136,11 +138,16 @@ local function remove(entries)
       table.insert(index[r.u], r.t)
     end
   end
-  if #names > 0 then call('UNLINK', unpack(names)) end
+  for i = 1, #names, UNPACK_MAX do
+    call('UNLINK', unpack(names, i, math.min(i + UNPACK_MAX - 1, #names)))
+  end
+  V.untie(untied)
   for i = 1, #order do call('ZREM', N.user(order[i]) .. 'i', unpack(index[order[i]])) end
 end
 
 local function sweep()
+  -- What has ended must not be gone before those who wait for it were told.
+  if V.leads_left() > 0 then return false end
   local full, left = false, {}
   for keep in string.gmatch(M.keeps, '%d+') do
     local name = N.sweep(keep)
@@ -189,15 +196,18 @@ end
 -- Answers whether it was due.
 function V.maintain(holder, lease_ms, adopted)
   local since = now() - M.mt
-  if not M.behind and since >= 0 and since < MAINTENANCE_MS then return false end
+  local behind = M.behind or V.leads_left() > 0
+  if not behind and since >= 0 and since < MAINTENANCE_MS then return false end
   V.fetch()
   V.settle()
   M.lt = lease_time()
   M.mt = now()
   adopt(holder, lease_ms, adopted)
   -- What a turn leaves over is the next sync's, at once.
-  local expiring, promoting, sweeping = expire(), promote(), sweep()
-  local behind = expiring or promoting or sweeping
+  local expiring = expire()
+  V.lead_on()
+  local promoting, sweeping = promote(), sweep()
+  behind = expiring or promoting or sweeping
   call('HSET', META, 'lt', int(M.lt), 'mt', int(M.mt), 'behind', behind and '1' or '')
   heal_wakes()
   return true

@@ -7,10 +7,12 @@
 -- A record `r`: u user, t task, U the user's prefix, d the descriptor, raw the state as it was
 -- read, text the state to be written, gone if it was swept; s state, c claim number, n writes on
 -- it, a attempt, w holder; x when it expires and k how long it is kept then, texts, while it waits
--- and nobody ever took it. Texts are never decoded: only their fixed beginning is looked at.
+-- and nobody ever took it; f its ties as they were read, see links. Texts are never decoded: only their fixed beginning is looked at.
 
 local records, wanted, dirty = {}, {}, {}
 local logs, log_order, passing = {}, {}, {}
+-- Records whose ties have changed.
+local tied = {}
 
 function V.record(user, task)
   local id = user .. ',' .. task
@@ -22,8 +24,8 @@ function V.record(user, task)
   return r
 end
 
--- Asks for a record's state, and its descriptor, with the next `V.fetch`.
-function V.want(r, descriptor)
+-- Asks for a record's state, and its descriptor or its ties, with the next `V.fetch`.
+function V.want(r, descriptor, links)
   if not r.known and not r.asked then
     r.asked = true
     wanted[#wanted + 1] = r
@@ -33,6 +35,11 @@ function V.want(r, descriptor)
     r.asked_d = true
     wanted[#wanted + 1] = r
     wanted[#wanted + 1] = 'd'
+  end
+  if links and r.f == nil and not r.asked_f then
+    r.asked_f = true
+    wanted[#wanted + 1] = r
+    wanted[#wanted + 1] = 'f'
   end
 end
 
@@ -56,6 +63,7 @@ local function parse(r, raw)
   end
   r.s, r.c, r.n, r.a = s, tonumber(c), tonumber(n), tonumber(a)
   if s == 'running' then r.w = string.match(raw, '^,"w":"([%w_%-]+%.%d+)"', rest) end
+  if s == 'waiting' then r.on = string.match(raw, '^,"on":(%d+)', rest) end
   if s == 'scheduled' then r.due = string.match(raw, '^,"due":(%-?%d+)', rest) end
 end
 
@@ -71,7 +79,8 @@ function V.fetch()
     local texts = call('MGET', unpack(names))
     for i = at, last, 2 do
       local r, text = wanted[i], texts[(i - at) / 2 + 1]
-      if wanted[i + 1] == 'd' then r.d = text else parse(r, text) end
+      local letter = wanted[i + 1]
+      if letter == 't' then parse(r, text) else r[letter] = text end
     end
     at = last + 2
   end
@@ -159,28 +168,37 @@ local function log(user, json)
   call('SPUBLISH', N.channel(user), int(M.epoch) .. '-' .. int(seq) .. json)
 end
 
+-- Has the ties of a record written when the call ends.
+function V.keep_links(r)
+  if not r.tied then
+    r.tied = true
+    tied[#tied + 1] = r
+  end
+end
+
 -- Writes states and `meta`, logs and publishes. The last thing a call does.
 function V.finish()
   local list = {}
-  for i = 1, #dirty do
-    local r = dirty[i]
-    if not r.gone then
-      list[#list + 1] = r.U .. 't:' .. r.t
-      list[#list + 1] = r.text
-    end
-    if #list >= UNPACK_MAX or (i == #dirty and #list > 0) then
+  local function add(r, letter, text)
+    if r.gone then return end
+    list[#list + 1] = r.U .. letter .. ':' .. r.t
+    list[#list + 1] = text
+    if #list >= UNPACK_MAX then
       call('MSET', unpack(list))
       list = {}
     end
   end
+  for i = 1, #dirty do add(dirty[i], 't', dirty[i].text) end
+  for i = 1, #tied do add(tied[i], 'f', V.spell_links(tied[i])) end
+  if #list > 0 then call('MSET', unpack(list)) end
   V.keep_lanes()
-  if M.cx ~= M.cx_before then
-    M.set[#M.set + 1] = 'cx'
-    M.set[#M.set + 1] = int(M.cx)
-  end
-  if M.ex ~= M.ex_before then
-    M.set[#M.set + 1] = 'ex'
-    M.set[#M.set + 1] = int(M.ex)
+  if V.keep_leads then V.keep_leads() end
+  for i = 1, #COUNTS do
+    local name = COUNTS[i]
+    if M[name] ~= M.before[name] then
+      M.set[#M.set + 1] = name
+      M.set[#M.set + 1] = int(M[name])
+    end
   end
   if #M.set > 0 then call('HSET', META, unpack(M.set)) end
   for i = 1, #log_order do

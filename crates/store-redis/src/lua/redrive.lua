@@ -2,23 +2,33 @@
 --
 -- reads:   at_ms, user; a count and tasks: id, queue, claim number seen, '' or '='attempt
 -- replies: one text per task: 'done', 'changed', 'absent', or '!'state it is in
--- moves:   dead -> queued, cancelled -> queued
+-- moves:   dead -> queued, cancelled -> queued, dead -> waiting, cancelled -> waiting
 
 local function redrive(one, at, ringed)
   local r = one.r
   if not r.exists then return 'absent' end
   if r.s ~= 'dead' and r.s ~= 'cancelled' then return '!' .. r.s end
   if int(r.c) ~= one.c then return 'changed' end
+  local pending = V.wait_again(r, at)
+  if not pending then return '!' .. r.s end
   if one.attempt ~= '' then V.add_attempt(r, string.sub(one.attempt, 2)) end
-  r.s, r.c, r.n, r.a = 'queued', r.c + 1, 0, 1
-  V.enter(r.u, one.q, V.entry(r.t, r.a, r.c), true, ringed)
-  V.write(r, at, '', '', '')
+  r.c, r.n, r.a = r.c + 1, 0, 1
+  if pending > 0 then
+    r.s = 'waiting'
+    V.add_scheduled(V.extra(r.u, one.q), 1)
+    V.write(r, at, ',"on":' .. int(pending), '', '')
+  else
+    r.s = 'queued'
+    V.enter(r.u, one.q, V.entry(r.t, r.a, r.c), true, ringed)
+    V.write(r, at, '', '', '')
+  end
   return 'done'
 end
 
 function V.redrive(take)
   local at, user = take(), take()
   local list = V.named(take, user, function(one) one.c, one.attempt = take(), take() end)
+  V.want_ties(list)
   local answers, ringed = {}, {}
   for i = 1, #list do answers[i] = redrive(list[i], at, ringed) end
   V.wake_for(ringed)

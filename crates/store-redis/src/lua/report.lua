@@ -106,7 +106,7 @@ function V.report(ops, lease_ms, cancelled)
         end
         pending[#pending + 1] = op
         if op.v == 'e' then
-          V.want(r)
+          V.want(r, false, M.fl > 0)
           V.add_ended(ended, op.keep, r, op.c)
         else
           if op.attempt ~= '' then V.add_attempt(r, string.sub(op.attempt, 2)) end
@@ -159,6 +159,7 @@ function V.settle()
     elseif op.v == 'e' then
       r.s, r.n = op.s, V.counted(before, op.n)
       V.write(r, int(now()), '', op.body, op.event)
+      V.over(r)
     else
       r.n = 0
       r.s = op.due == '' and 'queued' or 'scheduled'

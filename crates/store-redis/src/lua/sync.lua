@@ -33,6 +33,12 @@ if refusal then return refusal end
 
 local cancelled, adopted, claimed, count, more = {}, {}, {}, 0, 0
 local refused = V.report(ops, lease_ms, cancelled)
+if M.fl > 0 then
+  -- What an end sets free may go to this very caller.
+  V.fetch()
+  V.settle()
+  V.lead_on()
+end
 local maintained = V.maintain(holder, lease_ms, adopted)
 if claims then
   local weighted = {}
@@ -47,6 +53,7 @@ if claims then
 end
 V.fetch()
 V.settle()
+V.lead_on()
 -- A call that was woken and leaves work behind wakes one more.
 for i = 1, #woken do
   if call('EXISTS', N.ring(woken[i])) == 1 then V.wake(woken[i], 1) end
@@ -66,5 +73,6 @@ if maintained or count == 0 then
     if next_in < 0 or wait < next_in then next_in = wait end
   end
 end
+if V.leads_left() > 0 and (maintained or count == 0) then next_in = 0 end
 V.finish()
 return { M.epoch, refused, cancelled, adopted, claimed, more, int(next_in) }

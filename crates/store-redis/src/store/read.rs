@@ -51,11 +51,17 @@ impl RedisStore {
             }
             Query::EventsHead { user } => QueryReply::Events(self.events_head(p, &user).await?),
             Query::Held { worker } => QueryReply::Held(self.held(p, &worker).await?),
+            Query::Links { user, tasks } => {
+                QueryReply::Links(self.links(p, &user, &tasks).await?)
+            }
+            Query::Parts { user, task, after, limit } => {
+                QueryReply::Parts(self.parts(p, &user, task, after, limit).await?)
+            }
             Query::Exist { tasks } => QueryReply::Exist(self.exist(p, &tasks).await?),
         })
     }
 
-    async fn ask(&self, p: PartitionId, commands: &Pipeline) -> Result<Vec<Value>> {
+    pub(super) async fn ask(&self, p: PartitionId, commands: &Pipeline) -> Result<Vec<Value>> {
         if commands.is_empty() {
             return Ok(Vec::new());
         }

@@ -26,6 +26,11 @@ impl Default for Seen {
 impl Seen {
     /// Those users of `batch` that were not seen lately.
     pub(super) fn fresh(&self, batch: &Submit) -> Vec<UserId> {
+        self.fresh_of(batch.tasks.iter().map(|new| &new.user))
+    }
+
+    /// Those of `users` that were not seen lately.
+    pub(super) fn fresh_of<'a>(&self, users: impl Iterator<Item = &'a UserId>) -> Vec<UserId> {
         let mut seen = self.0.lock();
         let (since, known) = &mut *seen;
         if since.elapsed() > SEEN_FOR || known.len() > SEEN_MAX {
@@ -33,9 +38,9 @@ impl Seen {
             *since = Instant::now();
         }
         let mut fresh: Vec<UserId> = Vec::new();
-        for new in &batch.tasks {
-            if !known.contains(&new.user) && !fresh.contains(&new.user) {
-                fresh.push(new.user.clone());
+        for user in users {
+            if !known.contains(user) && !fresh.contains(user) {
+                fresh.push(user.clone());
             }
         }
         fresh

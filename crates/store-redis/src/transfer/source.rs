@@ -148,7 +148,10 @@ impl RedisStore {
             };
             let id = (user.clone(), *task);
             match head.state {
-                TaskState::Queued | TaskState::Waiting => {
+                TaskState::Waiting => {
+                    control.place = Place::Waiting { pending: head.pending.unwrap_or(0) };
+                }
+                TaskState::Queued => {
                     let position = self.position(p, user, *task, &control, known).await?;
                     control.place = Place::Queued { position };
                 }

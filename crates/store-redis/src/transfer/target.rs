@@ -7,7 +7,7 @@ use redis::{Cmd, Pipeline, cmd};
 use tasktonic_core::changes::{Place as At, Record, TaskControl};
 use tasktonic_core::limits::KEY_SLACK_MS;
 use tasktonic_core::routing::{PartitionId, partition_of};
-use tasktonic_core::{Name, TaskId, UserId};
+use tasktonic_core::{Links, Name, TaskId, UserId};
 use tasktonic_store::transfer::{Target, TransferError};
 use tasktonic_store::{Entry, Error, Result, Store as _, Table};
 
@@ -34,6 +34,8 @@ pub struct Import {
     /// The last user, and how many tasks of theirs are scheduled, by queue.
     user: Option<UserId>,
     scheduled: BTreeMap<Name, u64>,
+    /// Ties whose task comes next.
+    ties: Option<(UserId, TaskId, Links)>,
     /// Retentions met, by partition.
     keeps: BTreeSet<(PartitionId, u32)>,
 }
@@ -48,6 +50,7 @@ impl Import {
             ringed: None,
             user: None,
             scheduled: BTreeMap::new(),
+            ties: None,
             keeps: BTreeSet::new(),
         }
     }
@@ -120,7 +123,9 @@ impl Import {
             }
             let reply = self.ask(place, cmd("HKEYS").arg(keys.meta()).clone()).await?;
             let fields = items_of(&reply).iter().map(text_of).filter(|field| {
-                field == "keeps" || field.starts_with("x:") || field.starts_with("w:")
+                matches!(field.as_str(), "keeps" | "fl" | "ld")
+                    || field.starts_with("x:")
+                    || field.starts_with("w:")
             });
             let gone: Vec<Cmd> =
                 fields.map(|field| cmd("HDEL").arg(keys.meta()).arg(field).clone()).collect();
@@ -217,9 +222,23 @@ impl Import {
                 let field = format!("w:{queue}");
                 commands.push(cmd("HSET").arg(keys.meta()).arg(field).arg("1").clone());
             }
+            Record::Links { user, task, links: Some(links) } => {
+                let p = partition_of(&user, count);
+                let keys = self.store.keys(p)?;
+                let commands = to.entry(p).or_default();
+                if let Some(part) = links.part {
+                    let name = keys.parts(&user, part.of);
+                    commands.push(cmd("ZADD").arg(name).arg(0).arg(task.to_string()).clone());
+                }
+                let member = format!("{user},{task}");
+                commands.push(cmd("SADD").arg(keys.nodes()).arg(member).clone());
+                commands.push(cmd("HINCRBY").arg(keys.meta()).arg("fl").arg(1).clone());
+                self.ties = Some((user, task, links));
+            }
             // An export holds whole tasks only.
             Record::Edited { .. }
             | Record::Control { .. }
+            | Record::Links { .. }
             | Record::KeyGone { .. }
             | Record::TaskGone { .. } => {}
         }
@@ -242,7 +261,24 @@ impl Import {
             to.push(cmd("HINCRBY").arg(keys.meta()).arg("ex").arg(1).clone());
         }
         to.push(cmd("ZADD").arg(keys.index(user)).arg(0).arg(task.to_string()).clone());
+        if let Some((_, _, links)) = self.ties.take_if(|(of, id, _)| of == user && *id == task) {
+            let text = format!("{queue}|{links}");
+            to.push(cmd("SET").arg(keys.links(user, task)).arg(text).clone());
+            // Who waits for it may not have been told when it was written out. To be told twice does
+            // no harm.
+            if matches!(place, At::Ended { .. }) {
+                let mut leads = vec![format!("{user},{task}")];
+                if links.gather.is_some() {
+                    leads.push(format!("{user},{task},{}", TaskId::from_bytes([0; 12])));
+                }
+                to.push(cmd("RPUSH").arg(keys.leads()).arg(&leads).clone());
+                to.push(cmd("HINCRBY").arg(keys.meta()).arg("ld").arg(leads.len()).clone());
+            }
+        }
         match place {
+            At::Waiting { .. } => {
+                *self.scheduled.entry(queue.clone()).or_default() += 1;
+            }
             At::Queued { .. } => {
                 let entry = format!("{task}:{attempt}:{claim}");
                 to.push(cmd("RPUSH").arg(keys.lane(user, queue)).arg(entry).clone());

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use redis::Value;
 use serde::Deserialize;
-use tasktonic_core::command::{Control, MoveTo};
+use tasktonic_core::command::{After, Control, Expiry, Gathers, MoveTo, Node};
 use tasktonic_core::limits::WEIGHT_MAX;
-use tasktonic_core::reply::Controlled;
+use tasktonic_core::reply::{Controlled, Refusal};
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
 use tasktonic_store::{Error, Result};
 
@@ -32,7 +32,7 @@ pub(crate) fn named(control: &Control) -> Option<Named<'_>> {
         Control::Edit { user, tasks, .. } => {
             Some(Named { user, tasks: tasks.iter().map(|edit| edit.task).collect() })
         }
-        Control::Weigh { .. } => None,
+        Control::Flow { .. } | Control::Seal { .. } | Control::Weigh { .. } => None,
     }
 }
 
@@ -50,11 +50,13 @@ pub(crate) fn queue(descriptor: &Value) -> Result<Option<Name>> {
     queue.map(Some).ok_or_else(|| Error::Invalid(unreadable.into()))
 }
 
-/// A control command; `descriptors` are those of the tasks it names, in order.
+/// A control command; `descriptors` are those of the tasks it names, in order, and `fresh` whether
+/// this process has not seen the user of a flow yet.
 pub(crate) fn control(
     now_ms: Option<i64>,
     control: &Control,
     descriptors: &[Value],
+    fresh: bool,
 ) -> Result<Vec<Bytes>> {
     let mut words = Words::new(now_ms);
     let mut queues = descriptors.iter();
@@ -115,6 +117,12 @@ pub(crate) fn control(
                 words.text(&edit.event);
             }
         }
+        Control::Flow { at_ms, user, nodes } => flow(&mut words, *at_ms, user, nodes, fresh),
+        Control::Seal { user, task, .. } => {
+            words.text("seal");
+            words.text(user.as_str());
+            words.put(task);
+        }
         Control::Weigh { queue, user, weight } => {
             words.text("weigh");
             words.text(queue.as_str());
@@ -123,6 +131,46 @@ pub(crate) fn control(
         }
     }
     Ok(words.done())
+}
+
+fn flow(words: &mut Words, at_ms: i64, user: &UserId, nodes: &[Node], fresh: bool) {
+    words.put(at_ms);
+    words.text(user.as_str());
+    words.flag(fresh);
+    words.put(nodes.len());
+    for Node { new, part_of, gathers, after } in nodes {
+        words.put(new.task);
+        words.text(new.queue.as_str());
+        match new.due_ms {
+            Some(due_ms) => words.put(due_ms),
+            None => words.text(""),
+        }
+        words.text(&new.descriptor);
+        words.text(&new.event);
+        words.put(new.lane_max);
+        match new.expires {
+            Some(Expiry { at_ms, keep_s }) => {
+                words.put(at_ms);
+                words.put(keep_s);
+            }
+            None => words.text(""),
+        }
+        match part_of {
+            Some(of) => words.put(of),
+            None => words.text(""),
+        }
+        words.text(match gathers {
+            None => "",
+            Some(Gathers::Flow) => "f",
+            Some(Gathers::Batch { runs: false }) => "b",
+            Some(Gathers::Batch { runs: true }) => "r",
+        });
+        words.put(after.len());
+        for After { task, on_failure } in after {
+            words.put(task);
+            words.put(on_failure.letter());
+        }
+    }
 }
 
 /// The answers to a control command.
@@ -136,6 +184,10 @@ fn one(answer: &str) -> Result<Controlled> {
         "asked" => Controlled::Asked,
         "changed" => Controlled::Changed,
         "absent" => Controlled::Absent,
+        refused if refused.starts_with('-') => {
+            let why = Refusal::ALL.into_iter().find(|why| why.name() == &refused[1..]);
+            Controlled::Refused(why.ok_or_else(strange)?)
+        }
         other => {
             let state = other.strip_prefix('!').and_then(TaskState::from_name);
             Controlled::Unfit(state.ok_or_else(strange)?)

@@ -17,6 +17,8 @@ pub(crate) struct StateHead {
     pub(crate) expires: Option<Expiry>,
     /// Of a scheduled task: wall clock, ms.
     pub(crate) due_ms: Option<i64>,
+    /// Of one that waits for others: for how many ends.
+    pub(crate) pending: Option<u32>,
     /// Of a running task: who wrote it, and by which call it took the task.
     pub(crate) holder: Option<(WorkerId, u64)>,
 }
@@ -34,6 +36,7 @@ impl StateHead {
                 attempt: 1,
                 expires: None,
                 due_ms: None,
+                pending: None,
                 holder: None,
             });
         };
@@ -52,10 +55,20 @@ impl StateHead {
         };
         let (attempt, rest) = digits(rest.strip_prefix(r#","a":"#)?)?;
         let state = TaskState::from_name(state)?;
-        let (due_ms, holder) = (None, None);
-        let mut head = Self { state, claim, n, at_ms, attempt, expires, due_ms, holder };
+        let mut head = Self {
+            state,
+            claim,
+            n,
+            at_ms,
+            attempt,
+            expires,
+            due_ms: None,
+            pending: None,
+            holder: None,
+        };
         match state {
             TaskState::Scheduled => head.due_ms = Some(digits(rest.strip_prefix(r#","due":"#)?)?.0),
+            TaskState::Waiting => head.pending = Some(digits(rest.strip_prefix(r#","on":"#)?)?.0),
             TaskState::Running => {
                 let (holder, _) = rest.strip_prefix(r#","w":""#)?.split_once('"')?;
                 let (worker, call) = holder.split_once('.')?;
