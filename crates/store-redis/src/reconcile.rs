@@ -6,6 +6,7 @@
 //! repairs in one step.
 
 mod dates;
+mod links;
 mod pass;
 mod read;
 mod suspect;

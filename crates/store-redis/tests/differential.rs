@@ -7,10 +7,14 @@ mod common;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tasktonic_core::command::{Claim, NewTask, Op, Report, Submit, Sync, Write};
+use tasktonic_core::command::{
+    After, Claim, Control, Gathers, NewTask, Node, Op, Report, Submit, Sync, Write,
+};
 use tasktonic_core::limits::{CLAIM_MAX, PROMOTE_MAX};
+use tasktonic_core::links::OnFailure;
+use tasktonic_core::reply::Controlled;
 use tasktonic_core::routing::PartitionId;
-use tasktonic_core::{TaskId, Text};
+use tasktonic_core::{TaskId, Text, UserId};
 use tasktonic_store::clock::Clock;
 use tasktonic_store::conformance::{Subject, differential};
 use tasktonic_store::model::ModelStore;
@@ -168,5 +172,95 @@ async fn a_turn_that_reaches_its_limits_leaves_the_rest_to_the_next_as_in_the_mo
         if reply.claimed.is_empty() {
             break;
         }
+    }
+}
+
+/// A flow whose ends take more than one call to tell, and one that is cancelled with all its parts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_of_ends_longer_than_one_call_is_told_as_in_the_model() {
+    let (clock, hand) = Clock::manual(NOW_MS);
+    let redis = common::server(Server::Redis);
+    let store = common::open(&redis, clock.clone(), 1).await;
+    let model = ModelStore::new(clock.clone());
+    let ana: UserId = "ana".parse().unwrap();
+    let id = |number: u64| TaskId::new(NOW_MS, number);
+    let node = |number: u64, part_of: Option<u64>, after: Option<u64>| Node {
+        new: NewTask::new(
+            "ana".parse().unwrap(),
+            id(number),
+            "mail".parse().unwrap(),
+            r#"{"v":1,"k":"k","q":"mail"}"#,
+        ),
+        part_of: part_of.map(id),
+        gathers: None,
+        after: after
+            .map(|task| After { task: id(task), on_failure: OnFailure::Fail })
+            .into_iter()
+            .collect(),
+    };
+    let control = async |control: Control| {
+        let expected = model.control(P, control.clone()).await.unwrap();
+        assert_eq!(store.control(P, control).await.unwrap(), expected);
+        assert_eq!(store.dump(P).await.unwrap(), model.dump());
+        expected
+    };
+    let flow = async |nodes: Vec<Node>| {
+        let count = nodes.len();
+        let asked = Control::Flow { at_ms: NOW_MS, user: ana.clone(), nodes };
+        assert_eq!(control(asked).await, vec![Controlled::Done; count]);
+    };
+    for root in [1, 50_000] {
+        let gathers = Some(Gathers::Flow);
+        let first = root + 1;
+        flow(vec![Node { gathers, ..node(root, None, None) }, node(first, Some(root), None)]).await;
+        let (tens, ones) = (root + 100, root + 1_000);
+        flow((0..60).map(|n| node(tens + n, Some(root), Some(first))).collect()).await;
+        for n in 0..30 {
+            let behind = (0..10).map(|m| node(ones + n * 10 + m, Some(root), Some(tens + n)));
+            flow(behind.collect()).await;
+        }
+    }
+    let request = |call, ops, limit| Sync {
+        worker: "w-1".parse().unwrap(),
+        call,
+        lease_ms: 10_000,
+        ops,
+        claim: Some(Claim { queues: vec!["mail".parse().unwrap()], limit }),
+        woken: Vec::new(),
+        park: false,
+    };
+    let held = both(&model, &store, &clock, request(1, Vec::new(), 2)).await.claimed;
+    let write = || Write { n: 2, body: Text::default(), event: None };
+    let bury = Report::Bury { write: write(), keep_s: 1 };
+    let op = Op { lease: held[0].lease.clone(), report: bury };
+    let mut call = 2;
+    let mut reply = both(&model, &store, &clock, request(call, vec![op], 5)).await;
+    assert!(model.dump().contains("leads = "), "one call does not tell them all");
+    let body = Text::default();
+    let tasks = vec![id(50_000)];
+    let user = ana.clone();
+    control(Control::Cancel { at_ms: NOW_MS, user, tasks, body, keep_s: 3 }).await;
+    let mut calls = 0;
+    while model.dump().contains("leads = ") {
+        hand.advance(10);
+        call += 1;
+        calls += 1;
+        reply = both(&model, &store, &clock, request(call, Vec::new(), 5)).await;
+        assert!(calls < 60, "it never comes to rest");
+    }
+    assert!(calls > 5 && reply.next_in_ms != Some(0), "{calls} calls, {reply:?}");
+    let op = Op {
+        lease: held[1].lease.clone(),
+        report: Report::Cancelled { write: write(), keep_s: 1 },
+    };
+    call += 1;
+    both(&model, &store, &clock, request(call, vec![op], 5)).await;
+    let dump = model.dump();
+    assert!(dump.contains("count ana dead = 2\n"), "the first part, and its flow");
+    assert!(!dump.contains(" waiting = ") && !dump.contains(" queued = "), "{dump}");
+    for _ in 0..10 {
+        hand.advance(100_000_000);
+        call += 1;
+        both(&model, &store, &clock, request(call, Vec::new(), 5)).await;
     }
 }

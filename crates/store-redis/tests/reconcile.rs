@@ -9,9 +9,11 @@ use std::sync::Arc;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
-use tasktonic_core::command::{Again, Op, Report, Write};
+use tasktonic_store::Store as _;
+use tasktonic_core::command::{After, Again, Control, Gathers, Node, Op, Report, Write};
+use tasktonic_core::links::OnFailure;
 use tasktonic_core::routing::PartitionId;
-use tasktonic_core::{TaskState, UserId};
+use tasktonic_core::{TaskId, TaskState, UserId};
 use tasktonic_store::clock::Clock;
 use tasktonic_store::conformance::Scene;
 use tasktonic_store::{Query, QueryReply};
@@ -28,6 +30,7 @@ struct Stage {
     store: Arc<RedisStore>,
     scene: Scene,
     random: StdRng,
+    flows: Vec<(String, TaskId)>,
 }
 
 async fn stage(seed: u64) -> Stage {
@@ -35,14 +38,15 @@ async fn stage(seed: u64) -> Stage {
     let (clock, hand) = Clock::manual(1_700_000_000_000);
     let store = Arc::new(common::open(&redis, clock, 1).await);
     let scene = Scene::new(store.clone(), hand);
-    Stage { redis, store, scene, random: StdRng::seed_from_u64(seed) }
+    Stage { redis, store, scene, random: StdRng::seed_from_u64(seed), flows: Vec::new() }
 }
 
 impl Stage {
     /// Does something that people and workers do.
     async fn step(&mut self) {
         let user = *USERS.choose(&mut self.random).unwrap();
-        match self.random.random_range(0..8) {
+        match self.random.random_range(0..10) {
+            8..10 => self.flow(user).await,
             0..3 => {
                 let mut new = self.scene.draft(user);
                 if self.random.random_bool(0.2) {
@@ -88,6 +92,59 @@ impl Stage {
                 }
             }
             _ => self.scene.pass(self.random.random_range(1..3_000)),
+        }
+    }
+
+    /// Submits a flow, a batch, or parts of one that may be over.
+    async fn flow(&mut self, user: &str) {
+        let now_ms = self.scene.now_ms();
+        let node = |gathers| Node {
+            new: self.scene.draft(user),
+            part_of: None,
+            gathers,
+            after: Vec::new(),
+        };
+        let mut nodes = Vec::new();
+        let known = self.flows.iter().filter(|(of, _)| *of == user).map(|(_, flow)| *flow).last();
+        let flow = match known.filter(|_| self.random.random_bool(0.3)) {
+            Some(flow) => flow,
+            None => {
+                let batch = Gathers::Batch { runs: self.random.random_bool(0.5) };
+                let gathers = if self.random.random_bool(0.6) { Gathers::Flow } else { batch };
+                let root = node(Some(gathers));
+                let flow = root.new.task;
+                nodes.push(root);
+                self.flows.push((user.to_owned(), flow));
+                flow
+            }
+        };
+        let first = nodes.len();
+        for _ in 0..self.random.random_range(1..5) {
+            let mut part = node(None);
+            part.part_of = Some(flow);
+            if let Some(older) = nodes[first..].choose(&mut self.random)
+                && self.random.random_bool(0.7)
+            {
+                let on_failure = *OnFailure::ALL.choose(&mut self.random).unwrap();
+                part.after.push(After { task: older.new.task, on_failure });
+            }
+            nodes.push(part);
+        }
+        let user: UserId = user.parse().unwrap();
+        let control = Control::Flow { at_ms: now_ms, user: user.clone(), nodes };
+        self.store.control(P, control).await.unwrap();
+        if self.random.random_bool(0.5) {
+            let control = Control::Seal { at_ms: now_ms, user, task: flow };
+            self.store.control(P, control).await.unwrap();
+        }
+    }
+
+    /// Seals every batch that is still open.
+    async fn seal_all(&self) {
+        for (user, task) in &self.flows {
+            let (at_ms, user) = (self.scene.now_ms(), user.parse().unwrap());
+            let control = Control::Seal { at_ms, user, task: *task };
+            self.store.control(P, control).await.unwrap();
         }
     }
 
@@ -231,8 +288,10 @@ async fn a_key_of_any_kind_may_vanish_and_no_task_is_stuck() {
             wrong.retain(|line| !only_the_sweep(line));
             assert!(wrong.is_empty(), "seed {seed}, {key} removed: {wrong:#?}");
         }
+        stage.seal_all().await;
         stage.run_out().await;
         stage.repair().await;
+        stage.seal_all().await;
         stage.run_out().await;
         let stuck = stage.stuck().await;
         assert!(stuck.is_empty(), "seed {seed}: {stuck:#?}");
@@ -249,7 +308,7 @@ async fn a_key_of_any_kind_may_vanish_and_no_task_is_stuck() {
         let left = stage.redis.cli(&["KEYS", "tt:*:d:*"]);
         assert!(left.is_empty(), "seed {seed}: {left}");
     }
-    for sort in ["meta", "leases", "due", "ring", "users", "u:d", "u:t", "u:i", "u:q", "u:e"] {
+    for sort in ["meta", "leases", "due", "ring", "users", "u:d", "u:t", "u:i", "u:q", "u:e", "u:f", "u:m", "nodes"] {
         assert!(met.contains_key(sort), "no {sort} was ever removed: {met:?}");
     }
     eprintln!("removed: {met:?}");

@@ -137,7 +137,7 @@ function V.ask_to_stop(r, queue, at)
 end
 
 -- A waiting task goes on waiting, for what its ties say now, or to its lane.
-local function waits_less(r, body, ringed)
+function V.waits_less(r, body, ringed)
   local f = V.links(r)
   local pending = V.pending(f)
   r.n = r.n + 1
@@ -157,7 +157,7 @@ function V.gathered(r, ringed, ended)
   local f = V.links(r)
   if not f or not f.g or r.s ~= 'waiting' then return end
   local body = V.gather_body(f.g)
-  if parts_left(f.g) > 0 or f.g[RUNS] == 1 then return waits_less(r, body, ringed) end
+  if parts_left(f.g) > 0 or f.g[RUNS] == 1 then return V.waits_less(r, body, ringed) end
   V.leave_waiting(r, f.q)
   V.drop_expiry(r, f.q)
   local state, keep = 'completed', KEEP_COMPLETED_S
@@ -181,7 +181,7 @@ function V.tell_one(child, of, state, ringed, ended)
       V.keep_links(child)
       if child.s ~= 'waiting' then return end
       if state == 'completed' or up.p ~= 'f' then
-        waits_less(child, '', ringed)
+        V.waits_less(child, '', ringed)
       else
         local body = '"why":"upstream","of":"' .. of .. '"'
         V.leave_waiting(child, f.q)

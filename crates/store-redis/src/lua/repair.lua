@@ -11,10 +11,14 @@
 --          'e' events: user                          'k' credit: queue, user
 --          'z' events that nobody needs: user
 --          'u' user: user                            'f' weights: queue
---          'm' counts of cancel marks and of what expires
+--          'h' waiting: user, task, queue            'j' ended, not told: user, task, and a
+--                                                       part that goes on, or ''
+--          'o' has ties or not: user, task           'v' part: user, flow, part, its queue
+--          'm' counts of cancel marks, of what expires, of ties and of ends to be told
 --          'g' retention: keep_s, or '' after the last
 -- replies: one text per suspect: the name of the repair, or '' where all is well
--- moves:   running -> queued, running -> cancelled, for tasks whose lease has vanished
+-- moves:   running -> queued, running -> cancelled, for tasks whose lease has vanished;
+--          waiting -> cancelled, for those whose ties have
 
 local next_arg = 3
 local function take()
@@ -43,7 +47,7 @@ end
 
 local function look(user, task)
   local r = V.record(user, task)
-  V.want(r)
+  V.want(r, false, true)
   V.fetch()
   if r.d == nil then r.d = call('EXISTS', r.U .. 'd:' .. task) == 1 end
   return r
@@ -93,6 +97,17 @@ function R.q()
   if not r.d or r.s ~= 'queued' then return '' end
   -- One without a state is untouched, or its state is lost: a lease would say so.
   if not r.raw and lease_of(r) ~= nil then return '' end
+  local f = not r.raw and V.links(r)
+  if f and (V.pending(f) > 0 or (f.g and f.g[1] == 0)) then
+    -- What its ties say was lost: it waits, or ends with its parts.
+    r.s, r.n = 'waiting', r.n + 1
+    if f.g then
+      V.gathered(r, ringed, ended)
+    else
+      V.write(r, int(now()), ',"on":' .. int(V.pending(f)), '', '')
+    end
+    return 'state'
+  end
   return into_lane(r, queue, true)
 end
 
@@ -107,6 +122,7 @@ function R.r()
     unmark(r)
     r.s, r.n = 'cancelled', V.counted(r.n, r.n + 1)
     V.add_ended(ended, keep, r, r.c)
+    V.over(r)
   else
     r.s, r.c, r.n = 'queued', r.c + 1, 0
     into_lane(r, queue, false)
@@ -135,9 +151,10 @@ function R.i()
     return ''
   end
   local gone = call('ZREM', index, task)
-  for _, letter in ipairs({ 't', 'a', 'o' }) do
+  for _, letter in ipairs({ 't', 'a', 'o', 'f', 'm' }) do
     gone = gone + call('UNLINK', r.U .. letter .. ':' .. task)
   end
+  M.fl = M.fl - call('SREM', NODES, r.id)
   return gone > 0 and 'record' or ''
 end
 
@@ -247,6 +264,104 @@ function R.c()
   return 'cancel_mark'
 end
 
+-- While ends are on their way to those who wait for them, nothing can be said.
+local function on_their_way() return V.leads_left() > 0 end
+
+-- Sees to it that a task with ties is listed as one.
+local function list_node(r)
+  local added = call('SADD', NODES, r.id)
+  M.fl = M.fl + added
+  return added == 1
+end
+
+function R.h()
+  local user, task, queue = take(), take(), take()
+  local r = look(user, task)
+  if not r.d or r.s ~= 'waiting' then return '' end
+  local f = V.links(r)
+  if not f then
+    -- Nobody knows any more what it waits for; whoever sent it may send it back.
+    V.leave_waiting(r, queue)
+    V.stop_waiting(r, queue, '"why":"ties_lost"', int(KEEP_CANCELLED_S), ended)
+    return 'ties'
+  end
+  if on_their_way() then return '' end
+  local found = list_node(r)
+  for i = 1, #f.up do
+    local up = f.up[i]
+    if not up.told and r.s == 'waiting' then
+      local parent = look(user, up.t)
+      if not parent.d or V.is_ended(parent) then
+        V.tell_one(r, up.t, parent.d and parent.s or 'cancelled', ringed, ended)
+        found = true
+      end
+    end
+  end
+  if r.s == 'waiting' and int(V.pending(f)) ~= (r.on or '') then
+    found = true
+    if f.g then
+      V.gathered(r, ringed, ended)
+    else
+      V.waits_less(r, '', ringed)
+    end
+  end
+  return found and 'ties' or ''
+end
+
+function R.j()
+  local user, task, part = take(), take(), take()
+  local r = look(user, task)
+  local f = V.links(r)
+  if not r.d or not f or not V.is_ended(r) or on_their_way() then return '' end
+  local flow = f.of and look(r.u, f.of)
+  local of = flow and V.links(flow)
+  local wrong = of and of.g and f.oc == '-'
+  if part ~= '' then
+    local left = look(user, part)
+    local waits = left.d and not V.is_ended(left) and left.s ~= 'running'
+    wrong = f.g and r.s == 'cancelled' and waits
+  end
+  if not wrong then return '' end
+  V.over(r)
+  return 'ties'
+end
+
+function R.o()
+  local r = look(take(), take())
+  if r.d and V.links(r) then return list_node(r) and 'ties' or '' end
+  local gone = call('SREM', NODES, r.id)
+  M.fl = M.fl - gone
+  return gone == 1 and 'ties' or ''
+end
+
+function R.v()
+  local user, task, part, queue = take(), take(), take(), take()
+  local flow, r = look(user, task), look(user, part)
+  local of, f = V.links(flow), V.links(r)
+  if not of or not of.g then return '' end
+  local name = N.parts(user, task)
+  if f and f.of == task and r.d then
+    return call('ZADD', name, 'NX', 0, part) == 1 and 'ties' or ''
+  end
+  if not call('ZSCORE', name, part) then return '' end
+  if r.d and not f then
+    -- Its ties are lost, but for this one.
+    r.f = { q = queue, of = task, oc = '-', up = {}, down = {} }
+    V.keep_links(r)
+    list_node(r)
+    if V.is_ended(r) then V.over(r) end
+    return 'ties'
+  end
+  call('ZREM', name, part)
+  if not r.d and flow.s == 'waiting' and V.pending(of) > (of.g[3] == 1 and 0 or 1) then
+    -- It is gone and was never counted.
+    of.g[4] = of.g[4] - 1
+    V.keep_links(flow)
+    V.gathered(flow, ringed, ended)
+  end
+  return 'ties'
+end
+
 function R.x()
   local user, queue, before, length, after = take(), take(), take(), take(), take()
   local x = V.extra(user, queue)
@@ -299,10 +414,12 @@ end
 
 function R.m()
   local marks, expiring = call('SCARD', CANCELS), call('ZCARD', UNSTARTED)
+  local nodes, leads = call('SCARD', NODES), call('LLEN', LEADS)
   local wrong = ''
+  if nodes ~= M.fl or leads ~= M.ld then wrong = 'ties_count' end
   if expiring ~= M.ex then wrong = 'expiry_count' end
   if marks ~= M.cx then wrong = 'cancel_count' end
-  M.cx, M.ex = marks, expiring
+  M.cx, M.ex, M.fl, M.ld = marks, expiring, nodes, leads
   return wrong
 end
 
@@ -325,5 +442,6 @@ local done = {}
 for i = 1, tonumber(take()) do done[i] = R[take()]() end
 V.list_ended(ended)
 V.wake_for(ringed)
+V.lead_on()
 V.finish()
 return done

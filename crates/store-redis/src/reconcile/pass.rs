@@ -26,6 +26,8 @@ pub(super) struct Whole {
     pub(super) due: HashSet<(UserId, TaskId, u32)>,
     /// Tasks that expire, with the time they are listed under.
     pub(super) unstarted: HashSet<(UserId, TaskId, i64)>,
+    /// Tasks that are listed as such with ties.
+    pub(super) nodes: HashSet<(UserId, TaskId)>,
     /// Queues that are known from anywhere.
     pub(super) queues: BTreeSet<Name>,
     /// How often each ring names each user.
@@ -50,6 +52,7 @@ impl Reconciler {
         repaired += self.leases(&reader, &mut whole).await?;
         repaired += self.due(&reader, &mut whole).await?;
         repaired += self.unstarted(&reader, &mut whole).await?;
+        repaired += self.links(&reader, &mut whole).await?;
         repaired += self.marks(&reader).await?;
         repaired += self.sweeps(&reader, &mut whole).await?;
         let reply = reader.one(cmd("SMEMBERS").arg(keys.parked())).await?;
@@ -123,6 +126,10 @@ impl Reconciler {
         asked.add_command(cmd("SCARD").arg(reader.keys.cancels()).clone());
         asked.add_command(cmd("HGET").arg(reader.keys.meta()).arg("ex").clone());
         asked.add_command(cmd("ZCARD").arg(reader.keys.unstarted()).clone());
+        asked.add_command(cmd("HGET").arg(reader.keys.meta()).arg("fl").clone());
+        asked.add_command(cmd("SCARD").arg(reader.keys.nodes()).clone());
+        asked.add_command(cmd("HGET").arg(reader.keys.meta()).arg("ld").clone());
+        asked.add_command(cmd("LLEN").arg(reader.keys.leads()).clone());
         let replies = reader.ask(&asked).await?;
         let numbers: Vec<u64> =
             replies.iter().map(|reply| text_of(reply).parse().unwrap_or(0)).collect();
@@ -264,6 +271,12 @@ impl Reconciler {
                         *scheduled.entry(queue.clone()).or_default() += 1;
                         if !whole.due.contains(&(user.clone(), *task, head.claim)) {
                             suspects.push(Suspect::Scheduled(user.clone(), *task, queue));
+                        }
+                    }
+                    TaskState::Waiting => {
+                        *scheduled.entry(queue.clone()).or_default() += 1;
+                        if !whole.nodes.contains(&(user.clone(), *task)) {
+                            suspects.push(Suspect::Waiting(user.clone(), *task, queue));
                         }
                     }
                     TaskState::Running => {

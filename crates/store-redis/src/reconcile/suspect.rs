@@ -44,7 +44,17 @@ pub(super) enum Suspect {
     User(UserId),
     /// A queue whose weights are not announced, or announced and not there.
     Weights(Name),
-    /// The number of marks, or of what expires.
+    /// A task that waits for others, of which one is gone or has ended, or whose ties are lost.
+    Waiting(UserId, TaskId, Name),
+    /// An ended task that its flow has not counted.
+    Told(UserId, TaskId),
+    /// A part that goes on though its flow was cancelled: flow, part.
+    Left(UserId, TaskId, TaskId),
+    /// A task with ties that is not listed as one, or one that is and has none.
+    Node(UserId, TaskId),
+    /// A part that its flow does not list, or one that is listed and is none: flow, part, its queue.
+    Part(UserId, TaskId, TaskId, String),
+    /// The number of marks, of what expires, of what has ties, or of ends to be told.
     Marks,
     /// A list of ended tasks, kept so long, s, that is not among those in use.
     Retention(u32),
@@ -76,6 +86,11 @@ impl Suspect {
             Self::Credit(queue, user) => &[&"k", queue, user],
             Self::User(user) => &[&"u", user],
             Self::Weights(queue) => &[&"f", queue],
+            Self::Waiting(user, task, queue) => &[&"h", user, task, queue],
+            Self::Told(user, task) => &[&"j", user, task, &""],
+            Self::Left(user, flow, part) => &[&"j", user, flow, part],
+            Self::Node(user, task) => &[&"o", user, task],
+            Self::Part(user, flow, part, queue) => &[&"v", user, flow, part, queue],
             Self::Marks => &[&"m"],
             Self::Retention(keep_s) => &[&"g", keep_s],
             Self::Searched => &[&"g", &""],

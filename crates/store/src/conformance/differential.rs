@@ -146,8 +146,8 @@ impl Walk {
         match self.seed.below(100) {
             0..30 => Step::Submit(self.submit()),
             30..70 => Step::Sync(self.sync()),
-            70..78 => Step::Control(self.control()),
-            78..88 => Step::Read(self.query()),
+            70..81 => Step::Control(self.control()),
+            81..88 => Step::Read(self.query()),
             88..97 => {
                 let ms = [1, 50, 250, 1_000, 2_500, 11_000, 70_000, -500][self.seed.pick(8)];
                 hand.advance(ms);
