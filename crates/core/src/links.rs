@@ -194,10 +194,8 @@ impl Links {
                 Some(Up { task, on_failure, told: parts.next()? == "1" })
             })
             .collect::<Option<_>>()?;
-        let down = words(fields.next()?)
-            .iter()
-            .map(|word| word.parse().ok())
-            .collect::<Option<_>>()?;
+        let down =
+            words(fields.next()?).iter().map(|word| word.parse().ok()).collect::<Option<_>>()?;
         Some(Self { part, gather, up, down })
     }
 }
@@ -215,7 +213,8 @@ impl fmt::Display for Links {
             write!(f, "{of}.{}", letter.map_or("-", |(_, letter)| *letter))?;
         }
         f.write_char('|')?;
-        if let Some(Gather { runs, grows, sealed, total, completed, cancelled, dead }) = &self.gather
+        if let Some(Gather { runs, grows, sealed, total, completed, cancelled, dead }) =
+            &self.gather
         {
             let flag = |is: &bool| u8::from(*is);
             let (runs, grows, sealed) = (flag(runs), flag(grows), flag(sealed));

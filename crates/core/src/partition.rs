@@ -201,7 +201,12 @@ impl Partition {
         let over = self.unstarted.first().map(|(at, ..)| at.saturating_sub(now_ms));
         let lost = self.leases.first().map(|(at, ..)| at - self.lease_time(now_ms));
         let led = self.leads.front().map(|_| 0);
-        due.into_iter().chain(over).chain(lost).chain(led).min().map(|wait| wait.max(0).unsigned_abs())
+        due.into_iter()
+            .chain(over)
+            .chain(lost)
+            .chain(led)
+            .min()
+            .map(|wait| wait.max(0).unsigned_abs())
     }
 
     /// What a worker holds.

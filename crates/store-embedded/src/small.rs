@@ -47,11 +47,7 @@ pub(crate) fn weight(queue: Name, user: UserId, weight: u32) -> (SmallId, Option
 }
 
 /// What ties a task to others; absent where it is gone.
-pub(crate) fn links(
-    user: UserId,
-    task: TaskId,
-    links: Option<&Links>,
-) -> (SmallId, Option<Text>) {
+pub(crate) fn links(user: UserId, task: TaskId, links: Option<&Links>) -> (SmallId, Option<Text>) {
     let id = SmallId { part: Part::Links, owner: Some(user), key: task.to_string().into() };
     (id, links.map(|links| links.to_string().into()))
 }

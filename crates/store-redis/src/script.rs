@@ -7,13 +7,13 @@
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
+use tasktonic_core::TaskId;
 use tasktonic_core::command::EXPIRED;
 use tasktonic_core::limits::{
     ADOPT_MAX, ATTEMPTS_KEPT_MAX, CASCADE_MAX, CLAIM_LOOKS_MAX, EVENTS_KEPT_MAX, EXPIRE_MAX,
-    KEY_SLACK_MS, LANE_DEAD_MAX, LEAD_MAX, LEASE_TIME_STEP_MS_MAX, LINKS_MAX, LOG_LINES_MAX, MAINTENANCE_MS, PARKED_MS_MAX,
-    PARTS_MAX, PROMOTE_MAX, REV_PER_CLAIM, SWEEP_MAX, WAKES_MAX,
+    KEY_SLACK_MS, LANE_DEAD_MAX, LEAD_MAX, LEASE_TIME_STEP_MS_MAX, LINKS_MAX, LOG_LINES_MAX,
+    MAINTENANCE_MS, PARKED_MS_MAX, PARTS_MAX, PROMOTE_MAX, REV_PER_CLAIM, SWEEP_MAX, WAKES_MAX,
 };
-use tasktonic_core::TaskId;
 use tasktonic_core::policy::Retention;
 use tasktonic_core::transitions::STATES;
 
@@ -128,13 +128,15 @@ static CONTROL: LazyLock<String> = LazyLock::new(|| {
 });
 
 static FLOW: LazyLock<String> = LazyLock::new(|| {
-    let verbs =
-        [fragment!("record"), fragment!("lane"), fragment!("links"), fragment!("flow")];
+    let verbs = [fragment!("record"), fragment!("lane"), fragment!("links"), fragment!("flow")];
     assemble("", &verbs)
 });
 
 static REPAIR: LazyLock<String> = LazyLock::new(|| {
-    assemble(" flags=allow-oom", &[fragment!("record"), fragment!("lane"), fragment!("links"), fragment!("repair")])
+    assemble(
+        " flags=allow-oom",
+        &[fragment!("record"), fragment!("lane"), fragment!("links"), fragment!("repair")],
+    )
 });
 
 /// A script of its fragments: each of `verbs` in a block of its own, because Lua stops at 200

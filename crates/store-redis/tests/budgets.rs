@@ -6,8 +6,11 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use tasktonic_core::command::{Claim, NewTask, Op, Report, Submit, Sync, Write};
-use tasktonic_core::reply::Submitted;
+use tasktonic_core::command::{
+    After, Claim, Control, Gathers, NewTask, Node, Op, Report, Submit, Sync, Write,
+};
+use tasktonic_core::links::OnFailure;
+use tasktonic_core::reply::{Controlled, Submitted};
 use tasktonic_core::routing::{PartitionId, partition_of};
 use tasktonic_core::{Lease, TaskId, Text, UserId};
 use tasktonic_store::Store;
@@ -176,5 +179,75 @@ async fn sixteen_at_a_time_cost_at_most_0_15_calls_and_3_commands() {
         assert!(cost.calls <= 0.15, "{cost:?}");
         // With twice the users in a partition a claim of sixteen is of twelve lanes.
         assert!(cost.inner <= if partitions == PARTITIONS { 4.0 } else { 3.0 }, "{cost:?}");
+    }
+}
+
+/// What flows add while they are in use, for every task of a chain: accepted by one call, each told
+/// of by the end before it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_of_a_flow_costs_at_most_2_commands_more() {
+    let mut load = Load::new(1).await;
+    for number in 0..USERS {
+        load.submit(&Load::user(number), 2).await;
+    }
+    let p = PartitionId(0);
+    load.sync(p, 1).await;
+    let plain = load.run(200, 1).await;
+    // One task with ties is enough that every end is looked at; that alone costs next to nothing.
+    let user = Load::user(0);
+    load.chain(&user, 2, u32::MAX).await;
+    let beside = load.run(200, 1).await;
+    println!("one at a time: {plain:.3?}, beside a flow: {beside:.3?}");
+    assert!(beside.calls <= 2.02 && beside.inner <= plain.inner + 1.5, "{beside:?}");
+
+    let mut load = Load::new(1).await;
+    let before = (load.counted(), load.done);
+    for round in 0..20 {
+        let user = Load::user(round);
+        load.chain(&user, 101, u32::MAX).await;
+        for _ in 0..101 {
+            load.sync(p, 1).await;
+        }
+    }
+    let after = (load.counted(), load.done);
+    let (tasks, rounds) = (as_float(after.1 - before.1), 20 * 101);
+    let inner = as_float(after.0.1 - before.0.1 + rounds) / tasks;
+    let calls = as_float(after.0.0 - before.0.0) / tasks;
+    println!("in a chain: {calls:.3} calls, {inner:.3} commands");
+    assert!(calls <= 1.05 && inner <= plain.inner + 2.0, "{calls} {inner}");
+}
+
+impl Load {
+    /// Submits a flow of `length` tasks, the flow among them, each waiting for the one before.
+    async fn chain(&mut self, user: &UserId, length: u64, lane_max: u32) {
+        let draft = |number| NewTask {
+            event: Text::from(r#""k":"noop","q":"noop","max":3"#),
+            lane_max,
+            ..NewTask::new(
+                user.clone(),
+                TaskId::new(NOW_MS, number),
+                "noop".parse().unwrap(),
+                format!(r#"{{"v":1,"k":"noop","q":"noop","at":{NOW_MS},"max":3,"p":{{}}}}"#),
+            )
+        };
+        let root = TaskId::new(NOW_MS, self.next);
+        let node = |number: u64| Node {
+            new: draft(number),
+            part_of: (number > self.next).then_some(root),
+            gathers: (number == self.next).then_some(Gathers::Flow),
+            after: (number > self.next + 1)
+                .then(|| After {
+                    task: TaskId::new(NOW_MS, number - 1),
+                    on_failure: OnFailure::Fail,
+                })
+                .into_iter()
+                .collect(),
+        };
+        let nodes: Vec<Node> = (self.next..self.next + length).map(node).collect();
+        self.next += length;
+        let p = partition_of(user, self.partitions);
+        let control = Control::Flow { at_ms: NOW_MS, user: user.clone(), nodes };
+        let verdicts = self.store.control(p, control).await.unwrap();
+        assert!(verdicts.iter().all(|verdict| *verdict == Controlled::Done));
     }
 }

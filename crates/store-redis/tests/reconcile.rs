@@ -9,11 +9,11 @@ use std::sync::Arc;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
-use tasktonic_store::Store as _;
 use tasktonic_core::command::{After, Again, Control, Gathers, Node, Op, Report, Write};
 use tasktonic_core::links::OnFailure;
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::{TaskId, TaskState, UserId};
+use tasktonic_store::Store as _;
 use tasktonic_store::clock::Clock;
 use tasktonic_store::conformance::Scene;
 use tasktonic_store::{Query, QueryReply};
@@ -308,7 +308,10 @@ async fn a_key_of_any_kind_may_vanish_and_no_task_is_stuck() {
         let left = stage.redis.cli(&["KEYS", "tt:*:d:*"]);
         assert!(left.is_empty(), "seed {seed}: {left}");
     }
-    for sort in ["meta", "leases", "due", "ring", "users", "u:d", "u:t", "u:i", "u:q", "u:e", "u:f", "u:m", "nodes"] {
+    for sort in [
+        "meta", "leases", "due", "ring", "users", "u:d", "u:t", "u:i", "u:q", "u:e", "u:f", "u:m",
+        "nodes",
+    ] {
         assert!(met.contains_key(sort), "no {sort} was ever removed: {met:?}");
     }
     eprintln!("removed: {met:?}");

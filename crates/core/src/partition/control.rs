@@ -84,13 +84,7 @@ impl Partition {
     }
 
     /// Asks the holder of a running task to stop, once.
-    pub(super) fn ask_to_stop(
-        &mut self,
-        step: &mut Step,
-        at_ms: i64,
-        user: &UserId,
-        task: TaskId,
-    ) {
+    pub(super) fn ask_to_stop(&mut self, step: &mut Step, at_ms: i64, user: &UserId, task: TaskId) {
         let control = self.control_mut(user, task);
         match &mut control.place {
             Place::Running { cancel_asked, .. } if !*cancel_asked => *cancel_asked = true,

@@ -39,11 +39,8 @@ impl Partition {
         let mut touched: Vec<TaskId> = Vec::new();
         for node in &nodes {
             let task = node.new.task;
-            let up = |after: &After| Up {
-                task: after.task,
-                on_failure: after.on_failure,
-                told: false,
-            };
+            let up =
+                |after: &After| Up { task: after.task, on_failure: after.on_failure, told: false };
             let gather = node.gathers.map(|gathers| match gathers {
                 Gathers::Flow => Gather { grows: true, sealed: true, ..Gather::default() },
                 Gathers::Batch { runs } => Gather { runs, ..Gather::default() },

@@ -21,13 +21,7 @@ pub(super) struct Step {
 
 impl Step {
     pub(super) fn new(now_ms: i64) -> Self {
-        Self {
-            now_ms,
-            led: 0,
-            records: Vec::new(),
-            events: BTreeMap::new(),
-            signals: Vec::new(),
-        }
+        Self { now_ms, led: 0, records: Vec::new(), events: BTreeMap::new(), signals: Vec::new() }
     }
 
     pub(super) fn record(&mut self, record: Record) {

@@ -154,8 +154,7 @@ fn nothing_is_accepted_where_one_is_refused() {
     assert_eq!(world.flow(vec![root(1), part(1, 2, &[])]), [Controlled::Done; 2]);
     assert_eq!(world.flow(vec![root(1), part(1, 2, &[])]), [Controlled::Done; 2], "said again");
     assert_eq!(world.flow(vec![root(1), part(1, 3, &[])])[0], refused(Refusal::Exists));
-    let fan: Vec<Node> =
-        (0..=LINKS_MAX as u64).map(|n| part(1, 100 + n, &[(2, Fail)])).collect();
+    let fan: Vec<Node> = (0..=LINKS_MAX as u64).map(|n| part(1, 100 + n, &[(2, Fail)])).collect();
     assert_eq!(world.flow(fan).last(), Some(&refused(Refusal::LinksFull)));
 }
 

@@ -142,14 +142,15 @@ async fn many(
 fn refused(verb: Verb, outcome: Controlled) -> Result<(), Refusal> {
     match (outcome, verb) {
         (Controlled::Done | Controlled::Asked, _) => Ok(()),
-        (Controlled::Absent, _) => Err(Refusal::not_found()),
+        (Controlled::Absent | Controlled::Refused(_), _) => Err(Refusal::not_found()),
         (Controlled::Unfit(_) | Controlled::Changed, Verb::Cancel) => Err(Refusal::new(
             Code::AlreadyEnded,
             "There is nothing left to stop. Look at the task to see how it ended.",
         )),
         (Controlled::Unfit(_), Verb::Retry) => Err(Refusal::new(
             Code::NotRetryable,
-            "Wait until the task has failed or was cancelled, or submit it anew.",
+            "Wait until the task has failed or was cancelled, or submit it anew. In a flow, what it \
+             waits for goes first: send back what failed there, or the whole flow.",
         )),
         (Controlled::Changed, Verb::Retry) => Err(Refusal::new(
             Code::NotRetryable,
@@ -174,9 +175,7 @@ async fn change(
                 Control::Cancel { tasks, .. } => tasks.clone(),
                 Control::Redrive { tasks, .. } => tasks.iter().map(|asked| asked.task).collect(),
                 // Not among those of `controls`.
-                Control::Weigh { .. } | Control::Reschedule { .. } | Control::Edit { .. } => {
-                    Vec::new()
-                }
+                _ => Vec::new(),
             };
             let answers = app.store.control(partition(app, user), control).await?;
             outcomes.extend(named.into_iter().zip(answers));

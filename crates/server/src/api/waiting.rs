@@ -205,9 +205,9 @@ async fn done(app: &App, caller: &Caller, control: Control) -> Result<bool, Refu
         Some(Controlled::Changed) => Ok(false),
         Some(Controlled::Unfit(_)) => Err(Refusal::new(
             Code::NotWaiting,
-            "A worker has the task, or it has ended. Nothing was changed.",
+            "A worker has the task, it waits for others, or it has ended. Nothing was changed.",
         )),
-        Some(Controlled::Absent) | None => Err(Refusal::not_found()),
+        Some(Controlled::Absent | Controlled::Refused(_)) | None => Err(Refusal::not_found()),
     }
 }
 

@@ -55,10 +55,8 @@ fn tasks(facts: &Facts, user: &UserId, personal: &Personal, wrong: &mut Vec<Stri
         let claim = head.claim;
         if let Some(expiry) = head.expires {
             let listed = facts.unstarted.iter().find(|(m, _)| starts(m, user, *task));
-            let waits = matches!(
-                head.state,
-                TaskState::Scheduled | TaskState::Waiting | TaskState::Queued
-            );
+            let waits =
+                matches!(head.state, TaskState::Scheduled | TaskState::Waiting | TaskState::Queued);
             if !waits || listed.is_none_or(|(_, at)| *at != expiry.at_ms) {
                 wrong.push(format!("{user} {task} expires and is listed as {listed:?}"));
             }
@@ -149,7 +147,10 @@ fn links(facts: &Facts, wrong: &mut Vec<String>) {
         };
         let ended = |task: &TaskId| state(task).is_none_or(|head| head.state.is_terminal());
         let in_line = |task: &TaskId| {
-            facts.leads.iter().any(|lead| format!("{lead},").starts_with(&format!("{user},{task},")))
+            facts
+                .leads
+                .iter()
+                .any(|lead| format!("{lead},").starts_with(&format!("{user},{task},")))
         };
         let gathers = |task: &TaskId| {
             let kept = personal.tasks.get(task);

@@ -61,7 +61,8 @@ impl Reconciler {
             let parts = items_of(&reply);
             let names = parts.get(1).map(items_of).unwrap_or_default().iter().map(text_of);
             let node = |name: String| {
-                let (user, task) = name.strip_prefix(keys.base())?.strip_prefix("u:")?.split_once(":f:")?;
+                let (user, task) =
+                    name.strip_prefix(keys.base())?.strip_prefix("u:")?.split_once(":f:")?;
                 Some(Suspect::Node(user.parse().ok()?, task.parse().ok()?))
             };
             let found: Vec<Suspect> = names.filter_map(node).collect();

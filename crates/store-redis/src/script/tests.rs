@@ -16,7 +16,9 @@ const REWRITE: &str = "TASKTONIC_SNAPSHOTS";
 
 #[test]
 fn no_fragment_changes_what_runs_unseen() {
-    for (name, text) in [("submit", &*SUBMIT), ("sync", &*SYNC), ("control", &*CONTROL), ("flow", &*FLOW)] {
+    for (name, text) in
+        [("submit", &*SUBMIT), ("sync", &*SYNC), ("control", &*CONTROL), ("flow", &*FLOW)]
+    {
         let file =
             Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/snapshots/{name}.lua.txt"));
         if std::env::var_os(REWRITE).is_some() {

@@ -25,10 +25,8 @@ impl Scene {
 
     /// A part of `flow` that comes after `after`.
     fn part(&self, user: &str, flow: TaskId, after: &[(TaskId, OnFailure)]) -> Node {
-        let after = after.iter().map(|(task, on_failure)| After {
-            task: *task,
-            on_failure: *on_failure,
-        });
+        let after =
+            after.iter().map(|(task, on_failure)| After { task: *task, on_failure: *on_failure });
         Node { part_of: Some(flow), after: after.collect(), ..self.node(user) }
     }
 
@@ -193,10 +191,8 @@ pub async fn a_flow_with_one_task_refused_leaves_nothing(scene: Scene) {
     assert_eq!(scene.flow("ben", vec![others]).await, [refused(Refusal::NoFlow)]);
     assert_eq!(scene.claim("w", 9).await.len(), 3, "the two parts, and the one alone");
     assert_eq!(scene.claim("w", 9).await, Vec::new());
-    let outside = Node {
-        after: vec![After { task: alone, on_failure: Fail }],
-        ..scene.node("ana")
-    };
+    let outside =
+        Node { after: vec![After { task: alone, on_failure: Fail }], ..scene.node("ana") };
     assert_eq!(scene.flow("ana", vec![outside]).await, [Controlled::Done], "without a flow it may");
 }
 
@@ -255,7 +251,10 @@ pub async fn a_cancelled_flow_takes_all_its_parts_along(scene: Scene) {
     }
     let running = scene.claim_one("w").await;
     assert_eq!(scene.cancel("ana", flow).await, Controlled::Done);
-    assert_eq!(scene.cancel("ana", flow).await, Controlled::Unfit(tasktonic_core::TaskState::Cancelled));
+    assert_eq!(
+        scene.cancel("ana", flow).await,
+        Controlled::Unfit(tasktonic_core::TaskState::Cancelled)
+    );
     scene.rest().await;
     let mut states = std::collections::BTreeMap::new();
     let mut after = None;

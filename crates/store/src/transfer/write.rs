@@ -145,10 +145,11 @@ impl Writer<'_> {
         }
         let tasks = rows.iter().map(|row| row.task).collect();
         let tied: Vec<TaskId> = rows.iter().map(|row| row.task).collect();
-        let tied = match self.source.read(p, Query::Links { user: user.clone(), tasks: tied }).await? {
-            QueryReply::Links(links) => links,
-            _ => Vec::new(),
-        };
+        let tied =
+            match self.source.read(p, Query::Links { user: user.clone(), tasks: tied }).await? {
+                QueryReply::Links(links) => links,
+                _ => Vec::new(),
+            };
         let mut tied = tied.into_iter();
         let stored = match self.source.read(p, Query::Tasks { user: user.clone(), tasks }).await? {
             QueryReply::Tasks(stored) => stored,
