@@ -25,6 +25,9 @@ local MAY = {
   unblock = {
     waiting = { queued = true },
   },
+  finish = {
+    waiting = { completed = true, cancelled = true, dead = true },
+  },
   claim = {
     queued = { running = true },
   },
@@ -50,11 +53,12 @@ local MAY = {
     running = { cancelled = true },
   },
   redrive = {
-    cancelled = { queued = true },
-    dead = { queued = true },
+    cancelled = { queued = true, waiting = true },
+    dead = { queued = true, waiting = true },
   },
   expire = {
     scheduled = { cancelled = true },
+    waiting = { cancelled = true },
     queued = { cancelled = true },
   },
   reschedule = {
@@ -63,6 +67,7 @@ local MAY = {
   },
   edit = {
     scheduled = { scheduled = true },
+    waiting = { waiting = true },
     queued = { queued = true },
   },
 }

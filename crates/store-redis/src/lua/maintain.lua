@@ -198,6 +198,7 @@ function V.maintain(holder, lease_ms, adopted)
   local since = now() - M.mt
   local behind = M.behind or V.leads_left() > 0
   if not behind and since >= 0 and since < MAINTENANCE_MS then return false end
+  M.unwatched = since > UNWATCHED_MS
   V.fetch()
   V.settle()
   M.lt = lease_time()

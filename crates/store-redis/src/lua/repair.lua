@@ -17,8 +17,8 @@
 --          'm' counts of cancel marks, of what expires, of ties and of ends to be told
 --          'g' retention: keep_s, or '' after the last
 -- replies: one text per suspect: the name of the repair, or '' where all is well
--- moves:   running -> queued, running -> cancelled, for tasks whose lease has vanished;
---          waiting -> cancelled, for those whose ties have
+-- moves:   running -> queued, running -> cancelled, waiting -> cancelled, for tasks whose lease or
+--          ties have vanished
 
 local next_arg = 3
 local function take()
