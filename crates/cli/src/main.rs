@@ -8,6 +8,7 @@ mod data;
 mod doctor;
 mod export;
 mod fleet;
+mod flow;
 mod forms;
 mod gateway;
 mod handlers;
@@ -98,6 +99,12 @@ enum Verb {
     /// Look at tasks and change them
     #[command(subcommand)]
     Task(task::Verb),
+    /// Tasks that wait for each other
+    #[command(subcommand)]
+    Flow(flow::Verb),
+    /// Many tasks, and one that follows when all have ended
+    #[command(subcommand)]
+    Batch(flow::BatchVerb),
     /// Built-in accounts (of an embedded store: while the server is stopped)
     #[command(subcommand)]
     Account(account::Verb),
@@ -132,6 +139,8 @@ fn main() -> ExitCode {
         Verb::Submit(args) => runtime(submit::submit(args)),
         Verb::Kinds(args) => runtime(kinds::kinds(args)),
         Verb::Task(verb) => runtime(task::task(verb)),
+        Verb::Flow(verb) => runtime(flow::flow(verb)),
+        Verb::Batch(verb) => runtime(flow::batch(verb)),
         Verb::Account(verb) => runtime(account::account(verb)),
         Verb::Export(args) => runtime(export::export(args)),
         Verb::Import(args) => runtime(import::import(args)),

@@ -103,7 +103,18 @@ pub(crate) async fn submit(args: Args) -> Result<u8> {
 
 /// A payload given as JSON or as a file.
 pub(crate) fn payload(data: &str) -> Result<Value> {
-    let text = match data.strip_prefix('@') {
+    let text = text_of(data)?;
+    let value: Value = serde_json::from_str(&text)
+        .map_err(|error| bad_use(format!("the payload is not JSON: {error}")))?;
+    if !value.is_object() {
+        return Err(bad_use("the payload is a JSON object, like '{\"sleep_ms\":500}'"));
+    }
+    Ok(value)
+}
+
+/// JSON given as such, or as a file.
+pub(crate) fn text_of(data: &str) -> Result<String> {
+    Ok(match data.strip_prefix('@') {
         None => data.to_owned(),
         Some("-") => std::io::read_to_string(std::io::stdin()).context("reading standard input")?,
         Some(path) => {
@@ -119,11 +130,5 @@ pub(crate) fn payload(data: &str) -> Result<Value> {
             }
             std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?
         }
-    };
-    let value: Value = serde_json::from_str(&text)
-        .map_err(|error| bad_use(format!("the payload is not JSON: {error}")))?;
-    if !value.is_object() {
-        return Err(bad_use("the payload is a JSON object, like '{\"sleep_ms\":500}'"));
-    }
-    Ok(value)
+    })
 }

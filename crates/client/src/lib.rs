@@ -21,6 +21,7 @@ mod client;
 mod credentials;
 mod error;
 mod files;
+mod flows;
 mod follow;
 mod pause;
 mod remote_files;

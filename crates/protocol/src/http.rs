@@ -4,12 +4,18 @@
 mod auth;
 mod catalogue;
 mod files;
+mod flows;
 mod tasks;
 mod waiting;
 
 pub use auth::{LoginRequest, LogoutRequest, Me, RefreshRequest, Tokens};
 pub use catalogue::{Kind, KindList, Worker, WorkerList};
 pub use files::StoredFile;
+pub use flows::{
+    After, AfterWith, BatchOpenRequest, FLOW_KIND, FLOW_NAME_CHARS_MAX, FLOW_PAGE_MAX,
+    FLOW_TASKS_MAX, Flow, FlowAddRequest, FlowNode, FlowRequest, FlowRetried, FlowSort, FlowTask,
+    LinkedTask, OnFailure, PartOf, RollUp, TaskLinks, Tie,
+};
 pub use tasks::{
     Attempt, AttemptList, BATCH_TASKS_MAX, BatchItem, BatchReply, BatchRequest, BulkItem,
     BulkReply, BulkRequest, Counts, IDS_MAX, LogLine, LogPage, SubmitRequest, TaskPage,

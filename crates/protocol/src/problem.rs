@@ -68,6 +68,8 @@ codes! {
     ChangedMeanwhile = "changed_meanwhile", 409, "The task changed since you looked";
     /// The task has ended; there is nothing left to stop.
     AlreadyEnded = "already_ended", 409, "The task has ended";
+    /// The flow or batch takes no more tasks.
+    FlowClosed = "flow_closed", 409, "The flow or batch takes no more tasks";
     /// A worker's report came from an attempt that no longer holds its task.
     LostLease = "lost_lease", 409, "This attempt no longer holds its task";
     /// The body is larger than the limit.
@@ -82,6 +84,8 @@ codes! {
     /// A member of the submission beside its payload is out of bounds.
     SubmissionInvalid = "submission_invalid", 422,
         "A member of the submission is out of bounds";
+    /// The tasks of the flow do not go together.
+    FlowInvalid = "flow_invalid", 422, "The tasks of the flow do not go together";
     /// No worker has ever announced this kind.
     KindUnknown = "kind_unknown", 422, "No worker has ever announced this kind";
     /// This address speaks WebSocket only.

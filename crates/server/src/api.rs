@@ -8,6 +8,8 @@ mod batch;
 mod body;
 mod change;
 mod files;
+mod flow_read;
+mod flows;
 mod history;
 mod json;
 pub(crate) mod kinds;
@@ -67,6 +69,8 @@ pub(crate) fn operations() -> Vec<Operation> {
         history::operations(),
         change::operations(),
         waiting::operations(),
+        flows::operations(),
+        flow_read::operations(),
         kinds::operations(),
         about::operations(),
         files::operations(),

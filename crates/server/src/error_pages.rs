@@ -77,6 +77,8 @@ documents! {
     BadRequest "bad_request",
     ChangedMeanwhile "changed_meanwhile",
     CredentialsInvalid "credentials_invalid",
+    FlowClosed "flow_closed",
+    FlowInvalid "flow_invalid",
     Forbidden "forbidden",
     ForeignOrigin "foreign_origin",
     HeadersTooLarge "headers_too_large",

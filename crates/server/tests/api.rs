@@ -10,6 +10,8 @@ mod change;
 mod embedded;
 #[path = "api/files.rs"]
 mod files;
+#[path = "api/flows.rs"]
+mod flows;
 #[path = "api/hostile.rs"]
 mod hostile;
 #[path = "api/isolation.rs"]

@@ -105,7 +105,7 @@ impl Stage {
             after: Vec::new(),
         };
         let mut nodes = Vec::new();
-        let known = self.flows.iter().filter(|(of, _)| *of == user).map(|(_, flow)| *flow).last();
+        let known = self.flows.iter().rfind(|(of, _)| *of == user).map(|(_, flow)| *flow);
         let flow = match known.filter(|_| self.random.random_bool(0.3)) {
             Some(flow) => flow,
             None => {
@@ -214,8 +214,13 @@ fn only_the_sweep(line: &str) -> bool {
     let places: Vec<u32> =
         found.split([',', ')', ' ']).filter_map(|number| number.parse().ok()).take(3).collect();
     let ended = ["completed", "cancelled", "dead"].iter().any(|state| line.contains(state));
-    // A lane may still hold the dead reference of a task that was cancelled.
-    if ended { places[..2] == [0, 0] } else { places.iter().sum::<u32>() == 1 }
+    // A lane may still hold the dead reference of a task that was cancelled; one that waits for
+    // others is nowhere.
+    if ended || line.contains(" is waiting ") {
+        places[..2] == [0, 0]
+    } else {
+        places.iter().sum::<u32>() == 1
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -51,6 +51,9 @@ pub struct Descriptor {
     /// Idempotency key, and when it is forgotten (wall clock, ms).
     #[serde(rename = "key", default, skip_serializing_if = "Option::is_none")]
     pub key: Option<(String, i64)>,
+    /// Its name in the flow it is a part of.
+    #[serde(rename = "nm", default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// The payload, byte for byte as it came.
     #[serde(rename = "p")]
     pub payload: Box<RawValue>,

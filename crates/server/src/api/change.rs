@@ -56,7 +56,7 @@ pub(super) fn operations() -> Vec<Operation> {
 
 /// What is asked of tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verb {
+pub(super) enum Verb {
     Cancel,
     Retry,
 }
@@ -139,7 +139,7 @@ async fn many(
 }
 
 /// The refusal that goes with an outcome, if it is one.
-fn refused(verb: Verb, outcome: Controlled) -> Result<(), Refusal> {
+pub(super) fn refused(verb: Verb, outcome: Controlled) -> Result<(), Refusal> {
     match (outcome, verb) {
         (Controlled::Done | Controlled::Asked, _) => Ok(()),
         (Controlled::Absent | Controlled::Refused(_), _) => Err(Refusal::not_found()),
@@ -160,7 +160,7 @@ fn refused(verb: Verb, outcome: Controlled) -> Result<(), Refusal> {
 }
 
 /// Asks the store, in as many calls as its limits want; one outcome per task.
-async fn change(
+pub(super) async fn change(
     app: &App,
     user: &UserId,
     verb: Verb,

@@ -139,11 +139,21 @@ pub(super) async fn check_one(
     now_ms: i64,
     asked: SubmitRequest,
 ) -> Result<Draft, Refusal> {
+    check_as(app, user, now_ms, asked, (TaskId::new(now_ms, rand::random()), None)).await
+}
+
+/// The same for a task whose id is known, and its name in its flow.
+pub(super) async fn check_as(
+    app: &App,
+    user: &UserId,
+    now_ms: i64,
+    asked: SubmitRequest,
+    (task, name): (TaskId, Option<String>),
+) -> Result<Draft, Refusal> {
     let due_ms = check_members(&asked, now_ms)?;
     let expires_ms = waiting::expiry(&asked, now_ms, due_ms)?;
     check_size(app, &asked.payload)?;
     let kind = app.api.kinds.find(&*app.store, &asked.kind).await?;
-    let task = TaskId::new(now_ms, rand::random());
     check_payload(app, user, &kind, &asked.payload, task).await?;
 
     let queue = asked.queue.as_deref().unwrap_or(&kind.record.queue);
@@ -187,6 +197,7 @@ pub(super) async fn check_one(
         due_ms,
         tags: asked.tags,
         key: asked.idempotency_key.map(|key| (key, now_ms.saturating_add(KEY_TTL_MS))),
+        name,
         payload: asked.payload,
     };
     let expires = expires_ms.map(|at_ms| {

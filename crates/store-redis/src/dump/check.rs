@@ -189,7 +189,7 @@ fn links(facts: &Facts, wrong: &mut Vec<String>) {
         for (flow, parts) in &personal.parts {
             for part in parts.iter().filter(|_| gathers(flow).is_some()) {
                 let links = personal.tasks.get(part).and_then(|kept| kept.links.as_ref());
-                if !links.is_some_and(|links| links.part.is_some_and(|part| part.of == *flow)) {
+                if links.is_none_or(|links| links.part.is_none_or(|part| part.of != *flow)) {
                     wrong.push(format!("{user} {part} is listed as a part of {flow}, and is none"));
                 }
             }

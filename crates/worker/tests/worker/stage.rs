@@ -95,6 +95,7 @@ impl Stage {
             due_ms: None,
             tags: Vec::new(),
             key: None,
+            name: None,
             payload: to_raw_value(&draft.payload).unwrap(),
         };
         let queue = draft.kind.parse().unwrap();

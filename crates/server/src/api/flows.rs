@@ -1,0 +1,551 @@
+//! Flows and batches: accepting tasks that wait for each other, adding to them, sealing, stopping,
+//! sending back. Never decides what follows from an end; the engine does.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::header::LOCATION;
+use axum::response::{IntoResponse as _, Response};
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+use tasktonic_core::command::{After as CoreAfter, Control, Gathers, NewTask, Node};
+use tasktonic_core::limits::{CONTROL_TASKS_MAX, LINKS_MAX};
+use tasktonic_core::reply::{Controlled, Refusal as Refused};
+use tasktonic_core::{TaskId, TaskState, UserId};
+use tasktonic_protocol::http::{
+    BatchOpenRequest, FLOW_KIND, FLOW_NAME_CHARS_MAX, FLOW_TASKS_MAX, Flow, FlowAddRequest,
+    FlowRequest, FlowRetried, FlowTask, SubmitRequest,
+};
+use tasktonic_protocol::problem::{Code, FieldError};
+use tasktonic_protocol::stored::{Descriptor, StoredState, SubmitEvent};
+use tasktonic_protocol::task::Task;
+use tasktonic_store::KillPoint;
+
+use super::access::{Need, check};
+use super::body;
+use super::change::{Verb, change};
+use super::flow_read::{all_parts, flow, links_of};
+use super::operation::{Body, Operation};
+use super::read::{Named, id, known, shown, some};
+use super::submit::{check_as, check_tags, partition};
+use crate::App;
+use crate::door::Caller;
+use crate::problem::Refusal;
+
+/// When to come back to a full line, in seconds.
+const LANE_RETRY_S: u64 = 10;
+/// What refuses a submission of tasks with ties.
+const REFUSES: &[Code] = &[
+    Code::FlowInvalid,
+    Code::PayloadTooLarge,
+    Code::MediaTypeUnsupported,
+    Code::PayloadInvalid,
+    Code::SubmissionInvalid,
+    Code::KindUnknown,
+    Code::QuotaExceeded,
+    Code::StoreFull,
+    Code::OutcomeUnknown,
+    Code::StoreDiskFull,
+];
+/// The same where it is added to what is there.
+const ADD_REFUSES: &[Code] = &[
+    Code::NotFound,
+    Code::FlowClosed,
+    Code::FlowInvalid,
+    Code::PayloadTooLarge,
+    Code::MediaTypeUnsupported,
+    Code::PayloadInvalid,
+    Code::SubmissionInvalid,
+    Code::KindUnknown,
+    Code::QuotaExceeded,
+    Code::StoreFull,
+    Code::OutcomeUnknown,
+    Code::StoreDiskFull,
+];
+
+pub(super) fn operations() -> Vec<Operation> {
+    vec![
+        Operation::post("/api/v1/flows", "flows", submit)
+            .about("Submits tasks that wait for each other, all of them or none.")
+            .takes(Body::Json("FlowRequest"))
+            .answers(202, "It is accepted.", Body::Json("Flow"))
+            .refuses(REFUSES),
+        Operation::post("/api/v1/flows/{id}/tasks", "flows", add)
+            .about("Adds tasks to a flow that has not ended.")
+            .takes(Body::Json("FlowAddRequest"))
+            .answers(202, "They are accepted.", Body::Json("Flow"))
+            .refuses(ADD_REFUSES),
+        Operation::post("/api/v1/flows/{id}/cancel", "flows", cancel)
+            .about("Stops a flow with all its tasks.")
+            .answers(200, "The flow as a task; its tasks follow.", Body::Json("Task"))
+            .refuses(&[Code::NotFound, Code::AlreadyEnded]),
+        Operation::post("/api/v1/flows/{id}/retry", "flows", retry)
+            .about("Sends all tasks of a flow back that failed or were cancelled.")
+            .answers(200, "How many, and the flow.", Body::Json("FlowRetried"))
+            .refuses(&[Code::NotFound]),
+        Operation::post("/api/v1/batches", "flows", open)
+            .about("Opens a batch: add tasks, then seal it.")
+            .takes(Body::Json("BatchOpenRequest"))
+            .answers(202, "It is open.", Body::Json("Flow"))
+            .refuses(REFUSES),
+        Operation::post("/api/v1/batches/{id}/tasks", "flows", add)
+            .about("Adds tasks to a batch that is not sealed.")
+            .takes(Body::Json("FlowAddRequest"))
+            .answers(202, "They are accepted.", Body::Json("Flow"))
+            .refuses(ADD_REFUSES),
+        Operation::post("/api/v1/batches/{id}/seal", "flows", seal)
+            .about("Says that a batch has all its tasks.")
+            .answers(200, "The batch.", Body::Json("Flow"))
+            .refuses(&[Code::NotFound, Code::FlowClosed]),
+        Operation::post("/api/v1/batches/{id}/cancel", "flows", cancel)
+            .about("Stops a batch with all its tasks.")
+            .answers(200, "The batch as a task; its tasks follow.", Body::Json("Task"))
+            .refuses(&[Code::NotFound, Code::AlreadyEnded]),
+        Operation::post("/api/v1/batches/{id}/retry", "flows", retry)
+            .about("Sends all tasks of a batch back that failed or were cancelled.")
+            .answers(200, "How many, and the batch.", Body::Json("FlowRetried"))
+            .refuses(&[Code::NotFound]),
+    ]
+}
+
+async fn submit(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    request: Request,
+) -> Result<Response, Refusal> {
+    check(&caller, Need::SubmitTasks)?;
+    let (parts, content) = request.into_parts();
+    let bytes_max = app.limits.body_bytes_max;
+    let asked: FlowRequest = body::read(&app, &caller, &parts, content, bytes_max).await?;
+    check_tags(&asked.tags)?;
+    let root = fresh(&app, asked.id.as_deref())?;
+    let user = &caller.0.user;
+    let nodes = draft(&app, user, root, asked.tasks).await?;
+    let mut all = vec![Node {
+        new: gathering(&app, user, root, asked.tags)?,
+        part_of: None,
+        gathers: Some(Gathers::Flow),
+        after: Vec::new(),
+    }];
+    all.extend(nodes);
+    accept(&app, user, root, all, 1).await
+}
+
+async fn open(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    request: Request,
+) -> Result<Response, Refusal> {
+    check(&caller, Need::SubmitTasks)?;
+    let (parts, content) = request.into_parts();
+    let bytes_max = app.limits.body_bytes_max;
+    let asked: BatchOpenRequest = body::read(&app, &caller, &parts, content, bytes_max).await?;
+    check_tags(&asked.tags)?;
+    let root = fresh(&app, asked.id.as_deref())?;
+    let (user, runs) = (&caller.0.user, asked.then.is_some());
+    let new = match asked.then {
+        Some(then) => {
+            if !asked.tags.is_empty() {
+                return Err(Refusal::bad_request("Give the tags to the task of `then`."));
+            }
+            checked(&app, user, then, (root, None)).await?
+        }
+        None => gathering(&app, user, root, asked.tags)?,
+    };
+    if new.due_ms.is_some() {
+        return Err(Refusal::bad_request(
+            "What runs after a batch waits for its tasks, not for a time: leave out `run_at` and \
+             `delay_ms`.",
+        ));
+    }
+    let gathers = Some(Gathers::Batch { runs });
+    let node = Node { new, part_of: None, gathers, after: Vec::new() };
+    accept(&app, user, root, vec![node], 1).await
+}
+
+async fn add(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Named(flow): Named,
+    request: Request,
+) -> Result<Response, Refusal> {
+    check(&caller, Need::SubmitTasks)?;
+    let (root, user) = (id(&flow)?, &caller.0.user);
+    known(&app, user, root).await?;
+    let (parts, content) = request.into_parts();
+    let bytes_max = app.limits.body_bytes_max;
+    let asked: FlowAddRequest = body::read(&app, &caller, &parts, content, bytes_max).await?;
+    let nodes = draft(&app, user, root, asked.tasks).await?;
+    accept(&app, user, root, nodes, 0).await
+}
+
+async fn seal(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Named(batch): Named,
+) -> Result<Json<Flow>, Refusal> {
+    check(&caller, Need::SubmitTasks)?;
+    let (task, user) = (id(&batch)?, &caller.0.user);
+    let control = Control::Seal { at_ms: app.clock.now_ms(), user: user.clone(), task };
+    let answers = app.store.control(partition(&app, user), control).await?;
+    match answers.first() {
+        Some(Controlled::Done) => Ok(Json(flow(&app, user, task, None).await?)),
+        Some(Controlled::Unfit(_)) => Err(Refusal::new(
+            Code::FlowClosed,
+            "Only a batch that has not ended can be sealed, and a flow needs no seal.",
+        )),
+        _ => Err(Refusal::not_found()),
+    }
+}
+
+async fn cancel(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Named(flow): Named,
+) -> Result<Json<Task>, Refusal> {
+    check(&caller, Need::ChangeTasks)?;
+    let (task, user) = (id(&flow)?, &caller.0.user);
+    gathers(&app, user, task).await?;
+    let outcome = change(&app, user, Verb::Cancel, vec![task]).await?.remove(&task);
+    super::change::refused(Verb::Cancel, outcome.unwrap_or(Controlled::Absent))?;
+    Ok(Json(shown(&app, &known(&app, user, task).await?, true)?))
+}
+
+async fn retry(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Named(flow): Named,
+) -> Result<Json<FlowRetried>, Refusal> {
+    check(&caller, Need::ChangeTasks)?;
+    let (task, user) = (id(&flow)?, &caller.0.user);
+    let gather = gathers(&app, user, task).await?;
+    let mut sent_back = 0;
+    let mut order = in_order(&app, user, task).await?;
+    // What runs after a batch goes last: it ended after its parts did.
+    order.extend(gather.runs.then_some(task));
+    for chunk in order.chunks(CONTROL_TASKS_MAX) {
+        let stored = some(&app, user, chunk.to_vec()).await?;
+        let over = |text: &str| {
+            let state = serde_json::from_str::<StoredState>(text).ok();
+            let state = state.and_then(|state| TaskState::from_name(&state.s));
+            matches!(state, Some(TaskState::Dead | TaskState::Cancelled))
+        };
+        let failed: Vec<TaskId> = stored
+            .iter()
+            .filter(|stored| stored.state.as_deref().is_some_and(over))
+            .map(|stored| stored.id)
+            .collect();
+        let outcomes = change(&app, user, Verb::Retry, failed).await?;
+        let done = outcomes.values().filter(|outcome| **outcome == Controlled::Done).count();
+        sent_back += u32::try_from(done).unwrap_or(u32::MAX);
+    }
+    let task = shown(&app, &known(&app, user, task).await?, true)?;
+    Ok(Json(FlowRetried { sent_back, task }))
+}
+
+/// The parts of a flow, each after those that it waits for: so they may be sent back one by one.
+async fn in_order(app: &App, user: &UserId, flow: TaskId) -> Result<Vec<TaskId>, Refusal> {
+    let parts = all_parts(app, user, flow).await?;
+    let mut waits: HashMap<TaskId, usize> = HashMap::new();
+    let mut down: HashMap<TaskId, Vec<TaskId>> = HashMap::new();
+    for chunk in parts.chunks(CONTROL_TASKS_MAX) {
+        for (part, links) in chunk.iter().zip(links_of(app, user, chunk.to_vec()).await?) {
+            let links = links.unwrap_or_default();
+            waits.insert(*part, links.up.len());
+            for up in &links.up {
+                down.entry(up.task).or_default().push(*part);
+            }
+        }
+    }
+    let mut ready: VecDeque<TaskId> =
+        parts.iter().filter(|part| waits.get(part) == Some(&0)).copied().collect();
+    // One that is gone holds up nobody.
+    let gone: Vec<TaskId> = down.keys().filter(|task| !waits.contains_key(task)).copied().collect();
+    ready.extend(gone);
+    let mut order = Vec::with_capacity(parts.len());
+    while let Some(task) = ready.pop_front() {
+        if waits.contains_key(&task) {
+            order.push(task);
+        }
+        for child in down.remove(&task).unwrap_or_default() {
+            if let Some(left) = waits.get_mut(&child) {
+                *left -= 1;
+                if *left == 0 {
+                    ready.push_back(child);
+                }
+            }
+        }
+    }
+    Ok(order)
+}
+
+/// What a flow or batch has come to; not found if the task is none.
+async fn gathers(
+    app: &App,
+    user: &UserId,
+    task: TaskId,
+) -> Result<tasktonic_core::links::Gather, Refusal> {
+    let links = links_of(app, user, vec![task]).await?.pop().flatten();
+    links.and_then(|links| links.gather).ok_or_else(Refusal::not_found)
+}
+
+/// The id asked for, or a new one.
+fn fresh(app: &App, asked: Option<&str>) -> Result<TaskId, Refusal> {
+    let Some(text) = asked else {
+        return Ok(TaskId::new(app.clock.now_ms(), rand::random()));
+    };
+    text.parse().map_err(|_| {
+        Refusal::bad_request("`id` is an id such as tasks have: make one, or leave it out.")
+    })
+}
+
+/// The id of a named task of a flow: the same name is the same task.
+fn named(flow: TaskId, name: &str) -> TaskId {
+    let bytes = flow.to_bytes();
+    let mut hash = Sha256::new();
+    hash.update(bytes);
+    hash.update(name);
+    let digest = hash.finalize();
+    let mut own = [0; 12];
+    own[..6].copy_from_slice(&bytes[..6]);
+    own[6..].copy_from_slice(&digest[..6]);
+    TaskId::from_bytes(own)
+}
+
+/// The task that a flow is, or a batch that nothing runs after.
+fn gathering(
+    app: &App,
+    user: &UserId,
+    task: TaskId,
+    tags: Vec<String>,
+) -> Result<NewTask, Refusal> {
+    let event = SubmitEvent {
+        k: FLOW_KIND.into(),
+        q: FLOW_KIND.into(),
+        max: 1,
+        tags: tags.clone(),
+        key: None,
+        to: None,
+    };
+    let descriptor = Descriptor {
+        v: Descriptor::V,
+        kind: FLOW_KIND.into(),
+        queue: FLOW_KIND.into(),
+        created_ms: app.clock.now_ms(),
+        attempts_max: 1,
+        backoff: None,
+        rules: Vec::new(),
+        crashes_max: None,
+        soft_timeout_ms: None,
+        timeout_ms: None,
+        keep_s: None,
+        due_ms: None,
+        tags,
+        key: None,
+        name: None,
+        payload: RawValue::from_string("{}".into()).expect("an empty object is JSON"),
+    };
+    let queue = FLOW_KIND.parse().map_err(|error| Refusal::internal(&error))?;
+    Ok(NewTask {
+        event: event.members(),
+        lane_max: app.limits.lane_max,
+        ..NewTask::new(user.clone(), task, queue, descriptor.text())
+    })
+}
+
+async fn checked(
+    app: &App,
+    user: &UserId,
+    asked: SubmitRequest,
+    (task, name): (TaskId, Option<String>),
+) -> Result<NewTask, Refusal> {
+    if asked.idempotency_key.is_some() {
+        return Err(Refusal::bad_request(
+            "A task of a flow has no idempotency key: its name, and the id of the flow, say that it \
+             is the same.",
+        ));
+    }
+    Ok(check_as(app, user, app.clock.now_ms(), asked, (task, name)).await?.new)
+}
+
+fn fault(at: usize, rest: &str, detail: impl Into<String>) -> FieldError {
+    FieldError { pointer: format!("/tasks/{at}{rest}"), detail: detail.into() }
+}
+
+fn invalid(errors: Vec<FieldError>) -> Refusal {
+    Refusal::new(
+        Code::FlowInvalid,
+        "Nothing was stored. Correct what `errors` lists, then send it again.",
+    )
+    .with_errors(errors)
+}
+
+/// The tasks of a request, checked whole, each after those that it waits for.
+async fn draft(
+    app: &App,
+    user: &UserId,
+    flow: TaskId,
+    tasks: Vec<FlowTask>,
+) -> Result<Vec<Node>, Refusal> {
+    if tasks.is_empty() || tasks.len() > FLOW_TASKS_MAX {
+        return Err(Refusal::bad_request(format!(
+            "`tasks` has 1 to {FLOW_TASKS_MAX} tasks. Add more to the flow with further requests."
+        )));
+    }
+    let order = sorted(&tasks).map_err(invalid)?;
+    let ids: Vec<TaskId> = tasks
+        .iter()
+        .map(|task| match &task.name {
+            Some(name) => named(flow, name),
+            None => TaskId::new(app.clock.now_ms(), rand::random()),
+        })
+        .collect();
+    let names: HashMap<String, TaskId> =
+        tasks.iter().zip(&ids).filter_map(|(task, id)| Some((task.name.clone()?, *id))).collect();
+    let mut nodes: BTreeMap<usize, Node> = BTreeMap::new();
+    for (at, task) in tasks.into_iter().enumerate() {
+        let mut after = Vec::with_capacity(task.after.len());
+        for one in &task.after {
+            // A name of this request, of an earlier one, or an id.
+            let older = names.get(one.task()).copied().or_else(|| one.task().parse().ok());
+            let older = older.unwrap_or_else(|| named(flow, one.task()));
+            after.push(CoreAfter { task: older, on_failure: one.on_failure().into() });
+        }
+        let distinct: HashSet<TaskId> = after.iter().map(|after| after.task).collect();
+        if distinct.len() < after.len() {
+            return Err(invalid(vec![fault(at, "/after", "names a task twice")]));
+        }
+        if after.len() > LINKS_MAX {
+            let text = format!("a task waits for {LINKS_MAX} others at most");
+            return Err(invalid(vec![fault(at, "/after", text)]));
+        }
+        let new = checked(app, user, task.task, (ids[at], task.name)).await?;
+        if new.due_ms.is_some() && !after.is_empty() {
+            let text = "waits for others and for a time; one of them is enough";
+            return Err(invalid(vec![fault(at, "/task", text)]));
+        }
+        nodes.insert(at, Node { new, part_of: Some(flow), gathers: None, after });
+    }
+    Ok(order.into_iter().filter_map(|at| nodes.remove(&at)).collect())
+}
+
+/// The order in which no task stands before one that it waits for; what is wrong otherwise.
+fn sorted(tasks: &[FlowTask]) -> Result<Vec<usize>, Vec<FieldError>> {
+    let mut faults = Vec::new();
+    let mut names: HashMap<&str, usize> = HashMap::new();
+    for (at, task) in tasks.iter().enumerate() {
+        let Some(name) = task.name.as_deref() else { continue };
+        let chars = name.chars().count();
+        if !(1..=FLOW_NAME_CHARS_MAX).contains(&chars) || name.chars().any(char::is_control) {
+            let text =
+                format!("is 1 to {FLOW_NAME_CHARS_MAX} characters without control characters");
+            faults.push(fault(at, "/name", text));
+        }
+        if names.insert(name, at).is_some() {
+            faults.push(fault(at, "/name", format!("{name:?} is the name of two tasks")));
+        }
+    }
+    let inside = |task: &FlowTask| -> Vec<usize> {
+        task.after.iter().filter_map(|after| names.get(after.task()).copied()).collect()
+    };
+    let mut left: Vec<usize> = tasks.iter().map(|task| inside(task).len()).collect();
+    let mut down: Vec<Vec<usize>> = vec![Vec::new(); tasks.len()];
+    for (at, task) in tasks.iter().enumerate() {
+        for parent in inside(task) {
+            down[parent].push(at);
+        }
+    }
+    let mut ready: VecDeque<usize> = (0..tasks.len()).filter(|at| left[*at] == 0).collect();
+    let mut order = Vec::with_capacity(tasks.len());
+    while let Some(at) = ready.pop_front() {
+        order.push(at);
+        for child in &down[at] {
+            left[*child] -= 1;
+            if left[*child] == 0 {
+                ready.push_back(*child);
+            }
+        }
+    }
+    for at in (0..tasks.len()).filter(|at| !order.contains(at)) {
+        faults.push(fault(at, "/after", "goes round in a circle: it waits for what waits for it"));
+    }
+    if faults.is_empty() { Ok(order) } else { Err(faults) }
+}
+
+/// Hands the tasks to the store; `before` of them stand before those of the request.
+async fn accept(
+    app: &App,
+    user: &UserId,
+    root: TaskId,
+    nodes: Vec<Node>,
+    before: usize,
+) -> Result<Response, Refusal> {
+    let named: Vec<String> = nodes.iter().map(name_of).collect();
+    let control = Control::Flow { at_ms: app.clock.now_ms(), user: user.clone(), nodes };
+    let answers = app.store.control(partition(app, user), control).await?;
+    KillPoint::ServerBeforeReply.pass();
+    let mut faults = Vec::new();
+    for (at, answer) in answers.iter().enumerate() {
+        let Controlled::Refused(why) = answer else { continue };
+        let text = match why {
+            Refused::Withheld => continue,
+            Refused::LaneFull => {
+                return Err(Refusal::new(
+                    Code::QuotaExceeded,
+                    format!(
+                        "With these you would have more than {} tasks waiting in one queue. Wait \
+                         until some are worked off.",
+                        app.limits.lane_max
+                    ),
+                )
+                .retry_after(LANE_RETRY_S));
+            }
+            Refused::Closed => {
+                return Err(Refusal::new(
+                    Code::FlowClosed,
+                    "It is sealed, has ended, or has as many tasks as one may have. Begin another.",
+                ));
+            }
+            Refused::NoFlow => return Err(Refusal::not_found()),
+            Refused::Exists => "there is a task of this name or id already".to_owned(),
+            Refused::NoTask => {
+                "waits for a task that is not there; name one of this flow".to_owned()
+            }
+            Refused::Outside => {
+                "waits for a task outside of this flow; only tasks of the same flow may be waited \
+                 for"
+                .to_owned()
+            }
+            Refused::LinksFull => {
+                format!("waits for a task that {LINKS_MAX} others wait for; put one between them")
+            }
+        };
+        faults.push(match at.checked_sub(before) {
+            // The order is ours, so that the place would say nothing.
+            Some(_) => {
+                FieldError { pointer: "/tasks".into(), detail: format!("{}: {text}", named[at]) }
+            }
+            None => FieldError { pointer: "/id".into(), detail: text },
+        });
+    }
+    if !faults.is_empty() {
+        return Err(invalid(faults));
+    }
+    let whole = flow(app, user, root, None).await?;
+    let sort =
+        if whole.sort == tasktonic_protocol::http::FlowSort::Flow { "flows" } else { "batches" };
+    let place = format!("/api/v1/{sort}/{root}");
+    let mut response = (StatusCode::ACCEPTED, Json(whole)).into_response();
+    let place = place.parse().map_err(|error| Refusal::internal(&error))?;
+    response.headers_mut().insert(LOCATION, place);
+    Ok(response)
+}
+
+/// What a task of a flow is called in a refusal.
+fn name_of(node: &Node) -> String {
+    let name = Descriptor::parse(&node.new.descriptor).ok().and_then(|of| of.name);
+    name.unwrap_or_else(|| node.new.task.to_string())
+}
