@@ -52,6 +52,12 @@ pub const LEAD_MAX: usize = 128;
 pub const CASCADE_MAX: usize = 64;
 /// Parts of one flow or batch.
 pub const PARTS_MAX: u32 = 100_000;
+/// Schedules of one user.
+pub const SCHEDULES_MAX: usize = 200;
+/// Bytes of one schedule's text, with the payload of its tasks.
+pub const SCHEDULE_BYTES_MAX: usize = 64 * 1_024;
+/// Due schedules named by one answer.
+pub const SCHEDULES_DUE_MAX: usize = 64;
 /// Workers woken by one call.
 pub const WAKES_MAX: usize = 2;
 

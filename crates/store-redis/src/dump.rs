@@ -35,6 +35,8 @@ struct Facts {
     /// Members, `user,task`.
     nodes: BTreeSet<String>,
     leads: Vec<String>,
+    /// Members of the list of schedules by the time of their next tick.
+    schedules: BTreeMap<String, i64>,
     /// Entries by retention.
     sweeps: BTreeMap<u32, Vec<String>>,
     users: BTreeMap<UserId, Personal>,
@@ -51,6 +53,8 @@ struct Personal {
     index: BTreeSet<TaskId>,
     /// By flow or batch.
     parts: BTreeMap<TaskId, BTreeSet<TaskId>>,
+    /// As they are kept.
+    schedules: BTreeMap<Name, String>,
     /// Id of the newest event entry.
     newest: Option<(u64, u64)>,
 }
@@ -158,7 +162,7 @@ fn question(name: &str, rest: &str) -> Option<redis::Cmd> {
     match kind {
         "meta" | "weights" | "credit" => ask(&["HGETALL"]),
         "ring" | "sweep" | "leads" => ask(&["LRANGE", "0", "-1"]),
-        "leases" | "due" | "unstarted" => ask(&["ZRANGE", "0", "-1", "WITHSCORES"]),
+        "leases" | "due" | "unstarted" | "schedules" => ask(&["ZRANGE", "0", "-1", "WITHSCORES"]),
         "cancels" | "nodes" => ask(&["SMEMBERS"]),
         "u" => match rest.split(':').nth(2)? {
             "q" | "a" => ask(&["LRANGE", "0", "-1"]),
@@ -166,6 +170,7 @@ fn question(name: &str, rest: &str) -> Option<redis::Cmd> {
             "o" => ask(&["XRANGE", "-", "+"]),
             "e" => ask(&["XREVRANGE", "+", "-", "COUNT", "1"]),
             "i" | "m" => ask(&["ZRANGE", "0", "-1"]),
+            "sc" => ask(&["HGETALL"]),
             _ => None,
         },
         _ => None,
@@ -209,6 +214,11 @@ impl Facts {
                     self.unstarted.insert(word(member)?.to_owned(), score(at)?);
                 }
             }
+            "schedules" => {
+                for (member, at) in pairs(answer)? {
+                    self.schedules.insert(word(member)?.to_owned(), score(at)?);
+                }
+            }
             "cancels" => {
                 self.cancels = members(answer)?;
             }
@@ -239,6 +249,11 @@ impl Facts {
             "k" => {
                 if let Some(value) = text(answer)? {
                     personal.keys.insert(of.to_owned(), value.to_owned());
+                }
+            }
+            "sc" => {
+                for (name, kept) in pairs(answer)? {
+                    personal.schedules.insert(parsed(word(name)?)?, word(kept)?.to_owned());
                 }
             }
             "i" => personal.index = words(answer)?.into_iter().collect(),

@@ -9,6 +9,7 @@ mod dates;
 mod links;
 mod pass;
 mod read;
+mod schedules;
 mod suspect;
 
 use std::collections::{BTreeMap, HashMap};

@@ -12,8 +12,8 @@ use tasktonic_core::command::EXPIRED;
 use tasktonic_core::limits::{
     ADOPT_MAX, ATTEMPTS_KEPT_MAX, CASCADE_MAX, CLAIM_LOOKS_MAX, EVENTS_KEPT_MAX, EXPIRE_MAX,
     KEY_SLACK_MS, LANE_DEAD_MAX, LEAD_MAX, LEASE_TIME_STEP_MS_MAX, LINKS_MAX, LOG_LINES_MAX,
-    LOOK_MS_MAX, MAINTENANCE_MS, PARKED_MS_MAX, PARTS_MAX, PROMOTE_MAX, REV_PER_CLAIM, SWEEP_MAX,
-    UNWATCHED_MS, WAKES_MAX,
+    LOOK_MS_MAX, MAINTENANCE_MS, PARKED_MS_MAX, PARTS_MAX, PROMOTE_MAX, REV_PER_CLAIM,
+    SCHEDULES_MAX, SWEEP_MAX, UNWATCHED_MS, WAKES_MAX,
 };
 use tasktonic_core::policy::Retention;
 use tasktonic_core::transitions::STATES;
@@ -41,6 +41,8 @@ pub(crate) enum Script {
     Control,
     /// Accept tasks that wait for each other. Refused by Redis above its memory limit.
     Flow,
+    /// A schedule goes on, and its task is accepted. Refused by Redis above its memory limit.
+    Tick,
     /// What every process must agree on, in the system's slot.
     Config,
     /// Makes the facts of a partition.
@@ -58,6 +60,7 @@ impl Script {
         Self::Sync,
         Self::Control,
         Self::Flow,
+        Self::Tick,
         Self::Config,
         Self::Meta,
         Self::Registry,
@@ -71,6 +74,7 @@ impl Script {
             Self::Sync => &SYNC,
             Self::Control => &CONTROL,
             Self::Flow => &FLOW,
+            Self::Tick => &TICK,
             Self::Config => include_str!("lua/config.lua"),
             Self::Meta => include_str!("lua/meta.lua"),
             Self::Registry => include_str!("lua/registry.lua"),
@@ -122,6 +126,7 @@ static CONTROL: LazyLock<String> = LazyLock::new(|| {
             fragment!("reschedule"),
             fragment!("edit"),
             fragment!("seal"),
+            fragment!("schedule"),
             fragment!("weigh"),
             fragment!("control"),
         ],
@@ -133,10 +138,29 @@ static FLOW: LazyLock<String> = LazyLock::new(|| {
     assemble("", &verbs)
 });
 
+static TICK: LazyLock<String> = LazyLock::new(|| {
+    assemble(
+        "",
+        &[
+            fragment!("record"),
+            fragment!("lane"),
+            fragment!("schedule"),
+            fragment!("tick"),
+            fragment!("submit"),
+        ],
+    )
+});
+
 static REPAIR: LazyLock<String> = LazyLock::new(|| {
     assemble(
         " flags=allow-oom",
-        &[fragment!("record"), fragment!("lane"), fragment!("links"), fragment!("repair")],
+        &[
+            fragment!("record"),
+            fragment!("lane"),
+            fragment!("links"),
+            fragment!("schedule"),
+            fragment!("repair"),
+        ],
     )
 });
 
@@ -190,6 +214,7 @@ fn constants() -> String {
     constant("N_MAX", &(REV_PER_CLAIM - 1));
     constant("KEY_SLACK_MS", &KEY_SLACK_MS);
     constant("KEY_MS_MAX", &KEY_MS_MAX);
+    constant("SCHEDULES_MAX", &SCHEDULES_MAX);
     constant("UNPACK_MAX", &UNPACK_MAX);
     let ended: Vec<_> = STATES
         .iter()

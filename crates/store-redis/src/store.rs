@@ -2,6 +2,7 @@
 
 mod read;
 mod read_links;
+mod schedules;
 mod seen;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use redis::Pipeline;
 use tasktonic_core::command::{Control, Submit, Sync as SyncCommand};
 use tasktonic_core::reply::{Controlled, Submitted};
 use tasktonic_core::routing::PartitionId;
+use tasktonic_core::schedule::Tick;
 use tasktonic_core::{UserId, WorkerId};
 use tasktonic_store::limits::{check_control, check_submit, check_sync};
 use tasktonic_store::{
@@ -44,6 +46,23 @@ impl RedisStore {
             .keys
             .get(usize::from(p.0))
             .ok_or_else(|| Error::Invalid(format!("partition {}; there are {of}", p.0)))
+    }
+
+    async fn tick(&self, p: PartitionId, tick: &Tick) -> Result<Controlled> {
+        if tick.task.is_some() {
+            self.shared.watch.admit(p)?;
+        }
+        let tasks = tick.task.iter().cloned().collect();
+        let fresh = self.seen.fresh(&Submit { created_ms: tick.created_ms, tasks });
+        let words = wire::tick(self.shared.options.script_now_ms(), tick, &fresh);
+        let promise = durability::promise(self.shared.options.class);
+        // Repeatable: a second one meets another version.
+        let reply = self.shared.router.run_promised(p, Script::Tick, &words, true, promise).await?;
+        let answer = wire::ticked(&reply)?;
+        if answer == Controlled::Done {
+            self.seen.add(fresh);
+        }
+        Ok(answer)
     }
 }
 
@@ -80,13 +99,16 @@ impl Store for RedisStore {
         check_control(&control)?;
         let mut script = Script::Control;
         let mut fresh = Vec::new();
-        if let Control::Flow { user, nodes, .. } = &control {
-            if nodes.is_empty() {
-                return Ok(Vec::new());
+        match &control {
+            Control::Tick(tick) => return self.tick(p, tick).await.map(|answer| vec![answer]),
+            Control::Schedule { becomes: Some(_), .. } => self.shared.watch.admit(p)?,
+            Control::Flow { nodes, .. } if nodes.is_empty() => return Ok(Vec::new()),
+            Control::Flow { user, .. } => {
+                self.shared.watch.admit(p)?;
+                script = Script::Flow;
+                fresh = self.seen.fresh_of(std::iter::once(user));
             }
-            self.shared.watch.admit(p)?;
-            script = Script::Flow;
-            fresh = self.seen.fresh_of(std::iter::once(user));
+            _ => {}
         }
         let keys = self.keys(p)?;
         let mut descriptors = Vec::new();

@@ -13,6 +13,7 @@ mod flows;
 mod lists;
 mod registry;
 mod scene;
+mod schedules;
 mod tasks;
 mod waiting;
 
@@ -22,6 +23,7 @@ pub use flows::*;
 pub use lists::*;
 pub use registry::*;
 pub use scene::Scene;
+pub use schedules::*;
 pub use tasks::*;
 pub use waiting::*;
 
@@ -78,6 +80,13 @@ macro_rules! conformance {
             a_batch_calls_back_once_when_all_its_parts_have_ended
             a_part_that_nobody_took_in_time_is_counted
             what_is_swept_has_told_its_end
+            a_schedule_is_changed_only_by_who_saw_it_last
+            a_schedule_is_due_from_its_time_until_it_went_on
+            a_tick_is_taken_once_and_makes_its_task_in_the_same_step
+            a_tick_whose_task_exists_only_goes_on
+            a_tick_into_a_full_line_changes_nothing
+            a_clock_that_steps_repeats_no_tick
+            a_user_has_so_many_schedules_and_no_more
             users_take_turns
             an_ended_task_is_gone_after_its_retention
             a_forgotten_key_may_be_used_again

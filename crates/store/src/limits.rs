@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use tasktonic_core::command::{Control, Gathers, Node, Submit, Sync};
 use tasktonic_core::limits::{
     CLAIM_MAX, CLAIM_QUEUES_MAX, CONTROL_TASKS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, LINKS_MAX,
-    SUBMIT_TASKS_MAX, SYNC_OPS_MAX,
+    SCHEDULE_BYTES_MAX, SUBMIT_TASKS_MAX, SYNC_OPS_MAX,
 };
 
 use crate::{Error, Result};
@@ -68,6 +68,17 @@ pub fn check_control(control: &Control) -> Result<()> {
             nodes.len()
         }
         Control::Seal { .. } => 1,
+        Control::Schedule { becomes, .. } => {
+            let bytes = becomes.as_ref().map_or(0, |schedule| schedule.text.len());
+            return at_most("bytes in one schedule", bytes, SCHEDULE_BYTES_MAX);
+        }
+        Control::Tick(tick) => {
+            if tick.task.as_ref().is_some_and(|task| task.user != tick.user) {
+                return Err(Error::Invalid("a schedule makes tasks of its own user only".into()));
+            }
+            let bytes = tick.becomes.text.len();
+            return at_most("bytes in one schedule", bytes, SCHEDULE_BYTES_MAX);
+        }
         Control::Weigh { .. } => 0,
     };
     at_most("tasks in one control command", count, CONTROL_TASKS_MAX)

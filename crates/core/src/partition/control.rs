@@ -53,6 +53,10 @@ impl Partition {
                 self.lead_on(step);
                 vec![answer]
             }
+            Control::Schedule { user, name, seen, becomes } => {
+                vec![self.schedule(step, user, name, seen, becomes)]
+            }
+            Control::Tick(tick) => vec![self.tick(step, *tick)],
             Control::Weigh { queue, user, weight } => {
                 self.weigh(step, queue, user, weight);
                 Vec::new()

@@ -7,6 +7,7 @@ use crate::changes::{Place, TaskControl};
 use crate::ids::{Name, TaskId, UserId};
 use crate::limits::LEASE_MS_DEFAULT;
 use crate::links::Links;
+use crate::schedule::Schedule;
 use crate::transitions::TaskState;
 
 /// A kept task.
@@ -57,6 +58,17 @@ pub struct LinksRow {
     pub links: Links,
 }
 
+/// A kept schedule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptSchedule {
+    /// The owner.
+    pub user: UserId,
+    /// Its name.
+    pub name: Name,
+    /// What it is.
+    pub schedule: Schedule,
+}
+
 /// All that is kept of a partition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Records {
@@ -68,6 +80,8 @@ pub struct Records {
     pub weights: Vec<Weight>,
     /// Ties of tasks, in any order.
     pub links: Vec<LinksRow>,
+    /// Schedules, in any order.
+    pub schedules: Vec<KeptSchedule>,
 }
 
 impl Partition {
@@ -80,7 +94,7 @@ impl Partition {
     /// is forgotten: workers park again.
     #[must_use]
     pub fn restore(epoch: u32, now_ms: i64, records: Records) -> Self {
-        let Records { mut rows, keys, weights, links } = records;
+        let Records { mut rows, keys, weights, schedules, links } = records;
         let mut partition = Self::new(epoch);
         partition.mt = now_ms;
         rows.sort_by(|a, b| order(a).cmp(&order(b)));
@@ -133,6 +147,9 @@ impl Partition {
             of.links.insert(task, links);
         }
         partition.find_leads();
+        for KeptSchedule { user, name, schedule } in schedules {
+            partition.keep_schedule(&user, name, Some(schedule));
+        }
         partition
     }
 
@@ -151,6 +168,7 @@ impl Partition {
             keys: self.kept_keys(),
             weights: self.kept_weights(),
             links: self.kept_links(),
+            schedules: self.kept_schedules(),
         }
     }
 

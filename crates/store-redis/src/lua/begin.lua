@@ -28,7 +28,7 @@ local function now()
 end
 
 -- Fields of `meta` that every call reads.
-local FACTS = { 'schema', 'epoch', 'run', 'lt', 'mt', 'behind', 'keeps', 'cx', 'ex', 'fl', 'ld' }
+local FACTS = { 'schema', 'epoch', 'run', 'lt', 'mt', 'behind', 'keeps', 'cx', 'ex', 'sc', 'fl', 'ld' }
 
 -- Those of them that are numbers of things.
 local COUNTS = { 'cx', 'ex', 'fl', 'ld' }
@@ -59,6 +59,8 @@ function V.begin(more)
     -- Tasks with ties, and ends that somebody has yet to be told of.
     fl = tonumber(known.fl) or 0,
     ld = tonumber(known.ld) or 0,
+    -- When the first schedule comes, if there is one.
+    sc = tonumber(known.sc),
     -- Fields to set when the call ends.
     set = {},
   }

@@ -1,6 +1,6 @@
 -- control: what people and operators ask for.
 --
--- reads:   ARGV[3] the verb: 'cancel', 'redrive', 'reschedule', 'edit', 'seal' or 'weigh'; the rest is
+-- reads:   ARGV[3] the verb: 'cancel', 'redrive', 'reschedule', 'edit', 'schedule', 'seal' or 'weigh'; the rest is
 --          the verb's
 -- replies: the verb's
 -- moves:   by the verbs

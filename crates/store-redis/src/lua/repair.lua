@@ -11,10 +11,12 @@
 --          'e' events: user                          'k' credit: queue, user
 --          'z' events that nobody needs: user
 --          'u' user: user                            'f' weights: queue
---          'h' waiting: user, task, queue            'j' ended, not told: user, task, and a
+--          'h' schedule: user, name                  'j' listed as one: member
+--          'y' waiting: user, task, queue            'a' ended, not told: user, task, and a
 --                                                       part that goes on, or ''
 --          'o' has ties or not: user, task           'v' part: user, flow, part, its queue
---          'm' counts of cancel marks, of what expires, of ties and of ends to be told
+--          'm' counts of cancel marks, of what expires, of ties and of ends to be told, and the time of
+--              the first schedule
 --          'g' retention: keep_s, or '' after the last
 -- replies: one text per suspect: the name of the repair, or '' where all is well
 -- moves:   running -> queued, running -> cancelled, waiting -> cancelled, for tasks whose lease or
@@ -255,6 +257,40 @@ function R.b()
   return 'expiry'
 end
 
+-- A schedule is listed by its next tick, unless it rests.
+local function list_schedule(user, name)
+  local member = user .. ',' .. name
+  local known, next_ms = V.known_schedule(user, name)
+  local score = call('ZSCORE', SCHEDULES, member)
+  if not known and call('HDEL', N.schedules(user), name) == 1 then
+    call('ZREM', SCHEDULES, member)
+    V.keep_first_tick()
+    return quarantine('schedule ' .. member)
+  end
+  if not known or next_ms == '' then
+    if not score then return '' end
+    call('ZREM', SCHEDULES, member)
+  else
+    if score and tonumber(score) == tonumber(next_ms) then return '' end
+    call('ZADD', SCHEDULES, next_ms, member)
+  end
+  V.keep_first_tick()
+  return 'schedule'
+end
+
+function R.h()
+  return list_schedule(take(), take())
+end
+
+function R.j()
+  local member = take()
+  local user, name = string.match(member, '^([^,]+),([^,]+)$')
+  if user then return list_schedule(user, name) end
+  if call('ZREM', SCHEDULES, member) == 0 then return '' end
+  V.keep_first_tick()
+  return quarantine('schedules ' .. member)
+end
+
 function R.c()
   local user, task = take(), take()
   local r = look(user, task)
@@ -274,7 +310,7 @@ local function list_node(r)
   return added == 1
 end
 
-function R.h()
+function R.y()
   local user, task, queue = take(), take(), take()
   local r = look(user, task)
   if not r.d or r.s ~= 'waiting' then return '' end
@@ -308,7 +344,7 @@ function R.h()
   return found and 'ties' or ''
 end
 
-function R.j()
+function R.a()
   local user, task, part = take(), take(), take()
   local r = look(user, task)
   local f = V.links(r)
@@ -420,6 +456,9 @@ function R.m()
   if expiring ~= M.ex then wrong = 'expiry_count' end
   if marks ~= M.cx then wrong = 'cancel_count' end
   M.cx, M.ex, M.fl, M.ld = marks, expiring, nodes, leads
+  local first = M.sc
+  V.keep_first_tick()
+  if first ~= M.sc then wrong = 'schedule_time' end
   return wrong
 end
 

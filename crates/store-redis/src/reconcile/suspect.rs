@@ -30,6 +30,10 @@ pub(super) enum Suspect {
     Expires(UserId, TaskId, Name),
     /// One that is listed as one that expires and is none.
     Expiry(String),
+    /// A schedule that is not listed by its next tick, or is and rests or is gone.
+    Schedule(UserId, Name),
+    /// One that is listed as a schedule and is none.
+    Scheduling(String),
     /// A mark of cancellation on a task that does not run.
     Mark(UserId, TaskId),
     /// A lane's two numbers: what they are, its length, and what they should be.
@@ -54,7 +58,8 @@ pub(super) enum Suspect {
     Node(UserId, TaskId),
     /// A part that its flow does not list, or one that is listed and is none: flow, part, its queue.
     Part(UserId, TaskId, TaskId, String),
-    /// The number of marks, of what expires, of what has ties, or of ends to be told.
+    /// The number of marks, of what expires, of what has ties, or of ends to be told, or the time of the
+    /// first schedule.
     Marks,
     /// A list of ended tasks, kept so long, s, that is not among those in use.
     Retention(u32),
@@ -77,6 +82,8 @@ impl Suspect {
             Self::Due(member) => &[&"d", member],
             Self::Expires(user, task, queue) => &[&"p", user, task, queue],
             Self::Expiry(member) => &[&"b", member],
+            Self::Schedule(user, name) => &[&"h", user, name],
+            Self::Scheduling(member) => &[&"j", member],
             Self::Mark(user, task) => &[&"c", user, task],
             Self::Counts(user, queue, are, length, should) => {
                 &[&"x", user, queue, are, length, should]
@@ -86,9 +93,9 @@ impl Suspect {
             Self::Credit(queue, user) => &[&"k", queue, user],
             Self::User(user) => &[&"u", user],
             Self::Weights(queue) => &[&"f", queue],
-            Self::Waiting(user, task, queue) => &[&"h", user, task, queue],
-            Self::Told(user, task) => &[&"j", user, task, &""],
-            Self::Left(user, flow, part) => &[&"j", user, flow, part],
+            Self::Waiting(user, task, queue) => &[&"y", user, task, queue],
+            Self::Told(user, task) => &[&"a", user, task, &""],
+            Self::Left(user, flow, part) => &[&"a", user, flow, part],
             Self::Node(user, task) => &[&"o", user, task],
             Self::Part(user, flow, part, queue) => &[&"v", user, flow, part, queue],
             Self::Marks => &[&"m"],

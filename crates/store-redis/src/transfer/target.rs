@@ -38,6 +38,8 @@ pub struct Import {
     ties: Option<(UserId, TaskId, Links)>,
     /// Retentions met, by partition.
     keeps: BTreeSet<(PartitionId, u32)>,
+    /// When the first schedule of a partition comes.
+    ticks: BTreeMap<PartitionId, i64>,
 }
 
 impl Import {
@@ -52,6 +54,7 @@ impl Import {
             scheduled: BTreeMap::new(),
             ties: None,
             keeps: BTreeSet::new(),
+            ticks: BTreeMap::new(),
         }
     }
 
@@ -123,7 +126,7 @@ impl Import {
             }
             let reply = self.ask(place, cmd("HKEYS").arg(keys.meta()).clone()).await?;
             let fields = items_of(&reply).iter().map(text_of).filter(|field| {
-                matches!(field.as_str(), "keeps" | "fl" | "ld")
+                matches!(field.as_str(), "keeps" | "ex" | "sc" | "fl" | "ld")
                     || field.starts_with("x:")
                     || field.starts_with("w:")
             });
@@ -235,8 +238,23 @@ impl Import {
                 commands.push(cmd("HINCRBY").arg(keys.meta()).arg("fl").arg(1).clone());
                 self.ties = Some((user, task, links));
             }
+            Record::Schedule { user, name, schedule: Some(schedule) } => {
+                let p = partition_of(&user, count);
+                let keys = self.store.keys(p)?;
+                let commands = to.entry(p).or_default();
+                commands.push(cmd("SADD").arg(keys.users()).arg(user.as_str()).clone());
+                let (of, kept) = (keys.schedules_of(&user), schedule.to_string());
+                commands.push(cmd("HSET").arg(of).arg(name.as_str()).arg(kept).clone());
+                if let Some(next_ms) = schedule.next_ms {
+                    let (key, member) = (keys.schedules(), format!("{user},{name}"));
+                    commands.push(cmd("ZADD").arg(key).arg(next_ms).arg(member).clone());
+                    let first = self.ticks.entry(p).or_insert(next_ms);
+                    *first = next_ms.min(*first);
+                }
+            }
             // An export holds whole tasks only.
             Record::Edited { .. }
+            | Record::Schedule { schedule: None, .. }
             | Record::Control { .. }
             | Record::Links { .. }
             | Record::KeyGone { .. }
@@ -392,6 +410,11 @@ impl Target for Import {
         for (p, keeps) in keeps {
             let meta = self.store.keys(p)?.meta();
             let told = cmd("HSET").arg(meta).arg("keeps").arg(keeps.join(" ")).clone();
+            self.send(Place::Partition(p), &[told]).await?;
+        }
+        for (p, first) in std::mem::take(&mut self.ticks) {
+            let meta = self.store.keys(p)?.meta();
+            let told = cmd("HSET").arg(meta).arg("sc").arg(first).clone();
             self.send(Place::Partition(p), &[told]).await?;
         }
         let unmark = cmd("HDEL").arg(keys::config()).arg("importing").clone();

@@ -32,7 +32,11 @@ pub(crate) fn named(control: &Control) -> Option<Named<'_>> {
         Control::Edit { user, tasks, .. } => {
             Some(Named { user, tasks: tasks.iter().map(|edit| edit.task).collect() })
         }
-        Control::Flow { .. } | Control::Seal { .. } | Control::Weigh { .. } => None,
+        Control::Flow { .. }
+        | Control::Seal { .. }
+        | Control::Schedule { .. }
+        | Control::Tick(_)
+        | Control::Weigh { .. } => None,
     }
 }
 
@@ -123,6 +127,10 @@ pub(crate) fn control(
             words.text(user.as_str());
             words.put(task);
         }
+        Control::Schedule { user, name, seen, becomes } => {
+            super::schedule::change(&mut words, user, name, *seen, becomes.as_ref());
+        }
+        Control::Tick(_) => return Err(Error::Invalid("a tick has a script of its own".into())),
         Control::Weigh { queue, user, weight } => {
             words.text("weigh");
             words.text(queue.as_str());
@@ -188,6 +196,7 @@ fn one(answer: &str) -> Result<Controlled> {
             let why = Refusal::ALL.into_iter().find(|why| why.name() == &refused[1..]);
             Controlled::Refused(why.ok_or_else(strange)?)
         }
+        "full" => Controlled::Full,
         other => {
             let state = other.strip_prefix('!').and_then(TaskState::from_name);
             Controlled::Unfit(state.ok_or_else(strange)?)
