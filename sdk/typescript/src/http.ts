@@ -1,4 +1,5 @@
 import { ApiError, problemOf, unreachable } from "./errors.ts";
+import type { BatchOpenRequest, Flow, FlowRequest, FlowTask, TaskLinks } from "./flows.ts";
 import type {
   Attempt,
   BulkResult,
@@ -107,6 +108,37 @@ export class ApiClient {
   /** Changes payload or labels of a task that waits; it keeps its place. */
   edit(id: string, change: EditRequest): Promise<Task> {
     return this.#ask(`/api/v1/tasks/${path(id)}/edit`, { method: "POST", body: change });
+  }
+  /** Submits tasks that wait for each other, all of them or none. */
+  submitFlow(request: FlowRequest): Promise<Flow> {
+    return this.#ask("/api/v1/flows", { method: "POST", body: request });
+  }
+  /** A flow or batch with a page of its tasks. */
+  flow(id: string, cursor?: string, signal?: AbortSignal): Promise<Flow> {
+    return this.#ask(`/api/v1/flows/${path(id)}`, { query: { cursor }, signal });
+  }
+  /** Adds tasks to a flow that has not ended. */
+  addToFlow(id: string, tasks: FlowTask[]): Promise<Flow> {
+    return this.#ask(`/api/v1/flows/${path(id)}/tasks`, { method: "POST", body: { tasks } });
+  }
+  /** Sends all tasks of a flow or batch back that failed or were cancelled. */
+  retryFlow(id: string): Promise<{ sent_back: number; task: Task }> {
+    return this.#ask(`/api/v1/flows/${path(id)}/retry`, { method: "POST" });
+  }
+  openBatch(request: BatchOpenRequest = {}): Promise<Flow> {
+    return this.#ask("/api/v1/batches", { method: "POST", body: request });
+  }
+  /** Adds tasks to a batch that is not sealed. */
+  addToBatch(id: string, tasks: FlowTask[]): Promise<Flow> {
+    return this.#ask(`/api/v1/batches/${path(id)}/tasks`, { method: "POST", body: { tasks } });
+  }
+  /** Says that a batch has all its tasks. */
+  sealBatch(id: string): Promise<Flow> {
+    return this.#ask(`/api/v1/batches/${path(id)}/seal`, { method: "POST" });
+  }
+  /** What a task waits for, who waits for it, and its flow or batch. */
+  links(id: string, signal?: AbortSignal): Promise<TaskLinks> {
+    return this.#ask(`/api/v1/tasks/${path(id)}/links`, { signal });
   }
   cancelMany(ids: string[]): Promise<BulkResult> {
     return this.#ask("/api/v1/tasks/cancel", { method: "POST", body: { ids } });

@@ -1,5 +1,6 @@
 export { RECONNECT_MS_MAX, reconnectMs } from "./backoff.ts";
 export { ApiError } from "./errors.ts";
+export type * from "./flows.ts";
 export type * from "./frames.ts";
 export { ApiClient, type ApiOptions, fileUrl, filterQuery } from "./http.ts";
 export { Live, type LiveOptions, socketUrl } from "./live.ts";

@@ -81,7 +81,14 @@ async fn single(app: &App, caller: &Caller, verb: Verb, task: &str) -> Result<Js
     check(caller, Need::ChangeTasks)?;
     let (task, user) = (id(task)?, &caller.0.user);
     let outcome = change(app, user, verb, vec![task]).await?.remove(&task);
-    refused(verb, outcome.unwrap_or(Controlled::Absent))?;
+    let outcome = outcome.unwrap_or(Controlled::Absent);
+    // What ends with its parts is tried again by trying these again.
+    let by_parts = verb == Verb::Retry
+        && matches!(outcome, Controlled::Unfit(TaskState::Dead | TaskState::Cancelled))
+        && super::flows::is_flow(app, user, task).await?;
+    if !by_parts || super::flows::send_back(app, user, task).await? == 0 {
+        refused(verb, outcome)?;
+    }
     let stored = super::read::known(app, user, task).await?;
     Ok(Json(shown(app, &stored, true)?))
 }

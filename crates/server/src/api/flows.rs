@@ -221,13 +221,20 @@ async fn retry(
 ) -> Result<Json<FlowRetried>, Refusal> {
     check(&caller, Need::ChangeTasks)?;
     let (task, user) = (id(&flow)?, &caller.0.user);
-    let gather = gathers(&app, user, task).await?;
+    let sent_back = send_back(&app, user, task).await?;
+    let task = shown(&app, &known(&app, user, task).await?, true)?;
+    Ok(Json(FlowRetried { sent_back, task }))
+}
+
+/// Sends back what failed in a flow or batch or was cancelled; how many tasks that were.
+pub(super) async fn send_back(app: &App, user: &UserId, task: TaskId) -> Result<u32, Refusal> {
+    let gather = gathers(app, user, task).await?;
     let mut sent_back = 0;
-    let mut order = in_order(&app, user, task).await?;
+    let mut order = in_order(app, user, task).await?;
     // What runs after a batch goes last: it ended after its parts did.
     order.extend(gather.runs.then_some(task));
     for chunk in order.chunks(CONTROL_TASKS_MAX) {
-        let stored = some(&app, user, chunk.to_vec()).await?;
+        let stored = some(app, user, chunk.to_vec()).await?;
         let over = |text: &str| {
             let state = serde_json::from_str::<StoredState>(text).ok();
             let state = state.and_then(|state| TaskState::from_name(&state.s));
@@ -238,12 +245,17 @@ async fn retry(
             .filter(|stored| stored.state.as_deref().is_some_and(over))
             .map(|stored| stored.id)
             .collect();
-        let outcomes = change(&app, user, Verb::Retry, failed).await?;
+        let outcomes = change(app, user, Verb::Retry, failed).await?;
         let done = outcomes.values().filter(|outcome| **outcome == Controlled::Done).count();
         sent_back += u32::try_from(done).unwrap_or(u32::MAX);
     }
-    let task = shown(&app, &known(&app, user, task).await?, true)?;
-    Ok(Json(FlowRetried { sent_back, task }))
+    Ok(sent_back)
+}
+
+/// Whether a task is a flow, or a batch that nothing runs after.
+pub(super) async fn is_flow(app: &App, user: &UserId, task: TaskId) -> Result<bool, Refusal> {
+    let links = links_of(app, user, vec![task]).await?.pop().flatten();
+    Ok(links.and_then(|links| links.gather).is_some_and(|gather| !gather.runs))
 }
 
 /// The parts of a flow, each after those that it waits for: so they may be sent back one by one.

@@ -139,3 +139,25 @@ async fn a_batch_is_opened_filled_and_sealed() {
     let seal = format!("/api/v1/batches/{}/seal", id(&flow));
     site.post("ana", &seal, json!({})).await.refused(409, "flow_closed");
 }
+
+#[tokio::test]
+async fn a_flow_is_tried_again_like_any_task_and_says_why_it_ended() {
+    let site = Site::open().await;
+    let body = json!({ "tasks": [task("a", json!([])), task("b", json!(["a"]))] });
+    let flow = site.post("ana", "/api/v1/flows", body).await.expect(202);
+    let first = node(&flow, "a")["id"].as_str().unwrap();
+    site.post("ana", &format!("/api/v1/tasks/{first}/cancel"), json!({})).await.expect(200);
+    let at = format!("/api/v1/tasks/{}", id(&flow));
+    let over = site.get("ana", &at).await.expect(200);
+    assert_eq!((&over["status"], &over["reason"]), (&json!("cancelled"), &json!("parts")));
+    let second = node(&flow, "b")["id"].as_str().unwrap();
+    let behind = site.get("ana", &format!("/api/v1/tasks/{second}")).await.expect(200);
+    assert_eq!(behind["reason"], "upstream");
+    let alone = format!("/api/v1/tasks/{second}/retry");
+    site.post("ana", &alone, json!({})).await.refused(409, "not_retryable");
+    let again = site.post("ana", &format!("{at}/retry"), json!({})).await.expect(200);
+    assert_eq!(again["status"], "waiting");
+    let flow = site.get("ana", &format!("/api/v1/flows/{}", id(&flow))).await.expect(200);
+    assert_eq!(node(&flow, "a")["status"], "queued");
+    assert_eq!(node(&flow, "b")["status"], "waiting");
+}

@@ -3,8 +3,9 @@
 
 use std::collections::HashMap;
 
-use redis::cmd;
+use redis::{Pipeline, cmd};
 use tasktonic_core::TaskState::{Cancelled, Running};
+use tasktonic_core::links::Up;
 use tasktonic_core::{Links, TaskId, UserId};
 use tasktonic_store::Result;
 
@@ -29,10 +30,28 @@ impl Reconciler {
             let ties = ties_of(reader, &tied).await?;
             let mut suspects = unindexed(reader, &tied).await?;
             let glances = reader.glance(&tied).await?;
+            // Read together: what the tasks wait for, and whether their flows list them.
+            let (mut parents, mut listed) = (Vec::new(), Pipeline::new());
+            for ((user, task), links) in tied.iter().zip(&ties) {
+                let links = links.clone().unwrap_or_default();
+                let untold = links.up.iter().filter(|up| !up.told);
+                parents.extend(untold.map(|up| (user.clone(), up.task)));
+                if let Some(part) = links.part {
+                    let parts = reader.keys.parts(user, part.of);
+                    listed.add_command(cmd("ZSCORE").arg(parts).arg(task.to_string()).clone());
+                }
+            }
+            let over: Vec<bool> = reader.glance(&parents).await?.iter().map(is_over).collect();
+            let over: HashMap<_, _> = parents.into_iter().zip(over).collect();
+            let mut listed = reader.ask(&listed).await?.into_iter();
             for (((user, task), links), glance) in tied.iter().zip(&ties).zip(&glances) {
                 whole.users.insert(user.clone());
                 whole.nodes.insert((user.clone(), *task));
-                suspects.extend(self.node(reader, (user, *task), links.as_ref(), glance).await?);
+                let is_part = links.as_ref().is_some_and(|links| links.part.is_some());
+                let is_listed =
+                    !is_part || !matches!(listed.next(), None | Some(redis::Value::Nil));
+                let found = Found { links: links.as_ref(), glance, over: &over, is_listed };
+                suspects.extend(self.node(reader, (user, *task), found).await?);
             }
             repaired += self.settle(reader, &suspects).await?;
             cursor = next;
@@ -79,8 +98,7 @@ impl Reconciler {
         &self,
         reader: &Reader<'_>,
         (user, task): (&UserId, TaskId),
-        links: Option<&Links>,
-        glance: &Glance,
+        Found { links, glance, over, is_listed }: Found<'_>,
     ) -> Result<Vec<Suspect>> {
         let mut suspects = Vec::new();
         let (Some(links), true) = (links, glance.exists) else {
@@ -88,10 +106,8 @@ impl Reconciler {
         };
         let (Some(head), Some(queue)) = (&glance.head, &glance.queue) else { return Ok(suspects) };
         if let Some(pending) = head.pending {
-            let untold = links.up.iter().filter(|up| !up.told);
-            let untold: Vec<_> = untold.map(|up| (user.clone(), up.task)).collect();
-            let over = reader.glance(&untold).await?.iter().any(is_over);
-            if over || pending != links.pending() {
+            let is_over = |up: &Up| !up.told && over.get(&(user.clone(), up.task)) == Some(&true);
+            if links.up.iter().any(is_over) || pending != links.pending() {
                 suspects.push(Suspect::Waiting(user.clone(), task, queue.clone()));
             }
         }
@@ -99,9 +115,7 @@ impl Reconciler {
             if head.state.is_terminal() && part.counted.is_none() {
                 suspects.push(Suspect::Told(user.clone(), task));
             }
-            let parts = reader.keys.parts(user, part.of);
-            let listed = reader.one(cmd("ZSCORE").arg(parts).arg(task.to_string())).await?;
-            if matches!(listed, redis::Value::Nil) {
+            if !is_listed {
                 suspects.push(Suspect::Part(user.clone(), part.of, task, queue.to_string()));
             }
         }
@@ -152,6 +166,16 @@ impl Reconciler {
         suspects.extend(left.map(|part| Suspect::Left(user.clone(), flow, part)));
         Ok(suspects)
     }
+}
+
+/// What was read of one task with ties.
+struct Found<'a> {
+    links: Option<&'a Links>,
+    glance: &'a Glance,
+    /// Whether tasks that others wait for have ended, or are gone.
+    over: &'a HashMap<(UserId, TaskId), bool>,
+    /// Whether its flow lists it.
+    is_listed: bool,
 }
 
 fn is_over(glance: &Glance) -> bool {

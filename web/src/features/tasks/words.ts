@@ -4,8 +4,18 @@ import type { Task } from "@tasktonic/client";
 export function reasonText({ reason }: Pick<Task, "reason">): string | undefined {
   if (reason === null) return undefined;
   if (hasExpired({ reason })) return "Nobody took it in time";
+  const words = WHY[reason];
+  if (words) return words;
   return /^cancelled (by user|on request)$/.test(reason) ? "Stopped on request" : reason;
 }
+
+/** What the engine says of tasks that wait for others. */
+const WHY: Record<string, string | undefined> = {
+  upstream: "A task that it waits for did not complete",
+  flow_cancelled: "Its flow was stopped",
+  parts: "Not all of its tasks completed",
+  ties_lost: "What it waits for was lost; try it again",
+};
 
 /** Whether it ended because no worker took it by the time its sender gave. */
 export const hasExpired = ({ reason }: Pick<Task, "reason">): boolean => reason === "expired";

@@ -25,7 +25,7 @@ export function ProgressPanel({ task }: { task: Task }) {
       return (
         <Notice title={task.error?.message ?? "This task failed"}>
           {task.error ? <span className="mr-2 font-mono text-xs">{task.error.code}</span> : null}
-          {task.reason ? <span className="inline-block first-letter:uppercase">{task.reason}</span> : null}
+          {task.reason ? <span className="inline-block first-letter:uppercase">{reasonText(task)}</span> : null}
         </Notice>
       );
     case "scheduled":
@@ -41,7 +41,11 @@ export function ProgressPanel({ task }: { task: Task }) {
         </Quiet>
       );
     case "waiting":
-      return <Quiet>Waits for other tasks to end.</Quiet>;
+      return (
+        <Quiet>
+          Waits for other tasks to end. <Expiry task={task} />
+        </Quiet>
+      );
     case "cancelled":
       if (hasExpired(task)) {
         return <Quiet>Nobody took this task in time, so it was not started. You can try it again.</Quiet>;

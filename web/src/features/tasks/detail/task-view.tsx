@@ -20,6 +20,8 @@ import { readProfile } from "../csv-profile";
 import { useOrigin } from "../empty-states";
 import { filesIn, inputFiles } from "../output-files";
 import { STATUS_FACE, StatusFace } from "../status-face";
+import { TiesPanel } from "../ties/ties-panel";
+import type { Ties } from "../ties/use-ties";
 import { useVerbs, verbsFor } from "../verbs";
 import { Facts } from "./facts";
 import { FileGallery, InputFiles } from "./files";
@@ -41,9 +43,10 @@ type Props = {
   title: string;
   schema: Json | undefined;
   tab: string | undefined;
+  ties: Ties;
 };
 
-export function TaskView({ initial, attempts: before, logs, title, schema, tab: asked }: Props) {
+export function TaskView({ initial, attempts: before, logs, title, schema, tab: asked, ties }: Props) {
   const { task = initial, error } = useTask(initial.id, { initial, whole: true });
   const live = useTask(initial.id).task;
   const attempts = useAttempts(task, before);
@@ -79,6 +82,7 @@ export function TaskView({ initial, attempts: before, logs, title, schema, tab: 
     <article className="flex flex-col gap-5">
       <Header task={task} title={title} />
       <ProgressPanel task={task} />
+      <TiesPanel task={task} initial={ties} />
       <Facts task={task} attempts={attempts} />
       <Tabs value={tab} onValueChange={choose} className="mt-1">
         <TabList aria-label="Parts of this task">

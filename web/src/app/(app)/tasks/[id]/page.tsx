@@ -24,12 +24,14 @@ export default async function TaskPage({ params, searchParams }: Props) {
   await requireUser(`/tasks/${id}`);
   const tasktonic = await api();
   try {
-    const [task, attempts, logs, kinds] = await Promise.all([
+    const [task, attempts, logs, kinds, links] = await Promise.all([
       tasktonic.task(id),
       tasktonic.attempts(id),
       tasktonic.logs(id, 0, LINES),
       tasktonic.kinds(),
+      tasktonic.links(id),
     ]);
+    const flow = links.gathers ? await tasktonic.flow(id) : null;
     const kind = kinds.find((kind) => kind.kind === task.kind);
     return (
       <TaskView
@@ -39,6 +41,7 @@ export default async function TaskPage({ params, searchParams }: Props) {
         logs={logs}
         title={kind?.title ?? task.kind}
         schema={kind?.schema}
+        ties={{ links, flow }}
         tab={Array.isArray(tab) ? tab[0] : tab}
       />
     );
