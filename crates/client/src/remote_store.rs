@@ -169,6 +169,7 @@ fn reply_of(answer: SyncResponse) -> Result<SyncReply> {
         more: answer.more,
         next_in_ms: answer.next_in_ms,
         epoch: answer.epoch,
+        queues_version: 0,
     })
 }
 

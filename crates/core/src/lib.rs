@@ -8,12 +8,14 @@
 
 pub mod changes;
 pub mod command;
+pub mod gate;
 pub mod ids;
 pub mod limits;
 pub mod partition;
 pub mod policy;
 pub mod reply;
 pub mod routing;
+pub mod settings;
 pub mod transitions;
 
 pub use changes::{Changes, Signal};

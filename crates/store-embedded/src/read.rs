@@ -13,6 +13,7 @@ use tasktonic_core::transitions::STATES;
 use tasktonic_core::{Lease, TaskId, TaskState, Text, UserId};
 use tasktonic_store::filter::matches;
 use tasktonic_store::limits::{LIST_MAX, LOGS_MAX};
+use tasktonic_store::settings;
 use tasktonic_store::{
     AttemptRow, Counts, Cursor, Error, EventsSince, Held, LogLines, LogRow, Query, QueryReply,
     Result, StoredTask, TaskFilter, TaskPage,
@@ -34,6 +35,10 @@ pub(crate) fn may_need_tables(query: &Query) -> bool {
             | Query::EventsSince { .. }
             | Query::EventsHead { .. }
             | Query::Exist { .. }
+            | Query::Turns { .. }
+            | Query::User { .. }
+            | Query::UsersIn { .. }
+            | Query::Paused { .. }
     )
 }
 
@@ -92,6 +97,19 @@ pub(crate) fn answer(shared: &Shared, query: Query) -> Result<QueryReply> {
             let state = shared.state.lock();
             let known = |(user, task)| state.partition.task(&user, &task).is_some();
             QueryReply::Exist(tasks.into_iter().map(known).collect())
+        }
+        Query::Turns { queues } => {
+            QueryReply::Turns(settings::turns(&shared.state.lock().partition, &queues))
+        }
+        Query::User { user, queues } => {
+            QueryReply::User(settings::user(&shared.state.lock().partition, &user, &queues))
+        }
+        Query::UsersIn { queue, limit } => {
+            QueryReply::UsersIn(settings::users_in(&shared.state.lock().partition, &queue, limit))
+        }
+        Query::Paused { limit } => {
+            let (users, more) = settings::paused(&shared.state.lock().partition, limit);
+            QueryReply::Paused(users, more)
         }
     })
 }

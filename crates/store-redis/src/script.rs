@@ -81,14 +81,16 @@ macro_rules! fragment {
 /// What every script of tasks begins with; its locals are seen by all fragments.
 const SHARED: [(&str, &str); 2] = [fragment!("names"), fragment!("begin")];
 
-static SUBMIT: LazyLock<String> =
-    LazyLock::new(|| assemble("", &[fragment!("record"), fragment!("lane"), fragment!("submit")]));
+static SUBMIT: LazyLock<String> = LazyLock::new(|| {
+    assemble("", &[fragment!("record"), fragment!("gate"), fragment!("lane"), fragment!("submit")])
+});
 
 static SYNC: LazyLock<String> = LazyLock::new(|| {
     assemble(
         " flags=allow-oom",
         &[
             fragment!("record"),
+            fragment!("gate"),
             fragment!("lane"),
             fragment!("attempt"),
             fragment!("report"),
@@ -105,6 +107,7 @@ static CONTROL: LazyLock<String> = LazyLock::new(|| {
         " flags=allow-oom",
         &[
             fragment!("record"),
+            fragment!("gate"),
             fragment!("lane"),
             fragment!("attempt"),
             fragment!("named"),
@@ -112,14 +115,17 @@ static CONTROL: LazyLock<String> = LazyLock::new(|| {
             fragment!("redrive"),
             fragment!("reschedule"),
             fragment!("edit"),
-            fragment!("weigh"),
+            fragment!("settings"),
             fragment!("control"),
         ],
     )
 });
 
 static REPAIR: LazyLock<String> = LazyLock::new(|| {
-    assemble(" flags=allow-oom", &[fragment!("record"), fragment!("lane"), fragment!("repair")])
+    assemble(
+        " flags=allow-oom",
+        &[fragment!("record"), fragment!("gate"), fragment!("lane"), fragment!("repair")],
+    )
 });
 
 /// A script of its fragments: each of `verbs` in a block of its own, because Lua stops at 200

@@ -9,12 +9,13 @@ use std::sync::Arc;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
-use tasktonic_core::command::{Again, Op, Report, Write};
+use tasktonic_core::command::{Again, Control, Op, Report, Write};
 use tasktonic_core::routing::PartitionId;
+use tasktonic_core::settings::{By, QueueSettings, UserSettings};
 use tasktonic_core::{TaskState, UserId};
 use tasktonic_store::clock::Clock;
 use tasktonic_store::conformance::Scene;
-use tasktonic_store::{Query, QueryReply};
+use tasktonic_store::{Query, QueryReply, Store as _};
 use tasktonic_store_redis::RedisStore;
 use tasktonic_testkit::redis::{Redis, Server};
 
@@ -28,6 +29,8 @@ struct Stage {
     store: Arc<RedisStore>,
     scene: Scene,
     random: StdRng,
+    /// Of what is set of queues.
+    version: u64,
 }
 
 async fn stage(seed: u64) -> Stage {
@@ -35,14 +38,18 @@ async fn stage(seed: u64) -> Stage {
     let (clock, hand) = Clock::manual(1_700_000_000_000);
     let store = Arc::new(common::open(&redis, clock, 1).await);
     let scene = Scene::new(store.clone(), hand);
-    Stage { redis, store, scene, random: StdRng::seed_from_u64(seed) }
+    Stage { redis, store, scene, random: StdRng::seed_from_u64(seed), version: 0 }
 }
 
 impl Stage {
     /// Does something that people and workers do.
     async fn step(&mut self) {
         let user = *USERS.choose(&mut self.random).unwrap();
-        match self.random.random_range(0..8) {
+        match self.random.random_range(0..9) {
+            8 => {
+                let control = self.setting(user);
+                self.store.control(P, control).await.unwrap();
+            }
             0..3 => {
                 let mut new = self.scene.draft(user);
                 if self.random.random_bool(0.2) {
@@ -91,8 +98,43 @@ impl Stage {
         }
     }
 
+    /// Something set of a queue or a user.
+    fn setting(&mut self, user: &str) -> Control {
+        let (queue, user) = ("mail".parse().unwrap(), UserId::encode(user));
+        match self.random.random_range(0..4) {
+            0 => Control::Pause { user, by: By::Owner, paused: self.random.random_bool(0.6) },
+            1 => {
+                self.version += 1;
+                let settings =
+                    QueueSettings { paused: self.random.random_bool(0.3), waiting_max: Some(500) };
+                Control::Queues { version: self.version, queues: vec![(queue, settings)] }
+            }
+            _ => {
+                let (weight, paused) =
+                    (self.random.random_range(1..4), self.random.random_bool(0.4));
+                let settings = UserSettings { weight, paused, ..UserSettings::default() };
+                Control::User { queue, user, settings }
+            }
+        }
+    }
+
+    /// Nothing is set of anything any more.
+    async fn set_nothing(&mut self) {
+        self.version += 1;
+        let mut all = vec![Control::Queues { version: self.version, queues: Vec::new() }];
+        for user in USERS.map(UserId::encode) {
+            all.push(Control::Pause { user: user.clone(), by: By::Owner, paused: false });
+            let settings = UserSettings::default();
+            all.push(Control::User { queue: "mail".parse().unwrap(), user, settings });
+        }
+        for control in all {
+            self.store.control(P, control).await.unwrap();
+        }
+    }
+
     /// Settles everything that was lost, and runs everything that can be run, to its end.
     async fn run_out(&mut self) {
+        self.set_nothing().await;
         for _ in 0..400 {
             self.scene.pass(2_000);
             let reply = self.scene.sync("last", Vec::new(), 64, false).await;
@@ -249,7 +291,22 @@ async fn a_key_of_any_kind_may_vanish_and_no_task_is_stuck() {
         let left = stage.redis.cli(&["KEYS", "tt:*:d:*"]);
         assert!(left.is_empty(), "seed {seed}: {left}");
     }
-    for sort in ["meta", "leases", "due", "ring", "users", "u:d", "u:t", "u:i", "u:q", "u:e"] {
+    for sort in [
+        "meta",
+        "leases",
+        "due",
+        "ring",
+        "users",
+        "u:d",
+        "u:t",
+        "u:i",
+        "u:q",
+        "u:e",
+        "full",
+        "overrides",
+        "paused",
+        "u:z",
+    ] {
         assert!(met.contains_key(sort), "no {sort} was ever removed: {met:?}");
     }
     eprintln!("removed: {met:?}");

@@ -12,6 +12,7 @@ mod fences;
 mod lists;
 mod registry;
 mod scene;
+mod settings;
 mod tasks;
 mod waiting;
 
@@ -20,6 +21,7 @@ pub use fences::*;
 pub use lists::*;
 pub use registry::*;
 pub use scene::Scene;
+pub use settings::*;
 pub use tasks::*;
 pub use waiting::*;
 
@@ -67,6 +69,14 @@ macro_rules! conformance {
             an_edit_is_seen_by_the_run_or_refused
             an_edit_keeps_the_place_in_line_and_the_time
             users_take_turns
+            users_take_turns_by_their_weights
+            a_user_waits_with_as_many_tasks_as_is_set
+            a_paused_queue_hands_out_nothing_and_loses_nothing
+            a_resume_wakes_who_is_idle
+            a_paused_user_delays_nobody_else
+            nobody_takes_back_anothers_pause
+            a_user_paused_in_one_queue_waits_there_and_nowhere_else
+            an_older_version_of_settings_changes_nothing
             an_ended_task_is_gone_after_its_retention
             a_forgotten_key_may_be_used_again
             a_stale_worker_is_refused_and_nothing_of_it_is_shown

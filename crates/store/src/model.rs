@@ -226,7 +226,10 @@ impl State {
             Record::Control { .. }
             | Record::Key { .. }
             | Record::KeyGone { .. }
-            | Record::Weight { .. } => {}
+            | Record::Queue { .. }
+            | Record::QueuesVersion(_)
+            | Record::User { .. }
+            | Record::Pause { .. } => {}
         }
     }
 
@@ -262,6 +265,7 @@ impl Store for ModelStore {
             more: synced.more,
             next_in_ms: synced.next_in_ms,
             epoch: synced.epoch,
+            queues_version: synced.queues_version,
         })
     }
 

@@ -174,9 +174,7 @@ async fn change(
                 Control::Cancel { tasks, .. } => tasks.clone(),
                 Control::Redrive { tasks, .. } => tasks.iter().map(|asked| asked.task).collect(),
                 // Not among those of `controls`.
-                Control::Weigh { .. } | Control::Reschedule { .. } | Control::Edit { .. } => {
-                    Vec::new()
-                }
+                _ => Vec::new(),
             };
             let answers = app.store.control(partition(app, user), control).await?;
             outcomes.extend(named.into_iter().zip(answers));

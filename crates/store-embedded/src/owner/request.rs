@@ -126,6 +126,7 @@ impl Owner {
             more: synced.more,
             next_in_ms: synced.next_in_ms,
             epoch: synced.epoch,
+            queues_version: synced.queues_version,
         }
     }
 

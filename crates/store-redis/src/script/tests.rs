@@ -74,10 +74,11 @@ fn scripts_spell_names_as_keys_does() {
     let key = "k: {}\u{e9}";
     let script = format!(
         "{}\nlocal u, q, w, t, k = unpack(ARGV)\n\
-         return {{ META, LEASES, DUE, CANCELS, PARKED, USERS, UNSTARTED, N.ring(q), N.weights(q), N.credit(q),\n\
+         return {{ META, LEASES, DUE, CANCELS, PARKED, USERS, UNSTARTED, PAUSED,\n\
+         N.ring(q), N.full(q), N.overrides(q), N.credit(q),\n\
          N.idle(q), N.sweep(60), N.wake(w), N.channel(u), N.lane(u, q), N.key(u, k),\n\
          N.user(u) .. 'd:' .. t, N.user(u) .. 't:' .. t, N.user(u) .. 'a:' .. t,\n\
-         N.user(u) .. 'o:' .. t, N.user(u) .. 'e', N.user(u) .. 'i' }}",
+         N.user(u) .. 'o:' .. t, N.user(u) .. 'e', N.user(u) .. 'z', N.user(u) .. 'i' }}",
         SHARED[0].1
     );
     let (meta, canary, id) = (keys.meta(), keys.canary(), task.to_string());
@@ -94,8 +95,10 @@ fn scripts_spell_names_as_keys_does() {
         keys.parked(),
         keys.users(),
         keys.unstarted(),
+        keys.paused(),
         keys.ring(&queue),
-        keys.weights(&queue),
+        keys.full(&queue),
+        keys.overrides(&queue),
         keys.credit(&queue),
         keys.idle(&queue),
         keys.sweep(60),
@@ -108,6 +111,7 @@ fn scripts_spell_names_as_keys_does() {
         keys.attempts(&user, task),
         keys.log(&user, task),
         keys.events(&user),
+        keys.aside(&user),
         keys.index(&user),
     ];
     assert_eq!(said, expected);
@@ -140,7 +144,8 @@ proptest! {
         let worker = worker.parse::<WorkerId>().unwrap();
         let all = [
             keys.meta(), keys.canary(), keys.leases(), keys.due(), keys.cancels(), keys.parked(),
-            keys.users(), keys.unstarted(), keys.ring(&queue), keys.weights(&queue), keys.credit(&queue),
+            keys.users(), keys.unstarted(), keys.ring(&queue), keys.overrides(&queue),
+            keys.credit(&queue), keys.full(&queue), keys.paused(), keys.aside(&user),
             keys.idle(&queue), keys.sweep(60), keys.wake(&worker), keys.events_channel(&user),
             keys.lane(&user, &queue), keys.idempotency(&user, &key), keys.descriptor(&user, task),
             keys.state(&user, task), keys.attempts(&user, task), keys.log(&user, task),

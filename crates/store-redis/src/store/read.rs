@@ -52,10 +52,21 @@ impl RedisStore {
             Query::EventsHead { user } => QueryReply::Events(self.events_head(p, &user).await?),
             Query::Held { worker } => QueryReply::Held(self.held(p, &worker).await?),
             Query::Exist { tasks } => QueryReply::Exist(self.exist(p, &tasks).await?),
+            Query::Turns { queues } => QueryReply::Turns(self.turns(p, &queues).await?),
+            Query::User { user, queues } => {
+                QueryReply::User(self.user_view(p, &user, &queues).await?)
+            }
+            Query::UsersIn { queue, limit } => {
+                QueryReply::UsersIn(self.users_in(p, &queue, limit).await?)
+            }
+            Query::Paused { limit } => {
+                let (users, more) = self.paused(p, limit).await?;
+                QueryReply::Paused(users, more)
+            }
         })
     }
 
-    async fn ask(&self, p: PartitionId, commands: &Pipeline) -> Result<Vec<Value>> {
+    pub(super) async fn ask(&self, p: PartitionId, commands: &Pipeline) -> Result<Vec<Value>> {
         if commands.is_empty() {
             return Ok(Vec::new());
         }

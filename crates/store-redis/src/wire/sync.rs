@@ -118,7 +118,9 @@ fn give_back(
 
 /// The answer to a sync.
 pub(crate) fn synced(reply: &Value) -> Result<SyncReply> {
-    let [epoch, refused, cancelled, adopted, claimed, more, next_in] = items(reply)? else {
+    let [epoch, refused, cancelled, adopted, claimed, more, next_in, queues_version] =
+        items(reply)?
+    else {
         return Err(strange());
     };
     let lease = |token: &Value| parsed::<Lease>(word(token)?);
@@ -158,6 +160,7 @@ pub(crate) fn synced(reply: &Value) -> Result<SyncReply> {
         more: number(more)?,
         next_in_ms: u64::try_from(next_in).ok(),
         epoch: number(epoch)?,
+        queues_version: number(queues_version)?,
         ..SyncReply::default()
     })
 }

@@ -6,6 +6,7 @@ use tasktonic_core::{TaskId, UserId};
 use super::{Kept, State};
 use crate::filter::matches;
 use crate::limits::{LIST_MAX, LOGS_MAX};
+use crate::settings;
 use crate::{
     AttemptRow, Counts, Cursor, EventsSince, LogLines, LogRow, Query, QueryReply, StoredTask,
     TaskFilter, TaskPage,
@@ -54,6 +55,17 @@ impl State {
             Query::Exist { tasks } => {
                 let known = |(user, task): (UserId, TaskId)| self.partition.task(&user, &task);
                 QueryReply::Exist(tasks.into_iter().map(|t| known(t).is_some()).collect())
+            }
+            Query::Turns { queues } => QueryReply::Turns(settings::turns(&self.partition, &queues)),
+            Query::User { user, queues } => {
+                QueryReply::User(settings::user(&self.partition, &user, &queues))
+            }
+            Query::UsersIn { queue, limit } => {
+                QueryReply::UsersIn(settings::users_in(&self.partition, &queue, limit))
+            }
+            Query::Paused { limit } => {
+                let (users, more) = settings::paused(&self.partition, limit);
+                QueryReply::Paused(users, more)
             }
         }
     }
