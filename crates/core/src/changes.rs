@@ -4,6 +4,7 @@
 use crate::Text;
 use crate::command::Expiry;
 use crate::ids::{Lease, Name, TaskId, UserId, WorkerId};
+use crate::schedule::Schedule;
 use crate::settings::{Pauses, QueueSettings, UserSettings};
 use crate::transitions::TaskState;
 
@@ -128,6 +129,15 @@ pub enum Record {
         user: UserId,
         /// By whom.
         pauses: Pauses,
+    },
+    /// One of a user's schedules.
+    Schedule {
+        /// The owner.
+        user: UserId,
+        /// Its name.
+        name: Name,
+        /// What it is from now on; absent if it was removed.
+        schedule: Option<Schedule>,
     },
     /// A key was forgotten.
     KeyGone {

@@ -15,6 +15,7 @@ pub mod partition;
 pub mod policy;
 pub mod reply;
 pub mod routing;
+pub mod schedule;
 pub mod settings;
 pub mod transitions;
 

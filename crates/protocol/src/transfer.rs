@@ -88,6 +88,20 @@ pub enum Line {
         /// Queues, and what is set of each, as it is stored: numbers between commas.
         queues: Vec<(String, String)>,
     },
+    /// A user's schedule.
+    Schedule {
+        /// Its owner.
+        user: String,
+        /// Its name.
+        name: String,
+        /// Its version.
+        version: u64,
+        /// When its next tick comes, wall clock, ms; absent while it rests.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next_ms: Option<i64>,
+        /// JSON text.
+        text: String,
+    },
     /// The end, with what went before.
     End(Totals),
 }
@@ -169,4 +183,7 @@ pub struct Totals {
     pub keys: u64,
     /// Queues and users in them of whom anything is set, and users whose work is paused.
     pub settings: u64,
+    /// Schedules.
+    #[serde(default)]
+    pub schedules: u64,
 }

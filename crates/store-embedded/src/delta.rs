@@ -91,6 +91,10 @@ impl Delta {
             Record::User { queue, user, settings } => {
                 self.add_small(small::user(&queue, user, settings));
             }
+            Record::Schedule { user, name, schedule } => {
+                let (id, text) = small::schedule(user, name, schedule.as_ref());
+                self.small.insert(id, text);
+            }
             Record::Queue { queue, settings } => self.add_small(small::queue(&queue, settings)),
             Record::QueuesVersion(version) => self.add_small(small::version(version)),
             Record::Pause { user, pauses } => self.add_small(small::pause(user, pauses)),

@@ -2,7 +2,8 @@
 //! part, its owner and its key. Here is which of `core`'s records are such, and how they are spelled;
 //! journal and tables carry all parts alike, so that a new part changes neither.
 
-use tasktonic_core::partition::{InQueue, Records};
+use tasktonic_core::partition::{InQueue, KeptSchedule, Records};
+use tasktonic_core::schedule::Schedule;
 use tasktonic_core::settings::{Pauses, QueueSettings, UserSettings};
 use tasktonic_core::{Name, Text, UserId};
 
@@ -17,10 +18,13 @@ pub(crate) enum Part {
     Version,
     /// A user whose work is paused: no key, text by whom.
     Pause,
+    /// A user's schedule: key its name, text as `core` spells it.
+    Schedule,
 }
 
 impl Part {
-    const ALL: &'static [Self] = &[Self::User, Self::Queue, Self::Version, Self::Pause];
+    const ALL: &'static [Self] =
+        &[Self::User, Self::Queue, Self::Version, Self::Pause, Self::Schedule];
 
     /// The part as it is stored.
     pub(crate) const fn name(self) -> &'static str {
@@ -30,6 +34,7 @@ impl Part {
             Self::Queue => "queue",
             Self::Version => "queues_version",
             Self::Pause => "pause",
+            Self::Schedule => "schedule",
         }
     }
 
@@ -72,6 +77,16 @@ pub(crate) fn pause(user: UserId, pauses: Pauses) -> (SmallId, Option<Text>) {
     (id, pauses.any().then(|| pauses.to_string().into()))
 }
 
+/// A user's schedule, or that there is none any more.
+pub(crate) fn schedule(
+    user: UserId,
+    name: Name,
+    schedule: Option<&Schedule>,
+) -> (SmallId, Option<Text>) {
+    let id = SmallId { part: Part::Schedule, owner: Some(user), key: name.as_str().into() };
+    (id, schedule.map(|schedule| schedule.to_string().into()))
+}
+
 /// Adds a stored small record to what a partition is made from; absent if nothing can be made of it.
 pub(crate) fn add(records: &mut Records, id: SmallId, text: &str) -> Option<()> {
     let SmallId { part, owner, key } = id;
@@ -79,6 +94,10 @@ pub(crate) fn add(records: &mut Records, id: SmallId, text: &str) -> Option<()> 
         Part::User => {
             let (queue, user) = (key.parse().ok()?, owner?);
             records.in_queues.push(InQueue { queue, user, settings: text.parse().ok()? });
+        }
+        Part::Schedule => {
+            let (name, user) = (key.parse().ok()?, owner?);
+            records.schedules.push(KeptSchedule { user, name, schedule: text.parse().ok()? });
         }
         Part::Queue => records.queues.push((key.parse().ok()?, text.parse().ok()?)),
         Part::Version => records.queues_version = text.parse().ok()?,
@@ -119,5 +138,19 @@ mod tests {
         assert_eq!(user(&name, ana.clone(), UserSettings::default()).1, None);
         assert_eq!(queue(&name, QueueSettings::default()).1, None);
         assert_eq!(pause(ana, Pauses::default()).1, None);
+    }
+
+    #[test]
+    fn a_schedule_is_found_again_until_it_is_removed() {
+        let (name, user) = ("nightly".parse::<Name>().unwrap(), UserId::encode("ana"));
+        let kept = Schedule { version: u64::MAX, next_ms: Some(-5), text: "a|b".into() };
+        let (id, text) = schedule(user.clone(), name.clone(), Some(&kept));
+        let mut records = Records::default();
+        add(&mut records, id.clone(), &text.unwrap()).unwrap();
+        let found = KeptSchedule { user: user.clone(), name: name.clone(), schedule: kept };
+        assert_eq!(records.schedules, [found]);
+        assert_eq!(schedule(user, name, None), (id.clone(), None));
+        assert_eq!(add(&mut records, id, "5|soon|{}"), None);
+        assert_eq!(Part::from_name("schedule"), Some(Part::Schedule));
     }
 }

@@ -139,7 +139,8 @@ impl State {
             | Record::Queue { .. }
             | Record::QueuesVersion(_)
             | Record::User { .. }
-            | Record::Pause { .. } => {}
+            | Record::Pause { .. }
+            | Record::Schedule { .. } => {}
         }
     }
 

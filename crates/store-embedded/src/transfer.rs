@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use tasktonic_core::changes::Record;
-use tasktonic_core::partition::{Key, Row};
+use tasktonic_core::partition::{KeptSchedule, Key, Row};
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::{TaskId, UserId};
 use tasktonic_store::transfer::{ROWS_MAX, Settings, Source, Target, TransferError};
@@ -55,6 +55,12 @@ impl Source for EmbeddedStore {
 
     async fn settings(&self, _: PartitionId) -> Result<Settings> {
         Ok(Settings::of(&self.shared.state.lock().partition))
+    }
+
+    async fn schedules(&self, _: PartitionId) -> Result<Vec<KeptSchedule>> {
+        let mut schedules = self.shared.state.lock().partition.kept_schedules();
+        schedules.sort_by(|a, b| (&a.user, &a.name).cmp(&(&b.user, &b.name)));
+        Ok(schedules)
     }
 }
 

@@ -36,6 +36,8 @@ struct Facts {
     cancels: BTreeSet<String>,
     /// Members by the time they expire.
     unstarted: BTreeMap<String, i64>,
+    /// Members of the list of schedules by the time of their next tick.
+    schedules: BTreeMap<String, i64>,
     /// Entries by retention.
     sweeps: BTreeMap<u32, Vec<String>>,
     users: BTreeMap<UserId, Personal>,
@@ -50,6 +52,8 @@ struct Personal {
     lanes: BTreeMap<Name, Vec<String>>,
     keys: BTreeMap<String, String>,
     index: BTreeSet<TaskId>,
+    /// As they are kept.
+    schedules: BTreeMap<Name, String>,
     /// Queues in which all work of this user is set aside.
     aside: BTreeSet<Name>,
     /// Id of the newest event entry.
@@ -158,7 +162,7 @@ fn question(name: &str, rest: &str) -> Option<redis::Cmd> {
     match kind {
         "meta" | "overrides" | "paused" | "credit" => ask(&["HGETALL"]),
         "ring" | "sweep" => ask(&["LRANGE", "0", "-1"]),
-        "leases" | "due" | "unstarted" => ask(&["ZRANGE", "0", "-1", "WITHSCORES"]),
+        "leases" | "due" | "unstarted" | "schedules" => ask(&["ZRANGE", "0", "-1", "WITHSCORES"]),
         "cancels" => ask(&["SMEMBERS"]),
         "full" => ask(&["ZRANGE", "0", "-1"]),
         "u" => match rest.split(':').nth(2)? {
@@ -167,6 +171,7 @@ fn question(name: &str, rest: &str) -> Option<redis::Cmd> {
             "o" => ask(&["XRANGE", "-", "+"]),
             "e" => ask(&["XREVRANGE", "+", "-", "COUNT", "1"]),
             "i" => ask(&["ZRANGE", "0", "-1"]),
+            "sc" => ask(&["HGETALL"]),
             "z" => ask(&["SMEMBERS"]),
             _ => None,
         },
@@ -212,6 +217,11 @@ impl Facts {
                     self.unstarted.insert(word(member)?.to_owned(), score(at)?);
                 }
             }
+            "schedules" => {
+                for (member, at) in pairs(answer)? {
+                    self.schedules.insert(word(member)?.to_owned(), score(at)?);
+                }
+            }
             "cancels" => self.cancels = members(answer)?,
             "sweep" => {
                 self.sweeps.insert(parsed(of)?, words(answer)?);
@@ -234,6 +244,11 @@ impl Facts {
             "k" => {
                 if let Some(value) = text(answer)? {
                     personal.keys.insert(of.to_owned(), value.to_owned());
+                }
+            }
+            "sc" => {
+                for (name, kept) in pairs(answer)? {
+                    personal.schedules.insert(parsed(word(name)?)?, word(kept)?.to_owned());
                 }
             }
             "i" => personal.index = words(answer)?.into_iter().collect(),

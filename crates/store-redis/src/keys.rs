@@ -99,6 +99,11 @@ impl Keys {
         format!("{}unstarted", self.base)
     }
 
+    /// ZSET of `user,name` of schedules that do not rest, by their next tick, wall clock.
+    pub(crate) fn schedules(&self) -> String {
+        format!("{}schedules", self.base)
+    }
+
     /// SET of `user,task` of running tasks whose cancellation was asked.
     pub(crate) fn cancels(&self) -> String {
         format!("{}cancels", self.base)
@@ -176,6 +181,11 @@ impl Keys {
     /// STRING with a lifetime: what an idempotency key stands for.
     pub(crate) fn idempotency(&self, user: &UserId, key: &str) -> String {
         self.user(user, format_args!("k:{key}"))
+    }
+
+    /// HASH of a user's schedules: name → `version|next|text`.
+    pub(crate) fn schedules_of(&self, user: &UserId) -> String {
+        self.user(user, format_args!("sc"))
     }
 
     /// SET of queues in which a user's lane is not empty and gets no turn because all their work is

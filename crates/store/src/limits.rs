@@ -3,7 +3,7 @@
 use tasktonic_core::command::{Control, Submit, Sync};
 use tasktonic_core::limits::{
     CLAIM_MAX, CLAIM_QUEUES_MAX, CONTROL_TASKS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, QUEUES_SET_MAX,
-    SUBMIT_TASKS_MAX, SYNC_OPS_MAX,
+    SCHEDULE_BYTES_MAX, SUBMIT_TASKS_MAX, SYNC_OPS_MAX,
 };
 
 use crate::{Error, Result};
@@ -59,6 +59,17 @@ pub fn check_control(control: &Control) -> Result<()> {
         Control::Redrive { tasks, .. } => tasks.len(),
         Control::Reschedule { tasks, .. } => tasks.len(),
         Control::Edit { tasks, .. } => tasks.len(),
+        Control::Schedule { becomes, .. } => {
+            let bytes = becomes.as_ref().map_or(0, |schedule| schedule.text.len());
+            return at_most("bytes in one schedule", bytes, SCHEDULE_BYTES_MAX);
+        }
+        Control::Tick(tick) => {
+            if tick.task.as_ref().is_some_and(|task| task.user != tick.user) {
+                return Err(Error::Invalid("a schedule makes tasks of its own user only".into()));
+            }
+            let bytes = tick.becomes.text.len();
+            return at_most("bytes in one schedule", bytes, SCHEDULE_BYTES_MAX);
+        }
         Control::Queues { queues, .. } => {
             return at_most("queues with settings", queues.len(), QUEUES_SET_MAX);
         }

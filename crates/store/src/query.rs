@@ -1,5 +1,6 @@
 //! Questions to a store, and their answers.
 
+use tasktonic_core::partition::KeptSchedule;
 use tasktonic_core::settings::{Pauses, UserSettings};
 use tasktonic_core::{Name, TaskId, TaskState, Text, UserId, WorkerId};
 
@@ -73,6 +74,16 @@ pub enum Query {
         /// Owners and ids.
         tasks: Vec<(UserId, TaskId)>,
     },
+    /// Schedules of a user, by name.
+    Schedules {
+        /// The owner.
+        user: UserId,
+        /// Only the one of this name.
+        name: Option<Name>,
+    },
+    /// Up to [`SCHEDULES_DUE_MAX`](tasktonic_core::limits::SCHEDULES_DUE_MAX) schedules whose tick
+    /// has come, the longest due first.
+    DueSchedules,
     /// How many users wait in queues.
     Turns {
         /// The queues, at most 1,000.
@@ -118,6 +129,10 @@ pub enum QueryReply {
     Held(Vec<Held>),
     /// To `Exist`: one answer per task, in order.
     Exist(Vec<bool>),
+    /// To `Schedules`.
+    Schedules(Vec<KeptSchedule>),
+    /// To `DueSchedules`.
+    DueSchedules(DueSchedules),
     /// To `Turns`: one answer per queue, in order.
     Turns(Vec<Turns>),
     /// To `User`.
@@ -153,6 +168,15 @@ pub struct UsersIn {
     pub users: Vec<(UserId, UserSettings)>,
     /// Whether there are more.
     pub more: bool,
+}
+
+/// Schedules whose tick has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DueSchedules {
+    /// The store's wall clock, ms: dates are by it, whatever the asker's own clock says.
+    pub now_ms: i64,
+    /// The longest due first.
+    pub schedules: Vec<KeptSchedule>,
 }
 
 /// A task as it is stored.

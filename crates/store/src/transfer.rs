@@ -2,7 +2,8 @@
 //! for one user's waiting tasks.
 //!
 //! What is carried over: the registry, every task with its texts, history, log and place, the order
-//! of lanes, idempotency keys, what is set of queues and users. What is not: users' files (they are no part of a store),
+//! of lanes, idempotency keys, schedules, what is set of queues and users. What is not: users' files
+//! (they are no part of a store),
 //! the log of events (cursors of the old store get a snapshot from the new one, whose epoch is
 //! above), and who holds what: a running task goes to the front of its lane under the next claim
 //! number, or is cancelled if that was asked.
@@ -12,7 +13,7 @@ mod write;
 
 use async_trait::async_trait;
 use tasktonic_core::changes::Record;
-use tasktonic_core::partition::{InQueue, Key, Row};
+use tasktonic_core::partition::{InQueue, KeptSchedule, Key, Row};
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::settings::{Pauses, QueueSettings};
 use tasktonic_core::{Name, Partition, TaskId, UserId};
@@ -68,6 +69,9 @@ pub trait Source: Store {
 
     /// What is set in a partition.
     async fn settings(&self, p: PartitionId) -> Result<Settings>;
+
+    /// Schedules of a partition, by user and name.
+    async fn schedules(&self, p: PartitionId) -> Result<Vec<KeptSchedule>>;
 }
 
 /// What is set of queues and users in a partition.

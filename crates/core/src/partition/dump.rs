@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use super::Partition;
 use crate::changes::{Place, TaskControl};
 use crate::ids::{Name, TaskId, UserId};
+use crate::schedule::Schedule;
 use crate::settings::{QueueSettings, UserSettings};
 use crate::transitions::STATES;
 
@@ -32,6 +33,9 @@ impl Partition {
                     "key {user} {key:?} = {} {:032x} until {}",
                     owner.task, owner.body_hash, owner.expires_ms
                 ));
+            }
+            for (name, of) in &known.schedules {
+                lines.insert(of.line(user, name));
             }
             if !known.aside.is_empty() {
                 let queues: Vec<_> = known.aside.iter().map(Name::as_str).collect();
@@ -164,6 +168,15 @@ impl Partition {
                 self.due.len(),
                 self.leases.len()
             ));
+        }
+        let listed = self.users.iter().flat_map(|(user, known)| {
+            let next =
+                |(name, of): (&Name, &Schedule)| Some((of.next_ms?, user.clone(), name.clone()));
+            known.schedules.iter().filter_map(next)
+        });
+        let listed: BTreeSet<_> = listed.collect();
+        if self.ticks != listed {
+            wrong.push(format!("ticks are {:?}, and not {listed:?}", self.ticks));
         }
         if expiring != self.unstarted.len() {
             let listed = self.unstarted.len();

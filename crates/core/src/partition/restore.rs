@@ -5,6 +5,7 @@ use crate::Text;
 use crate::changes::{Place, TaskControl};
 use crate::ids::{Name, TaskId, UserId};
 use crate::limits::LEASE_MS_DEFAULT;
+use crate::schedule::Schedule;
 use crate::settings::{Pauses, QueueSettings, UserSettings};
 
 /// A kept task.
@@ -44,6 +45,17 @@ pub struct InQueue {
     pub settings: UserSettings,
 }
 
+/// A kept schedule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptSchedule {
+    /// The owner.
+    pub user: UserId,
+    /// Its name.
+    pub name: Name,
+    /// What it is.
+    pub schedule: Schedule,
+}
+
 /// All that is kept of a partition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Records {
@@ -51,6 +63,8 @@ pub struct Records {
     pub rows: Vec<Row>,
     /// Idempotency keys, in any order.
     pub keys: Vec<Key>,
+    /// Schedules, in any order.
+    pub schedules: Vec<KeptSchedule>,
     /// What is set of users in queues, in any order.
     pub in_queues: Vec<InQueue>,
     /// What is set of queues, in any order.
@@ -72,7 +86,8 @@ impl Partition {
     /// is forgotten: workers park again.
     #[must_use]
     pub fn restore(epoch: u32, now_ms: i64, records: Records) -> Self {
-        let Records { mut rows, keys, in_queues, queues, queues_version, paused } = records;
+        let Records { mut rows, keys, in_queues, queues, queues_version, paused, schedules } =
+            records;
         let mut partition = Self::new(epoch);
         partition.mt = now_ms;
         rows.sort_by(|a, b| order(a).cmp(&order(b)));
@@ -113,6 +128,9 @@ impl Partition {
         for InQueue { queue, user, settings } in in_queues {
             partition.queue(&queue).set_user(user, settings);
         }
+        for KeptSchedule { user, name, schedule } in schedules {
+            partition.keep_schedule(&user, name, Some(schedule));
+        }
         for (queue, settings) in queues {
             partition.queue(&queue).settings = settings;
         }
@@ -134,6 +152,7 @@ impl Partition {
         Records {
             rows,
             keys: self.kept_keys(),
+            schedules: self.kept_schedules(),
             in_queues: self.kept_in_queues(),
             queues: self.kept_queues(),
             queues_version: self.queues_version,

@@ -37,6 +37,9 @@ pub(super) fn dump(facts: &Facts, now_ms: i64) -> String {
                 lines.insert(format!("key {user} {key:?} = {task} {hash} until {expires_ms}"));
             }
         }
+        for (name, kept) in &personal.schedules {
+            lines.insert(format!("schedule {user} {name} = {kept}"));
+        }
         if !personal.aside.is_empty() {
             let queues: Vec<_> = personal.aside.iter().map(Name::as_str).collect();
             lines.insert(format!("aside {user} = {}", queues.join(" ")));

@@ -29,8 +29,8 @@ end
 
 -- Fields of `meta` that every call reads.
 local FACTS = {
-  'schema', 'epoch', 'run', 'lt', 'mt', 'behind', 'keeps', 'cx', 'ex', 'closed', 'paused',
-  'queues_version',
+  'schema', 'epoch', 'run', 'lt', 'mt', 'behind', 'keeps', 'cx', 'ex', 'sc', 'closed',
+  'paused', 'queues_version',
 }
 
 -- Reads `meta`, and `more` fields of it, which go to M[1], M[2] and so on. Answers an error, or
@@ -56,6 +56,8 @@ function V.begin(more)
     keeps = known.keeps or '',
     cx = tonumber(known.cx) or 0,
     ex = tonumber(known.ex) or 0,
+    -- When the first schedule comes, if there is one.
+    sc = tonumber(known.sc),
     -- Queues that hand out nothing, users whose work is paused, the version of what is set of
     -- queues.
     closed = tonumber(known.closed) or 0,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use async_trait::async_trait;
 use redis::{Pipeline, Value, cmd};
 use tasktonic_core::changes::{Place, TaskControl};
-use tasktonic_core::partition::{InQueue, Key, Row};
+use tasktonic_core::partition::{InQueue, KeptSchedule, Key, Row};
 use tasktonic_core::policy::Retention;
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::settings::QueueSettings;
@@ -346,5 +346,14 @@ impl Source for RedisStore {
         all.paused.sort_by(|a, b| a.0.cmp(&b.0));
         all.paused.dedup();
         Ok(all)
+    }
+
+    async fn schedules(&self, p: PartitionId) -> Result<Vec<KeptSchedule>> {
+        let mut schedules = Vec::new();
+        // Those that rest are listed nowhere but under their users.
+        for user in self.users(p).await? {
+            schedules.extend(self.schedules_of(p, &user, None).await?);
+        }
+        Ok(schedules)
     }
 }

@@ -37,6 +37,8 @@ pub struct Import {
     scheduled: BTreeMap<Name, u64>,
     /// Retentions met, by partition.
     keeps: BTreeSet<(PartitionId, u32)>,
+    /// When the first schedule of a partition comes.
+    ticks: BTreeMap<PartitionId, i64>,
     /// Whether anything is set of users of a queue, and what is set of the queue.
     queues: BTreeMap<(PartitionId, Name), (bool, QueueSettings)>,
     queues_version: u64,
@@ -53,6 +55,7 @@ impl Import {
             user: None,
             scheduled: BTreeMap::new(),
             keeps: BTreeSet::new(),
+            ticks: BTreeMap::new(),
             queues: BTreeMap::new(),
             queues_version: 0,
         }
@@ -126,7 +129,7 @@ impl Import {
             }
             let reply = self.ask(place, cmd("HKEYS").arg(keys.meta()).clone()).await?;
             let fields = items_of(&reply).iter().map(text_of).filter(|field| {
-                let whole = ["keeps", "ex", "paused", "queues", "queues_version", "closed"];
+                let whole = ["keeps", "ex", "sc", "paused", "queues", "queues_version", "closed"];
                 whole.contains(&&**field) || field.starts_with("x:") || field.starts_with("q:")
             });
             let gone: Vec<Cmd> =
@@ -250,6 +253,20 @@ impl Import {
                 commands.push(cmd("HSET").arg(key).arg(user.as_str()).arg(of).clone());
                 self.queues.entry((p, queue)).or_default().0 = true;
             }
+            Record::Schedule { user, name, schedule: Some(schedule) } => {
+                let p = partition_of(&user, count);
+                let keys = self.store.keys(p)?;
+                let commands = to.entry(p).or_default();
+                commands.push(cmd("SADD").arg(keys.users()).arg(user.as_str()).clone());
+                let (of, kept) = (keys.schedules_of(&user), schedule.to_string());
+                commands.push(cmd("HSET").arg(of).arg(name.as_str()).arg(kept).clone());
+                if let Some(next_ms) = schedule.next_ms {
+                    let (key, member) = (keys.schedules(), format!("{user},{name}"));
+                    commands.push(cmd("ZADD").arg(key).arg(next_ms).arg(member).clone());
+                    let first = self.ticks.entry(p).or_insert(next_ms);
+                    *first = next_ms.min(*first);
+                }
+            }
             Record::Pause { user, pauses } => {
                 let p = partition_of(&user, count);
                 let keys = self.store.keys(p)?;
@@ -266,6 +283,7 @@ impl Import {
             Record::QueuesVersion(version) => self.queues_version = version,
             // An export holds whole tasks only.
             Record::Edited { .. }
+            | Record::Schedule { schedule: None, .. }
             | Record::Control { .. }
             | Record::KeyGone { .. }
             | Record::TaskGone { .. } => {}
@@ -403,6 +421,11 @@ impl Target for Import {
         for (p, keeps) in keeps {
             let meta = self.store.keys(p)?.meta();
             let told = cmd("HSET").arg(meta).arg("keeps").arg(keeps.join(" ")).clone();
+            self.send(Place::Partition(p), &[told]).await?;
+        }
+        for (p, first) in std::mem::take(&mut self.ticks) {
+            let meta = self.store.keys(p)?.meta();
+            let told = cmd("HSET").arg(meta).arg("sc").arg(first).clone();
             self.send(Place::Partition(p), &[told]).await?;
         }
         let unmark = cmd("HDEL").arg(keys::config()).arg("importing").clone();

@@ -118,7 +118,7 @@ fn give_back(
 
 /// The answer to a sync.
 pub(crate) fn synced(reply: &Value) -> Result<SyncReply> {
-    let [epoch, refused, cancelled, adopted, claimed, more, next_in, queues_version] =
+    let [epoch, refused, cancelled, adopted, claimed, more, next_in, schedule_in, queues_version] =
         items(reply)?
     else {
         return Err(strange());
@@ -151,7 +151,7 @@ pub(crate) fn synced(reply: &Value) -> Result<SyncReply> {
             state: kept(state)?,
         });
     }
-    let next_in: i64 = number(next_in)?;
+    let (next_in, schedule_in): (i64, i64) = (number(next_in)?, number(schedule_in)?);
     Ok(SyncReply {
         refused: items(refused)?.iter().map(number).collect::<Result<_>>()?,
         cancelled,
@@ -159,6 +159,7 @@ pub(crate) fn synced(reply: &Value) -> Result<SyncReply> {
         claimed: taken,
         more: number(more)?,
         next_in_ms: u64::try_from(next_in).ok(),
+        schedule_in_ms: u64::try_from(schedule_in).ok(),
         epoch: number(epoch)?,
         queues_version: number(queues_version)?,
         ..SyncReply::default()
