@@ -9,6 +9,7 @@ use crate::Text;
 use crate::ids::{Lease, Name, TaskId, UserId, WorkerId};
 use crate::limits::LANE_MAX_DEFAULT;
 use crate::schedule::{Schedule, Tick};
+use crate::settings::{By, QueueSettings, UserSettings};
 
 /// One step of a partition.
 #[derive(Debug, Clone)]
@@ -264,14 +265,31 @@ pub enum Control {
     },
     /// Take a schedule on by one tick, with the task that it makes.
     Tick(Box<Tick>),
-    /// Set how many turns a user gets for one of the others in a queue.
-    Weigh {
+    /// Set what holds for everybody in queues. Answered by `Done`, or by `Changed` where the
+    /// partition has a newer version, and then nothing is set.
+    Queues {
+        /// The version of these settings as a whole.
+        version: u64,
+        /// Every queue of which anything is set, each once; nothing is set of the others any more.
+        queues: Vec<(Name, QueueSettings)>,
+    },
+    /// Set what holds for one user in a queue. Answered by `Done`.
+    User {
         /// The queue.
         queue: Name,
         /// The user.
         user: UserId,
-        /// Turns, 1 to [`WEIGHT_MAX`](crate::limits::WEIGHT_MAX); 1 is the default.
-        weight: u32,
+        /// What is set of them; all defaults are not kept.
+        settings: UserSettings,
+    },
+    /// Stop or go on handing out tasks of a user, in whatever queue. Answered by `Done`.
+    Pause {
+        /// The user.
+        user: UserId,
+        /// Who says so. The other's word stays.
+        by: By,
+        /// Whether to stop.
+        paused: bool,
     },
 }
 

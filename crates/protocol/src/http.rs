@@ -5,6 +5,7 @@ mod auth;
 mod catalogue;
 mod files;
 mod keys;
+mod queues;
 mod tasks;
 mod waiting;
 
@@ -13,6 +14,10 @@ pub use catalogue::{Kind, KindList, Worker, WorkerList};
 pub use files::StoredFile;
 pub use keys::{
     KEY_BYTES_MAX, KEY_TTL_MS_DEFAULT, KEY_WAIT_MS_DEFAULT, KEY_WINDOW_MS_MAX, KeyMode,
+};
+pub use queues::{
+    Pause, PauseRequest, PausedUser, Queue, QueueChange, QueueDetail, QueueList, QueueSettings,
+    QueueUser, QueueUserChange,
 };
 pub use tasks::{
     Attempt, AttemptList, BATCH_TASKS_MAX, BatchItem, BatchReply, BatchRequest, BulkItem,

@@ -18,6 +18,8 @@ mod isolation;
 mod keys;
 #[path = "api/parts.rs"]
 mod parts;
+#[path = "api/queues.rs"]
+mod queues;
 #[path = "api/read.rs"]
 mod read;
 #[path = "api/submit.rs"]

@@ -14,6 +14,7 @@ mod lists;
 mod registry;
 mod scene;
 mod schedules;
+mod settings;
 mod tasks;
 mod waiting;
 
@@ -24,6 +25,7 @@ pub use lists::*;
 pub use registry::*;
 pub use scene::Scene;
 pub use schedules::*;
+pub use settings::*;
 pub use tasks::*;
 pub use waiting::*;
 
@@ -87,6 +89,14 @@ macro_rules! conformance {
             of_a_thousand_that_replace_each_other_one_waits
             two_that_replace_each_other_do_not_fit_in_one_submit
             users_take_turns
+            users_take_turns_by_their_weights
+            a_user_waits_with_as_many_tasks_as_is_set
+            a_paused_queue_hands_out_nothing_and_loses_nothing
+            a_resume_wakes_who_is_idle
+            a_paused_user_delays_nobody_else
+            nobody_takes_back_anothers_pause
+            a_user_paused_in_one_queue_waits_there_and_nowhere_else
+            an_older_version_of_settings_changes_nothing
             an_ended_task_is_gone_after_its_retention
             a_forgotten_key_may_be_used_again
             a_stale_worker_is_refused_and_nothing_of_it_is_shown

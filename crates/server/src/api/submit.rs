@@ -314,10 +314,7 @@ pub(super) async fn answer(
         )),
         Submitted::LaneFull => Err(Refusal::new(
             Code::QuotaExceeded,
-            format!(
-                "You have {} tasks waiting in this queue. Wait until some are worked off.",
-                app.limits.lane_max
-            ),
+            "As many of your tasks wait in this queue as may. Wait until some are worked off.",
         )
         .retry_after(LANE_RETRY_S)),
     }
