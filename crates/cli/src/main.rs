@@ -19,6 +19,7 @@ mod logging;
 mod pages;
 mod parent;
 mod product;
+mod queue;
 mod screen;
 mod serve;
 mod shutdown;
@@ -105,6 +106,13 @@ enum Verb {
     /// Many tasks, and one that follows when all have ended
     #[command(subcommand)]
     Batch(flow::BatchVerb),
+    /// Look at queues, pause them, and set what holds for users there
+    #[command(subcommand)]
+    Queue(queue::Verb),
+    /// Start none of your tasks until you resume; those that run go on
+    Pause(queue::Pause),
+    /// Start your tasks again
+    Resume(queue::Pause),
     /// Built-in accounts (of an embedded store: while the server is stopped)
     #[command(subcommand)]
     Account(account::Verb),
@@ -141,6 +149,9 @@ fn main() -> ExitCode {
         Verb::Task(verb) => runtime(task::task(verb)),
         Verb::Flow(verb) => runtime(flow::flow(verb)),
         Verb::Batch(verb) => runtime(flow::batch(verb)),
+        Verb::Queue(verb) => runtime(queue::queue(verb)),
+        Verb::Pause(args) => runtime(queue::pause(args, true)),
+        Verb::Resume(args) => runtime(queue::pause(args, false)),
         Verb::Account(verb) => runtime(account::account(verb)),
         Verb::Export(args) => runtime(export::export(args)),
         Verb::Import(args) => runtime(import::import(args)),

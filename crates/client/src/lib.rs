@@ -24,6 +24,7 @@ mod files;
 mod flows;
 mod follow;
 mod pause;
+mod queues;
 mod remote_files;
 mod remote_store;
 mod socket;

@@ -5,6 +5,8 @@ mod auth;
 mod catalogue;
 mod files;
 mod flows;
+mod keys;
+mod queues;
 mod tasks;
 mod waiting;
 
@@ -15,6 +17,13 @@ pub use flows::{
     After, AfterWith, BatchOpenRequest, FLOW_KIND, FLOW_NAME_CHARS_MAX, FLOW_PAGE_MAX,
     FLOW_TASKS_MAX, Flow, FlowAddRequest, FlowNode, FlowRequest, FlowRetried, FlowSort, FlowTask,
     LinkedTask, OnFailure, PartOf, RollUp, TaskLinks, Tie,
+};
+pub use keys::{
+    KEY_BYTES_MAX, KEY_TTL_MS_DEFAULT, KEY_WAIT_MS_DEFAULT, KEY_WINDOW_MS_MAX, KeyMode,
+};
+pub use queues::{
+    Pause, PauseRequest, PausedUser, Queue, QueueChange, QueueDetail, QueueList, QueueSettings,
+    QueueUser, QueueUserChange,
 };
 pub use tasks::{
     Attempt, AttemptList, BATCH_TASKS_MAX, BatchItem, BatchReply, BatchRequest, BulkItem,

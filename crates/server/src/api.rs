@@ -14,8 +14,10 @@ mod history;
 mod json;
 pub(crate) mod kinds;
 pub(crate) mod operation;
+mod queues;
 pub(crate) mod rate;
 mod read;
+pub(crate) mod settings;
 mod submit;
 mod wait;
 mod waiting;
@@ -43,6 +45,7 @@ pub(crate) struct Shared {
     pub(crate) waits: wait::Waits,
     pub(crate) requests: rate::Limiter,
     pub(crate) coming: body::Coming,
+    pub(crate) settings: settings::Told,
 }
 
 impl Shared {
@@ -55,6 +58,7 @@ impl Shared {
             waits: wait::Waits::default(),
             requests: rate::Limiter::new(limits.requests),
             coming: body::Coming::default(),
+            settings: settings::Told::new(partitions),
         }
     }
 }
@@ -71,6 +75,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         waiting::operations(),
         flows::operations(),
         flow_read::operations(),
+        queues::operations(),
         kinds::operations(),
         about::operations(),
         files::operations(),

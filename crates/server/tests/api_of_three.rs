@@ -16,6 +16,8 @@ mod flows;
 mod hostile;
 #[path = "api/isolation.rs"]
 mod isolation;
+#[path = "api/keys.rs"]
+mod keys;
 #[path = "api/read.rs"]
 mod read;
 #[path = "api/submit.rs"]

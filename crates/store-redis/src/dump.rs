@@ -6,9 +6,11 @@ mod check;
 mod print;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
 
 use redis::{Pipeline, Value, cmd};
 use tasktonic_core::routing::PartitionId;
+use tasktonic_core::settings::{Pauses, QueueSettings, UserSettings};
 use tasktonic_core::{Lease, Links, Name, TaskId, Text, UserId};
 use tasktonic_store::Result;
 
@@ -23,8 +25,10 @@ const CHUNK: usize = 500;
 struct Facts {
     meta: BTreeMap<String, String>,
     rings: BTreeMap<Name, Vec<UserId>>,
-    weights: BTreeMap<Name, BTreeMap<UserId, u32>>,
+    full: BTreeMap<Name, BTreeSet<UserId>>,
+    overrides: BTreeMap<Name, BTreeMap<UserId, UserSettings>>,
     credit: BTreeMap<Name, BTreeMap<UserId, u32>>,
+    paused: BTreeMap<UserId, Pauses>,
     /// By end of the lease.
     leases: Vec<(i64, Lease)>,
     /// Members by due time.
@@ -55,6 +59,8 @@ struct Personal {
     parts: BTreeMap<TaskId, BTreeSet<TaskId>>,
     /// As they are kept.
     schedules: BTreeMap<Name, String>,
+    /// Queues in which all work of this user is set aside.
+    aside: BTreeSet<Name>,
     /// Id of the newest event entry.
     newest: Option<(u64, u64)>,
 }
@@ -160,10 +166,11 @@ fn question(name: &str, rest: &str) -> Option<redis::Cmd> {
     };
     let kind = rest.split(':').next()?;
     match kind {
-        "meta" | "weights" | "credit" => ask(&["HGETALL"]),
+        "meta" | "overrides" | "paused" | "credit" => ask(&["HGETALL"]),
         "ring" | "sweep" | "leads" => ask(&["LRANGE", "0", "-1"]),
         "leases" | "due" | "unstarted" | "schedules" => ask(&["ZRANGE", "0", "-1", "WITHSCORES"]),
         "cancels" | "nodes" => ask(&["SMEMBERS"]),
+        "full" => ask(&["ZRANGE", "0", "-1"]),
         "u" => match rest.split(':').nth(2)? {
             "q" | "a" => ask(&["LRANGE", "0", "-1"]),
             "d" | "t" | "f" | "k" => ask(&["GET"]),
@@ -171,6 +178,7 @@ fn question(name: &str, rest: &str) -> Option<redis::Cmd> {
             "e" => ask(&["XREVRANGE", "+", "-", "COUNT", "1"]),
             "i" | "m" => ask(&["ZRANGE", "0", "-1"]),
             "sc" => ask(&["HGETALL"]),
+            "z" => ask(&["SMEMBERS"]),
             _ => None,
         },
         _ => None,
@@ -190,15 +198,16 @@ impl Facts {
             "ring" => {
                 self.rings.insert(parsed(of)?, words(answer)?);
             }
-            "weights" | "credit" => {
-                let of: Name = parsed(of)?;
-                let into = if kind == "credit" { &mut self.credit } else { &mut self.weights };
-                for (user, number) in pairs(answer)? {
-                    into.entry(of.clone())
-                        .or_default()
-                        .insert(parsed(word(user)?)?, parsed(word(number)?)?);
-                }
+            "credit" => {
+                self.credit.insert(parsed(of)?, by_user(answer)?);
             }
+            "overrides" => {
+                self.overrides.insert(parsed(of)?, by_user(answer)?);
+            }
+            "full" => {
+                self.full.insert(parsed(of)?, words(answer)?.into_iter().collect());
+            }
+            "paused" => self.paused = by_user(answer)?,
             "leases" => {
                 for (token, ends) in pairs(answer)? {
                     self.leases.push((score(ends)?, parsed(word(token)?)?));
@@ -219,15 +228,9 @@ impl Facts {
                     self.schedules.insert(word(member)?.to_owned(), score(at)?);
                 }
             }
-            "cancels" => {
-                self.cancels = members(answer)?;
-            }
-            "nodes" => {
-                self.nodes = members(answer)?;
-            }
-            "leads" => {
-                self.leads = words(answer)?;
-            }
+            "cancels" => self.cancels = members(answer)?,
+            "nodes" => self.nodes = members(answer)?,
+            "leads" => self.leads = words(answer)?,
             "sweep" => {
                 self.sweeps.insert(parsed(of)?, words(answer)?);
             }
@@ -265,6 +268,7 @@ impl Facts {
                 let ties = text(answer)?.and_then(crate::wire::links);
                 personal.task(of)?.links = Some(ties.ok_or_else(strange)?.1);
             }
+            "z" => personal.aside = members(answer)?,
             "e" => personal.newest = entries(answer)?.first().map(|(of, at, _)| (*of, *at)),
             "d" => personal.task(of)?.descriptor = kept(answer)?,
             "t" => personal.task(of)?.state = kept(answer)?,
@@ -286,7 +290,17 @@ impl Facts {
         Ok(Some(()))
     }
 
-    fn meta_number<T: std::str::FromStr + Default>(&self, field: &str) -> T {
+    /// What `meta` says of queues: whether anything is set of their users, and what is set of them.
+    fn queues(&self) -> BTreeMap<Name, (bool, QueueSettings)> {
+        let field = |(field, text): (&String, &String)| {
+            let name = field.strip_prefix("q:")?.parse().ok()?;
+            let (users, settings) = text.split_once(',')?;
+            Some((name, (users == "1", settings.parse().ok()?)))
+        };
+        self.meta.iter().filter_map(field).collect()
+    }
+
+    fn meta_number<T: FromStr + Default>(&self, field: &str) -> T {
         self.meta.get(field).and_then(|text| text.parse().ok()).unwrap_or_default()
     }
 }
@@ -297,15 +311,22 @@ impl Personal {
     }
 }
 
-fn words<T: std::str::FromStr>(answer: &Value) -> Result<Vec<T>> {
-    items(answer)?.iter().map(|one| parsed(word(one)?)).collect()
+/// Members of a set.
+fn members<T: FromStr + Ord>(answer: &Value) -> Result<BTreeSet<T>> {
+    match answer {
+        Value::Set(all) => all.iter().map(|one| parsed(word(one)?)).collect(),
+        other => Ok(words(other)?.into_iter().collect()),
+    }
 }
 
-fn members(answer: &Value) -> Result<BTreeSet<String>> {
-    let Value::Set(members) = answer else {
-        return Ok(words::<String>(answer)?.into_iter().collect());
-    };
-    members.iter().map(|member| Ok(word(member)?.to_owned())).collect()
+/// What a hash says of users.
+fn by_user<T: FromStr>(answer: &Value) -> Result<BTreeMap<UserId, T>> {
+    let one = |(user, of): (&Value, &Value)| Ok((parsed(word(user)?)?, parsed(word(of)?)?));
+    pairs(answer)?.into_iter().map(one).collect()
+}
+
+fn words<T: FromStr>(answer: &Value) -> Result<Vec<T>> {
+    items(answer)?.iter().map(|one| parsed(word(one)?)).collect()
 }
 
 /// What a lane entry names: task, attempt, claim. Further parts may follow.

@@ -92,14 +92,16 @@ macro_rules! fragment {
 /// What every script of tasks begins with; its locals are seen by all fragments.
 const SHARED: [(&str, &str); 2] = [fragment!("names"), fragment!("begin")];
 
-static SUBMIT: LazyLock<String> =
-    LazyLock::new(|| assemble("", &[fragment!("record"), fragment!("lane"), fragment!("submit")]));
+static SUBMIT: LazyLock<String> = LazyLock::new(|| {
+    assemble("", &[fragment!("record"), fragment!("gate"), fragment!("lane"), fragment!("submit")])
+});
 
 static SYNC: LazyLock<String> = LazyLock::new(|| {
     assemble(
         " flags=allow-oom",
         &[
             fragment!("record"),
+            fragment!("gate"),
             fragment!("lane"),
             fragment!("attempt"),
             fragment!("links"),
@@ -117,6 +119,7 @@ static CONTROL: LazyLock<String> = LazyLock::new(|| {
         " flags=allow-oom",
         &[
             fragment!("record"),
+            fragment!("gate"),
             fragment!("lane"),
             fragment!("attempt"),
             fragment!("links"),
@@ -127,14 +130,20 @@ static CONTROL: LazyLock<String> = LazyLock::new(|| {
             fragment!("edit"),
             fragment!("seal"),
             fragment!("schedule"),
-            fragment!("weigh"),
+            fragment!("settings"),
             fragment!("control"),
         ],
     )
 });
 
 static FLOW: LazyLock<String> = LazyLock::new(|| {
-    let verbs = [fragment!("record"), fragment!("lane"), fragment!("links"), fragment!("flow")];
+    let verbs = [
+        fragment!("record"),
+        fragment!("gate"),
+        fragment!("lane"),
+        fragment!("links"),
+        fragment!("flow"),
+    ];
     assemble("", &verbs)
 });
 
@@ -143,6 +152,7 @@ static TICK: LazyLock<String> = LazyLock::new(|| {
         "",
         &[
             fragment!("record"),
+            fragment!("gate"),
             fragment!("lane"),
             fragment!("schedule"),
             fragment!("tick"),
@@ -156,6 +166,7 @@ static REPAIR: LazyLock<String> = LazyLock::new(|| {
         " flags=allow-oom",
         &[
             fragment!("record"),
+            fragment!("gate"),
             fragment!("lane"),
             fragment!("links"),
             fragment!("schedule"),

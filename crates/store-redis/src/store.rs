@@ -4,6 +4,7 @@ mod read;
 mod read_links;
 mod schedules;
 mod seen;
+mod settings;
 
 use std::sync::Arc;
 
@@ -126,8 +127,9 @@ impl Store for RedisStore {
         let words = wire::control(now_ms, &control, &descriptors, !fresh.is_empty())?;
         let promise = durability::promise(self.shared.options.class);
         let router = &self.shared.router;
-        // Repeatable: what is cancelled or sealed stays so, a flow that is known is not accepted twice, a second redrive meets another claim number, and
-        // a weight is set to a value. Only the second answer is less friendly than the first.
+        // Repeatable: what is cancelled or sealed stays so, a flow that is known is not accepted twice,
+        // a second redrive meets another claim number, and settings are set to values. Only the
+        // second answer is less friendly than the first.
         let reply = router.run_promised(p, script, &words, true, promise).await?;
         let answers = wire::controlled(&reply)?;
         if answers.first() == Some(&Controlled::Done) {

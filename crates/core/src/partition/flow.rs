@@ -14,6 +14,7 @@ use crate::ids::{Name, TaskId, UserId};
 use crate::limits::{LINKS_MAX, PARTS_MAX};
 use crate::links::{Gather, Links, Part, Up};
 use crate::reply::{Controlled, Refusal};
+use crate::settings::waiting_max;
 use crate::transitions::TaskState;
 
 impl Partition {
@@ -129,7 +130,9 @@ impl Partition {
             let waiting = self.users.get(user).and_then(|user| user.waiting.get(queue));
             let lane = lanes.entry(queue.clone()).or_insert(waiting.copied().unwrap_or(0));
             *lane += 1;
-            (*lane > node.new.lane_max).then_some(Refusal::LaneFull)
+            let facts = self.facts(queue, user);
+            let most = waiting_max(&facts.queue, &facts.user, node.new.lane_max);
+            (*lane > most).then_some(Refusal::LaneFull)
         };
         let mut said = Vec::with_capacity(nodes.len());
         for node in nodes {

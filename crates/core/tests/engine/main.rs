@@ -5,6 +5,7 @@
 
 mod bounds;
 mod flows;
+mod keys;
 mod laws;
 mod scenarios;
 mod world;

@@ -28,10 +28,13 @@ local function now()
 end
 
 -- Fields of `meta` that every call reads.
-local FACTS = { 'schema', 'epoch', 'run', 'lt', 'mt', 'behind', 'keeps', 'cx', 'ex', 'sc', 'fl', 'ld' }
+local FACTS = {
+  'schema', 'epoch', 'run', 'lt', 'mt', 'behind', 'keeps', 'cx', 'ex', 'sc', 'closed',
+  'paused', 'queues_version', 'fl', 'ld',
+}
 
 -- Those of them that are numbers of things.
-local COUNTS = { 'cx', 'ex', 'fl', 'ld' }
+local COUNTS = { 'cx', 'ex', 'paused', 'fl', 'ld' }
 
 -- Reads `meta`, and `more` fields of it, which go to M[1], M[2] and so on. Answers an error, or
 -- nothing.
@@ -61,10 +64,15 @@ function V.begin(more)
     ld = tonumber(known.ld) or 0,
     -- When the first schedule comes, if there is one.
     sc = tonumber(known.sc),
+    -- Queues that hand out nothing, users whose work is paused, the version of what is set of
+    -- queues.
+    closed = tonumber(known.closed) or 0,
+    paused = tonumber(known.paused) or 0,
+    queues_version = tonumber(known.queues_version) or 0,
     -- Fields to set when the call ends.
     set = {},
   }
-  M.before = { cx = M.cx, ex = M.ex, fl = M.fl, ld = M.ld }
+  M.before = { cx = M.cx, ex = M.ex, paused = M.paused, fl = M.fl, ld = M.ld }
   for i = 1, #more do M[i] = values[#FACTS + i] end
   local run = known.run
   if run ~= ARGV[1] then

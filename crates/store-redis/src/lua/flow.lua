@@ -34,6 +34,7 @@ for i = 1, tonumber(take()) do
   nodes[i] = new
 end
 
+for i = 1, #lanes do fields[#lanes + i] = 'q:' .. lanes[i].queue end
 local refused = V.begin(fields)
 if refused then return refused end
 local answers = {}
@@ -64,6 +65,11 @@ V.fetch()
 for i = 1, #lanes do
   local lane = lanes[i]
   lane.x = V.extra(user, lane.queue, M[i] or '')
+  local set = V.queue(M[#lanes + i])
+  if set then
+    local of = set.users and V.user_settings(call('HGET', N.overrides(lane.queue), user))
+    lane.set = of and of.most or set.most
+  end
   lane.before = call('LLEN', N.lane(user, lane.queue)) - lane.x.dead + lane.x.scheduled
 end
 
@@ -100,7 +106,7 @@ local function judge(new, name)
   end
   local lane = new.lane
   lane.more = lane.more + 1
-  if lane.before + lane.more > new.most then return 'lane_full' end
+  if lane.before + lane.more > (lane.set or new.most) then return 'lane_full' end
 end
 local wrong = false
 for i = 1, #nodes do

@@ -8,7 +8,7 @@ use tasktonic_core::{Name, TaskId, UserId};
 /// Something to look at again.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Suspect {
-    /// A lane that is not in its ring once, or a ring that names an empty lane.
+    /// A lane that is not in its ring once, or set aside; or a ring that names an empty lane.
     Lane(UserId, Name),
     /// A queued task without an entry in its lane.
     Queued(UserId, TaskId, Name),
@@ -46,8 +46,8 @@ pub(super) enum Suspect {
     Credit(Name, UserId),
     /// A user that the list of users lacks.
     User(UserId),
-    /// A queue whose weights are not announced, or announced and not there.
-    Weights(Name),
+    /// A queue whose users' settings are not announced, or announced and not there.
+    Overrides(Name),
     /// A task that waits for others, of which one is gone or has ended, or whose ties are lost.
     Waiting(UserId, TaskId, Name),
     /// An ended task that its flow has not counted.
@@ -58,8 +58,8 @@ pub(super) enum Suspect {
     Node(UserId, TaskId),
     /// A part that its flow does not list, or one that is listed and is none: flow, part, its queue.
     Part(UserId, TaskId, TaskId, String),
-    /// The number of marks, of what expires, of what has ties, or of ends to be told, or the time of the
-    /// first schedule.
+    /// The number of marks, of what expires, of what has ties, or of ends to be told, of paused users, or
+    /// the time of the first schedule.
     Marks,
     /// A list of ended tasks, kept so long, s, that is not among those in use.
     Retention(u32),
@@ -92,7 +92,7 @@ impl Suspect {
             Self::Idle(user) => &[&"z", user],
             Self::Credit(queue, user) => &[&"k", queue, user],
             Self::User(user) => &[&"u", user],
-            Self::Weights(queue) => &[&"f", queue],
+            Self::Overrides(queue) => &[&"f", queue],
             Self::Waiting(user, task, queue) => &[&"y", user, task, queue],
             Self::Told(user, task) => &[&"a", user, task, &""],
             Self::Left(user, flow, part) => &[&"a", user, flow, part],

@@ -81,10 +81,11 @@ fn scripts_spell_names_as_keys_does() {
     let key = "k: {}\u{e9}";
     let script = format!(
         "{}\nlocal u, q, w, t, k = unpack(ARGV)\n\
-         return {{ META, LEASES, DUE, CANCELS, PARKED, USERS, UNSTARTED, SCHEDULES, NODES, LEADS, N.ring(q),\n\
-         N.weights(q), N.credit(q), N.idle(q), N.sweep(60), N.wake(w), N.channel(u), N.lane(u, q), N.key(u, k),\n\
+         return {{ META, LEASES, DUE, CANCELS, PARKED, USERS, UNSTARTED, SCHEDULES, NODES, LEADS, PAUSED,\n\
+         N.ring(q), N.full(q), N.overrides(q), N.credit(q),\n\
+         N.idle(q), N.sweep(60), N.wake(w), N.channel(u), N.lane(u, q), N.key(u, k),\n\
          N.user(u) .. 'd:' .. t, N.user(u) .. 't:' .. t, N.user(u) .. 'a:' .. t,\n\
-         N.user(u) .. 'o:' .. t, N.user(u) .. 'e', N.user(u) .. 'i', N.schedules(u),\n\
+         N.user(u) .. 'o:' .. t, N.user(u) .. 'e', N.user(u) .. 'z', N.user(u) .. 'i', N.schedules(u),\n\
          N.user(u) .. 'f:' .. t, N.parts(u, t) }}",
         SHARED[0].1
     );
@@ -105,8 +106,10 @@ fn scripts_spell_names_as_keys_does() {
         keys.schedules(),
         keys.nodes(),
         keys.leads(),
+        keys.paused(),
         keys.ring(&queue),
-        keys.weights(&queue),
+        keys.full(&queue),
+        keys.overrides(&queue),
         keys.credit(&queue),
         keys.idle(&queue),
         keys.sweep(60),
@@ -119,6 +122,7 @@ fn scripts_spell_names_as_keys_does() {
         keys.attempts(&user, task),
         keys.log(&user, task),
         keys.events(&user),
+        keys.aside(&user),
         keys.index(&user),
         keys.schedules_of(&user),
         keys.links(&user, task),
@@ -154,7 +158,9 @@ proptest! {
         let worker = worker.parse::<WorkerId>().unwrap();
         let all = [
             keys.meta(), keys.canary(), keys.leases(), keys.due(), keys.cancels(), keys.parked(),
-            keys.users(), keys.unstarted(), keys.schedules(), keys.schedules_of(&user), keys.ring(&queue), keys.weights(&queue), keys.credit(&queue),
+            keys.users(), keys.unstarted(), keys.ring(&queue), keys.overrides(&queue),
+            keys.credit(&queue), keys.full(&queue), keys.paused(), keys.aside(&user),
+            keys.schedules(), keys.schedules_of(&user),
             keys.idle(&queue), keys.sweep(60), keys.wake(&worker), keys.events_channel(&user),
             keys.lane(&user, &queue), keys.idempotency(&user, &key), keys.descriptor(&user, task),
             keys.state(&user, task), keys.attempts(&user, task), keys.log(&user, task),
