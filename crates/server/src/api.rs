@@ -8,6 +8,7 @@ mod batch;
 mod body;
 mod change;
 mod files;
+mod flow_draft;
 mod flow_read;
 mod flows;
 mod history;

@@ -119,9 +119,10 @@ impl Stage {
         let flow = match known.filter(|_| self.random.random_bool(0.3)) {
             Some(flow) => flow,
             None => {
-                let batch = Gathers::Batch { runs: self.random.random_bool(0.5) };
-                let gathers = if self.random.random_bool(0.6) { Gathers::Flow } else { batch };
-                let root = node(Some(gathers));
+                let runs = self.random.random_bool(0.5);
+                let is_flow = self.random.random_bool(0.6);
+                let root =
+                    node(Some(if is_flow { Gathers::Flow } else { Gathers::Batch { runs } }));
                 let flow = root.new.task;
                 nodes.push(root);
                 self.flows.push((user.to_owned(), flow));
@@ -152,8 +153,8 @@ impl Stage {
     /// Seals every batch that is still open.
     async fn seal_all(&self) {
         for (user, task) in &self.flows {
-            let (at_ms, user) = (self.scene.now_ms(), user.parse().unwrap());
-            let control = Control::Seal { at_ms, user, task: *task };
+            let at_ms = self.scene.now_ms();
+            let control = Control::Seal { at_ms, user: user.parse().unwrap(), task: *task };
             self.store.control(P, control).await.unwrap();
         }
     }

@@ -4,7 +4,8 @@ use tasktonic_core::{Name, TaskState};
 use tasktonic_store::Result;
 
 use super::Reconciler;
-use super::pass::{Whole, unindexed};
+use super::links::unindexed;
+use super::pass::Whole;
 use super::read::{Reader, member};
 use super::suspect::Suspect;
 

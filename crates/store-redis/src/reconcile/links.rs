@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use redis::{Pipeline, cmd};
+use redis::{Pipeline, Value, cmd};
 use tasktonic_core::TaskState::{Cancelled, Running};
 use tasktonic_core::links::Up;
 use tasktonic_core::{Links, TaskId, UserId};
@@ -11,7 +11,7 @@ use tasktonic_store::Result;
 
 use super::Reconciler;
 use super::SCANNED;
-use super::pass::{Whole, unindexed};
+use super::pass::Whole;
 use super::read::{CHUNK, Glance, Reader, member};
 use super::suspect::Suspect;
 use crate::open::{items_of, text_of};
@@ -197,4 +197,19 @@ async fn ties_of(reader: &Reader<'_>, tasks: &[(UserId, TaskId)]) -> Result<Vec<
         }
     }
     Ok((0..tasks.len()).map(|at| found.remove(&at)).collect())
+}
+
+/// Tasks that their users' indexes lack.
+pub(super) async fn unindexed(
+    reader: &Reader<'_>,
+    tasks: &[(UserId, TaskId)],
+) -> Result<Vec<Suspect>> {
+    let mut asked = Pipeline::new();
+    for (user, task) in tasks {
+        let index = reader.keys.index(user);
+        asked.add_command(cmd("ZSCORE").arg(index).arg(task.to_string()).clone());
+    }
+    let scores = reader.ask(&asked).await?;
+    let lacking = tasks.iter().zip(scores).filter(|(_, score)| matches!(score, Value::Nil));
+    Ok(lacking.map(|((user, task), _)| Suspect::Index(user.clone(), *task)).collect())
 }

@@ -10,6 +10,7 @@ use tasktonic_protocol::stored::Descriptor;
 use tasktonic_store::Result;
 
 use super::Reconciler;
+use super::links::unindexed;
 use super::read::{CHUNK, Glance, Reader, member, stem};
 use super::suspect::Suspect;
 use crate::open::{items_of, text_of};
@@ -127,16 +128,17 @@ impl Reconciler {
             }
         }
         let mut asked = Pipeline::new();
-        asked.add_command(cmd("HGET").arg(reader.keys.meta()).arg("cx").clone());
-        asked.add_command(cmd("SCARD").arg(reader.keys.cancels()).clone());
-        asked.add_command(cmd("HGET").arg(reader.keys.meta()).arg("ex").clone());
-        asked.add_command(cmd("ZCARD").arg(reader.keys.unstarted()).clone());
-        asked.add_command(cmd("HGET").arg(reader.keys.meta()).arg("fl").clone());
-        asked.add_command(cmd("SCARD").arg(reader.keys.nodes()).clone());
-        asked.add_command(cmd("HGET").arg(reader.keys.meta()).arg("ld").clone());
-        asked.add_command(cmd("LLEN").arg(reader.keys.leads()).clone());
-        asked.add_command(cmd("HGET").arg(reader.keys.meta()).arg("paused").clone());
-        asked.add_command(cmd("HLEN").arg(reader.keys.paused()).clone());
+        let keys = reader.keys;
+        for (field, verb, key) in [
+            ("cx", "SCARD", keys.cancels()),
+            ("ex", "ZCARD", keys.unstarted()),
+            ("fl", "SCARD", keys.nodes()),
+            ("ld", "LLEN", keys.leads()),
+            ("paused", "HLEN", keys.paused()),
+        ] {
+            asked.add_command(cmd("HGET").arg(keys.meta()).arg(field).clone());
+            asked.add_command(cmd(verb).arg(key).clone());
+        }
         let replies = reader.ask(&asked).await?;
         let numbers: Vec<u64> =
             replies.iter().map(|reply| text_of(reply).parse().unwrap_or(0)).collect();
@@ -484,19 +486,4 @@ impl Reconciler {
         }
         self.settle(reader, &suspects).await
     }
-}
-
-/// Tasks that their users' indexes lack.
-pub(super) async fn unindexed(
-    reader: &Reader<'_>,
-    tasks: &[(UserId, TaskId)],
-) -> Result<Vec<Suspect>> {
-    let mut asked = Pipeline::new();
-    for (user, task) in tasks {
-        let index = reader.keys.index(user);
-        asked.add_command(cmd("ZSCORE").arg(index).arg(task.to_string()).clone());
-    }
-    let scores = reader.ask(&asked).await?;
-    let lacking = tasks.iter().zip(scores).filter(|(_, score)| matches!(score, Value::Nil));
-    Ok(lacking.map(|((user, task), _)| Suspect::Index(user.clone(), *task)).collect())
 }

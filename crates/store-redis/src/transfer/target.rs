@@ -262,8 +262,7 @@ impl Import {
                     let name = keys.parts(&user, part.of);
                     commands.push(cmd("ZADD").arg(name).arg(0).arg(task.to_string()).clone());
                 }
-                let member = format!("{user},{task}");
-                commands.push(cmd("SADD").arg(keys.nodes()).arg(member).clone());
+                commands.push(cmd("SADD").arg(keys.nodes()).arg(format!("{user},{task}")).clone());
                 commands.push(cmd("HINCRBY").arg(keys.meta()).arg("fl").arg(1).clone());
                 self.ties = Some((user, task, links));
             }
@@ -350,10 +349,8 @@ impl Import {
         }
         to.push(cmd("ZADD").arg(keys.index(user)).arg(0).arg(task.to_string()).clone());
         if let Some((_, _, links)) = self.ties.take_if(|(of, id, _)| of == user && *id == task) {
-            let text = format!("{queue}|{links}");
-            to.push(cmd("SET").arg(keys.links(user, task)).arg(text).clone());
-            // Who waits for it may not have been told when it was written out. To be told twice does
-            // no harm.
+            to.push(cmd("SET").arg(keys.links(user, task)).arg(format!("{queue}|{links}")).clone());
+            // Who waits for it may not have been told; to be told twice does no harm.
             if matches!(place, At::Ended { .. }) {
                 let mut leads = vec![format!("{user},{task}")];
                 if links.gather.is_some() {
