@@ -15,7 +15,6 @@ use tasktonic_core::routing::PartitionId;
 use tasktonic_core::schedule::Schedule;
 use tasktonic_core::settings::{By, QueueSettings, UserSettings};
 use tasktonic_core::{TaskId, TaskState, UserId};
-use tasktonic_store::Store as _;
 use tasktonic_store::clock::Clock;
 use tasktonic_store::conformance::Scene;
 use tasktonic_store::{Query, QueryReply, Store as _};
