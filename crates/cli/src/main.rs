@@ -18,6 +18,7 @@ mod logging;
 mod pages;
 mod parent;
 mod product;
+mod schedule;
 mod screen;
 mod serve;
 mod shutdown;
@@ -98,6 +99,9 @@ enum Verb {
     /// Look at tasks and change them
     #[command(subcommand)]
     Task(task::Verb),
+    /// Tasks that the clock makes: look at schedules and change them
+    #[command(subcommand)]
+    Schedule(schedule::Verb),
     /// Built-in accounts (of an embedded store: while the server is stopped)
     #[command(subcommand)]
     Account(account::Verb),
@@ -132,6 +136,7 @@ fn main() -> ExitCode {
         Verb::Submit(args) => runtime(submit::submit(args)),
         Verb::Kinds(args) => runtime(kinds::kinds(args)),
         Verb::Task(verb) => runtime(task::task(verb)),
+        Verb::Schedule(verb) => runtime(schedule::schedule(verb)),
         Verb::Account(verb) => runtime(account::account(verb)),
         Verb::Export(args) => runtime(export::export(args)),
         Verb::Import(args) => runtime(import::import(args)),

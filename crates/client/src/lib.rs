@@ -25,6 +25,7 @@ mod follow;
 mod pause;
 mod remote_files;
 mod remote_store;
+mod schedules;
 mod socket;
 mod submit;
 mod tasks;

@@ -4,12 +4,17 @@
 mod auth;
 mod catalogue;
 mod files;
+mod schedules;
 mod tasks;
 mod waiting;
 
 pub use auth::{LoginRequest, LogoutRequest, Me, RefreshRequest, Tokens};
 pub use catalogue::{Kind, KindList, Worker, WorkerList};
 pub use files::StoredFile;
+pub use schedules::{
+    CatchUp, PREVIEW_DEFAULT, PREVIEW_MAX, Passed, PassedReason, Preview, PreviewRequest, Schedule,
+    ScheduleList, ScheduleRequest, ScheduleSet, ScheduleSetReply, ScheduleStatus, Timing,
+};
 pub use tasks::{
     Attempt, AttemptList, BATCH_TASKS_MAX, BatchItem, BatchReply, BatchRequest, BulkItem,
     BulkReply, BulkRequest, Counts, IDS_MAX, LogLine, LogPage, SubmitRequest, TaskPage,

@@ -14,6 +14,7 @@ pub(crate) mod kinds;
 pub(crate) mod operation;
 pub(crate) mod rate;
 mod read;
+pub(crate) mod schedules;
 mod submit;
 mod wait;
 mod waiting;
@@ -67,6 +68,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         history::operations(),
         change::operations(),
         waiting::operations(),
+        schedules::operations(),
         kinds::operations(),
         about::operations(),
         files::operations(),

@@ -16,6 +16,8 @@ mod hostile;
 mod isolation;
 #[path = "api/read.rs"]
 mod read;
+#[path = "api/schedules.rs"]
+mod schedules;
 #[path = "api/submit.rs"]
 mod submit;
 #[path = "api/support.rs"]
