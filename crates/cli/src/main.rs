@@ -3,6 +3,7 @@
 
 mod account;
 mod api;
+mod built_in;
 mod config;
 mod data;
 mod doctor;

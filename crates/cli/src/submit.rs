@@ -10,6 +10,8 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use tasktonic_client::submission;
 
+pub(crate) use watch::until_ended;
+
 use crate::api::Remote;
 use crate::bad_use;
 use crate::screen;

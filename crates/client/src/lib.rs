@@ -16,6 +16,7 @@
 
 mod account;
 mod ask;
+mod bulk;
 mod catalogue;
 mod client;
 mod credentials;

@@ -2,12 +2,17 @@
 //! in `_ms`. Unknown members of a request are refused, so that a misspelt one is noticed.
 
 mod auth;
+mod bulk;
 mod catalogue;
 mod files;
 mod tasks;
 mod waiting;
 
 pub use auth::{LoginRequest, LogoutRequest, Me, RefreshRequest, Tokens};
+pub use bulk::{
+    BUILT_IN, BULK_KIND, BulkCount, BulkDone, BulkFilter, BulkOrder, BulkPayload, BulkVerb,
+    RetryRequest,
+};
 pub use catalogue::{Kind, KindList, Worker, WorkerList};
 pub use files::StoredFile;
 pub use tasks::{

@@ -6,6 +6,7 @@ mod about;
 pub(crate) mod access;
 mod batch;
 mod body;
+mod bulk;
 mod change;
 mod files;
 mod history;
@@ -66,6 +67,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         wait::operations(),
         history::operations(),
         change::operations(),
+        bulk::operations(),
         waiting::operations(),
         kinds::operations(),
         about::operations(),

@@ -92,8 +92,8 @@ impl Store for RedisStore {
         let words = wire::control(self.shared.options.script_now_ms(), &control, &descriptors)?;
         let promise = durability::promise(self.shared.options.class);
         let router = &self.shared.router;
-        // Repeatable: what is cancelled stays so, a second redrive meets another claim number, and
-        // a weight is set to a value. Only the second answer is less friendly than the first.
+        // Repeatable: what is cancelled or removed stays so, a second redrive meets another claim
+        // number, and a weight is set to a value. Only the second answer is less friendly than the first.
         let reply = router.run_promised(p, Script::Control, &words, true, promise).await?;
         wire::controlled(&reply)
     }

@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests, shared by the crates of the stores")]
 
 mod differential;
+mod ended;
 mod fences;
 mod lists;
 mod registry;
@@ -16,6 +17,7 @@ mod tasks;
 mod waiting;
 
 pub use differential::{Subject, differential};
+pub use ended::*;
 pub use fences::*;
 pub use lists::*;
 pub use registry::*;
@@ -66,6 +68,11 @@ macro_rules! conformance {
             a_waiting_task_goes_to_the_front_or_the_back_of_its_line
             an_edit_is_seen_by_the_run_or_refused
             an_edit_keeps_the_place_in_line_and_the_time
+            a_purged_task_is_gone_with_all_that_was_kept_of_it
+            a_purged_task_is_not_claimed_from_the_entry_it_left
+            the_key_of_a_purged_task_is_free_again
+            a_dead_letter_is_sent_back_with_another_payload
+            a_list_is_restricted_to_a_queue
             users_take_turns
             an_ended_task_is_gone_after_its_retention
             a_forgotten_key_may_be_used_again

@@ -3,6 +3,8 @@
 //!
 //! A store never knows HTTP, sockets, handlers or files. Whoever uses one never knows which.
 
+pub mod bulk;
+pub mod change;
 pub mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;

@@ -1,6 +1,9 @@
 import { ApiError, problemOf, unreachable } from "./errors.ts";
 import type {
   Attempt,
+  BulkCount,
+  BulkDone,
+  BulkOrder,
   BulkResult,
   Counts,
   EditRequest,
@@ -9,6 +12,7 @@ import type {
   LogPage,
   Me,
   RescheduleRequest,
+  RetryRequest,
   StoredFile,
   SubmitRequest,
   Task,
@@ -46,6 +50,7 @@ export function filterQuery(filter: TaskFilter): Record<string, string | undefin
   return {
     status: filter.status?.length ? filter.status.join(",") : undefined,
     kind: filter.kind || undefined,
+    queue: filter.queue || undefined,
     tag: filter.tag || undefined,
     q: filter.q || undefined,
     since: filter.since || undefined,
@@ -96,9 +101,13 @@ export class ApiClient {
   cancel(id: string): Promise<Task> {
     return this.#ask(`/api/v1/tasks/${path(id)}/cancel`, { method: "POST" });
   }
-  /** Redrive: sends a failed or cancelled task back to its queue. */
-  retry(id: string): Promise<Task> {
-    return this.#ask(`/api/v1/tasks/${path(id)}/retry`, { method: "POST" });
+  /** Redrive: sends a failed or cancelled task back to its queue, with another payload or other tags if given. */
+  retry(id: string, change?: RetryRequest): Promise<Task> {
+    return this.#ask(`/api/v1/tasks/${path(id)}/retry`, { method: "POST", body: change });
+  }
+  /** Removes a task that has ended, with all that is kept of it. */
+  purge(id: string): Promise<void> {
+    return this.#ask(`/api/v1/tasks/${path(id)}/purge`, { method: "POST" });
   }
   /** Gives a task that waits another time, or another place in its line. */
   reschedule(id: string, to: RescheduleRequest): Promise<Task> {
@@ -113,6 +122,17 @@ export class ApiClient {
   }
   retryMany(ids: string[]): Promise<BulkResult> {
     return this.#ask("/api/v1/tasks/retry", { method: "POST", body: { ids } });
+  }
+  purgeMany(ids: string[]): Promise<BulkResult> {
+    return this.#ask("/api/v1/tasks/purge", { method: "POST", body: { ids } });
+  }
+  /** Changes all tasks that match, as a task of its own: follow that, or cancel it to abort. */
+  bulk(order: BulkOrder): Promise<Task<BulkDone>> {
+    return this.#ask("/api/v1/tasks/bulk", { method: "POST", body: order });
+  }
+  /** How many tasks that would concern now. */
+  bulkCount(order: BulkOrder): Promise<BulkCount> {
+    return this.#ask("/api/v1/tasks/bulk", { method: "POST", body: { ...order, dry_run: true } });
   }
   async kinds(signal?: AbortSignal): Promise<KindInfo[]> {
     return (await this.#ask<{ kinds: KindInfo[] }>("/api/v1/kinds", { signal })).kinds;

@@ -18,6 +18,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("gateway", &[]),
     ("files", &["core", "protocol"]),
     ("worker", &["core", "protocol", "store", "files"]),
+    ("bulk", &["core", "protocol", "store", "worker"]),
     ("handlers", &["core", "protocol", "files", "worker"]),
     ("client", &["core", "protocol", "store", "files"]),
     ("server", &["core", "protocol", "store", "auth", "files"]),
@@ -33,6 +34,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
             "gateway",
             "files",
             "worker",
+            "bulk",
             "handlers",
             "client",
             "server",
@@ -47,6 +49,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
 /// of a crate whatever stands on the same floor of the table or below.
 const TESTS_MAY_DEPEND: &[(&str, &[&str])] = &[
     ("worker", &["store-embedded"]),
+    ("bulk", &["store-embedded", "store-redis"]),
     ("handlers", &["store", "store-embedded"]),
     ("client", &["server", "store-embedded", "auth", "worker"]),
     ("server", &["store-embedded", "worker", "client"]),

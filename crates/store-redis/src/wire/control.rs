@@ -32,6 +32,9 @@ pub(crate) fn named(control: &Control) -> Option<Named<'_>> {
         Control::Edit { user, tasks, .. } => {
             Some(Named { user, tasks: tasks.iter().map(|edit| edit.task).collect() })
         }
+        Control::Purge { user, tasks, .. } => {
+            Some(Named { user, tasks: tasks.iter().map(|asked| asked.task).collect() })
+        }
         Control::Weigh { .. } => None,
     }
 }
@@ -85,6 +88,9 @@ pub(crate) fn control(
                 task(&mut words, &asked.task)?;
                 words.put(asked.claim);
                 words.maybe(asked.attempt.as_deref());
+                let change = asked.change.as_ref();
+                words.maybe(change.map(|change| &*change.descriptor));
+                words.text(change.map_or("", |change| &change.event));
             }
         }
         Control::Reschedule { at_ms, user, tasks } => {
@@ -113,6 +119,17 @@ pub(crate) fn control(
                 words.put(edit.n);
                 words.text(&edit.descriptor);
                 words.text(&edit.event);
+            }
+        }
+        Control::Purge { at_ms, user, tasks } => {
+            words.text("purge");
+            words.put(at_ms);
+            words.text(user.as_str());
+            words.put(tasks.len());
+            for asked in tasks {
+                task(&mut words, &asked.task)?;
+                words.put(asked.claim);
+                words.maybe(asked.key.as_deref());
             }
         }
         Control::Weigh { queue, user, weight } => {
