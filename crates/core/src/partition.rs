@@ -27,7 +27,7 @@ pub use restore::{Key, Records, Row, Weight};
 use crate::changes::{Changes, Place, TaskControl};
 use crate::command::{Command, Sync};
 use crate::ids::{Name, TaskId, UserId, WorkerId};
-use crate::limits::LEASE_TIME_STEP_MS_MAX;
+use crate::limits::{LEASE_TIME_STEP_MS_MAX, LOOK_MS_MAX, UNWATCHED_MS};
 use crate::reply::{Claimed, Reply, Synced};
 use crate::transitions::{STATES, TaskState};
 use crate::{Lease, Text};
@@ -217,6 +217,7 @@ impl Partition {
         let caller = maintain::Caller { worker: &worker, call, lease_ms };
         // Without a lease time nobody is there who could settle what is adopted: a store passes
         // wakes on this way.
+        let unwatched = step.now_ms.saturating_sub(self.mt) > UNWATCHED_MS;
         let maintained = lease_ms > 0 && self.maintain(step, caller, &mut reply);
         if let Some(claim) = &claim {
             self.claim(step, caller, claim, &mut reply);
@@ -234,6 +235,13 @@ impl Partition {
         }
         if maintained || reply.claimed.is_empty() {
             reply.next_in_ms = self.next_in_ms(step.now_ms);
+            // Lease time moves by looks: where nobody else looks, a lease would end late.
+            let is_alone = maintained && unwatched;
+            let most_ms = if is_alone { LEASE_TIME_STEP_MS_MAX } else { LOOK_MS_MAX };
+            if !self.leases.is_empty() {
+                let most_ms = most_ms.unsigned_abs();
+                reply.next_in_ms = reply.next_in_ms.map(|next_in| next_in.min(most_ms));
+            }
         }
         reply
     }

@@ -10,8 +10,8 @@ use std::sync::LazyLock;
 use tasktonic_core::command::EXPIRED;
 use tasktonic_core::limits::{
     ADOPT_MAX, ATTEMPTS_KEPT_MAX, CLAIM_LOOKS_MAX, EVENTS_KEPT_MAX, EXPIRE_MAX, KEY_SLACK_MS,
-    LANE_DEAD_MAX, LEASE_TIME_STEP_MS_MAX, LOG_LINES_MAX, MAINTENANCE_MS, PARKED_MS_MAX,
-    PROMOTE_MAX, REV_PER_CLAIM, SWEEP_MAX, WAKES_MAX,
+    LANE_DEAD_MAX, LEASE_TIME_STEP_MS_MAX, LOG_LINES_MAX, LOOK_MS_MAX, MAINTENANCE_MS,
+    PARKED_MS_MAX, PROMOTE_MAX, REV_PER_CLAIM, SWEEP_MAX, UNWATCHED_MS, WAKES_MAX,
 };
 use tasktonic_core::transitions::STATES;
 
@@ -149,6 +149,8 @@ fn constants() -> String {
     constant("SCHEMA", &SCHEMA);
     constant("LEASE_TIME_STEP_MS_MAX", &LEASE_TIME_STEP_MS_MAX);
     constant("MAINTENANCE_MS", &MAINTENANCE_MS);
+    constant("UNWATCHED_MS", &UNWATCHED_MS);
+    constant("LOOK_MS_MAX", &LOOK_MS_MAX);
     constant("ADOPT_MAX", &ADOPT_MAX);
     constant("PROMOTE_MAX", &PROMOTE_MAX);
     constant("EXPIRE_MAX", &EXPIRE_MAX);

@@ -63,6 +63,8 @@ if maintained or count == 0 then
   end
   if lost[2] then
     local wait = math.max(0, tonumber(lost[2]) - lease_time())
+    -- Lease time moves by looks: where nobody else looks, a lease would end late.
+    wait = math.min(wait, M.unwatched and LEASE_TIME_STEP_MS_MAX or LOOK_MS_MAX)
     if next_in < 0 or wait < next_in then next_in = wait end
   end
 end
