@@ -7,6 +7,7 @@ mod built_in;
 mod config;
 mod data;
 mod doctor;
+mod erase;
 mod export;
 mod fleet;
 mod forms;
@@ -102,6 +103,8 @@ enum Verb {
     /// Built-in accounts (of an embedded store: while the server is stopped)
     #[command(subcommand)]
     Account(account::Verb),
+    /// Erase all that is kept of one user. There is no way back
+    Erase(erase::Args),
     /// Write a whole store as lines of JSON to standard output
     Export(export::Args),
     /// Read an export on standard input into an empty store
@@ -134,6 +137,7 @@ fn main() -> ExitCode {
         Verb::Kinds(args) => runtime(kinds::kinds(args)),
         Verb::Task(verb) => runtime(task::task(verb)),
         Verb::Account(verb) => runtime(account::account(verb)),
+        Verb::Erase(args) => runtime(erase::erase(args)),
         Verb::Export(args) => runtime(export::export(args)),
         Verb::Import(args) => runtime(import::import(args)),
         Verb::Token(verb) => token::token(verb),

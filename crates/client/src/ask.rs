@@ -59,6 +59,10 @@ impl Ask {
         Self::new(Method::POST, segments, repeat)
     }
 
+    pub(crate) fn delete(segments: &[&str], repeat: Repeat) -> Self {
+        Self::new(Method::DELETE, segments, repeat)
+    }
+
     pub(crate) fn query(mut self, name: &'static str, value: Option<String>) -> Self {
         self.query.extend(value.map(|value| (name, value)));
         self

@@ -20,6 +20,7 @@ mod bulk;
 mod catalogue;
 mod client;
 mod credentials;
+mod erase;
 mod error;
 mod files;
 mod follow;

@@ -266,6 +266,13 @@ pub enum Control {
         /// The tasks.
         tasks: Vec<Purge>,
     },
+    /// Remove everything of a user, whatever state it is in: up to
+    /// [`ERASE_MAX`](crate::limits::ERASE_MAX) tasks with one command, and with the last of them all
+    /// the rest. Answers `Changed` while there is more, then `Done`.
+    Erase {
+        /// The user.
+        user: UserId,
+    },
     /// Set how many turns a user gets for one of the others in a queue.
     Weigh {
         /// The queue.

@@ -4,6 +4,7 @@
 mod auth;
 mod bulk;
 mod catalogue;
+mod erase;
 mod files;
 mod tasks;
 mod waiting;
@@ -14,6 +15,7 @@ pub use bulk::{
     RetryRequest,
 };
 pub use catalogue::{Kind, KindList, Worker, WorkerList};
+pub use erase::{Erasure, ErasureState};
 pub use files::StoredFile;
 pub use tasks::{
     Attempt, AttemptList, BATCH_TASKS_MAX, BatchItem, BatchReply, BatchRequest, BulkItem,

@@ -8,6 +8,7 @@ mod batch;
 mod body;
 mod bulk;
 mod change;
+mod erase;
 mod files;
 mod history;
 mod json;
@@ -71,6 +72,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         waiting::operations(),
         kinds::operations(),
         about::operations(),
+        erase::operations(),
         files::operations(),
         worker::operations(),
     ]

@@ -40,6 +40,7 @@ const EVERYWHERE: &[Code] = &[
     tasktonic_protocol::http::BulkCount,
     tasktonic_protocol::http::BulkDone,
     tasktonic_protocol::http::RetryRequest,
+    tasktonic_protocol::http::Erasure,
     tasktonic_protocol::http::RescheduleRequest,
     tasktonic_protocol::http::EditRequest,
     tasktonic_protocol::http::TaskPage,

@@ -10,6 +10,8 @@ mod bulk;
 mod change;
 #[path = "api/embedded.rs"]
 mod embedded;
+#[path = "api/erase.rs"]
+mod erase;
 #[path = "api/files.rs"]
 mod files;
 #[path = "api/hostile.rs"]

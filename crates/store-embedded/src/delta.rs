@@ -92,6 +92,8 @@ impl Delta {
                 let (id, text) = small::weight(queue, user, weight);
                 self.small.insert(id, text);
             }
+            // Its tasks, keys and small records are gone by name; its events were never kept here.
+            Record::UserGone { .. } => {}
             Record::TaskGone { user, task } => {
                 let end = TaskDelta { gone: true, ..TaskDelta::default() };
                 self.merge_task((user, task), end);

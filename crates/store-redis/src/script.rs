@@ -115,6 +115,7 @@ static CONTROL: LazyLock<String> = LazyLock::new(|| {
             fragment!("edit"),
             fragment!("remove"),
             fragment!("purge"),
+            fragment!("erase"),
             fragment!("weigh"),
             fragment!("control"),
         ],

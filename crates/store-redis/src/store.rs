@@ -1,5 +1,6 @@
 //! [`RedisStore`]: the trait's verbs, each one call. Never knows how a call reaches its node.
 
+mod erase;
 mod read;
 mod seen;
 
@@ -77,6 +78,9 @@ impl Store for RedisStore {
 
     async fn control(&self, p: PartitionId, control: Control) -> Result<Vec<Controlled>> {
         check_control(&control)?;
+        if let Control::Erase { user } = &control {
+            return self.erase(p, user).await.map(|answer| vec![answer]);
+        }
         let keys = self.keys(p)?;
         let mut descriptors = Vec::new();
         if let Some(named) = wire::named(&control) {

@@ -14,7 +14,7 @@ use redis::Value;
 use tasktonic_core::Text;
 use tasktonic_store::{Error, Result};
 
-pub(crate) use control::{control, controlled, named};
+pub(crate) use control::{Rest, control, controlled, erase, named, unlist};
 pub(crate) use state::StateHead;
 pub(crate) use submit::{submit, submitted};
 pub(crate) use sync::{sync, synced};

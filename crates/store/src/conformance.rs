@@ -9,6 +9,7 @@
 
 mod differential;
 mod ended;
+mod erased;
 mod fences;
 mod lists;
 mod registry;
@@ -18,6 +19,7 @@ mod waiting;
 
 pub use differential::{Subject, differential};
 pub use ended::*;
+pub use erased::*;
 pub use fences::*;
 pub use lists::*;
 pub use registry::*;
@@ -73,6 +75,8 @@ macro_rules! conformance {
             the_key_of_a_purged_task_is_free_again
             a_dead_letter_is_sent_back_with_another_payload
             a_list_is_restricted_to_a_queue
+            an_erased_user_is_gone_in_every_state_and_nobody_else_is
+            a_user_with_many_tasks_is_erased_in_steps
             users_take_turns
             an_ended_task_is_gone_after_its_retention
             a_forgotten_key_may_be_used_again

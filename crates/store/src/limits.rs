@@ -58,7 +58,7 @@ pub fn check_control(control: &Control) -> Result<()> {
         Control::Reschedule { tasks, .. } => tasks.len(),
         Control::Edit { tasks, .. } => tasks.len(),
         Control::Purge { tasks, .. } => tasks.len(),
-        Control::Weigh { .. } => 0,
+        Control::Erase { .. } | Control::Weigh { .. } => 0,
     };
     at_most("tasks in one control command", count, CONTROL_TASKS_MAX)
 }

@@ -7,6 +7,7 @@ import type {
   BulkResult,
   Counts,
   EditRequest,
+  Erasure,
   Json,
   KindInfo,
   LogPage,
@@ -139,6 +140,14 @@ export class ApiClient {
   }
   me(signal?: AbortSignal): Promise<Me> {
     return this.#ask("/api/v1/me", { signal });
+  }
+  /** Erases all that is kept of the caller, whose id is said once more. There is no way back. */
+  eraseOwn(confirm: string): Promise<Erasure> {
+    return this.#ask("/api/v1/me/data", { method: "DELETE", query: { confirm } });
+  }
+  /** How far that is. */
+  erasure(signal?: AbortSignal): Promise<Erasure> {
+    return this.#ask("/api/v1/me/data", { signal });
   }
   async workers(signal?: AbortSignal): Promise<WorkerInfo[]> {
     return (await this.#ask<{ workers: WorkerInfo[] }>("/api/v1/workers", { signal })).workers;

@@ -258,4 +258,15 @@ export type BulkDone = { changed: number; asked: number; skipped: number };
 /** Another payload or other labels for the new life of a task that is tried again. */
 export type RetryRequest = { payload?: Json; tags?: string[] };
 
+/** How far the erasure of all that is kept of a user is. */
+export type Erasure = {
+  state: "removing" | "rewriting" | "done";
+  asked_at: string;
+  done_at: string | null;
+  tasks: number;
+  more: boolean;
+  files: number;
+  account: boolean;
+};
+
 export type BulkResult = { results: { id: string; task?: TaskSummary; error?: Problem }[] };

@@ -44,6 +44,7 @@ impl Partition {
             Control::Purge { at_ms, user, tasks } => {
                 tasks.into_iter().map(|asked| self.purge(step, at_ms, &user, asked)).collect()
             }
+            Control::Erase { user } => vec![self.erase(step, &user)],
             Control::Weigh { queue, user, weight } => {
                 self.weigh(step, queue, user, weight);
                 Vec::new()

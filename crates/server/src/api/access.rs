@@ -20,6 +20,10 @@ pub(crate) enum Need {
     ReadFiles,
     /// Store files.
     WriteFiles,
+    /// Have all that is kept of oneself erased.
+    EraseOwn,
+    /// Have all that is kept of any user erased.
+    EraseUsers,
     /// Speak as a worker.
     Work,
 }
@@ -33,6 +37,8 @@ impl Need {
             Self::ChangeTasks => "tasks:change",
             Self::ReadFiles => "files:read",
             Self::WriteFiles => "files:write",
+            Self::EraseOwn => "me:erase",
+            Self::EraseUsers => "users:erase",
             Self::Work => "work",
         }
     }
@@ -41,6 +47,7 @@ impl Need {
     /// lease on and nothing else.
     const fn allowed_to(self, role: Role) -> bool {
         match self {
+            Self::EraseUsers => matches!(role, Role::Admin),
             Self::Work => matches!(role, Role::Worker | Role::Service | Role::Admin),
             _ => !matches!(role, Role::Worker),
         }

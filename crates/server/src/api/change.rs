@@ -131,11 +131,11 @@ async fn retry_with(
             }
             descriptor.payload.clone_from(payload);
         }
-        let mut event = tasktonic_core::Text::default();
         if let Some(tags) = &tags {
             descriptor.tags.clone_from(tags);
-            event = EditEvent { ed: descriptor.tags.clone() }.members();
         }
+        // Whoever shows the task knows by this that the payload may be another one.
+        let event = EditEvent { ed: descriptor.tags.clone() }.members();
         let change = Some(Rewrite { descriptor: descriptor.text(), event });
         let asked = Redrive { change, ..change::redrive(&stored)? };
         let at_ms = app.clock.now_ms();

@@ -55,7 +55,7 @@ impl RedisStore {
         })
     }
 
-    async fn ask(&self, p: PartitionId, commands: &Pipeline) -> Result<Vec<Value>> {
+    pub(super) async fn ask(&self, p: PartitionId, commands: &Pipeline) -> Result<Vec<Value>> {
         if commands.is_empty() {
             return Ok(Vec::new());
         }

@@ -221,6 +221,7 @@ impl Import {
             Record::Edited { .. }
             | Record::Control { .. }
             | Record::KeyGone { .. }
+            | Record::UserGone { .. }
             | Record::TaskGone { .. } => {}
         }
         Ok(())

@@ -35,7 +35,7 @@ pub(crate) fn named(control: &Control) -> Option<Named<'_>> {
         Control::Purge { user, tasks, .. } => {
             Some(Named { user, tasks: tasks.iter().map(|asked| asked.task).collect() })
         }
-        Control::Weigh { .. } => None,
+        Control::Erase { .. } | Control::Weigh { .. } => None,
     }
 }
 
@@ -132,6 +132,8 @@ pub(crate) fn control(
                 words.maybe(asked.key.as_deref());
             }
         }
+        // It takes several calls, see `store::erase`.
+        Control::Erase { user } => return Ok(erase(now_ms, user, &[], None)),
         Control::Weigh { queue, user, weight } => {
             words.text("weigh");
             words.text(queue.as_str());
@@ -140,6 +142,56 @@ pub(crate) fn control(
         }
     }
     Ok(words.done())
+}
+
+/// What else is there of a user, beside tasks.
+#[derive(Debug, Default)]
+pub(crate) struct Rest {
+    /// Queues that may know the user.
+    pub(crate) queues: std::collections::BTreeSet<Name>,
+    /// Keys of the user's.
+    pub(crate) keys: Vec<String>,
+}
+
+/// Removes tasks of a user, each with the queue that its descriptor names; with `rest` everything.
+pub(crate) fn erase(
+    now_ms: Option<i64>,
+    user: &UserId,
+    tasks: &[(TaskId, Option<Name>)],
+    rest: Option<&Rest>,
+) -> Vec<Bytes> {
+    let mut words = Words::new(now_ms);
+    words.text("erase");
+    words.text(user.as_str());
+    words.put(tasks.len());
+    for (task, queue) in tasks {
+        words.put(task);
+        words.text(queue.as_ref().map_or("", Name::as_str));
+    }
+    words.flag(rest.is_some());
+    let nothing = Rest::default();
+    let Rest { queues, keys } = rest.unwrap_or(&nothing);
+    words.put(queues.len());
+    queues.iter().for_each(|queue| words.text(queue.as_str()));
+    words.put(keys.len());
+    keys.iter().for_each(|key| words.text(key));
+    words.done()
+}
+
+/// Takes a user out of entries of a list of ended tasks, counted from its end.
+pub(crate) fn unlist(
+    now_ms: Option<i64>,
+    user: &UserId,
+    keep_s: u32,
+    (first, last): (i64, i64),
+) -> Vec<Bytes> {
+    let mut words = Words::new(now_ms);
+    words.text("unlist");
+    words.text(user.as_str());
+    words.put(keep_s);
+    words.put(first);
+    words.put(last);
+    words.done()
 }
 
 /// The answers to a control command.

@@ -277,7 +277,8 @@ impl Walk {
     fn control(&mut self) -> Control {
         let at_ms = self.clock.now_ms();
         let (user, task) = self.task_of();
-        match self.seed.below(11) {
+        match self.seed.below(12) {
+            11 if self.seed.below(4) == 0 => Control::Erase { user },
             5 | 6 => {
                 let later = i64::try_from(self.seed.below(4_000)).unwrap_or(0) - 500;
                 let to = [MoveTo::Due(at_ms + later), MoveTo::Front, MoveTo::Back];

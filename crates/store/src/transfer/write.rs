@@ -5,7 +5,7 @@ use std::io::Write;
 use tasktonic_core::changes::{Place, TaskControl};
 use tasktonic_core::partition::Row;
 use tasktonic_core::policy::Retention;
-use tasktonic_core::routing::PartitionId;
+use tasktonic_core::routing::{PartitionId, partition_of};
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
 use tasktonic_protocol::transfer::{ExpiryLine, Line, PlaceLine, TaskLine, Totals, V};
 
@@ -21,6 +21,8 @@ struct Writer<'a> {
     progress: &'a mut (dyn FnMut(&Totals) + Send),
     now_ms: i64,
     totals: Totals,
+    /// Only this one.
+    only: Option<&'a UserId>,
 }
 
 /// Writes everything of `source` to `out`, telling `progress` from time to time how much it was.
@@ -34,7 +36,26 @@ pub async fn export(
     now_ms: i64,
     progress: &mut (dyn FnMut(&Totals) + Send),
 ) -> std::result::Result<Totals, TransferError> {
-    let mut writer = Writer { source, out, progress, now_ms, totals: Totals::default() };
+    let mut writer =
+        Writer { source, out, progress, now_ms, totals: Totals::default(), only: None };
+    writer.all().await?;
+    Ok(writer.totals)
+}
+
+/// The same of one user: their tasks with all that is kept of them, keys and weights, and nothing of
+/// the registry. It is an export like any other, and can be imported.
+///
+/// # Errors
+/// As [`export`].
+pub async fn export_user(
+    source: &dyn Source,
+    user: &UserId,
+    out: &mut (dyn Write + Send),
+    now_ms: i64,
+    progress: &mut (dyn FnMut(&Totals) + Send),
+) -> std::result::Result<Totals, TransferError> {
+    let (totals, only) = (Totals::default(), Some(user));
+    let mut writer = Writer { source, out, progress, now_ms, totals, only };
     writer.all().await?;
     Ok(writer.totals)
 }
@@ -51,7 +72,8 @@ impl Writer<'_> {
         let source = self.source;
         let (from, epoch) = (source.name().to_owned(), source.epoch().await?);
         self.line(&Line::Head { v: V, from, epoch, at_ms: self.now_ms })?;
-        for table in Table::ALL {
+        let tables = if self.only.is_none() { Table::ALL } else { &[] };
+        for table in tables {
             for entry in source.registry().list(*table).await? {
                 self.totals.records += 1;
                 let table = table.name().to_owned();
@@ -59,15 +81,24 @@ impl Writer<'_> {
                 self.line(&Line::Record { table, key, version, value })?;
             }
         }
-        for p in (0..source.partitions()).map(PartitionId) {
-            for user in source.users(p).await? {
+        let home = self.only.map(|user| partition_of(user, source.partitions()));
+        let all = (0..source.partitions()).map(PartitionId);
+        for p in all.filter(|p| home.is_none_or(|home| home == *p)) {
+            let users = match self.only {
+                Some(user) => vec![user.clone()],
+                None => source.users(p).await?,
+            };
+            let only = self.only.cloned();
+            let is_meant = |user: &UserId| only.as_ref().is_none_or(|only| only == user);
+            for user in users {
                 let before = self.totals.tasks;
                 self.user(p, &user).await?;
                 self.totals.users += u64::from(self.totals.tasks > before);
                 (self.progress)(&self.totals);
             }
             let now_ms = self.now_ms;
-            for key in source.keys(p).await?.into_iter().filter(|k| k.expires_ms > now_ms) {
+            let keys = source.keys(p).await?.into_iter();
+            for key in keys.filter(|k| k.expires_ms > now_ms && is_meant(&k.user)) {
                 self.totals.keys += 1;
                 self.line(&Line::Key {
                     user: key.user.to_string(),
@@ -77,7 +108,7 @@ impl Writer<'_> {
                     expires_ms: key.expires_ms,
                 })?;
             }
-            for of in source.weights(p).await? {
+            for of in source.weights(p).await?.into_iter().filter(|of| is_meant(&of.user)) {
                 self.totals.weights += 1;
                 let (queue, user) = (of.queue.to_string(), of.user.to_string());
                 self.line(&Line::Weight { queue, user, weight: of.weight })?;
