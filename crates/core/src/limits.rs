@@ -46,6 +46,12 @@ pub const FORGET_MAX: usize = 128;
 /// How long an expired idempotency key is still kept. It counts no more; but a clock that steps back
 /// must find it.
 pub const KEY_SLACK_MS: i64 = 60_000;
+/// Schedules of one user.
+pub const SCHEDULES_MAX: usize = 200;
+/// Bytes of one schedule's text, with the payload of its tasks.
+pub const SCHEDULE_BYTES_MAX: usize = 64 * 1_024;
+/// Due schedules named by one answer.
+pub const SCHEDULES_DUE_MAX: usize = 64;
 /// Workers woken by one call.
 pub const WAKES_MAX: usize = 2;
 

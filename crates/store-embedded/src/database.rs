@@ -118,7 +118,11 @@ pub(crate) fn checkpoint(db: &Connection, truncate: bool) -> Result<(), Fault> {
 /// Writes the file anew without what was removed from it, and empties its log.
 pub(crate) fn rewrite(db: &Connection) -> Result<(), Fault> {
     db.flush_prepared_statement_cache();
-    db.execute_batch("VACUUM")?;
+    // The copy it makes on the way may be larger than memory.
+    db.pragma_update(None, "temp_store", "FILE")?;
+    let rewritten = db.execute_batch("VACUUM");
+    db.pragma_update(None, "temp_store", "MEMORY")?;
+    rewritten?;
     for _ in 0..REWRITE_TRIES {
         let busy: i64 = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
         if busy == 0 {

@@ -94,6 +94,10 @@ impl Delta {
             }
             // Its tasks, keys and small records are gone by name; its events were never kept here.
             Record::UserGone { .. } => {}
+            Record::Schedule { user, name, schedule } => {
+                let (id, text) = small::schedule(user, name, schedule.as_ref());
+                self.small.insert(id, text);
+            }
             Record::TaskGone { user, task } => {
                 let end = TaskDelta { gone: true, ..TaskDelta::default() };
                 self.merge_task((user, task), end);

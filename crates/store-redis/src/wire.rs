@@ -2,6 +2,7 @@
 //! fragments in `lua/` read them. Never knows connections, nor what an answer is good for.
 
 mod control;
+mod schedule;
 mod state;
 mod submit;
 mod sync;
@@ -14,7 +15,8 @@ use redis::Value;
 use tasktonic_core::Text;
 use tasktonic_store::{Error, Result};
 
-pub(crate) use control::{Rest, control, controlled, erase, named, unlist};
+pub(crate) use control::{Erased, Rest, control, controlled, erase, named, unlist};
+pub(crate) use schedule::{kept_schedule, scheduled, tick, ticked};
 pub(crate) use state::StateHead;
 pub(crate) use submit::{submit, submitted};
 pub(crate) use sync::{sync, synced};

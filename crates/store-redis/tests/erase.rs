@@ -9,6 +9,7 @@ use tasktonic_core::command::{
 };
 use tasktonic_core::reply::Controlled;
 use tasktonic_core::routing::PartitionId;
+use tasktonic_core::schedule::Schedule;
 use tasktonic_core::{TaskId, UserId};
 use tasktonic_store::clock::Clock;
 use tasktonic_store::{Held, Store as _};
@@ -85,6 +86,10 @@ async fn no_key_and_no_value_holds_a_trace_of_an_erased_user() {
         let who: UserId = WHO.parse().unwrap();
         let (queue, user) = ("mail".parse().unwrap(), who.clone());
         store.control(P, Control::Weigh { queue, user, weight: 3 }).await.unwrap();
+        let becomes = Schedule { version: 1, next_ms: Some(NOW_MS + 9), text: WHO.into() };
+        let (user, name, seen) = (who.clone(), "daily".parse().unwrap(), None);
+        let schedule = Control::Schedule { user, name, seen, becomes: Some(becomes) };
+        store.control(P, schedule).await.unwrap();
         // Ended, dead, with logs and history, running, asked to stop.
         let mut ended = Vec::new();
         for call in 0..4 {

@@ -14,6 +14,7 @@ mod fences;
 mod lists;
 mod registry;
 mod scene;
+mod schedules;
 mod tasks;
 mod waiting;
 
@@ -24,6 +25,7 @@ pub use fences::*;
 pub use lists::*;
 pub use registry::*;
 pub use scene::Scene;
+pub use schedules::*;
 pub use tasks::*;
 pub use waiting::*;
 
@@ -77,6 +79,14 @@ macro_rules! conformance {
             a_list_is_restricted_to_a_queue
             an_erased_user_is_gone_in_every_state_and_nobody_else_is
             a_user_with_many_tasks_is_erased_in_steps
+            an_adopted_task_is_erased_with_its_lease
+            a_schedule_is_changed_only_by_who_saw_it_last
+            a_schedule_is_due_from_its_time_until_it_went_on
+            a_tick_is_taken_once_and_makes_its_task_in_the_same_step
+            a_tick_whose_task_exists_only_goes_on
+            a_tick_into_a_full_line_changes_nothing
+            a_clock_that_steps_repeats_no_tick
+            a_user_has_so_many_schedules_and_no_more
             users_take_turns
             an_ended_task_is_gone_after_its_retention
             a_forgotten_key_may_be_used_again

@@ -3,6 +3,8 @@
 
 mod read;
 
+pub use read::{due_schedules, schedules};
+
 use std::collections::{BTreeMap, VecDeque};
 
 use async_trait::async_trait;
@@ -229,7 +231,8 @@ impl State {
             Record::Control { .. }
             | Record::Key { .. }
             | Record::KeyGone { .. }
-            | Record::Weight { .. } => {}
+            | Record::Weight { .. }
+            | Record::Schedule { .. } => {}
         }
     }
 
@@ -264,6 +267,7 @@ impl Store for ModelStore {
             claimed: synced.claimed.into_iter().map(|c| state.held(c.lease, c.n)).collect(),
             more: synced.more,
             next_in_ms: synced.next_in_ms,
+            schedule_in_ms: synced.schedule_in_ms,
             epoch: synced.epoch,
         })
     }
@@ -277,7 +281,7 @@ impl Store for ModelStore {
     }
 
     async fn read(&self, p: PartitionId, query: Query) -> Result<QueryReply> {
-        Ok(self.part(p)?.lock().read(query))
+        Ok(self.part(p)?.lock().read(query, self.clock.now_ms()))
     }
 
     fn wakes(&self, worker: &WorkerId) -> WakeStream {

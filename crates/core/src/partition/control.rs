@@ -45,6 +45,10 @@ impl Partition {
                 tasks.into_iter().map(|asked| self.purge(step, at_ms, &user, asked)).collect()
             }
             Control::Erase { user } => vec![self.erase(step, &user)],
+            Control::Schedule { user, name, seen, becomes } => {
+                vec![self.schedule(step, user, name, seen, becomes)]
+            }
+            Control::Tick(tick) => vec![self.tick(step, *tick)],
             Control::Weigh { queue, user, weight } => {
                 self.weigh(step, queue, user, weight);
                 Vec::new()

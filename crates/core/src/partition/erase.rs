@@ -63,6 +63,12 @@ impl Partition {
 
     fn erase_rest(&mut self, step: &mut Step, user: &UserId) {
         if let Some(known) = self.users.remove(user) {
+            for (name, schedule) in known.schedules {
+                if let Some(next_ms) = schedule.next_ms {
+                    self.ticks.remove(&(next_ms, user.clone(), name.clone()));
+                }
+                step.record(Record::Schedule { user: user.clone(), name, schedule: None });
+            }
             for (key, owner) in known.keys {
                 self.expiring.remove(&(owner.expires_ms, user.clone(), key.clone()));
                 step.record(Record::KeyGone { user: user.clone(), key });

@@ -240,6 +240,7 @@ fn refused(verb: Verb, outcome: Controlled) -> Result<(), Refusal> {
     match (outcome, verb) {
         (Controlled::Done | Controlled::Asked, _) => Ok(()),
         (Controlled::Absent, _) => Err(Refusal::not_found()),
+        (Controlled::Full, _) => Err(Refusal::internal(&"the store has no room for a change")),
         (Controlled::Unfit(_) | Controlled::Changed, Verb::Cancel) => Err(Refusal::new(
             Code::AlreadyEnded,
             "There is nothing left to stop. Look at the task to see how it ended.",

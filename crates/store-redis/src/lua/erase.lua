@@ -1,26 +1,30 @@
 -- erase: remove everything of a user, whatever state it is in.
 --
--- reads:   user; a count and tasks: id, queue; '1' if these are the last: then a count and queues
+-- reads:   user; a count and tasks: id, queue, '' or the lease found of it; '1' if these are the last: then a count and queues
 --          that may know the user, a count and keys of the user's that were found
 -- replies: 'done', or 'changed' while there is more
 -- moves:   scheduled -> gone, queued -> gone, running -> gone, terminal -> gone
 
-local function stop_running(r, queue)
-  local token = queue .. '|' .. r.u .. '|' .. r.t .. '|' .. int(r.a) .. '|' .. int(r.c) .. '|' .. (r.w or '')
-  call('ZREM', LEASES, token)
+-- Takes the lease of a task that runs, and tells its holder to stop: what it reports is refused from
+-- now on. The state does not say who adopted it, so the lease was looked for; answers false if it
+-- changed hands since.
+local function take_lease(r, token)
+  if token ~= '' then
+    if call('ZREM', LEASES, token) == 0 then return false end
+    local holder = string.match(token, '([^|]*)$')
+    call('SPUBLISH', N.wake(string.match(holder, '^[^.]*')), 'c' .. token)
+  end
   M.cx = M.cx - call('SREM', CANCELS, r.id)
-  -- Its holder is told to stop: what it reports is refused from now on.
-  call('SPUBLISH', N.wake(string.match(r.w or '', '^[^.]*')), 'c' .. token)
+  return true
 end
 
-local function erase_task(r, queue)
-  if r.s == 'running' then
-    stop_running(r, queue)
-  elseif not V.is_ended(r) then
+local function erase_task(r, queue, token)
+  if r.s == 'running' then return take_lease(r, token) end
+  if not V.is_ended(r) then
     V.leave_waiting(r, queue)
     V.drop_expiry(r, queue)
   end
-  r.gone = true
+  return true
 end
 
 -- What knows a user beside the keys of their own.
@@ -38,11 +42,14 @@ end
 
 function V.erase(take)
   local user = take()
-  local list, gone = V.named(take, user), {}
+  local list, gone = V.named(take, user, function(one) one.token = take() end), {}
   for i = 1, #list do
-    local r = list[i].r
-    if r.raw or r.exists then erase_task(r, list[i].q) end
-    gone[i] = r
+    local one = list[i]
+    local r = one.r
+    if not r.exists or erase_task(r, one.q, one.token) then
+      r.gone = true
+      gone[#gone + 1] = r
+    end
   end
   V.remove(gone)
   local is_last, queues, names = take() == '1', {}, {}
@@ -54,6 +61,10 @@ function V.erase(take)
     erase_from(user, queues[i])
     names[#names + 1] = N.lane(user, queues[i])
   end
+  local schedules = call('HKEYS', N.schedules(user))
+  for i = 1, #schedules do call('ZREM', SCHEDULES, user .. ',' .. schedules[i]) end
+  if #schedules > 0 then V.keep_first_tick() end
+  names[#names + 1] = N.schedules(user)
   names[#names + 1] = N.user(user) .. 'e'
   for at = 1, #names, UNPACK_MAX do
     call('UNLINK', unpack(names, at, math.min(at + UNPACK_MAX - 1, #names)))

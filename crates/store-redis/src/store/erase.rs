@@ -1,17 +1,19 @@
 //! Everything of one user, removed: in steps that are each atomic, and the last of which is not
 //! taken while anything is left.
 
+use std::collections::HashMap;
+
 use redis::{Pipeline, Value, cmd};
 use tasktonic_core::limits::ERASE_MAX;
 use tasktonic_core::reply::Controlled;
 use tasktonic_core::routing::PartitionId;
-use tasktonic_core::{Name, TaskId, UserId};
+use tasktonic_core::{Lease, TaskId, UserId};
 use tasktonic_store::Result;
 
 use super::RedisStore;
 use crate::open::{items_of, text_of};
 use crate::script::Script;
-use crate::wire::{Rest, controlled, items, queue_in, text};
+use crate::wire::{Erased, Rest, controlled, items, queue_in, text};
 use crate::{durability, wire};
 
 /// Keys, and fields of the facts, looked at in one round trip.
@@ -25,12 +27,13 @@ impl RedisStore {
         let mut ids = self.oldest(p, user, ERASE_MAX + 1).await?;
         let is_last = ids.len() <= ERASE_MAX;
         ids.truncate(ERASE_MAX);
-        let tasks = self.queued_as(p, user, &ids).await?;
+        let leases = self.leases_of(p, user).await?;
+        let tasks = self.found(p, user, &ids, &leases).await?;
         let mut rest = None;
         if is_last {
             self.unlist(p, user).await?;
             let mut found = self.rest(p, user).await?;
-            found.queues.extend(tasks.iter().filter_map(|(_, queue)| queue.clone()));
+            found.queues.extend(tasks.iter().filter_map(|(_, queue, _)| queue.clone()));
             rest = Some(found);
         }
         let now_ms = self.shared.options.script_now_ms();
@@ -51,13 +54,32 @@ impl RedisStore {
         items(&answers[0])?.iter().map(|id| wire::parsed(wire::word(id)?)).collect()
     }
 
-    /// Tasks with their queues, where their descriptors can be read.
-    async fn queued_as(
+    /// The leases on tasks of a user.
+    async fn leases_of(&self, p: PartitionId, user: &UserId) -> Result<HashMap<TaskId, String>> {
+        let (mut cursor, mut found) = ("0".to_owned(), HashMap::new());
+        loop {
+            let mut scan = cmd("ZSCAN");
+            scan.arg(self.keys(p)?.leases()).arg(&cursor).arg("MATCH").arg(format!("*|{user}|*"));
+            let (next, members) = self.scanned(p, scan.arg("COUNT").arg(SCANNED)).await?;
+            for token in members.into_iter().step_by(2) {
+                let lease = token.parse::<Lease>().ok().filter(|lease| lease.user == *user);
+                found.extend(lease.map(|lease| (lease.task, token)));
+            }
+            cursor = next;
+            if cursor == "0" || cursor.is_empty() {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Tasks with their queues, where their descriptors can be read, and their leases.
+    async fn found(
         &self,
         p: PartitionId,
         user: &UserId,
         ids: &[TaskId],
-    ) -> Result<Vec<(TaskId, Option<Name>)>> {
+        leases: &HashMap<TaskId, String>,
+    ) -> Result<Vec<Erased>> {
         let keys = self.keys(p)?;
         let mut asked = Pipeline::new();
         for id in ids {
@@ -65,7 +87,8 @@ impl RedisStore {
         }
         let answers = self.ask(p, &asked).await?;
         let queue = |value: &Value| Ok(text(value)?.and_then(queue_in));
-        ids.iter().zip(&answers).map(|(id, value)| Ok((*id, queue(value)?))).collect()
+        let of = |(id, value): (&TaskId, _)| Ok((*id, queue(value)?, leases.get(id).cloned()));
+        ids.iter().zip(&answers).map(of).collect()
     }
 
     /// Takes a user out of the lists of ended tasks. Each is walked from its end, where nothing but

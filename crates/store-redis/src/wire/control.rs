@@ -35,7 +35,10 @@ pub(crate) fn named(control: &Control) -> Option<Named<'_>> {
         Control::Purge { user, tasks, .. } => {
             Some(Named { user, tasks: tasks.iter().map(|asked| asked.task).collect() })
         }
-        Control::Erase { .. } | Control::Weigh { .. } => None,
+        Control::Erase { .. }
+        | Control::Schedule { .. }
+        | Control::Tick(_)
+        | Control::Weigh { .. } => None,
     }
 }
 
@@ -134,6 +137,10 @@ pub(crate) fn control(
         }
         // It takes several calls, see `store::erase`.
         Control::Erase { user } => return Ok(erase(now_ms, user, &[], None)),
+        Control::Schedule { user, name, seen, becomes } => {
+            super::schedule::change(&mut words, user, name, *seen, becomes.as_ref());
+        }
+        Control::Tick(_) => return Err(Error::Invalid("a tick has a script of its own".into())),
         Control::Weigh { queue, user, weight } => {
             words.text("weigh");
             words.text(queue.as_str());
@@ -153,20 +160,24 @@ pub(crate) struct Rest {
     pub(crate) keys: Vec<String>,
 }
 
-/// Removes tasks of a user, each with the queue that its descriptor names; with `rest` everything.
+/// A task to remove, with the queue that its descriptor names and the lease that was found of it.
+pub(crate) type Erased = (TaskId, Option<Name>, Option<String>);
+
+/// Removes tasks of a user; with `rest` everything.
 pub(crate) fn erase(
     now_ms: Option<i64>,
     user: &UserId,
-    tasks: &[(TaskId, Option<Name>)],
+    tasks: &[Erased],
     rest: Option<&Rest>,
 ) -> Vec<Bytes> {
     let mut words = Words::new(now_ms);
     words.text("erase");
     words.text(user.as_str());
     words.put(tasks.len());
-    for (task, queue) in tasks {
+    for (task, queue, lease) in tasks {
         words.put(task);
         words.text(queue.as_ref().map_or("", Name::as_str));
+        words.text(lease.as_deref().unwrap_or_default());
     }
     words.flag(rest.is_some());
     let nothing = Rest::default();
@@ -205,6 +216,7 @@ fn one(answer: &str) -> Result<Controlled> {
         "asked" => Controlled::Asked,
         "changed" => Controlled::Changed,
         "absent" => Controlled::Absent,
+        "full" => Controlled::Full,
         other => {
             let state = other.strip_prefix('!').and_then(TaskState::from_name);
             Controlled::Unfit(state.ok_or_else(strange)?)

@@ -3,6 +3,7 @@
 use tasktonic_core::command::{Again, Control, Idempotency, Op, Report};
 use tasktonic_core::limits::ERASE_MAX;
 use tasktonic_core::reply::{Controlled, Submitted};
+use tasktonic_core::schedule::Schedule;
 use tasktonic_core::{Text, UserId};
 
 use super::scene::{Scene, ack, nack, write};
@@ -70,6 +71,14 @@ pub async fn an_erased_user_is_gone_in_every_state_and_nobody_else_is(scene: Sce
         tasktonic_core::routing::partition_of(&"ana".parse().unwrap(), scene.store.partitions());
     scene.store.control(p, weigh).await.unwrap();
     let other = scene.submit("ben").await;
+    let daily = |user: &str| Control::Schedule {
+        user: user.parse().unwrap(),
+        name: "daily".parse().unwrap(),
+        seen: None,
+        becomes: Some(Schedule { version: 1, next_ms: Some(at_ms), text: "{}".into() }),
+    };
+    assert_eq!(scene.control("ana", daily("ana")).await, Controlled::Done);
+    assert_eq!(scene.control("ben", daily("ben")).await, Controlled::Done);
 
     assert_eq!(scene.erase("ana").await, Controlled::Done);
     assert_eq!(scene.left_of("ana").await, (0, 0, 0));
@@ -85,6 +94,8 @@ pub async fn an_erased_user_is_gone_in_every_state_and_nobody_else_is(scene: Sce
     scene.pass(800_000);
     scene.sync("w2", Vec::new(), 0, false).await;
     // The user may come back: nothing of before is in the way.
+    assert_eq!(scene.control("ana", daily("ana")).await, Controlled::Done);
+    assert_eq!(scene.control("ben", daily("ben")).await, Controlled::Changed, "ben's is there");
     let again = submit(&keyed).await;
     assert_eq!(scene.left_of("ana").await, (1, 1, 1));
     assert_eq!(scene.claim_one("w3").await.lease.task, again);
@@ -106,4 +117,16 @@ pub async fn a_user_with_many_tasks_is_erased_in_steps(scene: Scene) {
     assert_eq!(steps, [Controlled::Changed, Controlled::Changed, Controlled::Done]);
     assert_eq!(scene.left_of("ana").await, (0, 0, 0));
     assert_eq!(scene.claim("w1", 100).await, Vec::new());
+}
+
+/// Whoever adopted a task holds it under another lease than its state tells of: that one goes too.
+pub async fn an_adopted_task_is_erased_with_its_lease(scene: Scene) {
+    scene.submit("ana").await;
+    scene.claim_one("w1").await;
+    let adopted = scene.outlive("w2").await;
+    assert_eq!(adopted.len(), 1);
+    assert_eq!(scene.erase("ana").await, Controlled::Done);
+    assert!(!scene.report(&adopted[0].lease, ack(9)).await, "its holder is told");
+    assert_eq!(scene.outlive("w3").await, Vec::new());
+    assert_eq!(scene.left_of("ana").await, (0, 0, 0));
 }

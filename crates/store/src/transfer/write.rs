@@ -6,6 +6,7 @@ use tasktonic_core::changes::{Place, TaskControl};
 use tasktonic_core::partition::Row;
 use tasktonic_core::policy::Retention;
 use tasktonic_core::routing::{PartitionId, partition_of};
+use tasktonic_core::schedule::Schedule;
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
 use tasktonic_protocol::transfer::{ExpiryLine, Line, PlaceLine, TaskLine, Totals, V};
 
@@ -42,8 +43,8 @@ pub async fn export(
     Ok(writer.totals)
 }
 
-/// The same of one user: their tasks with all that is kept of them, keys and weights, and nothing of
-/// the registry. It is an export like any other, and can be imported.
+/// The same of one user: their tasks with all that is kept of them, keys, weights and schedules, and
+/// nothing of the registry. It is an export like any other, and can be imported.
 ///
 /// # Errors
 /// As [`export`].
@@ -112,6 +113,13 @@ impl Writer<'_> {
                 self.totals.weights += 1;
                 let (queue, user) = (of.queue.to_string(), of.user.to_string());
                 self.line(&Line::Weight { queue, user, weight: of.weight })?;
+            }
+            for of in source.schedules(p).await?.into_iter().filter(|of| is_meant(&of.user)) {
+                self.totals.schedules += 1;
+                let (user, name) = (of.user.to_string(), of.name.to_string());
+                let Schedule { version, next_ms, text } = of.schedule;
+                let text = text.to_string();
+                self.line(&Line::Schedule { user, name, version, next_ms, text })?;
             }
         }
         self.line(&Line::End(self.totals))?;
