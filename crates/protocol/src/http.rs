@@ -6,6 +6,7 @@ mod bulk;
 mod catalogue;
 mod erase;
 mod files;
+mod keys;
 mod tasks;
 mod waiting;
 
@@ -17,6 +18,9 @@ pub use bulk::{
 pub use catalogue::{Kind, KindList, Worker, WorkerList};
 pub use erase::{Erasure, ErasureState};
 pub use files::StoredFile;
+pub use keys::{
+    KEY_BYTES_MAX, KEY_TTL_MS_DEFAULT, KEY_WAIT_MS_DEFAULT, KEY_WINDOW_MS_MAX, KeyMode,
+};
 pub use tasks::{
     Attempt, AttemptList, BATCH_TASKS_MAX, BatchItem, BatchReply, BatchRequest, BulkItem,
     BulkReply, BulkRequest, Counts, IDS_MAX, LogLine, LogPage, SubmitRequest, TaskPage,

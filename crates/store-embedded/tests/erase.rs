@@ -25,11 +25,7 @@ async fn submit(store: &EmbeddedStore, user: &str, mark: &str, from: u64, count:
         let text = format!(
             r#"{{"v":1,"k":"mail","q":"mail","at":1,"max":2,"p":{{"{mark}-payload":{number}}}}}"#
         );
-        let key = Idempotency {
-            key: format!("{mark}-key-{number}").into(),
-            body_hash: 7,
-            ttl_ms: 3_600_000,
-        };
+        let key = Idempotency::new(format!("{mark}-key-{number}"), 7, 3_600_000);
         tasks.push(NewTask {
             idempotency: Some(key),
             ..NewTask::new(user.clone(), TaskId::new(1, number), "mail".parse().unwrap(), text)

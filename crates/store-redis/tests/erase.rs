@@ -27,7 +27,7 @@ async fn submit(store: &RedisStore, user: &str, numbers: std::ops::Range<u64>, q
             format!(r#"{{"v":1,"k":"{queue}","q":"{queue}","at":1,"max":2,"p":"of {user}"}}"#);
         let key = format!("key of {user} {number}");
         NewTask {
-            idempotency: Some(Idempotency { key: key.into(), body_hash: 7, ttl_ms: 3_600_000 }),
+            idempotency: Some(Idempotency::new(key, 7, 3_600_000)),
             due_ms: (number % 5 == 1).then_some(NOW_MS + 60_000),
             expires: (number % 7 == 1).then_some(Expiry { at_ms: NOW_MS + 70_000, keep_s: 60 }),
             ..NewTask::new(user.clone(), TaskId::new(1, number), queue.parse().unwrap(), text)

@@ -75,7 +75,7 @@ pub async fn a_purged_task_is_not_claimed_from_the_entry_it_left(scene: Scene) {
 pub async fn the_key_of_a_purged_task_is_free_again(scene: Scene) {
     let keyed = |key: &str| {
         let mut new = scene.draft("ana");
-        new.idempotency = Some(Idempotency { key: key.into(), body_hash: 7, ttl_ms: 60_000 });
+        new.idempotency = Some(Idempotency::new(key, 7, 60_000));
         new
     };
     let (first, other) = (keyed("one"), keyed("other"));

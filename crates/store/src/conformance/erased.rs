@@ -42,7 +42,7 @@ pub async fn an_erased_user_is_gone_in_every_state_and_nobody_else_is(scene: Sce
         task
     };
     let keyed = |new: &mut tasktonic_core::command::NewTask| {
-        new.idempotency = Some(Idempotency { key: "k".into(), body_hash: 7, ttl_ms: 60_000 });
+        new.idempotency = Some(Idempotency::new("k", 7, 60_000));
     };
     // One of each: with a log and an end, dead, given back, running and asked to stop, cancelled
     // while it waited, expiring, scheduled, waiting.
