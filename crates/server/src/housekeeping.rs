@@ -167,6 +167,7 @@ pub(crate) async fn clean(app: &Arc<App>) {
     if let Err(error) = forget_workers(app).await {
         tracing::warn!(%error, "old workers could not be removed");
     }
+    crate::erasure::resume(app).await;
     crate::sweep::files(app).await;
 }
 

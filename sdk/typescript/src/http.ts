@@ -1,9 +1,13 @@
 import { ApiError, problemOf, unreachable } from "./errors.ts";
 import type {
   Attempt,
+  BulkCount,
+  BulkDone,
+  BulkOrder,
   BulkResult,
   Counts,
   EditRequest,
+  Erasure,
   Json,
   KindInfo,
   LogPage,
@@ -15,6 +19,7 @@ import type {
   QueueUser,
   QueueUserChange,
   RescheduleRequest,
+  RetryRequest,
   StoredFile,
   SubmitRequest,
   Task,
@@ -52,6 +57,7 @@ export function filterQuery(filter: TaskFilter): Record<string, string | undefin
   return {
     status: filter.status?.length ? filter.status.join(",") : undefined,
     kind: filter.kind || undefined,
+    queue: filter.queue || undefined,
     tag: filter.tag || undefined,
     q: filter.q || undefined,
     since: filter.since || undefined,
@@ -102,9 +108,13 @@ export class ApiClient {
   cancel(id: string): Promise<Task> {
     return this.#ask(`/api/v1/tasks/${path(id)}/cancel`, { method: "POST" });
   }
-  /** Redrive: sends a failed or cancelled task back to its queue. */
-  retry(id: string): Promise<Task> {
-    return this.#ask(`/api/v1/tasks/${path(id)}/retry`, { method: "POST" });
+  /** Redrive: sends a failed or cancelled task back to its queue, with another payload or other tags if given. */
+  retry(id: string, change?: RetryRequest): Promise<Task> {
+    return this.#ask(`/api/v1/tasks/${path(id)}/retry`, { method: "POST", body: change });
+  }
+  /** Removes a task that has ended, with all that is kept of it. */
+  purge(id: string): Promise<void> {
+    return this.#ask(`/api/v1/tasks/${path(id)}/purge`, { method: "POST" });
   }
   /** Gives a task that waits another time, or another place in its line. */
   reschedule(id: string, to: RescheduleRequest): Promise<Task> {
@@ -119,6 +129,17 @@ export class ApiClient {
   }
   retryMany(ids: string[]): Promise<BulkResult> {
     return this.#ask("/api/v1/tasks/retry", { method: "POST", body: { ids } });
+  }
+  purgeMany(ids: string[]): Promise<BulkResult> {
+    return this.#ask("/api/v1/tasks/purge", { method: "POST", body: { ids } });
+  }
+  /** Changes all tasks that match, as a task of its own: follow that, or cancel it to abort. */
+  bulk(order: BulkOrder): Promise<Task<BulkDone>> {
+    return this.#ask("/api/v1/tasks/bulk", { method: "POST", body: order });
+  }
+  /** How many tasks that would concern now. */
+  bulkCount(order: BulkOrder): Promise<BulkCount> {
+    return this.#ask("/api/v1/tasks/bulk", { method: "POST", body: { ...order, dry_run: true } });
   }
   async kinds(signal?: AbortSignal): Promise<KindInfo[]> {
     return (await this.#ask<{ kinds: KindInfo[] }>("/api/v1/kinds", { signal })).kinds;
@@ -150,6 +171,14 @@ export class ApiClient {
   }
   me(signal?: AbortSignal): Promise<Me> {
     return this.#ask("/api/v1/me", { signal });
+  }
+  /** Erases all that is kept of the caller, whose id is said once more. There is no way back. */
+  eraseOwn(confirm: string): Promise<Erasure> {
+    return this.#ask("/api/v1/me/data", { method: "DELETE", query: { confirm } });
+  }
+  /** How far that is. */
+  erasure(signal?: AbortSignal): Promise<Erasure> {
+    return this.#ask("/api/v1/me/data", { signal });
   }
   async workers(signal?: AbortSignal): Promise<WorkerInfo[]> {
     return (await this.#ask<{ workers: WorkerInfo[] }>("/api/v1/workers", { signal })).workers;

@@ -223,6 +223,7 @@ export type EditRequest<In = Json> = { payload?: In; tags?: string[]; rev?: numb
 export type TaskFilter = {
   status?: TaskStatus[];
   kind?: string;
+  queue?: string;
   tag?: string;
   /** The beginning of a task id. */
   q?: string;
@@ -244,6 +245,46 @@ export type Problem = {
 };
 
 /** One result per id, in the order they were asked for. */
+/** What an operation on many tasks does with each: stop it, send it back, or remove it with all that is kept of it. */
+export type BulkVerb = "cancel" | "retry" | "purge";
+
+/**
+ * Which tasks an operation is for: those that exist when it is asked for. `all` is said where nothing else is. Without
+ * a status a retry is for those that failed, the other verbs for all that they can be for.
+ */
+export type BulkFilter = {
+  status?: TaskStatus[];
+  kind?: string;
+  queue?: string;
+  tag?: string;
+  id_prefix?: string;
+  since?: string;
+  until?: string;
+  all?: boolean;
+};
+
+export type BulkOrder = { verb: BulkVerb; filter: BulkFilter; idempotency_key?: string };
+
+/** So many match; with `more` at least so many. */
+export type BulkCount = { tasks: number; more: boolean };
+
+/** The output of an operation. `asked`: those that run and whose worker was asked to stop. */
+export type BulkDone = { changed: number; asked: number; skipped: number };
+
+/** Another payload or other labels for the new life of a task that is tried again. */
+export type RetryRequest = { payload?: Json; tags?: string[] };
+
+/** How far the erasure of all that is kept of a user is. */
+export type Erasure = {
+  state: "removing" | "rewriting" | "done";
+  asked_at: string;
+  done_at: string | null;
+  tasks: number;
+  more: boolean;
+  files: number;
+  account: boolean;
+};
+
 export type BulkResult = { results: { id: string; task?: TaskSummary; error?: Problem }[] };
 
 /** What holds for everybody in a queue. */

@@ -46,6 +46,20 @@ describe("the client", () => {
     ]);
   });
 
+  it("changes many tasks by what they have in common, and counts them without changing any", async () => {
+    const { api, asked } = aClient(() => json({}));
+    await api.bulk({ verb: "retry", filter: { kind: "mail" } });
+    await api.bulkCount({ verb: "purge", filter: { all: true } });
+    await api.retry("t", { payload: 1 });
+    await api.purge("t");
+    expect(asked.map(({ url, init }) => [url.slice("http://api/api/v1/tasks/".length), init.body])).toEqual([
+      ["bulk", '{"verb":"retry","filter":{"kind":"mail"}}'],
+      ["bulk", '{"verb":"purge","filter":{"all":true},"dry_run":true}'],
+      ["t/retry", '{"payload":1}'],
+      ["t/purge", undefined],
+    ]);
+  });
+
   it("sends the token as a header and never in the address", async () => {
     const { api, asked } = aClient(() => json({}), { token: "secret" });
     await api.task("x/../y");

@@ -275,6 +275,7 @@ impl Import {
             | Record::Key { .. }
             | Record::Control { .. }
             | Record::KeyGone { .. }
+            | Record::UserGone { .. }
             | Record::TaskGone { .. } => {}
         }
         Ok(())

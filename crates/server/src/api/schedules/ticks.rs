@@ -17,7 +17,7 @@ use tasktonic_store::{Query, QueryReply, Result};
 
 use super::define::{catch_up, plan};
 use crate::App;
-use crate::api::submit::check_as;
+use crate::api::submit::{Reserved, check_as};
 
 /// Takes the ticks of a partition that are due; whether any schedule went on.
 pub(crate) async fn take_due(app: &App, p: PartitionId) -> bool {
@@ -123,7 +123,9 @@ async fn made(
         crate::problem::Refusal::new(Code::ScheduleInvalid, say)
     })?;
     let origin = Some((name.to_string(), Some(at_ms)));
-    let draft = check_as(app, user, now_ms, asked, task_of(user, name, at_ms), origin).await?;
+    let draft =
+        check_as(app, user, now_ms, asked, task_of(user, name, at_ms), origin, Reserved::Refused)
+            .await?;
     Ok(draft.new)
 }
 
