@@ -166,7 +166,7 @@ pub(super) async fn check_one(
     let kept = policy.keep_s();
     let event = SubmitEvent {
         k: asked.kind.clone(),
-        q: queue.to_string(),
+        q: (queue.as_str() != asked.kind).then(|| queue.to_string()),
         max: attempts_max,
         tags: asked.tags.clone(),
         key: asked.idempotency_key.clone(),
