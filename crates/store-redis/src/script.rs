@@ -86,14 +86,16 @@ macro_rules! fragment {
 /// What every script of tasks begins with; its locals are seen by all fragments.
 const SHARED: [(&str, &str); 2] = [fragment!("names"), fragment!("begin")];
 
-static SUBMIT: LazyLock<String> =
-    LazyLock::new(|| assemble("", &[fragment!("record"), fragment!("lane"), fragment!("submit")]));
+static SUBMIT: LazyLock<String> = LazyLock::new(|| {
+    assemble("", &[fragment!("record"), fragment!("gate"), fragment!("lane"), fragment!("submit")])
+});
 
 static SYNC: LazyLock<String> = LazyLock::new(|| {
     assemble(
         " flags=allow-oom",
         &[
             fragment!("record"),
+            fragment!("gate"),
             fragment!("lane"),
             fragment!("attempt"),
             fragment!("report"),
@@ -110,6 +112,7 @@ static CONTROL: LazyLock<String> = LazyLock::new(|| {
         " flags=allow-oom",
         &[
             fragment!("record"),
+            fragment!("gate"),
             fragment!("lane"),
             fragment!("attempt"),
             fragment!("named"),
@@ -118,7 +121,7 @@ static CONTROL: LazyLock<String> = LazyLock::new(|| {
             fragment!("reschedule"),
             fragment!("edit"),
             fragment!("schedule"),
-            fragment!("weigh"),
+            fragment!("settings"),
             fragment!("control"),
         ],
     )
@@ -129,6 +132,7 @@ static TICK: LazyLock<String> = LazyLock::new(|| {
         "",
         &[
             fragment!("record"),
+            fragment!("gate"),
             fragment!("lane"),
             fragment!("schedule"),
             fragment!("tick"),
@@ -140,7 +144,13 @@ static TICK: LazyLock<String> = LazyLock::new(|| {
 static REPAIR: LazyLock<String> = LazyLock::new(|| {
     assemble(
         " flags=allow-oom",
-        &[fragment!("record"), fragment!("lane"), fragment!("schedule"), fragment!("repair")],
+        &[
+            fragment!("record"),
+            fragment!("gate"),
+            fragment!("lane"),
+            fragment!("schedule"),
+            fragment!("repair"),
+        ],
     )
 });
 
