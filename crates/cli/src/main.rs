@@ -19,6 +19,7 @@ mod pages;
 mod parent;
 mod product;
 mod queue;
+mod schedule;
 mod screen;
 mod serve;
 mod shutdown;
@@ -106,6 +107,9 @@ enum Verb {
     Pause(queue::Pause),
     /// Start your tasks again
     Resume(queue::Pause),
+    /// Tasks that the clock makes: look at schedules and change them
+    #[command(subcommand)]
+    Schedule(schedule::Verb),
     /// Built-in accounts (of an embedded store: while the server is stopped)
     #[command(subcommand)]
     Account(account::Verb),
@@ -143,6 +147,7 @@ fn main() -> ExitCode {
         Verb::Queue(verb) => runtime(queue::queue(verb)),
         Verb::Pause(args) => runtime(queue::pause(args, true)),
         Verb::Resume(args) => runtime(queue::pause(args, false)),
+        Verb::Schedule(verb) => runtime(schedule::schedule(verb)),
         Verb::Account(verb) => runtime(account::account(verb)),
         Verb::Export(args) => runtime(export::export(args)),
         Verb::Import(args) => runtime(import::import(args)),

@@ -26,6 +26,7 @@ mod pause;
 mod queues;
 mod remote_files;
 mod remote_store;
+mod schedules;
 mod socket;
 mod submit;
 mod tasks;

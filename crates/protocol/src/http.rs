@@ -6,6 +6,7 @@ mod catalogue;
 mod files;
 mod keys;
 mod queues;
+mod schedules;
 mod tasks;
 mod waiting;
 
@@ -18,6 +19,10 @@ pub use keys::{
 pub use queues::{
     Pause, PauseRequest, PausedUser, Queue, QueueChange, QueueDetail, QueueList, QueueSettings,
     QueueUser, QueueUserChange,
+};
+pub use schedules::{
+    CatchUp, PREVIEW_DEFAULT, PREVIEW_MAX, Passed, PassedReason, Preview, PreviewRequest, Schedule,
+    ScheduleList, ScheduleRequest, ScheduleSet, ScheduleSetReply, ScheduleStatus, Timing,
 };
 pub use tasks::{
     Attempt, AttemptList, BATCH_TASKS_MAX, BatchItem, BatchReply, BatchRequest, BulkItem,

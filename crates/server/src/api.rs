@@ -15,6 +15,7 @@ pub(crate) mod operation;
 mod queues;
 pub(crate) mod rate;
 mod read;
+pub(crate) mod schedules;
 pub(crate) mod settings;
 mod submit;
 mod wait;
@@ -72,6 +73,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         change::operations(),
         waiting::operations(),
         queues::operations(),
+        schedules::operations(),
         kinds::operations(),
         about::operations(),
         files::operations(),

@@ -96,6 +96,8 @@ documents! {
     QuotaExceeded "quota_exceeded",
     ServerUnavailable "server_unavailable",
     SubmissionInvalid "submission_invalid",
+    ScheduleExists "schedule_exists",
+    ScheduleInvalid "schedule_invalid",
     StoreDiskFull "store_disk_full",
     StoreFull "store_full",
     StoreUnavailable "store_unavailable",

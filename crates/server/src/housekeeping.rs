@@ -13,6 +13,7 @@ use tasktonic_store::{Losses, Table, settle_after};
 use tokio::time::sleep;
 
 use crate::App;
+use crate::api::schedules;
 
 /// Each partition is looked after at least this often.
 const ROUND_MS_MAX: u64 = 1_000;
@@ -20,6 +21,8 @@ const ROUND_MS_MAX: u64 = 1_000;
 const ROUND_MS_MIN: u64 = 20;
 /// A partition that rests is only asked whether it still does, but for one round in so much time.
 const REST: Duration = Duration::from_secs(10);
+/// A tick that could not be taken is tried again after this long.
+const TICK_AGAIN_MS: u64 = 250;
 /// Key files of external issuers are looked at this often.
 const ISSUERS_EVERY: Duration = Duration::from_secs(5);
 /// The first cleaning comes soon after the start, the others hourly.
@@ -129,7 +132,13 @@ async fn look_after(app: &App, p: PartitionId) {
                     if !comes && ops.is_empty() {
                         resting = Some(Instant::now());
                     }
-                    reply.next_in_ms.unwrap_or(ROUND_MS_MAX).clamp(ROUND_MS_MIN, ROUND_MS_MAX)
+                    let mut next_in_ms = reply.next_in_ms.unwrap_or(ROUND_MS_MAX);
+                    if let Some(in_ms) = reply.schedule_in_ms {
+                        let waits = in_ms > 0 || !schedules::take_due(app, p).await;
+                        next_in_ms =
+                            next_in_ms.min(if waits { in_ms.max(TICK_AGAIN_MS) } else { 0 });
+                    }
+                    next_in_ms.clamp(ROUND_MS_MIN, ROUND_MS_MAX)
                 }
             }
             Err(error) => {

@@ -22,6 +22,8 @@ mod parts;
 mod queues;
 #[path = "api/read.rs"]
 mod read;
+#[path = "api/schedules.rs"]
+mod schedules;
 #[path = "api/submit.rs"]
 mod submit;
 #[path = "api/support.rs"]

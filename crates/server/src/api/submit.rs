@@ -140,11 +140,22 @@ pub(super) async fn check_one(
     now_ms: i64,
     asked: SubmitRequest,
 ) -> Result<Draft, Refusal> {
+    check_as(app, user, now_ms, asked, TaskId::new(now_ms, rand::random()), None).await
+}
+
+/// The same for the task of this id, made by a schedule at a tick.
+pub(super) async fn check_as(
+    app: &App,
+    user: &UserId,
+    now_ms: i64,
+    asked: SubmitRequest,
+    task: TaskId,
+    schedule: Option<(String, Option<i64>)>,
+) -> Result<Draft, Refusal> {
     let due_ms = check_members(&asked, now_ms)?.or_else(|| key::quiet_until(&asked, now_ms));
     let expires_ms = waiting::expiry(&asked, now_ms, due_ms)?;
     check_size(app, &asked.payload)?;
     let kind = app.api.kinds.find(&*app.store, &asked.kind).await?;
-    let task = TaskId::new(now_ms, rand::random());
     check_payload(app, user, &kind, &asked.payload, task).await?;
 
     let queue = asked.queue.as_deref().unwrap_or(&kind.record.queue);
@@ -183,6 +194,7 @@ pub(super) async fn check_one(
         timeout_ms,
         keep_s: kept,
         due_ms,
+        schedule,
         tags: asked.tags,
         key: asked.idempotency_key.map(|key| (key, key_until_ms)),
         payload: asked.payload,
