@@ -9,6 +9,7 @@ mod erase;
 mod exec;
 mod fleet;
 mod pages;
+mod rest;
 mod start;
 mod support;
 mod tasks;
