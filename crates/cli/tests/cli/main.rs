@@ -8,6 +8,7 @@ mod doctor;
 mod exec;
 mod fleet;
 mod pages;
+mod schedules;
 mod start;
 mod support;
 mod tasks;
