@@ -18,6 +18,7 @@ mod logging;
 mod pages;
 mod parent;
 mod product;
+mod queue;
 mod schedule;
 mod screen;
 mod serve;
@@ -99,6 +100,13 @@ enum Verb {
     /// Look at tasks and change them
     #[command(subcommand)]
     Task(task::Verb),
+    /// Look at queues, pause them, and set what holds for users there
+    #[command(subcommand)]
+    Queue(queue::Verb),
+    /// Start none of your tasks until you resume; those that run go on
+    Pause(queue::Pause),
+    /// Start your tasks again
+    Resume(queue::Pause),
     /// Tasks that the clock makes: look at schedules and change them
     #[command(subcommand)]
     Schedule(schedule::Verb),
@@ -136,6 +144,9 @@ fn main() -> ExitCode {
         Verb::Submit(args) => runtime(submit::submit(args)),
         Verb::Kinds(args) => runtime(kinds::kinds(args)),
         Verb::Task(verb) => runtime(task::task(verb)),
+        Verb::Queue(verb) => runtime(queue::queue(verb)),
+        Verb::Pause(args) => runtime(queue::pause(args, true)),
+        Verb::Resume(args) => runtime(queue::pause(args, false)),
         Verb::Schedule(verb) => runtime(schedule::schedule(verb)),
         Verb::Account(verb) => runtime(account::account(verb)),
         Verb::Export(args) => runtime(export::export(args)),

@@ -4,6 +4,8 @@
 mod auth;
 mod catalogue;
 mod files;
+mod keys;
+mod queues;
 mod schedules;
 mod tasks;
 mod waiting;
@@ -11,6 +13,13 @@ mod waiting;
 pub use auth::{LoginRequest, LogoutRequest, Me, RefreshRequest, Tokens};
 pub use catalogue::{Kind, KindList, Worker, WorkerList};
 pub use files::StoredFile;
+pub use keys::{
+    KEY_BYTES_MAX, KEY_TTL_MS_DEFAULT, KEY_WAIT_MS_DEFAULT, KEY_WINDOW_MS_MAX, KeyMode,
+};
+pub use queues::{
+    Pause, PauseRequest, PausedUser, Queue, QueueChange, QueueDetail, QueueList, QueueSettings,
+    QueueUser, QueueUserChange,
+};
 pub use schedules::{
     CatchUp, PREVIEW_DEFAULT, PREVIEW_MAX, Passed, PassedReason, Preview, PreviewRequest, Schedule,
     ScheduleList, ScheduleRequest, ScheduleSet, ScheduleSetReply, ScheduleStatus, Timing,

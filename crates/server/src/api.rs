@@ -12,9 +12,11 @@ mod history;
 mod json;
 pub(crate) mod kinds;
 pub(crate) mod operation;
+mod queues;
 pub(crate) mod rate;
 mod read;
 pub(crate) mod schedules;
+pub(crate) mod settings;
 mod submit;
 mod wait;
 mod waiting;
@@ -42,6 +44,7 @@ pub(crate) struct Shared {
     pub(crate) waits: wait::Waits,
     pub(crate) requests: rate::Limiter,
     pub(crate) coming: body::Coming,
+    pub(crate) settings: settings::Told,
 }
 
 impl Shared {
@@ -54,6 +57,7 @@ impl Shared {
             waits: wait::Waits::default(),
             requests: rate::Limiter::new(limits.requests),
             coming: body::Coming::default(),
+            settings: settings::Told::new(partitions),
         }
     }
 }
@@ -68,6 +72,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         history::operations(),
         change::operations(),
         waiting::operations(),
+        queues::operations(),
         schedules::operations(),
         kinds::operations(),
         about::operations(),
