@@ -10,6 +10,7 @@ mod exec;
 mod fleet;
 mod pages;
 mod rest;
+mod schedules;
 mod start;
 mod support;
 mod tasks;

@@ -18,7 +18,6 @@ use crate::keys;
 use crate::open::{items_of, text_of};
 use crate::router::Place;
 use crate::store::RedisStore;
-use crate::wire;
 
 /// Commands sent in one piece.
 const TOGETHER_MAX: usize = 500;
