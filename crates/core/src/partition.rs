@@ -13,6 +13,7 @@ mod control;
 mod dump;
 mod maintain;
 mod pick;
+mod position;
 mod queue;
 mod report;
 mod restore;
@@ -22,6 +23,7 @@ mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
+pub use position::Standing;
 pub use restore::{Key, Records, Row, Weight};
 
 use crate::changes::{Changes, Place, TaskControl};

@@ -1,5 +1,6 @@
 //! [`RedisStore`]: the trait's verbs, each one call. Never knows how a call reaches its node.
 
+mod position;
 mod read;
 mod seen;
 

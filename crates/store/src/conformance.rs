@@ -10,6 +10,7 @@
 mod differential;
 mod fences;
 mod lists;
+mod position;
 mod registry;
 mod scene;
 mod tasks;
@@ -18,6 +19,7 @@ mod waiting;
 pub use differential::{Subject, differential};
 pub use fences::*;
 pub use lists::*;
+pub use position::*;
 pub use registry::*;
 pub use scene::Scene;
 pub use tasks::*;
@@ -66,6 +68,9 @@ macro_rules! conformance {
             a_waiting_task_goes_to_the_front_or_the_back_of_its_line
             an_edit_is_seen_by_the_run_or_refused
             an_edit_keeps_the_place_in_line_and_the_time
+            a_task_knows_its_place_in_the_line
+            a_line_tells_when_its_tasks_started
+            a_long_line_is_told_as_so_many_or_more
             users_take_turns
             an_ended_task_is_gone_after_its_retention
             a_forgotten_key_may_be_used_again

@@ -11,6 +11,7 @@ pub mod hub;
 pub mod kill_point;
 pub mod limits;
 pub mod model;
+pub mod position;
 mod query;
 mod registry;
 mod settle;
@@ -27,8 +28,8 @@ use tasktonic_core::{Lease, Name, Text, UserId, WorkerId};
 
 pub use kill_point::KillPoint;
 pub use query::{
-    AttemptRow, Counts, Cursor, EventsSince, LogLines, LogRow, Query, QueryReply, StoredTask,
-    TaskFilter, TaskPage,
+    AttemptRow, Counts, Cursor, EventsSince, LogLines, LogRow, Position, Query, QueryReply,
+    StoredTask, TaskFilter, TaskPage,
 };
 pub use registry::{Entry, Expect, Registry, Table};
 pub use settle::{Losses, WORKER_LOST, settle, settle_after};

@@ -24,7 +24,7 @@ const LOOKS_MAX: usize = 5_000;
 /// Tasks counted; then the numbers are least ones.
 const COUNT_MAX: usize = 10_000;
 /// Bytes of a state that are looked at for its name: its fixed beginning is shorter.
-const STATE_BYTES: usize = 191;
+pub(super) const STATE_BYTES: usize = 191;
 /// Leases looked at in one round trip for those of one worker.
 const SCAN_COUNT: usize = 1_000;
 
@@ -51,11 +51,14 @@ impl RedisStore {
             }
             Query::EventsHead { user } => QueryReply::Events(self.events_head(p, &user).await?),
             Query::Held { worker } => QueryReply::Held(self.held(p, &worker).await?),
+            Query::Position { user, task } => {
+                QueryReply::Position(self.standing(p, &user, task).await?)
+            }
             Query::Exist { tasks } => QueryReply::Exist(self.exist(p, &tasks).await?),
         })
     }
 
-    async fn ask(&self, p: PartitionId, commands: &Pipeline) -> Result<Vec<Value>> {
+    pub(super) async fn ask(&self, p: PartitionId, commands: &Pipeline) -> Result<Vec<Value>> {
         if commands.is_empty() {
             return Ok(Vec::new());
         }
