@@ -4,12 +4,14 @@
 mod auth;
 mod catalogue;
 mod files;
+mod position;
 mod tasks;
 mod waiting;
 
 pub use auth::{LoginRequest, LogoutRequest, Me, RefreshRequest, Tokens};
 pub use catalogue::{Kind, KindList, Worker, WorkerList};
 pub use files::StoredFile;
+pub use position::{Ahead, StartEstimate, TaskPosition};
 pub use tasks::{
     Attempt, AttemptList, BATCH_TASKS_MAX, BatchItem, BatchReply, BatchRequest, BulkItem,
     BulkReply, BulkRequest, Counts, IDS_MAX, LogLine, LogPage, SubmitRequest, TaskPage,

@@ -12,6 +12,7 @@ mod history;
 mod json;
 pub(crate) mod kinds;
 pub(crate) mod operation;
+mod position;
 pub(crate) mod rate;
 mod read;
 mod submit;
@@ -65,6 +66,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         read::operations(),
         wait::operations(),
         history::operations(),
+        position::operations(),
         change::operations(),
         waiting::operations(),
         kinds::operations(),

@@ -16,6 +16,8 @@ mod hostile;
 mod isolation;
 #[path = "api/parts.rs"]
 mod parts;
+#[path = "api/position.rs"]
+mod position;
 #[path = "api/read.rs"]
 mod read;
 #[path = "api/submit.rs"]

@@ -35,6 +35,7 @@ pub(crate) fn may_need_tables(query: &Query) -> bool {
             | Query::EventsSince { .. }
             | Query::EventsHead { .. }
             | Query::Position { .. }
+            | Query::Users { .. }
             | Query::Exist { .. }
     )
 }
@@ -93,6 +94,7 @@ pub(crate) fn answer(shared: &Shared, query: Query) -> Result<QueryReply> {
         Query::Position { user, task } => {
             QueryReply::Position(position(&shared.state.lock(), &user, task))
         }
+        Query::Users { queue } => QueryReply::Users(shared.state.lock().partition.users_in(&queue)),
         Query::Exist { tasks } => {
             let state = shared.state.lock();
             let known = |(user, task)| state.partition.task(&user, &task).is_some();

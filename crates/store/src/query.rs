@@ -75,6 +75,11 @@ pub enum Query {
         /// The task.
         task: TaskId,
     },
+    /// How many users wait in a queue.
+    Users {
+        /// The queue.
+        queue: Name,
+    },
     /// Which of these tasks exist.
     Exist {
         /// Owners and ids.
@@ -101,6 +106,8 @@ pub enum QueryReply {
     Held(Vec<Held>),
     /// To `Position`; absent unless the task is queued.
     Position(Option<Box<Position>>),
+    /// To `Users`; of one partition.
+    Users(u64),
     /// To `Exist`: one answer per task, in order.
     Exist(Vec<bool>),
 }

@@ -120,6 +120,13 @@ impl RedisStore {
         }))
     }
 
+    /// How many users wait in a queue of this partition.
+    pub(super) async fn users_in(&self, p: PartitionId, queue: &Name) -> Result<u64> {
+        let mut asked = Pipeline::new();
+        asked.llen(self.keys(p)?.ring(queue));
+        number(&self.ask(p, &asked).await?[0])
+    }
+
     /// The user's newest events, as far back as they are of use.
     async fn history(&self, p: PartitionId, user: &UserId) -> Result<History> {
         let name = self.keys(p)?.events(user);

@@ -54,6 +54,7 @@ impl RedisStore {
             Query::Position { user, task } => {
                 QueryReply::Position(self.standing(p, &user, task).await?)
             }
+            Query::Users { queue } => QueryReply::Users(self.users_in(p, &queue).await?),
             Query::Exist { tasks } => QueryReply::Exist(self.exist(p, &tasks).await?),
         })
     }

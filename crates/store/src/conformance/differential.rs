@@ -323,7 +323,7 @@ impl Walk {
 
     fn query(&mut self) -> Query {
         let (user, task) = self.task_of();
-        match self.seed.below(10) {
+        match self.seed.below(11) {
             0 => Query::Tasks { user, tasks: vec![task, task] },
             1 | 2 => {
                 let states = tasktonic_core::transitions::STATES;
@@ -345,6 +345,7 @@ impl Walk {
             4 => Query::Attempts { user, task },
             5 => Query::Logs { user, task, after: 1, limit: 3 },
             7 | 8 => Query::Position { user, task },
+            9 => Query::Users { queue: self.queue() },
             6 => Query::EventsSince { user, epoch: 1, seq: self.seed.below(20) },
             _ => Query::Exist { tasks: vec![(user, task)] },
         }

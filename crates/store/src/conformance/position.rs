@@ -3,7 +3,7 @@
 use tasktonic_core::command::MoveTo;
 use tasktonic_core::limits::{POSITION_MAX, SUBMIT_TASKS_MAX};
 use tasktonic_core::policy::estimate::{STARTS_MAX, Start};
-use tasktonic_core::routing::partition_of;
+use tasktonic_core::routing::{PartitionId, partition_of};
 use tasktonic_core::{TaskId, command::Submit};
 
 use super::scene::{Scene, ack};
@@ -36,6 +36,15 @@ pub async fn a_task_knows_its_place_in_the_line(scene: Scene) {
         assert_eq!(scene.ahead("ana", *task).await, Some((at, at)));
     }
     assert_eq!(scene.ahead("ben", of_ben).await, Some((0, 0)), "others are not in ana's line");
+    let mut users = 0;
+    for p in (0..scene.store.partitions()).map(PartitionId) {
+        let query = Query::Users { queue: "mail".parse().expect("a queue name") };
+        let QueryReply::Users(here) = scene.store.read(p, query).await.expect("an answer") else {
+            panic!("a question is answered in kind")
+        };
+        users += here;
+    }
+    assert_eq!(users, 2);
     assert_eq!(scene.ahead("ben", tasks[0]).await, None, "nobody asks of another's task");
     assert_eq!(scene.ahead("ana", scene.draft("ana").task).await, None);
 
