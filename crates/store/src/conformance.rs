@@ -13,6 +13,7 @@ mod lists;
 mod position;
 mod registry;
 mod scene;
+mod schedules;
 mod tasks;
 mod waiting;
 
@@ -22,6 +23,7 @@ pub use lists::*;
 pub use position::*;
 pub use registry::*;
 pub use scene::Scene;
+pub use schedules::*;
 pub use tasks::*;
 pub use waiting::*;
 
@@ -71,6 +73,13 @@ macro_rules! conformance {
             a_task_knows_its_place_in_the_line
             a_line_tells_when_its_tasks_started
             a_long_line_is_told_as_so_many_or_more
+            a_schedule_is_changed_only_by_who_saw_it_last
+            a_schedule_is_due_from_its_time_until_it_went_on
+            a_tick_is_taken_once_and_makes_its_task_in_the_same_step
+            a_tick_whose_task_exists_only_goes_on
+            a_tick_into_a_full_line_changes_nothing
+            a_clock_that_steps_repeats_no_tick
+            a_user_has_so_many_schedules_and_no_more
             users_take_turns
             an_ended_task_is_gone_after_its_retention
             a_forgotten_key_may_be_used_again

@@ -1,5 +1,6 @@
 //! Questions to a store, and their answers.
 
+use tasktonic_core::partition::KeptSchedule;
 use tasktonic_core::policy::estimate::Start;
 use tasktonic_core::{Name, TaskId, TaskState, Text, UserId, WorkerId};
 
@@ -85,6 +86,16 @@ pub enum Query {
         /// Owners and ids.
         tasks: Vec<(UserId, TaskId)>,
     },
+    /// Schedules of a user, by name.
+    Schedules {
+        /// The owner.
+        user: UserId,
+        /// Only the one of this name.
+        name: Option<Name>,
+    },
+    /// Up to [`SCHEDULES_DUE_MAX`](tasktonic_core::limits::SCHEDULES_DUE_MAX) schedules whose tick
+    /// has come, the longest due first.
+    DueSchedules,
 }
 
 /// The answer to a [`Query`], of the same kind.
@@ -110,6 +121,19 @@ pub enum QueryReply {
     Users(u64),
     /// To `Exist`: one answer per task, in order.
     Exist(Vec<bool>),
+    /// To `Schedules`.
+    Schedules(Vec<KeptSchedule>),
+    /// To `DueSchedules`.
+    DueSchedules(DueSchedules),
+}
+
+/// Schedules whose tick has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DueSchedules {
+    /// The store's wall clock, ms: dates are by it, whatever the asker's own clock says.
+    pub now_ms: i64,
+    /// The longest due first.
+    pub schedules: Vec<KeptSchedule>,
 }
 
 /// A task as it is stored.

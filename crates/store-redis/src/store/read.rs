@@ -56,6 +56,10 @@ impl RedisStore {
             }
             Query::Users { queue } => QueryReply::Users(self.users_in(p, &queue).await?),
             Query::Exist { tasks } => QueryReply::Exist(self.exist(p, &tasks).await?),
+            Query::Schedules { user, name } => {
+                QueryReply::Schedules(self.schedules_of(p, &user, name.as_ref()).await?)
+            }
+            Query::DueSchedules => QueryReply::DueSchedules(self.due_schedules(p).await?),
         })
     }
 
