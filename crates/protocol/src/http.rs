@@ -4,6 +4,7 @@
 mod auth;
 mod catalogue;
 mod files;
+mod keys;
 mod position;
 mod tasks;
 mod waiting;
@@ -11,6 +12,9 @@ mod waiting;
 pub use auth::{LoginRequest, LogoutRequest, Me, RefreshRequest, Tokens};
 pub use catalogue::{Kind, KindList, Worker, WorkerList};
 pub use files::StoredFile;
+pub use keys::{
+    KEY_BYTES_MAX, KEY_TTL_MS_DEFAULT, KEY_WAIT_MS_DEFAULT, KEY_WINDOW_MS_MAX, KeyMode,
+};
 pub use position::{Ahead, StartEstimate, TaskPosition};
 pub use tasks::{
     Attempt, AttemptList, BATCH_TASKS_MAX, BatchItem, BatchReply, BatchRequest, BulkItem,

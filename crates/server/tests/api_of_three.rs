@@ -14,6 +14,8 @@ mod files;
 mod hostile;
 #[path = "api/isolation.rs"]
 mod isolation;
+#[path = "api/keys.rs"]
+mod keys;
 #[path = "api/position.rs"]
 mod position;
 #[path = "api/read.rs"]

@@ -9,6 +9,7 @@
 
 mod differential;
 mod fences;
+mod keys;
 mod lists;
 mod position;
 mod registry;
@@ -19,6 +20,7 @@ mod waiting;
 
 pub use differential::{Subject, differential};
 pub use fences::*;
+pub use keys::*;
 pub use lists::*;
 pub use position::*;
 pub use registry::*;
@@ -80,6 +82,15 @@ macro_rules! conformance {
             a_tick_into_a_full_line_changes_nothing
             a_clock_that_steps_repeats_no_tick
             a_user_has_so_many_schedules_and_no_more
+            a_thousand_submits_of_one_key_at_once_make_one_task
+            a_key_until_done_is_free_when_its_task_has_ended
+            a_key_until_started_is_free_while_its_task_runs
+            a_unique_key_takes_any_body_until_its_task_has_ended
+            a_throttled_key_accepts_one_in_each_window
+            a_debounced_key_runs_once_with_the_last_payload
+            a_replacing_submission_ends_one_that_waits_and_no_other
+            of_a_thousand_that_replace_each_other_one_waits
+            two_that_replace_each_other_do_not_fit_in_one_submit
             users_take_turns
             an_ended_task_is_gone_after_its_retention
             a_forgotten_key_may_be_used_again
