@@ -173,9 +173,7 @@ describe("a task that ends if nobody starts it", () => {
       </>,
       aWorld(),
     );
-    expect(screen.getByText(/In line for the next free worker/).textContent).toMatch(
-      /It ends in 4 min if nobody has started it by then/,
-    );
+    expect(screen.getByTestId("place").textContent).toMatch(/It ends in 4 min if nobody has started it by then/);
     expect(screen.getByText("Submitted").closest("li")?.textContent).toMatch(/Ends in 4 min if not started/);
   });
 

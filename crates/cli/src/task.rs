@@ -1,6 +1,7 @@
-//! `tasktonic task get | list | cancel | retry | purge | reschedule | edit | attempts | logs`.
+//! `tasktonic task get | list | cancel | retry | purge | reschedule | edit | position | attempts | logs`.
 
 mod many;
+mod position;
 mod waiting;
 
 use std::time::Duration;
@@ -89,6 +90,9 @@ pub(crate) enum Verb {
         after_help = "Example: tasktonic task edit AZrS0mXvQ4yKcD1e --data '{\"text\":\"Hi\"}'"
     )]
     Edit(waiting::Change),
+    /// Show where a queued task stands, and when it will probably start
+    #[command(after_help = "Example: tasktonic task position AZrS0mXvQ4yKcD1e --watch")]
+    Position(position::Place),
     /// Show who tried, when, and how it ended
     #[command(after_help = "Example: tasktonic task attempts AZrS0mXvQ4yKcD1e")]
     Attempts {
@@ -154,6 +158,7 @@ pub(crate) async fn task(verb: Verb) -> Result<u8> {
         Verb::Purge(many) => many::change(BulkVerb::Purge, many).await,
         Verb::Reschedule(asked) => waiting::reschedule(asked).await,
         Verb::Edit(asked) => waiting::edit(asked).await,
+        Verb::Position(asked) => position::position(asked).await,
         Verb::Attempts { id, json, remote } => {
             let attempts = remote.client()?.attempts(&id).await?;
             if json {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tasktonic_core::TaskId;
 use tasktonic_protocol::http::{
     Attempt, AttemptList, BulkItem, BulkReply, BulkRequest, Counts, EditRequest, LogPage,
-    RescheduleRequest, RetryRequest, TaskPage,
+    RescheduleRequest, RetryRequest, TaskPage, TaskPosition,
 };
 use tasktonic_protocol::problem::Code;
 use tasktonic_protocol::status::TaskStatus;
@@ -130,6 +130,14 @@ impl Client {
     pub async fn attempts(&self, id: &str) -> Result<Vec<Attempt>> {
         let ask = Ask::get(&["api", "v1", "tasks", check(id)?, "attempts"]);
         Ok(self.ask::<AttemptList>(ask).await?.attempts)
+    }
+
+    /// Where a task stands in its line, and when it will probably start.
+    ///
+    /// # Errors
+    /// As [`Client::task`].
+    pub async fn position(&self, id: &str) -> Result<TaskPosition> {
+        self.ask(Ask::get(&["api", "v1", "tasks", check(id)?, "position"])).await
     }
 
     /// Log lines of a task above the number `after`.

@@ -57,6 +57,9 @@ pub const WAKES_MAX: usize = 2;
 
 /// Waiting tasks of one user in one queue, scheduled ones included, by default.
 pub const LANE_MAX_DEFAULT: u32 = 100_000;
+/// Places of a lane looked at for the place of one task; what is further back is told as so many or
+/// more.
+pub const POSITION_MAX: u32 = 10_000;
 /// Dead references that a lane may hold beyond twice its live ones before they are cleared out.
 pub const LANE_DEAD_MAX: usize = 1_024;
 /// A parked worker that has not parked again for this long in lease time is no longer counted on.

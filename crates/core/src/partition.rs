@@ -14,6 +14,7 @@ mod dump;
 mod erase;
 mod maintain;
 mod pick;
+mod position;
 mod queue;
 mod report;
 mod restore;
@@ -26,6 +27,7 @@ mod waiting;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 pub use dump::{queue_lines, user_lines};
+pub use position::Standing;
 pub use restore::{InQueue, KeptSchedule, Key, Records, Row};
 
 use crate::changes::{Changes, Place, TaskControl};

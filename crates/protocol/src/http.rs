@@ -7,6 +7,7 @@ mod catalogue;
 mod erase;
 mod files;
 mod keys;
+mod position;
 mod queues;
 mod schedules;
 mod tasks;
@@ -23,6 +24,7 @@ pub use files::StoredFile;
 pub use keys::{
     KEY_BYTES_MAX, KEY_TTL_MS_DEFAULT, KEY_WAIT_MS_DEFAULT, KEY_WINDOW_MS_MAX, KeyMode,
 };
+pub use position::{Ahead, StartEstimate, TaskPosition};
 pub use queues::{
     Pause, PauseRequest, PausedUser, Queue, QueueChange, QueueDetail, QueueList, QueueSettings,
     QueueUser, QueueUserChange,

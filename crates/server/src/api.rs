@@ -14,6 +14,7 @@ mod history;
 mod json;
 pub(crate) mod kinds;
 pub(crate) mod operation;
+mod position;
 mod queues;
 pub(crate) mod rate;
 mod read;
@@ -72,6 +73,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         read::operations(),
         wait::operations(),
         history::operations(),
+        position::operations(),
         change::operations(),
         bulk::operations(),
         waiting::operations(),

@@ -61,6 +61,7 @@ const EVERYWHERE: &[Code] = &[
     tasktonic_protocol::http::Counts,
     tasktonic_protocol::http::AttemptList,
     tasktonic_protocol::http::LogPage,
+    tasktonic_protocol::http::TaskPosition,
     tasktonic_protocol::http::KindList,
     tasktonic_protocol::http::WorkerList,
     tasktonic_protocol::http::StoredFile,

@@ -22,6 +22,8 @@ mod isolation;
 mod keys;
 #[path = "api/parts.rs"]
 mod parts;
+#[path = "api/position.rs"]
+mod position;
 #[path = "api/queues.rs"]
 mod queues;
 #[path = "api/read.rs"]

@@ -63,6 +63,11 @@ impl Events {
         self.order.retain(|(of, _)| of != user);
     }
 
+    /// The entries of a user, the newest first.
+    pub(crate) fn newest(&self, user: &UserId) -> impl Iterator<Item = &Text> {
+        self.logs.get(user).into_iter().flatten().rev().map(|(_, text)| text)
+    }
+
     /// What it takes, in bytes.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes

@@ -14,10 +14,11 @@ use tasktonic_core::{Lease, TaskId, TaskState, Text, UserId};
 use tasktonic_store::filter::matches;
 use tasktonic_store::limits::{LIST_MAX, LOGS_MAX};
 use tasktonic_store::model::{due_schedules, schedules};
+use tasktonic_store::position::History;
 use tasktonic_store::settings;
 use tasktonic_store::{
-    AttemptRow, Counts, Cursor, Error, EventsSince, Held, LogLines, LogRow, Query, QueryReply,
-    Result, StoredTask, TaskFilter, TaskPage,
+    AttemptRow, Counts, Cursor, Error, EventsSince, Held, LogLines, LogRow, Position, Query,
+    QueryReply, Result, StoredTask, TaskFilter, TaskPage,
 };
 
 use crate::options::LIST_EXAMINED_MAX;
@@ -35,6 +36,8 @@ pub(crate) fn may_need_tables(query: &Query) -> bool {
         Query::Counts { .. }
             | Query::EventsSince { .. }
             | Query::EventsHead { .. }
+            | Query::Position { .. }
+            | Query::Users { .. }
             | Query::Exist { .. }
             | Query::Schedules { .. }
             | Query::DueSchedules
@@ -96,6 +99,10 @@ pub(crate) fn answer(shared: &Shared, query: Query) -> Result<QueryReply> {
             let held = held.map(|claimed| held_of(shared, &state, claimed.lease, claimed.n));
             QueryReply::Held(held.collect::<Result<_>>()?)
         }
+        Query::Position { user, task } => {
+            QueryReply::Position(position(&shared.state.lock(), &user, task))
+        }
+        Query::Users { queue } => QueryReply::Users(shared.state.lock().partition.turns_in(&queue)),
         Query::Exist { tasks } => {
             let state = shared.state.lock();
             let known = |(user, task)| state.partition.task(&user, &task).is_some();
@@ -124,6 +131,18 @@ pub(crate) fn answer(shared: &Shared, query: Query) -> Result<QueryReply> {
             QueryReply::Paused(users, more)
         }
     })
+}
+
+fn position(state: &State, user: &UserId, task: TaskId) -> Option<Box<Position>> {
+    let standing = state.partition.standing(user, &task)?;
+    let mut history = History::default();
+    for text in state.events.newest(user) {
+        if !history.take(text) {
+            break;
+        }
+    }
+    let queue_of = |id: &TaskId| state.partition.task(user, id).map(|task| task.queue.clone());
+    Some(Box::new(history.position(standing, queue_of)))
 }
 
 fn held_of(shared: &Shared, state: &State, lease: Lease, n: u32) -> Result<Held> {

@@ -1,6 +1,7 @@
 //! [`RedisStore`]: the trait's verbs, each one call. Never knows how a call reaches its node.
 
 mod erase;
+mod position;
 mod read;
 mod rest;
 mod schedules;

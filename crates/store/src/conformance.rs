@@ -13,6 +13,7 @@ mod erased;
 mod fences;
 mod keys;
 mod lists;
+mod position;
 mod registry;
 mod scene;
 mod schedules;
@@ -26,6 +27,7 @@ pub use erased::*;
 pub use fences::*;
 pub use keys::*;
 pub use lists::*;
+pub use position::*;
 pub use registry::*;
 pub use scene::Scene;
 pub use schedules::*;
@@ -84,6 +86,9 @@ macro_rules! conformance {
             an_erased_user_is_gone_in_every_state_and_nobody_else_is
             a_user_with_many_tasks_is_erased_in_steps
             an_adopted_task_is_erased_with_its_lease
+            a_task_knows_its_place_in_the_line
+            a_line_tells_when_its_tasks_started
+            a_long_line_is_told_as_so_many_or_more
             a_schedule_is_changed_only_by_who_saw_it_last
             a_schedule_is_due_from_its_time_until_it_went_on
             a_tick_is_taken_once_and_makes_its_task_in_the_same_step

@@ -13,6 +13,7 @@ pub mod hub;
 pub mod kill_point;
 pub mod limits;
 pub mod model;
+pub mod position;
 mod query;
 mod registry;
 pub mod settings;
@@ -30,8 +31,8 @@ use tasktonic_core::{Lease, Name, Text, UserId, WorkerId};
 
 pub use kill_point::KillPoint;
 pub use query::{
-    AttemptRow, Counts, Cursor, DueSchedules, EventsSince, LogLines, LogRow, Query, QueryReply,
-    StoredTask, TaskFilter, TaskPage, Turns, UserView, UsersIn,
+    AttemptRow, Counts, Cursor, DueSchedules, EventsSince, LogLines, LogRow, Position, Query,
+    QueryReply, StoredTask, TaskFilter, TaskPage, Turns, UserView, UsersIn,
 };
 pub use registry::{Entry, Expect, Registry, Table};
 pub use settle::{Losses, WORKER_LOST, settle, settle_after};

@@ -1,6 +1,7 @@
 //! Questions to a store, and their answers.
 
 use tasktonic_core::partition::KeptSchedule;
+use tasktonic_core::policy::estimate::Start;
 use tasktonic_core::settings::{Pauses, UserSettings};
 use tasktonic_core::{Name, TaskId, TaskState, Text, UserId, WorkerId};
 
@@ -69,6 +70,18 @@ pub enum Query {
         /// The worker.
         worker: WorkerId,
     },
+    /// Where a queued task stands in its line, and how that line moved lately.
+    Position {
+        /// The owner.
+        user: UserId,
+        /// The task.
+        task: TaskId,
+    },
+    /// How many users wait in a queue.
+    Users {
+        /// The queue.
+        queue: Name,
+    },
     /// Which of these tasks exist.
     Exist {
         /// Owners and ids.
@@ -127,6 +140,10 @@ pub enum QueryReply {
     Events(EventsSince),
     /// To `Held`.
     Held(Vec<Held>),
+    /// To `Position`; absent unless the task is queued.
+    Position(Option<Box<Position>>),
+    /// To `Users`; of one partition.
+    Users(u64),
     /// To `Exist`: one answer per task, in order.
     Exist(Vec<bool>),
     /// To `Schedules`.
@@ -249,6 +266,41 @@ impl Counts {
     #[must_use]
     pub fn all(&self) -> u64 {
         self.by_state.iter().sum()
+    }
+}
+
+/// Where a queued task stands in its user's part of a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// The queue.
+    pub queue: Name,
+    /// Tasks of the same user that go before it, at least and at most: a store may not know which of
+    /// the places before it are of tasks that were cancelled. At least
+    /// [`POSITION_MAX`](tasktonic_core::limits::POSITION_MAX) if `more`.
+    pub ahead: (u32, u32),
+    /// Whether it is too far back to be found.
+    pub more: bool,
+    /// Users who wait in this queue, this one included; of one partition.
+    pub users: u64,
+    /// Since when the first of the line has been in it, wall clock, ms.
+    pub head_since_ms: i64,
+    /// The newest starts of this line that the user's events tell of, oldest first.
+    pub starts: Vec<Start>,
+}
+
+impl Position {
+    /// Whether this is as good an answer as `exact`: the same, or a range around it.
+    #[must_use]
+    pub fn covers(&self, exact: &Self) -> bool {
+        let around = self.ahead.0 <= exact.ahead.0 && exact.ahead.1 <= self.ahead.1;
+        // The first place may be of a cancelled task, and then another in each store.
+        let head =
+            exact.ahead.1 > 0 || self.ahead.1 > 0 || self.head_since_ms == exact.head_since_ms;
+        let Self { queue, ahead: _, more, users, head_since_ms: _, starts } = self;
+        around
+            && head
+            && (queue, *more, *users) == (&exact.queue, exact.more, exact.users)
+            && *starts == exact.starts
     }
 }
 

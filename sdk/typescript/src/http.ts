@@ -31,6 +31,7 @@ import type {
   Task,
   TaskFilter,
   TaskPage,
+  TaskPosition,
   Tokens,
   WorkerInfo,
 } from "./types.ts";
@@ -99,6 +100,10 @@ export class ApiClient {
   async attempts(id: string, signal?: AbortSignal): Promise<Attempt[]> {
     const body = await this.#ask<{ attempts: Attempt[] }>(`/api/v1/tasks/${path(id)}/attempts`, { signal });
     return body.attempts;
+  }
+  /** Where a task stands in its line, and when it will probably start. */
+  position(id: string, signal?: AbortSignal): Promise<TaskPosition> {
+    return this.#ask(`/api/v1/tasks/${path(id)}/position`, { signal });
   }
   logs(id: string, after = 0, limit = 1000, signal?: AbortSignal): Promise<LogPage> {
     return this.#ask(`/api/v1/tasks/${path(id)}/logs`, { query: { after, limit }, signal });

@@ -222,6 +222,32 @@ export type RescheduleRequest = { run_at: string } | { delay_ms: number } | { pl
 /** What is absent stays. With `rev` only if that is still the task's. */
 export type EditRequest<In = Json> = { payload?: In; tags?: string[]; rev?: number };
 
+/** When a task will start, or why that cannot be said. */
+export type StartEstimate =
+  /** Between so many ms from the position's `at`; a true start lies inside with this probability. */
+  | { is: "range"; from_ms: number; to_ms: number; probability: number }
+  /** Too few of the user's tasks of this queue started lately. */
+  | { is: "few_starts"; starts: number; starts_min: number }
+  /** Nothing of this line has started for much longer than usual. */
+  | { is: "still"; for_ms: number }
+  | { is: "far_back" }
+  | { is: "not_before"; at: string }
+  | { is: "not_queued" };
+
+/** Where a task stands in its line. */
+export type TaskPosition = {
+  id: string;
+  status: TaskStatus;
+  queue: string;
+  /** The user's own tasks that go before it, `more` if so far back nobody counts; null unless it is queued. */
+  ahead: { least: number; most: number; more: boolean } | null;
+  /** People whose tasks wait in this queue, the user among them; null unless it is queued. */
+  users: number | null;
+  start: StartEstimate;
+  /** When all this was true. */
+  at: string;
+};
+
 export type TaskFilter = {
   status?: TaskStatus[];
   kind?: string;

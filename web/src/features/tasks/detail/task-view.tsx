@@ -1,6 +1,14 @@
 "use client";
 
-import { type Attempt, hasEnded, type Json, type LogPage, type RescheduleRequest, type Task } from "@tasktonic/client";
+import {
+  type Attempt,
+  hasEnded,
+  type Json,
+  type LogPage,
+  type RescheduleRequest,
+  type Task,
+  type TaskPosition,
+} from "@tasktonic/client";
 import { useTask } from "@tasktonic/react";
 import { ChevronLeft, Ellipsis, PencilLine, RotateCcw, Square } from "lucide-react";
 import dynamic from "next/dynamic";
@@ -38,12 +46,13 @@ type Props = {
   initial: Task;
   attempts: Attempt[];
   logs: LogPage;
+  position?: TaskPosition | undefined;
   title: string;
   schema: Json | undefined;
   tab: string | undefined;
 };
 
-export function TaskView({ initial, attempts: before, logs, title, schema, tab: asked }: Props) {
+export function TaskView({ initial, attempts: before, logs, position, title, schema, tab: asked }: Props) {
   const { task = initial, error } = useTask(initial.id, { initial, whole: true });
   const live = useTask(initial.id).task;
   const attempts = useAttempts(task, before);
@@ -78,7 +87,7 @@ export function TaskView({ initial, attempts: before, logs, title, schema, tab: 
   return (
     <article className="flex flex-col gap-5">
       <Header task={task} title={title} />
-      <ProgressPanel task={task} />
+      <ProgressPanel task={task} position={position} />
       <Facts task={task} attempts={attempts} />
       <Tabs value={tab} onValueChange={choose} className="mt-1">
         <TabList aria-label="Parts of this task">

@@ -30,6 +30,8 @@ export default async function TaskPage({ params, searchParams }: Props) {
       tasktonic.logs(id, 0, LINES),
       tasktonic.kinds(),
     ]);
+    // The page says at once where the task stands, not only after a look of its own.
+    const position = task.status === "queued" ? await tasktonic.position(id).catch(() => undefined) : undefined;
     const kind = kinds.find((kind) => kind.kind === task.kind);
     return (
       <TaskView
@@ -37,6 +39,7 @@ export default async function TaskPage({ params, searchParams }: Props) {
         initial={task}
         attempts={attempts}
         logs={logs}
+        position={position}
         title={kind?.title ?? task.kind}
         schema={kind?.schema}
         tab={Array.isArray(tab) ? tab[0] : tab}
