@@ -2,7 +2,6 @@
 //! in `_ms`. Unknown members of a request are refused, so that a misspelt one is noticed.
 
 mod auth;
-mod bulk;
 mod catalogue;
 mod erase;
 mod files;
@@ -13,11 +12,11 @@ mod schedules;
 mod tasks;
 mod waiting;
 
-pub use auth::{LoginRequest, LogoutRequest, Me, RefreshRequest, Tokens};
-pub use bulk::{
+pub use crate::bulk::{
     BUILT_IN, BULK_KIND, BulkCount, BulkDone, BulkFilter, BulkOrder, BulkPayload, BulkVerb,
     RetryRequest,
 };
+pub use auth::{LoginRequest, LogoutRequest, Me, RefreshRequest, Tokens};
 pub use catalogue::{Kind, KindList, Worker, WorkerList};
 pub use erase::{Erasure, ErasureState};
 pub use files::StoredFile;

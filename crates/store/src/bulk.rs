@@ -9,7 +9,7 @@ use tasktonic_core::command::Control;
 use tasktonic_core::reply::Controlled;
 use tasktonic_core::routing::partition_of;
 use tasktonic_core::{TaskId, TaskState, UserId};
-use tasktonic_protocol::http::{BUILT_IN, BulkDone, BulkFilter, BulkVerb};
+use tasktonic_protocol::bulk::{BUILT_IN, BulkDone, BulkFilter, BulkVerb};
 use tasktonic_protocol::status::TaskStatus;
 use tasktonic_protocol::task::Task;
 use tasktonic_protocol::time::parse_rfc3339;
