@@ -1,6 +1,10 @@
 //! What can be asked of a partition. Every value that needs a clock, chance or a calculation is
 //! already in the command; the partition moves, checks and counts.
 
+mod key;
+
+pub use key::{Idempotency, KeyMode, Replaced};
+
 use crate::Text;
 use crate::ids::{Lease, Name, TaskId, UserId, WorkerId};
 use crate::limits::LANE_MAX_DEFAULT;
@@ -81,17 +85,6 @@ pub struct Expiry {
 
 /// The members of the state of a task that nobody took in time.
 pub const EXPIRED: &str = r#""why":"expired""#;
-
-/// A key that makes submission idempotent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Idempotency {
-    /// The user's own key.
-    pub key: Text,
-    /// Hash of what was submitted under it: another body under the same key is a conflict.
-    pub body_hash: u128,
-    /// How long the key is remembered, in ms from submission.
-    pub ttl_ms: i64,
-}
 
 /// The only call a worker makes.
 #[derive(Debug, Clone)]

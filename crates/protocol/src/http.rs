@@ -4,13 +4,18 @@
 mod auth;
 mod catalogue;
 mod files;
+mod keys;
 mod queues;
 mod tasks;
 mod waiting;
+mod why;
 
 pub use auth::{LoginRequest, LogoutRequest, Me, RefreshRequest, Tokens};
 pub use catalogue::{Kind, KindList, Worker, WorkerList};
 pub use files::StoredFile;
+pub use keys::{
+    KEY_BYTES_MAX, KEY_TTL_MS_DEFAULT, KEY_WAIT_MS_DEFAULT, KEY_WINDOW_MS_MAX, KeyMode,
+};
 pub use queues::{
     Pause, PauseRequest, PausedUser, Queue, QueueChange, QueueDetail, QueueList, QueueSettings,
     QueueUser, QueueUserChange,
@@ -20,3 +25,4 @@ pub use tasks::{
     BulkReply, BulkRequest, Counts, IDS_MAX, LogLine, LogPage, SubmitRequest, TaskPage,
 };
 pub use waiting::{EditRequest, LinePlace, RescheduleRequest};
+pub use why::{Why, WhyReason};

@@ -19,6 +19,7 @@ pub(crate) mod settings;
 mod submit;
 mod wait;
 mod waiting;
+mod why;
 pub(crate) mod worker;
 
 use std::any::Any;
@@ -71,6 +72,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         history::operations(),
         change::operations(),
         waiting::operations(),
+        why::operations(),
         queues::operations(),
         kinds::operations(),
         about::operations(),

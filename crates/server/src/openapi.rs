@@ -45,6 +45,7 @@ const EVERYWHERE: &[Code] = &[
     tasktonic_protocol::http::QueueUserChange,
     tasktonic_protocol::http::Pause,
     tasktonic_protocol::http::PauseRequest,
+    tasktonic_protocol::http::Why,
     tasktonic_protocol::http::TaskPage,
     tasktonic_protocol::http::Counts,
     tasktonic_protocol::http::AttemptList,

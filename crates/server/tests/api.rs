@@ -14,6 +14,8 @@ mod files;
 mod hostile;
 #[path = "api/isolation.rs"]
 mod isolation;
+#[path = "api/keys.rs"]
+mod keys;
 #[path = "api/parts.rs"]
 mod parts;
 #[path = "api/queues.rs"]
@@ -26,6 +28,8 @@ mod submit;
 mod support;
 #[path = "api/waiting.rs"]
 mod waiting;
+#[path = "api/why.rs"]
+mod why;
 #[path = "api/worker.rs"]
 mod worker;
 

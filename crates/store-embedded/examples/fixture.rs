@@ -41,11 +41,7 @@ async fn life(store: &EmbeddedStore, first: u64) {
         expires: (number == first + 3)
             .then_some(Expiry { at_ms: AT_MS + 7_200_000, keep_s: 1_000_000_000 }),
         due_ms: (number == first + 3).then_some(AT_MS + 3_600_000),
-        idempotency: Some(Idempotency {
-            key: format!("key-{number}").into(),
-            body_hash: 7,
-            ttl_ms: 1_000_000_000,
-        }),
+        idempotency: Some(Idempotency::new(format!("key-{number}"), 7, 1_000_000_000)),
         lane_max: 100,
         ..NewTask::new(
             "ana".parse().expect("a user id"),

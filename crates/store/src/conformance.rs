@@ -9,6 +9,7 @@
 
 mod differential;
 mod fences;
+mod keys;
 mod lists;
 mod registry;
 mod scene;
@@ -19,6 +20,7 @@ mod waiting;
 
 pub use differential::{Subject, differential};
 pub use fences::*;
+pub use keys::*;
 pub use lists::*;
 pub use registry::*;
 pub use scene::Scene;
@@ -77,6 +79,15 @@ macro_rules! conformance {
             a_tick_into_a_full_line_changes_nothing
             a_clock_that_steps_repeats_no_tick
             a_user_has_so_many_schedules_and_no_more
+            a_thousand_submits_of_one_key_at_once_make_one_task
+            a_key_until_done_is_free_when_its_task_has_ended
+            a_key_until_started_is_free_while_its_task_runs
+            a_unique_key_takes_any_body_until_its_task_has_ended
+            a_throttled_key_accepts_one_in_each_window
+            a_debounced_key_runs_once_with_the_last_payload
+            a_replacing_submission_ends_one_that_waits_and_no_other
+            of_a_thousand_that_replace_each_other_one_waits
+            two_that_replace_each_other_do_not_fit_in_one_submit
             users_take_turns
             users_take_turns_by_their_weights
             a_user_waits_with_as_many_tasks_as_is_set

@@ -1,6 +1,10 @@
 //! Limits every store keeps at its door, with words that name them.
 
-use tasktonic_core::command::{Control, Submit, Sync};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use tasktonic_core::UserId;
+use tasktonic_core::command::{Control, NewTask, Submit, Sync};
 use tasktonic_core::limits::{
     CLAIM_MAX, CLAIM_QUEUES_MAX, CONTROL_TASKS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, QUEUES_SET_MAX,
     SCHEDULE_BYTES_MAX, SUBMIT_TASKS_MAX, SYNC_OPS_MAX,
@@ -28,7 +32,35 @@ fn at_most(what: &str, count: usize, max: usize) -> Result<()> {
 /// # Errors
 /// [`Error::Invalid`], naming the limit.
 pub fn check_submit(submit: &Submit) -> Result<()> {
-    at_most("tasks in one submit", submit.tasks.len(), SUBMIT_TASKS_MAX)
+    at_most("tasks in one submit", submit.tasks.len(), SUBMIT_TASKS_MAX)?;
+    let mut known = Together::default();
+    if submit.tasks.iter().all(|new| known.take(new)) {
+        return Ok(());
+    }
+    Err(Error::Invalid(
+        "two tasks of one key in one submit, of which one replaces the other; send them in two"
+            .into(),
+    ))
+}
+
+/// The keys of tasks that are to be in one submit. Of several with the same key none may replace
+/// another: what a submit replaces was there before it.
+#[derive(Debug, Default)]
+pub struct Together<'a>(HashMap<(&'a UserId, &'a str), bool>);
+
+impl<'a> Together<'a> {
+    /// Adds a task if it may be in the same submit; whether it may.
+    pub fn take(&mut self, new: &'a NewTask) -> bool {
+        let Some(asked) = &new.idempotency else { return true };
+        let replaces = asked.mode.replaces();
+        match self.0.entry((&new.user, &asked.key)) {
+            Entry::Occupied(known) => !*known.get() && !replaces,
+            Entry::Vacant(slot) => {
+                slot.insert(replaces);
+                true
+            }
+        }
+    }
 }
 
 /// Whether a sync is within its limits.

@@ -21,6 +21,7 @@ import type {
   TaskFilter,
   TaskPage,
   Tokens,
+  Why,
   WorkerInfo,
 } from "./types.ts";
 
@@ -74,6 +75,10 @@ export class ApiClient {
   }
   task<Out = Json>(id: string, signal?: AbortSignal): Promise<Task<Out>> {
     return this.#ask(`/api/v1/tasks/${path(id)}`, { signal });
+  }
+  /** What stands in the way of a task that does not run. */
+  why(id: string, signal?: AbortSignal): Promise<Why> {
+    return this.#ask(`/api/v1/tasks/${path(id)}/why`, { signal });
   }
   tasks(filter: TaskFilter = {}, page: { limit?: number; cursor?: string } = {}, signal?: AbortSignal) {
     return this.#ask<TaskPage>("/api/v1/tasks", {

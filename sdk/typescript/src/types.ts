@@ -173,11 +173,27 @@ export type Tokens = {
   user: string;
 };
 
+/**
+ * What a submission makes of the task that has its key already.
+ *
+ * - `ttl`: it is the same submission, for `key_window_ms` (a day); another body is a conflict
+ * - `until_done`, `until_started`: the same while that task has not ended, or waits
+ * - `unique`: that task does for this one while it has not ended, whatever the body
+ * - `throttle`: one is accepted in each `key_window_ms`, and does for the others
+ * - `debounce`: the last one runs once nobody has submitted for `key_window_ms`
+ * - `replace`: one that waits is cancelled for this one
+ */
+export type KeyMode = "ttl" | "until_done" | "until_started" | "unique" | "throttle" | "debounce" | "replace";
+
 export type SubmitRequest<In = Json> = {
   kind: string;
   payload: In;
   queue?: string;
   idempotency_key?: string;
+  /** What it makes of the task that has the key already; `ttl` unless said. */
+  key_mode?: KeyMode;
+  /** The window of the key: see `KeyMode`. */
+  key_window_ms?: number;
   run_at?: string;
   delay_ms?: number;
   /** Cancelled if nobody has taken it by this time; RFC 3339. */
@@ -294,4 +310,28 @@ export type PausedUser = {
   user: string;
   by_user: boolean;
   by_operator: boolean;
+};
+
+/** What stands in a task's way; `turn` is nothing but its turn. */
+export type WhyReason =
+  | "ended"
+  | "running"
+  | "scheduled"
+  | "waiting"
+  | "queue_paused"
+  | "operator_paused"
+  | "user_paused"
+  | "user_paused_in_queue"
+  | "no_worker"
+  | "turn";
+
+/** Why a task does not run. */
+export type Why = {
+  reason: WhyReason;
+  /** The same in a sentence. */
+  text: string;
+  /** Only for one that is scheduled. */
+  run_at?: string;
+  /** Users who take turns where it waits, its own among them. */
+  users_waiting?: number;
 };

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use redis::{Cmd, Pipeline, cmd};
 use tasktonic_core::changes::{Place as At, Record, TaskControl};
 use tasktonic_core::limits::KEY_SLACK_MS;
+use tasktonic_core::partition::Key;
 use tasktonic_core::routing::{PartitionId, partition_of};
 use tasktonic_core::settings::QueueSettings;
 use tasktonic_core::{Name, TaskId, UserId};
@@ -16,6 +17,7 @@ use crate::keys;
 use crate::open::{items_of, text_of};
 use crate::router::Place;
 use crate::store::RedisStore;
+use crate::wire;
 
 /// Commands sent in one piece.
 const TOGETHER_MAX: usize = 500;
@@ -198,12 +200,7 @@ impl Import {
         Ok(())
     }
 
-    fn record(
-        &mut self,
-        record: Record,
-        now_ms: i64,
-        to: &mut BTreeMap<PartitionId, Vec<Cmd>>,
-    ) -> Result<()> {
+    fn record(&mut self, record: Record, to: &mut BTreeMap<PartitionId, Vec<Cmd>>) -> Result<()> {
         let count = self.store.partitions();
         match record {
             Record::Descriptor { user, task, text } => {
@@ -235,15 +232,6 @@ impl Import {
                         .or_default()
                         .push(cmd("XADD").arg(&key).arg(id).arg("l").arg(line.as_bytes()).clone());
                 }
-            }
-            Record::Key { user, key, task, body_hash, expires_ms } => {
-                let p = partition_of(&user, count);
-                let name = self.store.keys(p)?.idempotency(&user, &key);
-                let value = format!("{task}|{body_hash:032x}|{expires_ms}");
-                let left_ms = expires_ms.saturating_sub(now_ms).clamp(0, KEY_MS_MAX) + KEY_SLACK_MS;
-                to.entry(p)
-                    .or_default()
-                    .push(cmd("SET").arg(name).arg(value).arg("PX").arg(left_ms).clone());
             }
             Record::User { queue, user, settings } => {
                 let p = partition_of(&user, count);
@@ -281,12 +269,39 @@ impl Import {
                 }
             }
             Record::QueuesVersion(version) => self.queues_version = version,
-            // An export holds whole tasks only.
+            // An export holds whole tasks only; keys go by `Import::keys`.
             Record::Edited { .. }
             | Record::Schedule { schedule: None, .. }
+            | Record::Key { .. }
             | Record::Control { .. }
             | Record::KeyGone { .. }
             | Record::TaskGone { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Keys, each of which names the queue of its task. That is read from the task, which has come
+    /// before.
+    async fn keys(&self, p: PartitionId, found: &[Key], now_ms: i64) -> Result<()> {
+        let names = self.store.keys(p)?;
+        for found in found.chunks(TOGETHER_MAX) {
+            let mut asked = Pipeline::new();
+            for Key { user, task, .. } in found {
+                asked.add_command(cmd("GET").arg(names.descriptor(user, *task)).clone());
+            }
+            let router = &self.store.shared.router;
+            let texts = router.commands(Place::Partition(p), &asked, true).await?;
+            let set = |(key, text): (&Key, &redis::Value)| {
+                let Key { user, key, task, body_hash, expires_ms } = key;
+                let queue = wire::queue_in(&text_of(text));
+                let queue = queue.as_ref().map_or("", Name::as_str);
+                let value = format!("{task}|{body_hash:032x}|{expires_ms}|{queue}");
+                let left_ms = expires_ms.saturating_sub(now_ms).clamp(0, KEY_MS_MAX) + KEY_SLACK_MS;
+                let name = names.idempotency(user, key);
+                cmd("SET").arg(name).arg(value).arg("PX").arg(left_ms).clone()
+            };
+            let sets: Vec<Cmd> = found.iter().zip(&texts).map(set).collect();
+            self.send(Place::Partition(p), &sets).await?;
         }
         Ok(())
     }
@@ -383,11 +398,20 @@ impl Target for Import {
         self.send(Place::System, &entries).await?;
         let now_ms = self.store.shared.options.clock.now_ms();
         let mut commands = BTreeMap::new();
+        let mut found: BTreeMap<PartitionId, Vec<Key>> = BTreeMap::new();
         for record in records {
-            self.record(record, now_ms, &mut commands)?;
+            if let Record::Key { user, key, task, body_hash, expires_ms } = record {
+                let p = partition_of(&user, self.store.partitions());
+                found.entry(p).or_default().push(Key { user, key, task, body_hash, expires_ms });
+            } else {
+                self.record(record, &mut commands)?;
+            }
         }
         for (p, commands) in commands {
             self.send(Place::Partition(p), &commands).await?;
+        }
+        for (p, found) in found {
+            self.keys(p, &found, now_ms).await?;
         }
         Ok(())
     }

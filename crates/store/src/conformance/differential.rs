@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tasktonic_core::command::{
-    Again, Claim, Control, Edit, Expiry, Idempotency, MoveTo, NewTask, Op, Redrive, Report,
-    Reschedule, Submit, Sync, Write,
+    Again, Claim, Control, Edit, Expiry, Idempotency, KeyMode, MoveTo, NewTask, Op, Redrive,
+    Replaced, Report, Reschedule, Submit, Sync, Write,
 };
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::schedule::{Schedule, Tick};
@@ -199,10 +199,11 @@ impl Walk {
             self.queues.insert(task, queue.clone());
             let due_ms = (self.seed.below(4) == 0)
                 .then(|| now_ms + i64::try_from(self.seed.below(5_000)).unwrap_or(0) - 500);
-            let idempotency = (self.seed.below(4) == 0).then(|| Idempotency {
+            let idempotency = (self.seed.below(3) == 0).then(|| Idempotency {
                 key: format!("k\u{e9}{}", self.seed.below(6)).into(),
                 body_hash: u128::from(self.seed.below(2)),
                 ttl_ms: 1 + i64::try_from(self.seed.below(60_000)).unwrap_or(0),
+                mode: self.key_mode(),
             });
             let expires = (self.seed.below(4) == 0).then(|| Expiry {
                 at_ms: now_ms + i64::try_from(self.seed.below(6_000)).unwrap_or(0) - 200,
@@ -227,6 +228,20 @@ impl Walk {
             tasks.push(tasks[0].clone());
         }
         Submit { created_ms: now_ms, tasks }
+    }
+
+    fn key_mode(&mut self) -> KeyMode {
+        match self.seed.below(8) {
+            0..2 => KeyMode::Ttl,
+            2 => KeyMode::UntilDone,
+            3 => KeyMode::UntilStarted,
+            4 => KeyMode::Unique,
+            5 => KeyMode::Throttle,
+            _ => {
+                let body = Text::from(r#""why":"replaced by \"s\":\"queued\"""#);
+                KeyMode::Replace(Replaced { body, keep_s: [0, 1, 60][self.seed.pick(3)] })
+            }
+        }
     }
 
     fn sync(&mut self) -> Sync {
@@ -384,7 +399,8 @@ impl Walk {
 
     fn query(&mut self) -> Query {
         let (user, task) = self.task_of();
-        match self.seed.below(14) {
+        match self.seed.below(15) {
+            14 => Query::Facts { user, queue: self.queue() },
             8 => Query::DueSchedules,
             9 => Query::Schedules { user, name: None },
             10 => Query::Turns { queues: vec![self.queue(), self.queue()] },
