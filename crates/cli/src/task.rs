@@ -1,4 +1,5 @@
-//! `tasktonic task get | list | cancel | retry | purge | reschedule | edit | position | attempts | logs`.
+//! `tasktonic task get | list | why | cancel | retry | purge | reschedule | edit | position | attempts |
+//! logs`.
 
 mod many;
 mod position;
@@ -30,6 +31,17 @@ pub(crate) enum Verb {
         /// The task's id
         id: String,
         /// Print the task as the API gives it
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Say what stands in the way of a task that does not run
+    #[command(after_help = "Example: tasktonic task why AZrS0mXvQ4yKcD1e")]
+    Why {
+        /// The task's id
+        id: String,
+        /// Print the answer as the API gives it
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -137,6 +149,20 @@ pub(crate) async fn task(verb: Verb) -> Result<u8> {
                 show(&task);
                 show_policy(&task);
             }
+            Ok(crate::DONE)
+        }
+        Verb::Why { id, json, remote } => {
+            let why = remote.client()?.why(&id).await?;
+            if json {
+                print_json(&why)?;
+                return Ok(crate::DONE);
+            }
+            let more = match (&why.run_at, why.users_waiting) {
+                (Some(at), _) => format!(" It is due {}.", harmless(at)),
+                (_, Some(users)) if users > 1 => format!(" {users} users take turns."),
+                _ => String::new(),
+            };
+            screen::say(&format!("{}{more}", harmless(&why.text)));
             Ok(crate::DONE)
         }
         Verb::List { status, kind, queue, tag, limit, cursor, json, remote } => {

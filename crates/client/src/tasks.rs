@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tasktonic_core::TaskId;
 use tasktonic_protocol::http::{
     Attempt, AttemptList, BulkItem, BulkReply, BulkRequest, Counts, EditRequest, LogPage,
-    RescheduleRequest, RetryRequest, TaskPage, TaskPosition,
+    RescheduleRequest, RetryRequest, TaskPage, TaskPosition, Why,
 };
 use tasktonic_protocol::problem::Code;
 use tasktonic_protocol::status::TaskStatus;
@@ -89,6 +89,14 @@ impl Client {
     /// A problem `not_found` if the caller has no such task.
     pub async fn task(&self, id: &str) -> Result<Task> {
         self.ask(Ask::get(&["api", "v1", "tasks", check(id)?])).await
+    }
+
+    /// What stands in the way of a task that does not run.
+    ///
+    /// # Errors
+    /// As [`Client::task`].
+    pub async fn why(&self, id: &str) -> Result<Why> {
+        self.ask(Ask::get(&["api", "v1", "tasks", check(id)?, "why"])).await
     }
 
     /// A task once it has ended, or as it is after `within` (about 20 s at most).

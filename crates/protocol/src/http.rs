@@ -11,6 +11,7 @@ mod queues;
 mod schedules;
 mod tasks;
 mod waiting;
+mod why;
 
 pub use crate::bulk::{
     BUILT_IN, BULK_KIND, BulkCount, BulkDone, BulkFilter, BulkOrder, BulkPayload, BulkVerb,
@@ -37,3 +38,4 @@ pub use tasks::{
     BulkReply, BulkRequest, Counts, IDS_MAX, LogLine, LogPage, SubmitRequest, TaskPage,
 };
 pub use waiting::{EditRequest, LinePlace, RescheduleRequest};
+pub use why::{Why, WhyReason};

@@ -23,6 +23,7 @@ pub(crate) mod settings;
 mod submit;
 mod wait;
 mod waiting;
+mod why;
 pub(crate) mod worker;
 
 use std::any::Any;
@@ -77,6 +78,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         change::operations(),
         bulk::operations(),
         waiting::operations(),
+        why::operations(),
         queues::operations(),
         schedules::operations(),
         kinds::operations(),

@@ -57,6 +57,7 @@ const EVERYWHERE: &[Code] = &[
     tasktonic_protocol::http::Schedule,
     tasktonic_protocol::http::PreviewRequest,
     tasktonic_protocol::http::Preview,
+    tasktonic_protocol::http::Why,
     tasktonic_protocol::http::TaskPage,
     tasktonic_protocol::http::Counts,
     tasktonic_protocol::http::AttemptList,

@@ -36,6 +36,8 @@ mod submit;
 mod support;
 #[path = "api/waiting.rs"]
 mod waiting;
+#[path = "api/why.rs"]
+mod why;
 #[path = "api/worker.rs"]
 mod worker;
 

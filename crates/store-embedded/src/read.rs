@@ -43,6 +43,7 @@ pub(crate) fn may_need_tables(query: &Query) -> bool {
             | Query::DueSchedules
             | Query::Turns { .. }
             | Query::User { .. }
+            | Query::Facts { .. }
             | Query::UsersIn { .. }
             | Query::Paused { .. }
     )
@@ -122,6 +123,9 @@ pub(crate) fn answer(shared: &Shared, query: Query) -> Result<QueryReply> {
         }
         Query::User { user, queues } => {
             QueryReply::User(settings::user(&shared.state.lock().partition, &user, &queues))
+        }
+        Query::Facts { user, queue } => {
+            QueryReply::Facts(shared.state.lock().partition.facts(&queue, &user))
         }
         Query::UsersIn { queue, limit } => {
             QueryReply::UsersIn(settings::users_in(&shared.state.lock().partition, &queue, limit))

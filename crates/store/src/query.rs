@@ -1,5 +1,6 @@
 //! Questions to a store, and their answers.
 
+use tasktonic_core::gate::Facts;
 use tasktonic_core::partition::KeptSchedule;
 use tasktonic_core::policy::estimate::Start;
 use tasktonic_core::settings::{Pauses, UserSettings};
@@ -109,6 +110,13 @@ pub enum Query {
         /// In which queues, at most 1,000.
         queues: Vec<Name>,
     },
+    /// What decides about a user's tasks in a queue, but for their turn.
+    Facts {
+        /// The user.
+        user: UserId,
+        /// The queue.
+        queue: Name,
+    },
     /// Users of whom anything is set in a queue.
     UsersIn {
         /// The queue.
@@ -154,6 +162,8 @@ pub enum QueryReply {
     Turns(Vec<Turns>),
     /// To `User`.
     User(UserView),
+    /// To `Facts`.
+    Facts(Facts),
     /// To `UsersIn`.
     UsersIn(UsersIn),
     /// To `Paused`: by id, by whom, and whether there are more.

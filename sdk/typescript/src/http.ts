@@ -33,6 +33,7 @@ import type {
   TaskPage,
   TaskPosition,
   Tokens,
+  Why,
   WorkerInfo,
 } from "./types.ts";
 
@@ -87,6 +88,10 @@ export class ApiClient {
   }
   task<Out = Json>(id: string, signal?: AbortSignal): Promise<Task<Out>> {
     return this.#ask(`/api/v1/tasks/${path(id)}`, { signal });
+  }
+  /** What stands in the way of a task that does not run. */
+  why(id: string, signal?: AbortSignal): Promise<Why> {
+    return this.#ask(`/api/v1/tasks/${path(id)}/why`, { signal });
   }
   tasks(filter: TaskFilter = {}, page: { limit?: number; cursor?: string } = {}, signal?: AbortSignal) {
     return this.#ask<TaskPage>("/api/v1/tasks", {

@@ -432,3 +432,27 @@ export type PausedUser = {
   by_user: boolean;
   by_operator: boolean;
 };
+
+/** What stands in a task's way; `turn` is nothing but its turn. */
+export type WhyReason =
+  | "ended"
+  | "running"
+  | "scheduled"
+  | "waiting"
+  | "queue_paused"
+  | "operator_paused"
+  | "user_paused"
+  | "user_paused_in_queue"
+  | "no_worker"
+  | "turn";
+
+/** Why a task does not run. */
+export type Why = {
+  reason: WhyReason;
+  /** The same in a sentence. */
+  text: string;
+  /** Only for one that is scheduled. */
+  run_at?: string;
+  /** Users who take turns where it waits, its own among them. */
+  users_waiting?: number;
+};

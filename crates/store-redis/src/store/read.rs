@@ -64,6 +64,9 @@ impl RedisStore {
             Query::User { user, queues } => {
                 QueryReply::User(self.user_view(p, &user, &queues).await?)
             }
+            Query::Facts { user, queue } => {
+                QueryReply::Facts(self.facts_of(p, &user, &queue).await?)
+            }
             Query::UsersIn { queue, limit } => {
                 QueryReply::UsersIn(self.users_in(p, &queue, limit).await?)
             }

@@ -430,7 +430,8 @@ impl Walk {
 
     fn query(&mut self) -> Query {
         let (user, task) = self.task_of();
-        match self.seed.below(17) {
+        match self.seed.below(18) {
+            17 => Query::Facts { user, queue: self.queue() },
             8 => Query::DueSchedules,
             9 => Query::Schedules { user, name: None },
             10 => Query::Turns { queues: vec![self.queue(), self.queue()] },

@@ -88,6 +88,7 @@ impl State {
             Query::User { user, queues } => {
                 QueryReply::User(settings::user(&self.partition, &user, &queues))
             }
+            Query::Facts { user, queue } => QueryReply::Facts(self.partition.facts(&queue, &user)),
             Query::UsersIn { queue, limit } => {
                 QueryReply::UsersIn(settings::users_in(&self.partition, &queue, limit))
             }
