@@ -13,6 +13,7 @@ use tasktonic_core::command::{
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::{Lease, TaskId, Text, UserId};
 
+use super::replay;
 use crate::clock::{Clock, ManualClock};
 use crate::model::ModelStore;
 use crate::{Query, Store, SyncReply, TaskFilter};
@@ -36,7 +37,7 @@ pub trait Subject: Send {
 /// The walk `seed` of `steps` steps, on one partition.
 ///
 /// # Errors
-/// The first difference, with the seed that shows it again.
+/// The first difference, with the command that shows it again.
 pub async fn differential(
     seed: u64,
     steps: u32,
@@ -58,7 +59,8 @@ pub async fn differential(
         let differs = |what: &str, model: &dyn Debug, subject: &dyn Debug| {
             Err(format!(
                 "after {number} steps, {step:?}: {what} differs\n  model:   {model:?}\n  \
-                 subject: {subject:?}\nreplay: differential seed {seed:#x}, {steps} steps"
+                 subject: {subject:?}\nagain: {}",
+                replay::command(seed)
             ))
         };
         let p = PartitionId(0);
