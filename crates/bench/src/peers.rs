@@ -154,8 +154,9 @@ async fn one(stage: &Place, launch: &Launch, measured: &mut Measured) {
         }
         Err(error) => measured.failures.push(format!("submitting: {error:#}")),
     }
-    let limit = roster::PEERS.iter().find(|peer| peer.name == measured.name);
-    let limit = limit.and_then(|peer| peer.concurrency_max);
+    let peer = roster::PEERS.iter().find(|peer| peer.name == measured.name);
+    let limit = peer.and_then(|peer| peer.concurrency_max);
+    let waiting_max = peer.and_then(|peer| peer.waiting_max);
     for concurrency in CONCURRENCIES {
         if let Some((max, why)) = limit
             && concurrency > max
@@ -163,7 +164,7 @@ async fn one(stage: &Place, launch: &Launch, measured: &mut Measured) {
             measured.failures.push(format!("{concurrency} at once: {why}"));
             continue;
         }
-        match stage.drain(launch, concurrency).await {
+        match stage.drain(launch, concurrency, waiting_max).await {
             Ok(drain) => {
                 say(format!("drains {:.0} per s, {concurrency} at once", drain.per_s));
                 measured.drains.push(drain);

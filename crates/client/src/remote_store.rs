@@ -168,6 +168,8 @@ fn reply_of(answer: SyncResponse) -> Result<SyncReply> {
         claimed: answer.claimed.into_iter().map(held).collect::<Result<_>>()?,
         more: answer.more,
         next_in_ms: answer.next_in_ms,
+        // Servers fire schedules.
+        schedule_in_ms: None,
         epoch: answer.epoch,
     })
 }

@@ -4,6 +4,7 @@
 use crate::Text;
 use crate::command::Expiry;
 use crate::ids::{Lease, Name, TaskId, UserId, WorkerId};
+use crate::schedule::Schedule;
 use crate::transitions::TaskState;
 
 /// Everything one command changed, in order.
@@ -111,6 +112,15 @@ pub enum Record {
         user: UserId,
         /// Turns for one of the others; 1 removes the record.
         weight: u32,
+    },
+    /// One of a user's schedules.
+    Schedule {
+        /// The owner.
+        user: UserId,
+        /// Its name.
+        name: Name,
+        /// What it is from now on; absent if it was removed.
+        schedule: Option<Schedule>,
     },
     /// A key was forgotten.
     KeyGone {

@@ -4,6 +4,7 @@
 use crate::Text;
 use crate::ids::{Lease, Name, TaskId, UserId, WorkerId};
 use crate::limits::LANE_MAX_DEFAULT;
+use crate::schedule::{Schedule, Tick};
 
 /// One step of a partition.
 #[derive(Debug, Clone)]
@@ -257,6 +258,19 @@ pub enum Control {
         /// The tasks.
         tasks: Vec<Edit>,
     },
+    /// Make, change or remove one of a user's schedules.
+    Schedule {
+        /// The owner.
+        user: UserId,
+        /// Its name.
+        name: Name,
+        /// Its version when the asker looked; absent if there was none of this name.
+        seen: Option<u64>,
+        /// What it is from now on; absent to remove it.
+        becomes: Option<Schedule>,
+    },
+    /// Take a schedule on by one tick, with the task that it makes.
+    Tick(Box<Tick>),
     /// Set how many turns a user gets for one of the others in a queue.
     Weigh {
         /// The queue.

@@ -14,6 +14,7 @@ pub mod partition;
 pub mod policy;
 pub mod reply;
 pub mod routing;
+pub mod schedule;
 pub mod transitions;
 
 pub use changes::{Changes, Signal};

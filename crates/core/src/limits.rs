@@ -12,6 +12,12 @@ pub const HEARTBEAT_MS: u32 = 3_300;
 pub const LEASE_TIME_STEP_MS_MAX: i64 = 2_000;
 /// A `sync` that finds the last maintenance older than this maintains.
 pub const MAINTENANCE_MS: i64 = 200;
+/// If the last maintenance is older than this, nobody looks often enough for lease time to keep up
+/// with the clock; the caller is asked to look again after [`LEASE_TIME_STEP_MS_MAX`].
+pub const UNWATCHED_MS: i64 = 1_500;
+/// While there are leases, whoever calls is asked to look again after this: those who look more
+/// often may be gone by then.
+pub const LOOK_MS_MAX: i64 = 5_000;
 
 /// Tasks in one submit command.
 pub const SUBMIT_TASKS_MAX: usize = 128;
@@ -38,6 +44,12 @@ pub const FORGET_MAX: usize = 128;
 /// How long an expired idempotency key is still kept. It counts no more; but a clock that steps back
 /// must find it.
 pub const KEY_SLACK_MS: i64 = 60_000;
+/// Schedules of one user.
+pub const SCHEDULES_MAX: usize = 200;
+/// Bytes of one schedule's text, with the payload of its tasks.
+pub const SCHEDULE_BYTES_MAX: usize = 64 * 1_024;
+/// Due schedules named by one answer.
+pub const SCHEDULES_DUE_MAX: usize = 64;
 /// Workers woken by one call.
 pub const WAKES_MAX: usize = 2;
 
@@ -59,6 +71,11 @@ pub const EVENTS_KEPT_MAX: usize = 1_000;
 /// Writes one holder may make on one claim, and the factor between claim numbers in a `rev`.
 pub const REV_PER_CLAIM: u64 = 100_000_000;
 
+const _: () = assert!(UNWATCHED_MS < LEASE_TIME_STEP_MS_MAX, "whoever keeps watch goes on with it");
+const _: () = assert!(
+    LOOK_MS_MAX + LEASE_MS_DEFAULT as i64 - LEASE_TIME_STEP_MS_MAX < 15_000,
+    "a lease that nobody watched ends within 15 s"
+);
 const _: () = assert!(3 * HEARTBEAT_MS <= LEASE_MS_DEFAULT, "survive two lost heartbeats");
 const _: () = assert!(
     (LEASE_MS_DEFAULT - HEARTBEAT_MS) as i64 > LEASE_TIME_STEP_MS_MAX,

@@ -1,7 +1,7 @@
 //! The partition state machine: `apply(command, now) -> (reply, changes)`.
 //!
-//! A partition holds what decides (places, claim numbers, lanes, leases) and never the texts it is
-//! given; those leave in [`Changes`]. It is deterministic: no result depends on the order of a hash
+//! A partition holds what decides (places, claim numbers, lanes, leases) and never the texts of
+//! tasks; those leave in [`Changes`]. Of schedules it holds all: they are few. It is deterministic: no result depends on the order of a hash
 //! map.
 //!
 //! Two kinds of time. *Dates* (`due`, retention, keys, the `at` of events) are the wall clock that
@@ -16,19 +16,21 @@ mod pick;
 mod queue;
 mod report;
 mod restore;
+mod schedule;
 mod step;
 mod submit;
 mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-pub use restore::{Key, Records, Row, Weight};
+pub use restore::{KeptSchedule, Key, Records, Row, Weight};
 
 use crate::changes::{Changes, Place, TaskControl};
 use crate::command::{Command, Sync};
 use crate::ids::{Name, TaskId, UserId, WorkerId};
-use crate::limits::LEASE_TIME_STEP_MS_MAX;
+use crate::limits::{LEASE_TIME_STEP_MS_MAX, LOOK_MS_MAX, UNWATCHED_MS};
 use crate::reply::{Claimed, Reply, Synced};
+use crate::schedule::Schedule;
 use crate::transitions::{STATES, TaskState};
 use crate::{Lease, Text};
 use queue::Queue;
@@ -50,6 +52,8 @@ pub struct Partition {
     due: BTreeSet<(i64, UserId, TaskId)>,
     /// Waiting tasks that nobody has ever taken, by the time they expire.
     unstarted: BTreeSet<(i64, UserId, TaskId)>,
+    /// Schedules by the time of their next tick; those that rest are not in it.
+    ticks: BTreeSet<(i64, UserId, Name)>,
     /// Ended tasks in order of ending, per retention in seconds.
     sweeps: BTreeMap<u32, VecDeque<Ended>>,
     /// Idempotency keys by expiry.
@@ -69,6 +73,7 @@ struct User {
     /// count dead references too.
     waiting: BTreeMap<Name, u32>,
     keys: HashMap<Text, KeyOwner>,
+    schedules: BTreeMap<Name, Schedule>,
     seq: u64,
     counts: [u64; STATES.len()],
 }
@@ -115,6 +120,7 @@ impl Partition {
             leases: BTreeSet::new(),
             due: BTreeSet::new(),
             unstarted: BTreeSet::new(),
+            ticks: BTreeSet::new(),
             sweeps: BTreeMap::new(),
             expiring: BTreeSet::new(),
             back: 0,
@@ -217,6 +223,7 @@ impl Partition {
         let caller = maintain::Caller { worker: &worker, call, lease_ms };
         // Without a lease time nobody is there who could settle what is adopted: a store passes
         // wakes on this way.
+        let unwatched = step.now_ms.saturating_sub(self.mt) > UNWATCHED_MS;
         let maintained = lease_ms > 0 && self.maintain(step, caller, &mut reply);
         if let Some(claim) = &claim {
             self.claim(step, caller, claim, &mut reply);
@@ -234,7 +241,15 @@ impl Partition {
         }
         if maintained || reply.claimed.is_empty() {
             reply.next_in_ms = self.next_in_ms(step.now_ms);
+            // Lease time moves by looks: where nobody else looks, a lease would end late.
+            let is_alone = maintained && unwatched;
+            let most_ms = if is_alone { LEASE_TIME_STEP_MS_MAX } else { LOOK_MS_MAX };
+            if !self.leases.is_empty() {
+                let most_ms = most_ms.unsigned_abs();
+                reply.next_in_ms = reply.next_in_ms.map(|next_in| next_in.min(most_ms));
+            }
         }
+        reply.schedule_in_ms = self.schedule_in_ms(step.now_ms);
         reply
     }
 

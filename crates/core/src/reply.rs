@@ -44,6 +44,8 @@ pub struct Synced {
     /// When a sync would next find something due, in ms from now. Told by a sync that maintained,
     /// and by one that claimed nothing; absent otherwise, and when nothing will be due.
     pub next_in_ms: Option<u64>,
+    /// When the next schedule comes, in ms from now; 0 if one is due. Only who fires them cares.
+    pub schedule_in_ms: Option<u64>,
     /// The partition's epoch, for fences.
     pub epoch: u32,
 }
@@ -68,6 +70,8 @@ pub enum Controlled {
     Unfit(TaskState),
     /// It changed since the asker looked: look again.
     Changed,
-    /// There is no such task of this user.
+    /// There is no room: the user's line is full, or they have all the schedules they may have.
+    Full,
+    /// There is no such task, or schedule, of this user.
     Absent,
 }

@@ -74,6 +74,20 @@ pub enum Line {
         /// Turns for one of the others.
         weight: u32,
     },
+    /// A user's schedule.
+    Schedule {
+        /// Its owner.
+        user: String,
+        /// Its name.
+        name: String,
+        /// Its version.
+        version: u64,
+        /// When its next tick comes, wall clock, ms; absent while it rests.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next_ms: Option<i64>,
+        /// JSON text.
+        text: String,
+    },
     /// The end, with what went before.
     End(Totals),
 }
@@ -155,4 +169,7 @@ pub struct Totals {
     pub keys: u64,
     /// Weights.
     pub weights: u64,
+    /// Schedules.
+    #[serde(default)]
+    pub schedules: u64,
 }

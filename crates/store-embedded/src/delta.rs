@@ -92,6 +92,10 @@ impl Delta {
                 let (id, text) = small::weight(queue, user, weight);
                 self.small.insert(id, text);
             }
+            Record::Schedule { user, name, schedule } => {
+                let (id, text) = small::schedule(user, name, schedule.as_ref());
+                self.small.insert(id, text);
+            }
             Record::TaskGone { user, task } => {
                 let end = TaskDelta { gone: true, ..TaskDelta::default() };
                 self.merge_task((user, task), end);

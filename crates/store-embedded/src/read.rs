@@ -13,6 +13,7 @@ use tasktonic_core::transitions::STATES;
 use tasktonic_core::{Lease, TaskId, TaskState, Text, UserId};
 use tasktonic_store::filter::matches;
 use tasktonic_store::limits::{LIST_MAX, LOGS_MAX};
+use tasktonic_store::model::{due_schedules, schedules};
 use tasktonic_store::{
     AttemptRow, Counts, Cursor, Error, EventsSince, Held, LogLines, LogRow, Query, QueryReply,
     Result, StoredTask, TaskFilter, TaskPage,
@@ -34,6 +35,8 @@ pub(crate) fn may_need_tables(query: &Query) -> bool {
             | Query::EventsSince { .. }
             | Query::EventsHead { .. }
             | Query::Exist { .. }
+            | Query::Schedules { .. }
+            | Query::DueSchedules
     )
 }
 
@@ -92,6 +95,15 @@ pub(crate) fn answer(shared: &Shared, query: Query) -> Result<QueryReply> {
             let state = shared.state.lock();
             let known = |(user, task)| state.partition.task(&user, &task).is_some();
             QueryReply::Exist(tasks.into_iter().map(known).collect())
+        }
+        Query::Schedules { user, name } => {
+            let state = shared.state.lock();
+            QueryReply::Schedules(schedules(&state.partition, &user, name.as_ref()))
+        }
+        Query::DueSchedules => {
+            let now_ms = shared.options.clock.now_ms();
+            let state = shared.state.lock();
+            QueryReply::DueSchedules(due_schedules(&state.partition, now_ms))
         }
     })
 }

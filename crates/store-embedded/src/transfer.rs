@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use tasktonic_core::changes::Record;
-use tasktonic_core::partition::{Key, Row, Weight};
+use tasktonic_core::partition::{KeptSchedule, Key, Row, Weight};
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::{TaskId, UserId};
 use tasktonic_store::transfer::{ROWS_MAX, Source, Target, TransferError};
@@ -57,6 +57,12 @@ impl Source for EmbeddedStore {
         let mut weights = self.shared.state.lock().partition.kept_weights();
         weights.sort_by(|a, b| (&a.queue, &a.user).cmp(&(&b.queue, &b.user)));
         Ok(weights)
+    }
+
+    async fn schedules(&self, _: PartitionId) -> Result<Vec<KeptSchedule>> {
+        let mut schedules = self.shared.state.lock().partition.kept_schedules();
+        schedules.sort_by(|a, b| (&a.user, &a.name).cmp(&(&b.user, &b.name)));
+        Ok(schedules)
     }
 }
 

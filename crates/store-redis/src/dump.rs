@@ -32,6 +32,8 @@ struct Facts {
     cancels: BTreeSet<String>,
     /// Members by the time they expire.
     unstarted: BTreeMap<String, i64>,
+    /// Members of the list of schedules by the time of their next tick.
+    schedules: BTreeMap<String, i64>,
     /// Entries by retention.
     sweeps: BTreeMap<u32, Vec<String>>,
     users: BTreeMap<UserId, Personal>,
@@ -46,6 +48,8 @@ struct Personal {
     lanes: BTreeMap<Name, Vec<String>>,
     keys: BTreeMap<String, String>,
     index: BTreeSet<TaskId>,
+    /// As they are kept.
+    schedules: BTreeMap<Name, String>,
     /// Id of the newest event entry.
     newest: Option<(u64, u64)>,
 }
@@ -152,7 +156,7 @@ fn question(name: &str, rest: &str) -> Option<redis::Cmd> {
     match kind {
         "meta" | "weights" | "credit" => ask(&["HGETALL"]),
         "ring" | "sweep" => ask(&["LRANGE", "0", "-1"]),
-        "leases" | "due" | "unstarted" => ask(&["ZRANGE", "0", "-1", "WITHSCORES"]),
+        "leases" | "due" | "unstarted" | "schedules" => ask(&["ZRANGE", "0", "-1", "WITHSCORES"]),
         "cancels" => ask(&["SMEMBERS"]),
         "u" => match rest.split(':').nth(2)? {
             "q" | "a" => ask(&["LRANGE", "0", "-1"]),
@@ -160,6 +164,7 @@ fn question(name: &str, rest: &str) -> Option<redis::Cmd> {
             "o" => ask(&["XRANGE", "-", "+"]),
             "e" => ask(&["XREVRANGE", "+", "-", "COUNT", "1"]),
             "i" => ask(&["ZRANGE", "0", "-1"]),
+            "sc" => ask(&["HGETALL"]),
             _ => None,
         },
         _ => None,
@@ -203,6 +208,11 @@ impl Facts {
                     self.unstarted.insert(word(member)?.to_owned(), score(at)?);
                 }
             }
+            "schedules" => {
+                for (member, at) in pairs(answer)? {
+                    self.schedules.insert(word(member)?.to_owned(), score(at)?);
+                }
+            }
             "cancels" => {
                 let Value::Set(marks) = answer else {
                     self.cancels = words::<String>(answer)?.into_iter().collect();
@@ -233,6 +243,11 @@ impl Facts {
             "k" => {
                 if let Some(value) = text(answer)? {
                     personal.keys.insert(of.to_owned(), value.to_owned());
+                }
+            }
+            "sc" => {
+                for (name, kept) in pairs(answer)? {
+                    personal.schedules.insert(parsed(word(name)?)?, word(kept)?.to_owned());
                 }
             }
             "i" => personal.index = words(answer)?.into_iter().collect(),

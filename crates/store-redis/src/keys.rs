@@ -88,6 +88,11 @@ impl Keys {
         format!("{}unstarted", self.base)
     }
 
+    /// ZSET of `user,name` of schedules that do not rest, by their next tick, wall clock.
+    pub(crate) fn schedules(&self) -> String {
+        format!("{}schedules", self.base)
+    }
+
     /// SET of `user,task` of running tasks whose cancellation was asked.
     pub(crate) fn cancels(&self) -> String {
         format!("{}cancels", self.base)
@@ -165,6 +170,11 @@ impl Keys {
     /// STRING with a lifetime: what an idempotency key stands for.
     pub(crate) fn idempotency(&self, user: &UserId, key: &str) -> String {
         self.user(user, format_args!("k:{key}"))
+    }
+
+    /// HASH of a user's schedules: name → `version|next|text`.
+    pub(crate) fn schedules_of(&self, user: &UserId) -> String {
+        self.user(user, format_args!("sc"))
     }
 
     /// ZSET of a user's task ids, all with score 0, so in the order of their texts.

@@ -8,6 +8,7 @@
 mod dates;
 mod pass;
 mod read;
+mod schedules;
 mod suspect;
 
 use std::collections::{BTreeMap, HashMap};

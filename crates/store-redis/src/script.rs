@@ -10,8 +10,8 @@ use std::sync::LazyLock;
 use tasktonic_core::command::EXPIRED;
 use tasktonic_core::limits::{
     ADOPT_MAX, ATTEMPTS_KEPT_MAX, CLAIM_LOOKS_MAX, EVENTS_KEPT_MAX, EXPIRE_MAX, KEY_SLACK_MS,
-    LANE_DEAD_MAX, LEASE_TIME_STEP_MS_MAX, LOG_LINES_MAX, MAINTENANCE_MS, PARKED_MS_MAX,
-    PROMOTE_MAX, REV_PER_CLAIM, SWEEP_MAX, WAKES_MAX,
+    LANE_DEAD_MAX, LEASE_TIME_STEP_MS_MAX, LOG_LINES_MAX, LOOK_MS_MAX, MAINTENANCE_MS,
+    PARKED_MS_MAX, PROMOTE_MAX, REV_PER_CLAIM, SCHEDULES_MAX, SWEEP_MAX, UNWATCHED_MS, WAKES_MAX,
 };
 use tasktonic_core::transitions::STATES;
 
@@ -36,6 +36,8 @@ pub(crate) enum Script {
     Sync,
     /// What people and operators ask for.
     Control,
+    /// A schedule goes on, and its task is accepted. Refused by Redis above its memory limit.
+    Tick,
     /// What every process must agree on, in the system's slot.
     Config,
     /// Makes the facts of a partition.
@@ -52,6 +54,7 @@ impl Script {
         Self::Submit,
         Self::Sync,
         Self::Control,
+        Self::Tick,
         Self::Config,
         Self::Meta,
         Self::Registry,
@@ -64,6 +67,7 @@ impl Script {
             Self::Submit => &SUBMIT,
             Self::Sync => &SYNC,
             Self::Control => &CONTROL,
+            Self::Tick => &TICK,
             Self::Config => include_str!("lua/config.lua"),
             Self::Meta => include_str!("lua/meta.lua"),
             Self::Registry => include_str!("lua/registry.lua"),
@@ -112,14 +116,31 @@ static CONTROL: LazyLock<String> = LazyLock::new(|| {
             fragment!("redrive"),
             fragment!("reschedule"),
             fragment!("edit"),
+            fragment!("schedule"),
             fragment!("weigh"),
             fragment!("control"),
         ],
     )
 });
 
+static TICK: LazyLock<String> = LazyLock::new(|| {
+    assemble(
+        "",
+        &[
+            fragment!("record"),
+            fragment!("lane"),
+            fragment!("schedule"),
+            fragment!("tick"),
+            fragment!("submit"),
+        ],
+    )
+});
+
 static REPAIR: LazyLock<String> = LazyLock::new(|| {
-    assemble(" flags=allow-oom", &[fragment!("record"), fragment!("lane"), fragment!("repair")])
+    assemble(
+        " flags=allow-oom",
+        &[fragment!("record"), fragment!("lane"), fragment!("schedule"), fragment!("repair")],
+    )
 });
 
 /// A script of its fragments: each of `verbs` in a block of its own, because Lua stops at 200
@@ -146,6 +167,8 @@ fn constants() -> String {
     constant("SCHEMA", &SCHEMA);
     constant("LEASE_TIME_STEP_MS_MAX", &LEASE_TIME_STEP_MS_MAX);
     constant("MAINTENANCE_MS", &MAINTENANCE_MS);
+    constant("UNWATCHED_MS", &UNWATCHED_MS);
+    constant("LOOK_MS_MAX", &LOOK_MS_MAX);
     constant("ADOPT_MAX", &ADOPT_MAX);
     constant("PROMOTE_MAX", &PROMOTE_MAX);
     constant("EXPIRE_MAX", &EXPIRE_MAX);
@@ -162,6 +185,7 @@ fn constants() -> String {
     constant("N_MAX", &(REV_PER_CLAIM - 1));
     constant("KEY_SLACK_MS", &KEY_SLACK_MS);
     constant("KEY_MS_MAX", &KEY_MS_MAX);
+    constant("SCHEDULES_MAX", &SCHEDULES_MAX);
     constant("UNPACK_MAX", &UNPACK_MAX);
     let ended: Vec<_> = STATES
         .iter()

@@ -1,6 +1,7 @@
 //! [`RedisStore`]: the trait's verbs, each one call. Never knows how a call reaches its node.
 
 mod read;
+mod schedules;
 mod seen;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use redis::Pipeline;
 use tasktonic_core::command::{Control, Submit, Sync as SyncCommand};
 use tasktonic_core::reply::{Controlled, Submitted};
 use tasktonic_core::routing::PartitionId;
+use tasktonic_core::schedule::Tick;
 use tasktonic_core::{UserId, WorkerId};
 use tasktonic_store::limits::{check_control, check_submit, check_sync};
 use tasktonic_store::{
@@ -44,6 +46,23 @@ impl RedisStore {
             .get(usize::from(p.0))
             .ok_or_else(|| Error::Invalid(format!("partition {}; there are {of}", p.0)))
     }
+
+    async fn tick(&self, p: PartitionId, tick: &Tick) -> Result<Controlled> {
+        if tick.task.is_some() {
+            self.shared.watch.admit(p)?;
+        }
+        let tasks = tick.task.iter().cloned().collect();
+        let fresh = self.seen.fresh(&Submit { created_ms: tick.created_ms, tasks });
+        let words = wire::tick(self.shared.options.script_now_ms(), tick, &fresh);
+        let promise = durability::promise(self.shared.options.class);
+        // Repeatable: a second one meets another version.
+        let reply = self.shared.router.run_promised(p, Script::Tick, &words, true, promise).await?;
+        let answer = wire::ticked(&reply)?;
+        if answer == Controlled::Done {
+            self.seen.add(fresh);
+        }
+        Ok(answer)
+    }
 }
 
 #[async_trait]
@@ -77,6 +96,11 @@ impl Store for RedisStore {
 
     async fn control(&self, p: PartitionId, control: Control) -> Result<Vec<Controlled>> {
         check_control(&control)?;
+        match &control {
+            Control::Tick(tick) => return self.tick(p, tick).await.map(|answer| vec![answer]),
+            Control::Schedule { becomes: Some(_), .. } => self.shared.watch.admit(p)?,
+            _ => {}
+        }
         let keys = self.keys(p)?;
         let mut descriptors = Vec::new();
         if let Some(named) = wire::named(&control) {

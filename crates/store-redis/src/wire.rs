@@ -2,6 +2,7 @@
 //! fragments in `lua/` read them. Never knows connections, nor what an answer is good for.
 
 mod control;
+mod schedule;
 mod state;
 mod submit;
 mod sync;
@@ -15,6 +16,7 @@ use tasktonic_core::Text;
 use tasktonic_store::{Error, Result};
 
 pub(crate) use control::{control, controlled, named};
+pub(crate) use schedule::{kept_schedule, scheduled, tick, ticked};
 pub(crate) use state::StateHead;
 pub(crate) use submit::{submit, submitted};
 pub(crate) use sync::{sync, synced};

@@ -11,6 +11,7 @@ use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use tasktonic_core::command::{Again, Op, Report, Write};
 use tasktonic_core::routing::PartitionId;
+use tasktonic_core::schedule::Schedule;
 use tasktonic_core::{TaskState, UserId};
 use tasktonic_store::clock::Clock;
 use tasktonic_store::conformance::Scene;
@@ -42,7 +43,8 @@ impl Stage {
     /// Does something that people and workers do.
     async fn step(&mut self) {
         let user = *USERS.choose(&mut self.random).unwrap();
-        match self.random.random_range(0..8) {
+        match self.random.random_range(0..10) {
+            8 | 9 => self.schedule(user).await,
             0..3 => {
                 let mut new = self.scene.draft(user);
                 if self.random.random_bool(0.2) {
@@ -88,6 +90,31 @@ impl Stage {
                 }
             }
             _ => self.scene.pass(self.random.random_range(1..3_000)),
+        }
+    }
+
+    /// Makes a schedule, takes it on, lets it rest, or removes it.
+    async fn schedule(&mut self, user: &str) {
+        let names = ["a", "b", "c"];
+        let name = *names.choose(&mut self.random).unwrap();
+        let user_id = UserId::encode(user);
+        let asked = Query::Schedules { user: user_id, name: Some(name.parse().unwrap()) };
+        let QueryReply::Schedules(known) = self.scene.read(user, asked).await else {
+            unreachable!()
+        };
+        let seen = known.first().map(|known| known.schedule.version);
+        let in_ms = self.random.random_range(1..20_000);
+        let next_ms = self.random.random_bool(0.8).then_some(self.scene.now_ms() + in_ms);
+        let becomes = Schedule { version: self.random.random(), next_ms, text: "{}".into() };
+        match seen {
+            Some(seen) if self.random.random_bool(0.5) => {
+                let task = self.random.random_bool(0.5).then(|| self.scene.draft(user));
+                self.scene.tick(user, name, seen, becomes, task).await;
+            }
+            Some(seen) if self.random.random_bool(0.3) => {
+                self.scene.put_schedule(user, name, Some(seen), None).await;
+            }
+            seen => drop(self.scene.put_schedule(user, name, seen, Some(becomes)).await),
         }
     }
 
@@ -249,7 +276,20 @@ async fn a_key_of_any_kind_may_vanish_and_no_task_is_stuck() {
         let left = stage.redis.cli(&["KEYS", "tt:*:d:*"]);
         assert!(left.is_empty(), "seed {seed}: {left}");
     }
-    for sort in ["meta", "leases", "due", "ring", "users", "u:d", "u:t", "u:i", "u:q", "u:e"] {
+    for sort in [
+        "meta",
+        "leases",
+        "due",
+        "ring",
+        "users",
+        "u:d",
+        "u:t",
+        "u:i",
+        "u:q",
+        "u:e",
+        "schedules",
+        "u:sc",
+    ] {
         assert!(met.contains_key(sort), "no {sort} was ever removed: {met:?}");
     }
     eprintln!("removed: {met:?}");
@@ -266,9 +306,10 @@ async fn what_nothing_can_be_made_of_is_put_aside() {
     let lane = stage.redis.cli(&["KEYS", &format!("{base}u:ana:q:*")]);
     stage.redis.cli(&["ZADD", &format!("{base}leases"), "1", "nonsense"]);
     stage.redis.cli(&["ZADD", &format!("{base}due"), "1", "non,sense"]);
+    stage.redis.cli(&["ZADD", &format!("{base}schedules"), "1", "nonsense"]);
     stage.redis.cli(&["RPUSH", &lane, "nonsense"]);
-    assert_eq!(stage.store.reconcile(P).await.unwrap(), 3);
-    assert_eq!(stage.redis.cli(&["LLEN", &format!("{base}quarantine")]), "3");
+    assert_eq!(stage.store.reconcile(P).await.unwrap(), 4);
+    assert_eq!(stage.redis.cli(&["LLEN", &format!("{base}quarantine")]), "4");
     assert_eq!(stage.store.reconcile(P).await.unwrap(), 0);
     assert_eq!(stage.scene.claim("w", 5).await.len(), 1);
 }

@@ -13,6 +13,7 @@ mod lists;
 mod registry;
 mod replay;
 mod scene;
+mod schedules;
 mod tasks;
 mod waiting;
 
@@ -22,6 +23,7 @@ pub use lists::*;
 pub use registry::*;
 pub use replay::seeds;
 pub use scene::Scene;
+pub use schedules::*;
 pub use tasks::*;
 pub use waiting::*;
 
@@ -68,6 +70,13 @@ macro_rules! conformance {
             a_waiting_task_goes_to_the_front_or_the_back_of_its_line
             an_edit_is_seen_by_the_run_or_refused
             an_edit_keeps_the_place_in_line_and_the_time
+            a_schedule_is_changed_only_by_who_saw_it_last
+            a_schedule_is_due_from_its_time_until_it_went_on
+            a_tick_is_taken_once_and_makes_its_task_in_the_same_step
+            a_tick_whose_task_exists_only_goes_on
+            a_tick_into_a_full_line_changes_nothing
+            a_clock_that_steps_repeats_no_tick
+            a_user_has_so_many_schedules_and_no_more
             users_take_turns
             an_ended_task_is_gone_after_its_retention
             a_forgotten_key_may_be_used_again

@@ -27,8 +27,8 @@ use tasktonic_core::{Lease, Name, Text, UserId, WorkerId};
 
 pub use kill_point::KillPoint;
 pub use query::{
-    AttemptRow, Counts, Cursor, EventsSince, LogLines, LogRow, Query, QueryReply, StoredTask,
-    TaskFilter, TaskPage,
+    AttemptRow, Counts, Cursor, DueSchedules, EventsSince, LogLines, LogRow, Query, QueryReply,
+    StoredTask, TaskFilter, TaskPage,
 };
 pub use registry::{Entry, Expect, Registry, Table};
 pub use settle::{Losses, WORKER_LOST, settle, settle_after};
@@ -135,6 +135,9 @@ pub struct SyncReply {
     /// When a sync would next find something due, in ms: told by a sync that maintained, and by
     /// one that claimed nothing.
     pub next_in_ms: Option<u64>,
+    /// When the next schedule comes, in ms; 0 if one is due, absent if there is none. Who fires them
+    /// asks [`Query::DueSchedules`] then.
+    pub schedule_in_ms: Option<u64>,
     /// The partition's epoch, for fences.
     pub epoch: u32,
 }

@@ -2,8 +2,8 @@
 
 use tasktonic_core::command::{Control, Submit, Sync};
 use tasktonic_core::limits::{
-    CLAIM_MAX, CLAIM_QUEUES_MAX, CONTROL_TASKS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, SUBMIT_TASKS_MAX,
-    SYNC_OPS_MAX,
+    CLAIM_MAX, CLAIM_QUEUES_MAX, CONTROL_TASKS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, SCHEDULE_BYTES_MAX,
+    SUBMIT_TASKS_MAX, SYNC_OPS_MAX,
 };
 
 use crate::{Error, Result};
@@ -57,6 +57,17 @@ pub fn check_control(control: &Control) -> Result<()> {
         Control::Redrive { tasks, .. } => tasks.len(),
         Control::Reschedule { tasks, .. } => tasks.len(),
         Control::Edit { tasks, .. } => tasks.len(),
+        Control::Schedule { becomes, .. } => {
+            let bytes = becomes.as_ref().map_or(0, |schedule| schedule.text.len());
+            return at_most("bytes in one schedule", bytes, SCHEDULE_BYTES_MAX);
+        }
+        Control::Tick(tick) => {
+            if tick.task.as_ref().is_some_and(|task| task.user != tick.user) {
+                return Err(Error::Invalid("a schedule makes tasks of its own user only".into()));
+            }
+            let bytes = tick.becomes.text.len();
+            return at_most("bytes in one schedule", bytes, SCHEDULE_BYTES_MAX);
+        }
         Control::Weigh { .. } => 0,
     };
     at_most("tasks in one control command", count, CONTROL_TASKS_MAX)

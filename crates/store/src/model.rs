@@ -3,6 +3,8 @@
 
 mod read;
 
+pub use read::{due_schedules, schedules};
+
 use std::collections::{BTreeMap, VecDeque};
 
 use async_trait::async_trait;
@@ -226,7 +228,8 @@ impl State {
             Record::Control { .. }
             | Record::Key { .. }
             | Record::KeyGone { .. }
-            | Record::Weight { .. } => {}
+            | Record::Weight { .. }
+            | Record::Schedule { .. } => {}
         }
     }
 
@@ -261,6 +264,7 @@ impl Store for ModelStore {
             claimed: synced.claimed.into_iter().map(|c| state.held(c.lease, c.n)).collect(),
             more: synced.more,
             next_in_ms: synced.next_in_ms,
+            schedule_in_ms: synced.schedule_in_ms,
             epoch: synced.epoch,
         })
     }
@@ -274,7 +278,7 @@ impl Store for ModelStore {
     }
 
     async fn read(&self, p: PartitionId, query: Query) -> Result<QueryReply> {
-        Ok(self.part(p)?.lock().read(query))
+        Ok(self.part(p)?.lock().read(query, self.clock.now_ms()))
     }
 
     fn wakes(&self, worker: &WorkerId) -> WakeStream {

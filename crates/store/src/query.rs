@@ -1,6 +1,7 @@
 //! Questions to a store, and their answers.
 
-use tasktonic_core::{TaskId, TaskState, Text, UserId, WorkerId};
+use tasktonic_core::partition::KeptSchedule;
+use tasktonic_core::{Name, TaskId, TaskState, Text, UserId, WorkerId};
 
 use crate::Held;
 
@@ -72,6 +73,16 @@ pub enum Query {
         /// Owners and ids.
         tasks: Vec<(UserId, TaskId)>,
     },
+    /// Schedules of a user, by name.
+    Schedules {
+        /// The owner.
+        user: UserId,
+        /// Only the one of this name.
+        name: Option<Name>,
+    },
+    /// Up to [`SCHEDULES_DUE_MAX`](tasktonic_core::limits::SCHEDULES_DUE_MAX) schedules whose tick
+    /// has come, the longest due first.
+    DueSchedules,
 }
 
 /// The answer to a [`Query`], of the same kind.
@@ -93,6 +104,19 @@ pub enum QueryReply {
     Held(Vec<Held>),
     /// To `Exist`: one answer per task, in order.
     Exist(Vec<bool>),
+    /// To `Schedules`.
+    Schedules(Vec<KeptSchedule>),
+    /// To `DueSchedules`.
+    DueSchedules(DueSchedules),
+}
+
+/// Schedules whose tick has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DueSchedules {
+    /// The store's wall clock, ms: dates are by it, whatever the asker's own clock says.
+    pub now_ms: i64,
+    /// The longest due first.
+    pub schedules: Vec<KeptSchedule>,
 }
 
 /// A task as it is stored.

@@ -2,7 +2,7 @@
 //! for one user's waiting tasks.
 //!
 //! What is carried over: the registry, every task with its texts, history, log and place, the order
-//! of lanes, idempotency keys, weights. What is not: users' files (they are no part of a store),
+//! of lanes, idempotency keys, weights, schedules. What is not: users' files (they are no part of a store),
 //! the log of events (cursors of the old store get a snapshot from the new one, whose epoch is
 //! above), and who holds what: a running task goes to the front of its lane under the next claim
 //! number, or is cancelled if that was asked.
@@ -12,7 +12,7 @@ mod write;
 
 use async_trait::async_trait;
 use tasktonic_core::changes::Record;
-use tasktonic_core::partition::{Key, Row, Weight};
+use tasktonic_core::partition::{KeptSchedule, Key, Row, Weight};
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::{TaskId, UserId};
 pub use tasktonic_protocol::transfer::Totals;
@@ -67,6 +67,9 @@ pub trait Source: Store {
 
     /// Weights of a partition other than 1.
     async fn weights(&self, p: PartitionId) -> Result<Vec<Weight>>;
+
+    /// Schedules of a partition, by user and name.
+    async fn schedules(&self, p: PartitionId) -> Result<Vec<KeptSchedule>>;
 }
 
 /// An empty store that is being read into.

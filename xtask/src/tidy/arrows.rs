@@ -9,6 +9,7 @@ use crate::metadata::{self, Package};
 /// Names without their prefix `tasktonic-`.
 const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("core", &[]),
+    ("schedule", &[]),
     ("protocol", &["core"]),
     ("store", &["core", "protocol"]),
     ("store-embedded", &["core", "protocol", "store"]),
@@ -20,7 +21,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("worker", &["core", "protocol", "store", "files"]),
     ("handlers", &["core", "protocol", "files", "worker"]),
     ("client", &["core", "protocol", "store", "files"]),
-    ("server", &["core", "protocol", "store", "auth", "files"]),
+    ("server", &["core", "schedule", "protocol", "store", "auth", "files"]),
     (
         "cli",
         &[

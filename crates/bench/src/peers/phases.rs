@@ -18,6 +18,8 @@ const FIRST_WITHIN: Duration = Duration::from_secs(45);
 const PILOT_WITHIN: Duration = Duration::from_secs(6);
 /// Fewer tasks give no rate.
 const TASKS_MIN: u64 = 16;
+/// A drain warms up with one task for so many that are counted.
+const WARM_PART: u64 = 4;
 /// Tasks of one bulk call.
 const BULK: u64 = 1_000;
 /// Attempts at once where waits are measured.
@@ -133,8 +135,13 @@ impl Place {
         })
     }
 
-    /// Lets a worker drain what was submitted before it started.
-    pub(crate) async fn drain(&self, launch: &Launch, concurrency: usize) -> Result<Drain> {
+    /// Lets a worker drain what was submitted before it started, at most `waiting_max` tasks.
+    pub(crate) async fn drain(
+        &self,
+        launch: &Launch,
+        concurrency: usize,
+        waiting_max: Option<u64>,
+    ) -> Result<Drain> {
         let pilot = self.lengths.pilot.max(2 * concurrency as u64);
         let rough = {
             let scene = self.scene(Duration::ZERO)?;
@@ -149,10 +156,11 @@ impl Place {
             let begun = starts::read(log)?;
             starts::rate(&begun, begun.len() / 2)
         };
-        let counted = self.lengths.tasks(rough);
         // What is cold costs up to twice as much; it is done, and not counted.
-        let warm = (counted / 4).max(concurrency as u64);
-        let total = warm + counted;
+        let warm_of = |counted: u64| (counted / WARM_PART).max(concurrency as u64);
+        let wanted = self.lengths.tasks(rough);
+        let total = (wanted + warm_of(wanted)).min(waiting_max.unwrap_or(u64::MAX));
+        let warm = warm_of(total - total / (WARM_PART + 1));
 
         let scene = self.scene(Duration::ZERO)?;
         let mut submitter = Submitter::start(launch, &scene.stage).await?;

@@ -39,6 +39,8 @@ pub(crate) struct Peer {
     pub(crate) bulk: &'static str,
     /// The highest concurrency that is measured, and why not more.
     pub(crate) concurrency_max: Option<(usize, &'static str)>,
+    /// How many tasks may wait before its worker fails; a drain is of no more.
+    pub(crate) waiting_max: Option<u64>,
 }
 
 /// Why RQ is not measured with a hundred at once.
@@ -62,6 +64,7 @@ pub(crate) const PEERS: &[Peer] = &[
         recovery: "leases of 10 s, by a worker alone",
         bulk: "calls of 128, at once",
         concurrency_max: None,
+        waiting_max: None,
     },
     Peer {
         name: "bullmq",
@@ -73,6 +76,7 @@ pub(crate) const PEERS: &[Peer] = &[
         recovery: "lock of 30 s, looked at every 30 s",
         bulk: "`addBulk`",
         concurrency_max: None,
+        waiting_max: None,
     },
     Peer {
         name: "celery",
@@ -85,6 +89,7 @@ pub(crate) const PEERS: &[Peer] = &[
         recovery: "visibility timeout of 1 h, its default",
         bulk: "none; a loop over one producer",
         concurrency_max: None,
+        waiting_max: None,
     },
     Peer {
         name: "dramatiq",
@@ -97,6 +102,7 @@ pub(crate) const PEERS: &[Peer] = &[
         recovery: "heartbeat timeout of 60 s, looked at by chance",
         bulk: "none; a loop",
         concurrency_max: None,
+        waiting_max: None,
     },
     Peer {
         name: "arq",
@@ -108,6 +114,7 @@ pub(crate) const PEERS: &[Peer] = &[
         recovery: "in-progress key of 310 s",
         bulk: "none; 100 calls at once",
         concurrency_max: None,
+        waiting_max: None,
     },
     Peer {
         name: "rq",
@@ -121,6 +128,7 @@ pub(crate) const PEERS: &[Peer] = &[
         recovery: "registry cleaned every 10 min",
         bulk: "its call for many",
         concurrency_max: Some((10, ONE_EACH)),
+        waiting_max: None,
     },
     Peer {
         name: "taskiq",
@@ -132,6 +140,7 @@ pub(crate) const PEERS: &[Peer] = &[
         recovery: "idle timeout of 10 min",
         bulk: "none; 100 calls at once",
         concurrency_max: None,
+        waiting_max: None,
     },
     Peer {
         name: "apalis",
@@ -141,10 +150,13 @@ pub(crate) const PEERS: &[Peer] = &[
         settings: "at least once as it comes (tasks of dead workers go back); locks, results and \
                    events on, its defaults; a look for new tasks every 100 ms, without which a \
                    worker that found none looks again at its next heartbeat, 30 s later; batches \
-                   as large as the concurrency, at least its default of 10",
+                   as large as the concurrency, at least its default of 10; drains of at most \
+                   7,000 tasks, since a worker that finds more than Lua unpacks at once ends with \
+                   an error",
         recovery: "10 missed heartbeats of 30 s",
         bulk: "`push_bulk`",
         concurrency_max: None,
+        waiting_max: Some(7_000),
     },
 ];
 

@@ -41,6 +41,10 @@ impl Partition {
             Control::Edit { at_ms, user, tasks } => {
                 tasks.into_iter().map(|edit| self.edit(step, at_ms, &user, edit)).collect()
             }
+            Control::Schedule { user, name, seen, becomes } => {
+                vec![self.schedule(step, user, name, seen, becomes)]
+            }
+            Control::Tick(tick) => vec![self.tick(step, *tick)],
             Control::Weigh { queue, user, weight } => {
                 self.weigh(step, queue, user, weight);
                 Vec::new()

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use super::Partition;
 use crate::changes::{Place, TaskControl};
-use crate::ids::{TaskId, UserId};
+use crate::ids::{Name, TaskId, UserId};
+use crate::schedule::Schedule;
 use crate::transitions::STATES;
 
 impl Partition {
@@ -31,6 +32,9 @@ impl Partition {
                     "key {user} {key:?} = {} {:032x} until {}",
                     owner.task, owner.body_hash, owner.expires_ms
                 ));
+            }
+            for (name, of) in &known.schedules {
+                lines.insert(of.line(user, name));
             }
             if known.seq > 0 {
                 lines.insert(format!("seq {user} = {}", known.seq));
@@ -137,6 +141,15 @@ impl Partition {
                 self.due.len(),
                 self.leases.len()
             ));
+        }
+        let listed = self.users.iter().flat_map(|(user, known)| {
+            let next =
+                |(name, of): (&Name, &Schedule)| Some((of.next_ms?, user.clone(), name.clone()));
+            known.schedules.iter().filter_map(next)
+        });
+        let listed: BTreeSet<_> = listed.collect();
+        if self.ticks != listed {
+            wrong.push(format!("ticks are {:?}, and not {listed:?}", self.ticks));
         }
         if expiring != self.unstarted.len() {
             let listed = self.unstarted.len();

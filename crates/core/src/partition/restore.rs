@@ -5,6 +5,7 @@ use crate::Text;
 use crate::changes::{Place, TaskControl};
 use crate::ids::{Name, TaskId, UserId};
 use crate::limits::LEASE_MS_DEFAULT;
+use crate::schedule::Schedule;
 
 /// A kept task.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +44,17 @@ pub struct Weight {
     pub weight: u32,
 }
 
+/// A kept schedule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptSchedule {
+    /// The owner.
+    pub user: UserId,
+    /// Its name.
+    pub name: Name,
+    /// What it is.
+    pub schedule: Schedule,
+}
+
 /// All that is kept of a partition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Records {
@@ -52,6 +64,8 @@ pub struct Records {
     pub keys: Vec<Key>,
     /// Weights other than 1, in any order.
     pub weights: Vec<Weight>,
+    /// Schedules, in any order.
+    pub schedules: Vec<KeptSchedule>,
 }
 
 impl Partition {
@@ -64,7 +78,7 @@ impl Partition {
     /// is forgotten: workers park again.
     #[must_use]
     pub fn restore(epoch: u32, now_ms: i64, records: Records) -> Self {
-        let Records { mut rows, keys, weights } = records;
+        let Records { mut rows, keys, weights, schedules } = records;
         let mut partition = Self::new(epoch);
         partition.mt = now_ms;
         rows.sort_by(|a, b| order(a).cmp(&order(b)));
@@ -105,6 +119,9 @@ impl Partition {
         for Weight { queue, user, weight } in weights.into_iter().filter(|w| w.weight > 1) {
             partition.queue(&queue).weights.insert(user, weight);
         }
+        for KeptSchedule { user, name, schedule } in schedules {
+            partition.keep_schedule(&user, name, Some(schedule));
+        }
         partition
     }
 
@@ -118,7 +135,12 @@ impl Partition {
                 rows.push(Row { user, task: *task, control });
             }
         }
-        Records { rows, keys: self.kept_keys(), weights: self.kept_weights() }
+        Records {
+            rows,
+            keys: self.kept_keys(),
+            weights: self.kept_weights(),
+            schedules: self.kept_schedules(),
+        }
     }
 
     /// The idempotency keys of all users, in no order.

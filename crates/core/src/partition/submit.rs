@@ -20,7 +20,7 @@ impl Partition {
         answers
     }
 
-    fn accept(
+    pub(super) fn accept(
         &mut self,
         step: &mut Step,
         created_ms: i64,

@@ -112,6 +112,28 @@ fn clock_steps_end_no_live_lease_and_delay_recovery_by_no_more_than_a_step() {
     }
 }
 
+/// A worker that is alone looks when it was told to, and no sooner: a lease time of 10 s must not
+/// take three times as long because nobody else looks.
+#[test]
+fn a_lone_worker_that_looks_as_it_is_told_adopts_in_time() {
+    let mut world = World::new();
+    world.submit("ana", 1);
+    world.pass(60_000);
+    world.claim("dead", 1);
+    let mut waited_ms = 0;
+    let mut synced = world.sync("w2", Vec::new(), 0);
+    let mut looks = 0;
+    while synced.adopted.is_empty() {
+        let wait_ms = synced.next_in_ms.expect("there is a lease") as i64;
+        world.pass(wait_ms.max(200));
+        waited_ms += wait_ms.max(200);
+        looks += 1;
+        synced = world.sync("w2", Vec::new(), 0);
+        assert!(waited_ms <= 15_000 && looks <= 8, "{looks} looks in {waited_ms} ms");
+    }
+    assert!(waited_ms >= 9_500, "too early: {waited_ms}");
+}
+
 #[test]
 fn weights_share_the_turns_exactly() {
     for limit in [1, 7, 10] {

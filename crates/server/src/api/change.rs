@@ -143,6 +143,7 @@ fn refused(verb: Verb, outcome: Controlled) -> Result<(), Refusal> {
     match (outcome, verb) {
         (Controlled::Done | Controlled::Asked, _) => Ok(()),
         (Controlled::Absent, _) => Err(Refusal::not_found()),
+        (Controlled::Full, _) => Err(Refusal::internal(&"the store has no room for a change")),
         (Controlled::Unfit(_) | Controlled::Changed, Verb::Cancel) => Err(Refusal::new(
             Code::AlreadyEnded,
             "There is nothing left to stop. Look at the task to see how it ended.",
@@ -174,9 +175,7 @@ async fn change(
                 Control::Cancel { tasks, .. } => tasks.clone(),
                 Control::Redrive { tasks, .. } => tasks.iter().map(|asked| asked.task).collect(),
                 // Not among those of `controls`.
-                Control::Weigh { .. } | Control::Reschedule { .. } | Control::Edit { .. } => {
-                    Vec::new()
-                }
+                _ => Vec::new(),
             };
             let answers = app.store.control(partition(app, user), control).await?;
             outcomes.extend(named.into_iter().zip(answers));

@@ -203,6 +203,7 @@ async fn done(app: &App, caller: &Caller, control: Control) -> Result<bool, Refu
     match answers.first() {
         Some(Controlled::Done | Controlled::Asked) => Ok(true),
         Some(Controlled::Changed) => Ok(false),
+        Some(Controlled::Full) => Err(Refusal::internal(&"the store has no room for a change")),
         Some(Controlled::Unfit(_)) => Err(Refusal::new(
             Code::NotWaiting,
             "A worker has the task, or it has ended. Nothing was changed.",

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use tasktonic_core::command::{Command, Op, Report, Submit};
+use tasktonic_core::command::{Command, Control, Op, Report, Submit};
 use tasktonic_core::reply::{Claimed, Reply as CoreReply, Submitted, Synced};
 use tasktonic_core::{Lease, Text};
 use tasktonic_store::model::dump_texts;
@@ -42,6 +42,10 @@ impl Owner {
                     let _ = to.send(Err(Error::DiskFull));
                     return;
                 }
+                if let Some(refusal) = self.refuses(state, &control) {
+                    let _ = to.send(Err(refusal));
+                    return;
+                }
                 let CoreReply::Control(answers) =
                     self.apply(state, round, Command::Control(control))
                 else {
@@ -74,6 +78,25 @@ impl Owner {
                 Err(error) => drop(to.send(Err(error))),
             },
             Mail::Look | Mail::Close | Mail::Abandon => {}
+        }
+    }
+
+    /// What adds to the store by way of control is refused where a submit would be.
+    fn refuses(&self, state: &State, control: &Control) -> Option<Error> {
+        let adds = match control {
+            Control::Schedule { becomes, .. } => becomes.is_some(),
+            Control::Tick(tick) => tick.task.is_some(),
+            _ => false,
+        };
+        if !adds {
+            None
+        } else if self.space_low {
+            Some(Error::DiskFull)
+        } else if state.bytes() > self.shared.options.memory_bytes_max {
+            Some(Error::Full)
+        } else {
+            let behind = self.shared.behind.load(Ordering::SeqCst) >= BEHIND_BYTES_MAX;
+            behind.then_some(Error::Busy)
         }
     }
 
@@ -125,6 +148,7 @@ impl Owner {
             claimed: synced.claimed.into_iter().map(|c| held(c.lease, c.n)).collect(),
             more: synced.more,
             next_in_ms: synced.next_in_ms,
+            schedule_in_ms: synced.schedule_in_ms,
             epoch: synced.epoch,
         }
     }

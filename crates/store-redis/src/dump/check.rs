@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use tasktonic_core::schedule::Schedule;
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
 
 use super::print::is_queued;
@@ -26,6 +27,7 @@ pub(super) fn check(facts: &Facts) -> Vec<String> {
     }
     rings(facts, &mut wrong);
     references(facts, &mut wrong);
+    schedules(facts, &mut wrong);
     wrong
 }
 
@@ -123,6 +125,29 @@ fn lanes(facts: &Facts, user: &UserId, personal: &Personal, wrong: &mut Vec<Stri
                 "lane {queue} {user} has {facts_of:?} dead and scheduled, meta says {said:?}"
             ));
         }
+    }
+}
+
+/// Schedules that do not rest are listed by their next tick, and the first time is announced.
+fn schedules(facts: &Facts, wrong: &mut Vec<String>) {
+    let mut ticks = BTreeMap::new();
+    for (user, personal) in &facts.users {
+        for (name, kept) in &personal.schedules {
+            match kept.parse::<Schedule>() {
+                Ok(Schedule { next_ms: Some(next_ms), .. }) => {
+                    ticks.insert(format!("{user},{name}"), next_ms);
+                }
+                Ok(_) => {}
+                Err(error) => wrong.push(format!("schedule {user} {name}: {error}")),
+            }
+        }
+    }
+    if ticks != facts.schedules {
+        wrong.push(format!("schedules listed are {:?}, not {ticks:?}", facts.schedules));
+    }
+    let (first, said) = (ticks.values().min().map(i64::to_string), facts.meta.get("sc"));
+    if said != first.as_ref() {
+        wrong.push(format!("the first schedule comes at {first:?}, meta says {said:?}"));
     }
 }
 

@@ -36,6 +36,9 @@ pub(super) fn dump(facts: &Facts, now_ms: i64) -> String {
                 lines.insert(format!("key {user} {key:?} = {task} {hash} until {expires_ms}"));
             }
         }
+        for (name, kept) in &personal.schedules {
+            lines.insert(format!("schedule {user} {name} = {kept}"));
+        }
         if let Some((_, at)) = personal.newest.filter(|(of, _)| *of == epoch) {
             lines.insert(format!("seq {user} = {}", at + 1));
         }

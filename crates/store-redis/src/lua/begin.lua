@@ -28,7 +28,7 @@ local function now()
 end
 
 -- Fields of `meta` that every call reads.
-local FACTS = { 'schema', 'epoch', 'run', 'lt', 'mt', 'behind', 'keeps', 'cx', 'ex' }
+local FACTS = { 'schema', 'epoch', 'run', 'lt', 'mt', 'behind', 'keeps', 'cx', 'ex', 'sc' }
 
 -- Reads `meta`, and `more` fields of it, which go to M[1], M[2] and so on. Answers an error, or
 -- nothing.
@@ -53,6 +53,8 @@ function V.begin(more)
     keeps = known.keeps or '',
     cx = tonumber(known.cx) or 0,
     ex = tonumber(known.ex) or 0,
+    -- When the first schedule comes, if there is one.
+    sc = tonumber(known.sc),
     -- Fields to set when the call ends.
     set = {},
   }

@@ -190,6 +190,7 @@ end
 function V.maintain(holder, lease_ms, adopted)
   local since = now() - M.mt
   if not M.behind and since >= 0 and since < MAINTENANCE_MS then return false end
+  M.unwatched = since > UNWATCHED_MS
   V.fetch()
   V.settle()
   M.lt = lease_time()

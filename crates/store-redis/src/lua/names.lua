@@ -6,6 +6,7 @@ local META = KEYS[1]
 local B = string.sub(META, 1, -5)
 local LEASES, DUE, CANCELS = B .. 'leases', B .. 'due', B .. 'cancels'
 local PARKED, USERS, UNSTARTED = B .. 'parked', B .. 'users', B .. 'unstarted'
+local SCHEDULES = B .. 'schedules'
 
 local N = {}
 function N.ring(queue) return B .. 'ring:' .. queue end
@@ -16,5 +17,6 @@ function N.sweep(keep_s) return B .. 'sweep:' .. keep_s end
 function N.wake(worker) return B .. 'wake:' .. worker end
 function N.channel(user) return B .. 'u:' .. user end
 function N.user(user) return B .. 'u:' .. user .. ':' end
+function N.schedules(user) return B .. 'u:' .. user .. ':sc' end
 function N.lane(user, queue) return B .. 'u:' .. user .. ':q:' .. queue end
 function N.key(user, key) return B .. 'u:' .. user .. ':k:' .. key end

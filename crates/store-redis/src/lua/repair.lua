@@ -11,7 +11,8 @@
 --          'e' events: user                          'k' credit: queue, user
 --          'z' events that nobody needs: user
 --          'u' user: user                            'f' weights: queue
---          'm' counts of cancel marks and of what expires
+--          'h' schedule: user, name                  'j' listed as one: member
+--          'm' counts of cancel marks and of what expires, and the time of the first schedule
 --          'g' retention: keep_s, or '' after the last
 -- replies: one text per suspect: the name of the repair, or '' where all is well
 -- moves:   running -> queued, running -> cancelled, for tasks whose lease has vanished
@@ -238,6 +239,40 @@ function R.b()
   return 'expiry'
 end
 
+-- A schedule is listed by its next tick, unless it rests.
+local function list_schedule(user, name)
+  local member = user .. ',' .. name
+  local known, next_ms = V.known_schedule(user, name)
+  local score = call('ZSCORE', SCHEDULES, member)
+  if not known and call('HDEL', N.schedules(user), name) == 1 then
+    call('ZREM', SCHEDULES, member)
+    V.keep_first_tick()
+    return quarantine('schedule ' .. member)
+  end
+  if not known or next_ms == '' then
+    if not score then return '' end
+    call('ZREM', SCHEDULES, member)
+  else
+    if score and tonumber(score) == tonumber(next_ms) then return '' end
+    call('ZADD', SCHEDULES, next_ms, member)
+  end
+  V.keep_first_tick()
+  return 'schedule'
+end
+
+function R.h()
+  return list_schedule(take(), take())
+end
+
+function R.j()
+  local member = take()
+  local user, name = string.match(member, '^([^,]+),([^,]+)$')
+  if user then return list_schedule(user, name) end
+  if call('ZREM', SCHEDULES, member) == 0 then return '' end
+  V.keep_first_tick()
+  return quarantine('schedules ' .. member)
+end
+
 function R.c()
   local user, task = take(), take()
   local r = look(user, task)
@@ -303,6 +338,9 @@ function R.m()
   if expiring ~= M.ex then wrong = 'expiry_count' end
   if marks ~= M.cx then wrong = 'cancel_count' end
   M.cx, M.ex = marks, expiring
+  local first = M.sc
+  V.keep_first_tick()
+  if first ~= M.sc then wrong = 'schedule_time' end
   return wrong
 end
 

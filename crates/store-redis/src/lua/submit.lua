@@ -3,7 +3,7 @@
 -- reads:   ARGV[3] created_ms; a count and users seen for the first time; a count and tasks:
 --          user, task, queue, due_ms or '', descriptor, event members, lane_max,
 --          expires_ms or '', followed by keep_s if it expires,
---          '' or '='key followed by body hash and ttl_ms
+--          '' or '='key followed by body hash and ttl_ms; in a tick, what tick reads
 -- replies: one text per task: 'a' accepted; 'e'task existing; 'c'task conflict; 'f' lane full
 -- moves:   nothing -> queued, nothing -> scheduled
 
@@ -45,8 +45,12 @@ for i = 1, tonumber(take()) do
   tasks[i] = new
 end
 
+-- Only where a schedule makes the task.
+local tick = V.read_tick and V.read_tick(take)
 local refused = V.begin(fields)
 if refused then return refused end
+refused = tick and V.refuse_tick(tick)
+if refused then return { refused } end
 for i = 1, #lanes do lanes[i].x = V.extra(lanes[i].user, lanes[i].queue, M[i] or '') end
 
 -- Which ids are known. All are new nearly always: then one command answers, and has written them.
@@ -204,5 +208,6 @@ if #users > 0 then call('SADD', USERS, unpack(users)) end
 local ringed = {}
 V.ring(order, ringed)
 V.wake_for(ringed)
+if tick then V.take_tick(tick, verdicts[1]) end
 V.finish()
 return verdicts

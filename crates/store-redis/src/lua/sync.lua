@@ -3,7 +3,8 @@
 -- reads:   ARGV[3] worker, call, lease_ms; operations, see report; '' or '1' and a claim: limit,
 --          a count and queues, '1' to park if nothing is claimed; a count and queues it was woken
 --          for
--- replies: { epoch, refused, cancelled, adopted, claimed, more, next_in_ms or -1 }
+-- replies: { epoch, refused, cancelled, adopted, claimed, more, next_in_ms or -1,
+--          schedule_in_ms or -1 }
 -- moves:   by report, maintain and claim
 
 local next_arg = 3
@@ -63,8 +64,11 @@ if maintained or count == 0 then
   end
   if lost[2] then
     local wait = math.max(0, tonumber(lost[2]) - lease_time())
+    -- Lease time moves by looks: where nobody else looks, a lease would end late.
+    wait = math.min(wait, M.unwatched and LEASE_TIME_STEP_MS_MAX or LOOK_MS_MAX)
     if next_in < 0 or wait < next_in then next_in = wait end
   end
 end
+local schedule_in = M.sc and math.max(0, M.sc - now()) or -1
 V.finish()
-return { M.epoch, refused, cancelled, adopted, claimed, more, int(next_in) }
+return { M.epoch, refused, cancelled, adopted, claimed, more, int(next_in), int(schedule_in) }

@@ -1,6 +1,6 @@
 //! One pass over a partition: first what belongs to all its users, then user by user.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use redis::{Pipeline, Value, cmd};
 use tasktonic_core::policy::Retention;
@@ -26,6 +26,10 @@ pub(super) struct Whole {
     pub(super) due: HashSet<(UserId, TaskId, u32)>,
     /// Tasks that expire, with the time they are listed under.
     pub(super) unstarted: HashSet<(UserId, TaskId, i64)>,
+    /// Whether there may be schedules at all.
+    pub(super) has_schedules: bool,
+    /// Times that schedules are listed under.
+    pub(super) ticks: HashMap<UserId, BTreeMap<Name, i64>>,
     /// Queues that are known from anywhere.
     pub(super) queues: BTreeSet<Name>,
     /// How often each ring names each user.
@@ -50,6 +54,7 @@ impl Reconciler {
         repaired += self.leases(&reader, &mut whole).await?;
         repaired += self.due(&reader, &mut whole).await?;
         repaired += self.unstarted(&reader, &mut whole).await?;
+        repaired += self.schedules(&reader, &mut whole).await?;
         repaired += self.marks(&reader).await?;
         repaired += self.sweeps(&reader, &mut whole).await?;
         let reply = reader.one(cmd("SMEMBERS").arg(keys.parked())).await?;
@@ -210,6 +215,9 @@ impl Reconciler {
     /// A user's tasks are where they say, the lanes hold tasks, the log is there.
     async fn user(&self, reader: &Reader<'_>, whole: &mut Whole, user: &UserId) -> Result<u64> {
         let mut suspects = Vec::new();
+        if whole.has_schedules {
+            suspects.extend(self.unlisted(reader, whole, user).await?);
+        }
         let mut asked = Pipeline::new();
         asked.add_command(cmd("XLEN").arg(reader.keys.events(user)).clone());
         asked.add_command(cmd("EXISTS").arg(reader.keys.index(user)).clone());

@@ -30,6 +30,10 @@ pub(super) enum Suspect {
     Expires(UserId, TaskId, Name),
     /// One that is listed as one that expires and is none.
     Expiry(String),
+    /// A schedule that is not listed by its next tick, or is and rests or is gone.
+    Schedule(UserId, Name),
+    /// One that is listed as a schedule and is none.
+    Scheduling(String),
     /// A mark of cancellation on a task that does not run.
     Mark(UserId, TaskId),
     /// A lane's two numbers: what they are, its length, and what they should be.
@@ -44,7 +48,7 @@ pub(super) enum Suspect {
     User(UserId),
     /// A queue whose weights are not announced, or announced and not there.
     Weights(Name),
-    /// The number of marks, or of what expires.
+    /// The number of marks, or of what expires, or the time of the first schedule.
     Marks,
     /// A list of ended tasks, kept so long, s, that is not among those in use.
     Retention(u32),
@@ -67,6 +71,8 @@ impl Suspect {
             Self::Due(member) => &[&"d", member],
             Self::Expires(user, task, queue) => &[&"p", user, task, queue],
             Self::Expiry(member) => &[&"b", member],
+            Self::Schedule(user, name) => &[&"h", user, name],
+            Self::Scheduling(member) => &[&"j", member],
             Self::Mark(user, task) => &[&"c", user, task],
             Self::Counts(user, queue, are, length, should) => {
                 &[&"x", user, queue, are, length, should]

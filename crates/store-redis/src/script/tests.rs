@@ -8,7 +8,7 @@ use tasktonic_core::transitions::{TRANSITIONS, TaskState};
 use tasktonic_core::{Name, TaskId, UserId, WorkerId};
 use tasktonic_testkit::redis::{Options, Redis};
 
-use super::{CONTROL, SHARED, SUBMIT, SYNC};
+use super::{CONTROL, SHARED, SUBMIT, SYNC, TICK};
 use crate::keys::Keys;
 
 /// Set to write the snapshots anew.
@@ -16,7 +16,8 @@ const REWRITE: &str = "TASKTONIC_SNAPSHOTS";
 
 #[test]
 fn no_fragment_changes_what_runs_unseen() {
-    for (name, text) in [("submit", &*SUBMIT), ("sync", &*SYNC), ("control", &*CONTROL)] {
+    let all = [("submit", &*SUBMIT), ("sync", &*SYNC), ("control", &*CONTROL), ("tick", &*TICK)];
+    for (name, text) in all {
         let file =
             Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/snapshots/{name}.lua.txt"));
         if std::env::var_os(REWRITE).is_some() {
@@ -74,10 +75,10 @@ fn scripts_spell_names_as_keys_does() {
     let key = "k: {}\u{e9}";
     let script = format!(
         "{}\nlocal u, q, w, t, k = unpack(ARGV)\n\
-         return {{ META, LEASES, DUE, CANCELS, PARKED, USERS, UNSTARTED, N.ring(q), N.weights(q), N.credit(q),\n\
+         return {{ META, LEASES, DUE, CANCELS, PARKED, USERS, UNSTARTED, SCHEDULES, N.ring(q), N.weights(q), N.credit(q),\n\
          N.idle(q), N.sweep(60), N.wake(w), N.channel(u), N.lane(u, q), N.key(u, k),\n\
          N.user(u) .. 'd:' .. t, N.user(u) .. 't:' .. t, N.user(u) .. 'a:' .. t,\n\
-         N.user(u) .. 'o:' .. t, N.user(u) .. 'e', N.user(u) .. 'i' }}",
+         N.user(u) .. 'o:' .. t, N.user(u) .. 'e', N.user(u) .. 'i', N.schedules(u) }}",
         SHARED[0].1
     );
     let (meta, canary, id) = (keys.meta(), keys.canary(), task.to_string());
@@ -94,6 +95,7 @@ fn scripts_spell_names_as_keys_does() {
         keys.parked(),
         keys.users(),
         keys.unstarted(),
+        keys.schedules(),
         keys.ring(&queue),
         keys.weights(&queue),
         keys.credit(&queue),
@@ -109,6 +111,7 @@ fn scripts_spell_names_as_keys_does() {
         keys.log(&user, task),
         keys.events(&user),
         keys.index(&user),
+        keys.schedules_of(&user),
     ];
     assert_eq!(said, expected);
 }
@@ -140,7 +143,7 @@ proptest! {
         let worker = worker.parse::<WorkerId>().unwrap();
         let all = [
             keys.meta(), keys.canary(), keys.leases(), keys.due(), keys.cancels(), keys.parked(),
-            keys.users(), keys.unstarted(), keys.ring(&queue), keys.weights(&queue), keys.credit(&queue),
+            keys.users(), keys.unstarted(), keys.schedules(), keys.schedules_of(&user), keys.ring(&queue), keys.weights(&queue), keys.credit(&queue),
             keys.idle(&queue), keys.sweep(60), keys.wake(&worker), keys.events_channel(&user),
             keys.lane(&user, &queue), keys.idempotency(&user, &key), keys.descriptor(&user, task),
             keys.state(&user, task), keys.attempts(&user, task), keys.log(&user, task),

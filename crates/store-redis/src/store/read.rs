@@ -52,10 +52,14 @@ impl RedisStore {
             Query::EventsHead { user } => QueryReply::Events(self.events_head(p, &user).await?),
             Query::Held { worker } => QueryReply::Held(self.held(p, &worker).await?),
             Query::Exist { tasks } => QueryReply::Exist(self.exist(p, &tasks).await?),
+            Query::Schedules { user, name } => {
+                QueryReply::Schedules(self.schedules_of(p, &user, name.as_ref()).await?)
+            }
+            Query::DueSchedules => QueryReply::DueSchedules(self.due_schedules(p).await?),
         })
     }
 
-    async fn ask(&self, p: PartitionId, commands: &Pipeline) -> Result<Vec<Value>> {
+    pub(super) async fn ask(&self, p: PartitionId, commands: &Pipeline) -> Result<Vec<Value>> {
         if commands.is_empty() {
             return Ok(Vec::new());
         }

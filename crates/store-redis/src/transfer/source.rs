@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use async_trait::async_trait;
 use redis::{Pipeline, Value, cmd};
 use tasktonic_core::changes::{Place, TaskControl};
-use tasktonic_core::partition::{Key, Row, Weight};
+use tasktonic_core::partition::{KeptSchedule, Key, Row, Weight};
 use tasktonic_core::policy::Retention;
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::{Lease, Name, TaskId, TaskState, UserId};
@@ -322,5 +322,14 @@ impl Source for RedisStore {
         weights.sort_by(|a, b| (&a.queue, &a.user).cmp(&(&b.queue, &b.user)));
         weights.dedup();
         Ok(weights)
+    }
+
+    async fn schedules(&self, p: PartitionId) -> Result<Vec<KeptSchedule>> {
+        let mut schedules = Vec::new();
+        // Those that rest are listed nowhere but under their users.
+        for user in self.users(p).await? {
+            schedules.extend(self.schedules_of(p, &user, None).await?);
+        }
+        Ok(schedules)
     }
 }

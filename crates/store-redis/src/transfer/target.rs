@@ -36,6 +36,8 @@ pub struct Import {
     scheduled: BTreeMap<Name, u64>,
     /// Retentions met, by partition.
     keeps: BTreeSet<(PartitionId, u32)>,
+    /// When the first schedule of a partition comes.
+    ticks: BTreeMap<PartitionId, i64>,
 }
 
 impl Import {
@@ -49,6 +51,7 @@ impl Import {
             user: None,
             scheduled: BTreeMap::new(),
             keeps: BTreeSet::new(),
+            ticks: BTreeMap::new(),
         }
     }
 
@@ -120,7 +123,9 @@ impl Import {
             }
             let reply = self.ask(place, cmd("HKEYS").arg(keys.meta()).clone()).await?;
             let fields = items_of(&reply).iter().map(text_of).filter(|field| {
-                field == "keeps" || field.starts_with("x:") || field.starts_with("w:")
+                matches!(field.as_str(), "keeps" | "ex" | "sc")
+                    || field.starts_with("x:")
+                    || field.starts_with("w:")
             });
             let gone: Vec<Cmd> =
                 fields.map(|field| cmd("HDEL").arg(keys.meta()).arg(field).clone()).collect();
@@ -217,8 +222,23 @@ impl Import {
                 let field = format!("w:{queue}");
                 commands.push(cmd("HSET").arg(keys.meta()).arg(field).arg("1").clone());
             }
+            Record::Schedule { user, name, schedule: Some(schedule) } => {
+                let p = partition_of(&user, count);
+                let keys = self.store.keys(p)?;
+                let commands = to.entry(p).or_default();
+                commands.push(cmd("SADD").arg(keys.users()).arg(user.as_str()).clone());
+                let (of, kept) = (keys.schedules_of(&user), schedule.to_string());
+                commands.push(cmd("HSET").arg(of).arg(name.as_str()).arg(kept).clone());
+                if let Some(next_ms) = schedule.next_ms {
+                    let (key, member) = (keys.schedules(), format!("{user},{name}"));
+                    commands.push(cmd("ZADD").arg(key).arg(next_ms).arg(member).clone());
+                    let first = self.ticks.entry(p).or_insert(next_ms);
+                    *first = next_ms.min(*first);
+                }
+            }
             // An export holds whole tasks only.
             Record::Edited { .. }
+            | Record::Schedule { schedule: None, .. }
             | Record::Control { .. }
             | Record::KeyGone { .. }
             | Record::TaskGone { .. } => {}
@@ -356,6 +376,11 @@ impl Target for Import {
         for (p, keeps) in keeps {
             let meta = self.store.keys(p)?.meta();
             let told = cmd("HSET").arg(meta).arg("keeps").arg(keeps.join(" ")).clone();
+            self.send(Place::Partition(p), &[told]).await?;
+        }
+        for (p, first) in std::mem::take(&mut self.ticks) {
+            let meta = self.store.keys(p)?.meta();
+            let told = cmd("HSET").arg(meta).arg("sc").arg(first).clone();
             self.send(Place::Partition(p), &[told]).await?;
         }
         let unmark = cmd("HDEL").arg(keys::config()).arg("importing").clone();

@@ -32,7 +32,7 @@ pub(crate) fn named(control: &Control) -> Option<Named<'_>> {
         Control::Edit { user, tasks, .. } => {
             Some(Named { user, tasks: tasks.iter().map(|edit| edit.task).collect() })
         }
-        Control::Weigh { .. } => None,
+        Control::Schedule { .. } | Control::Tick(_) | Control::Weigh { .. } => None,
     }
 }
 
@@ -115,6 +115,10 @@ pub(crate) fn control(
                 words.text(&edit.event);
             }
         }
+        Control::Schedule { user, name, seen, becomes } => {
+            super::schedule::change(&mut words, user, name, *seen, becomes.as_ref());
+        }
+        Control::Tick(_) => return Err(Error::Invalid("a tick has a script of its own".into())),
         Control::Weigh { queue, user, weight } => {
             words.text("weigh");
             words.text(queue.as_str());
@@ -136,6 +140,7 @@ fn one(answer: &str) -> Result<Controlled> {
         "asked" => Controlled::Asked,
         "changed" => Controlled::Changed,
         "absent" => Controlled::Absent,
+        "full" => Controlled::Full,
         other => {
             let state = other.strip_prefix('!').and_then(TaskState::from_name);
             Controlled::Unfit(state.ok_or_else(strange)?)

@@ -118,7 +118,8 @@ fn give_back(
 
 /// The answer to a sync.
 pub(crate) fn synced(reply: &Value) -> Result<SyncReply> {
-    let [epoch, refused, cancelled, adopted, claimed, more, next_in] = items(reply)? else {
+    let [epoch, refused, cancelled, adopted, claimed, more, next_in, schedule_in] = items(reply)?
+    else {
         return Err(strange());
     };
     let lease = |token: &Value| parsed::<Lease>(word(token)?);
@@ -149,7 +150,7 @@ pub(crate) fn synced(reply: &Value) -> Result<SyncReply> {
             state: kept(state)?,
         });
     }
-    let next_in: i64 = number(next_in)?;
+    let (next_in, schedule_in): (i64, i64) = (number(next_in)?, number(schedule_in)?);
     Ok(SyncReply {
         refused: items(refused)?.iter().map(number).collect::<Result<_>>()?,
         cancelled,
@@ -157,6 +158,7 @@ pub(crate) fn synced(reply: &Value) -> Result<SyncReply> {
         claimed: taken,
         more: number(more)?,
         next_in_ms: u64::try_from(next_in).ok(),
+        schedule_in_ms: u64::try_from(schedule_in).ok(),
         epoch: number(epoch)?,
         ..SyncReply::default()
     })

@@ -11,6 +11,7 @@ use tasktonic_core::command::{
     Reschedule, Submit, Sync, Write,
 };
 use tasktonic_core::routing::PartitionId;
+use tasktonic_core::schedule::{Schedule, Tick};
 use tasktonic_core::{Lease, TaskId, Text, UserId};
 
 use super::replay;
@@ -52,6 +53,7 @@ pub async fn differential(
         tasks: Vec::new(),
         queues: HashMap::new(),
         leases: Vec::new(),
+        schedules: HashMap::new(),
         calls: 0,
     };
     for number in 0..steps {
@@ -133,6 +135,8 @@ struct Walk {
     tasks: Vec<(UserId, TaskId)>,
     queues: HashMap<TaskId, tasktonic_core::Name>,
     leases: Vec<(Lease, u32)>,
+    /// The version that a schedule may have.
+    schedules: HashMap<(UserId, tasktonic_core::Name), u64>,
     calls: u64,
 }
 
@@ -279,7 +283,8 @@ impl Walk {
     fn control(&mut self) -> Control {
         let at_ms = self.clock.now_ms();
         let (user, task) = self.task_of();
-        match self.seed.below(9) {
+        match self.seed.below(13) {
+            9..=12 => self.schedule(user),
             5 | 6 => {
                 let later = i64::try_from(self.seed.below(4_000)).unwrap_or(0) - 500;
                 let to = [MoveTo::Due(at_ms + later), MoveTo::Front, MoveTo::Back];
@@ -304,6 +309,37 @@ impl Walk {
         }
     }
 
+    /// A schedule made, changed, removed or taken on, mostly by who knows its version.
+    fn schedule(&mut self, user: UserId) -> Control {
+        let name: tasktonic_core::Name =
+            ["a", "b.c", "d-9"][self.seed.pick(3)].parse().expect("a name");
+        let id = (user.clone(), name.clone());
+        let seen = self.schedules.get(&id).copied().filter(|_| self.seed.below(8) > 0);
+        let now_ms = self.clock.now_ms();
+        let later = now_ms + i64::try_from(self.seed.below(4_000)).unwrap_or(0) - 900;
+        let becomes = Schedule {
+            version: self.seed.next(),
+            next_ms: (self.seed.below(5) > 0).then_some(later),
+            text: format!(r#"{{"n":{},"s":"|,\u00e9é"}}"#, self.seed.below(99)).into(),
+        };
+        if let Some(seen) = seen
+            && self.seed.below(2) == 0
+        {
+            self.schedules.insert(id, becomes.version);
+            let task = self.submit().tasks.pop();
+            let task = task.map(|new| NewTask { user: user.clone(), ..new });
+            let task = task.filter(|_| self.seed.below(3) > 0);
+            let tick = Tick { created_ms: now_ms, user, name, seen, becomes, task };
+            return Control::Tick(Box::new(tick));
+        }
+        if self.seed.below(5) == 0 {
+            self.schedules.remove(&id);
+            return Control::Schedule { user, name, seen, becomes: None };
+        }
+        self.schedules.insert(id, becomes.version);
+        Control::Schedule { user, name, seen, becomes: Some(becomes) }
+    }
+
     fn edit(&mut self, task: TaskId) -> Edit {
         let claim = 1 + u32::try_from(self.seed.below(2)).unwrap_or(0);
         let n = u32::try_from(self.seed.below(2)).unwrap_or(0);
@@ -318,7 +354,9 @@ impl Walk {
 
     fn query(&mut self) -> Query {
         let (user, task) = self.task_of();
-        match self.seed.below(8) {
+        match self.seed.below(10) {
+            8 => Query::DueSchedules,
+            9 => Query::Schedules { user, name: None },
             0 => Query::Tasks { user, tasks: vec![task, task] },
             1 | 2 => {
                 let states = tasktonic_core::transitions::STATES;

@@ -1,7 +1,7 @@
 //! Short words for the scenarios.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use tasktonic_core::command::{
     Again, Claim, Control, Edit, MoveTo, NewTask, Op, Redrive, Report, Reschedule, Submit, Sync,
@@ -19,7 +19,7 @@ pub struct Scene {
     /// The store under test.
     pub store: Arc<dyn Store>,
     hand: ManualClock,
-    now_ms: AtomicU64,
+    now_ms: AtomicI64,
     next: AtomicU64,
 }
 
@@ -30,19 +30,19 @@ impl Scene {
     /// A scene on `store`, whose clock `hand` moves.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, hand: ManualClock) -> Self {
-        let now_ms = AtomicU64::new(1_700_000_000_000);
+        let now_ms = AtomicI64::new(1_700_000_000_000);
         Self { store, hand, now_ms, next: AtomicU64::new(1) }
     }
 
-    /// Lets `ms` pass.
+    /// Lets `ms` pass; below 0 the clock is put back.
     pub fn pass(&self, ms: i64) {
         self.hand.advance(ms);
-        self.now_ms.fetch_add(ms.unsigned_abs(), Ordering::SeqCst);
+        self.now_ms.fetch_add(ms, Ordering::SeqCst);
     }
 
     /// Now, ms.
     pub fn now_ms(&self) -> i64 {
-        i64::try_from(self.now_ms.load(Ordering::SeqCst)).expect("tests do not last that long")
+        self.now_ms.load(Ordering::SeqCst)
     }
 
     /// A fresh task of `user`, not yet submitted.
@@ -102,6 +102,8 @@ impl Scene {
             merged.claimed.extend(reply.claimed);
             merged.more += reply.more;
             merged.next_in_ms = merged.next_in_ms.into_iter().chain(reply.next_in_ms).min();
+            let first = merged.schedule_in_ms.into_iter().chain(reply.schedule_in_ms).min();
+            merged.schedule_in_ms = first;
             merged.epoch = reply.epoch;
         }
         merged

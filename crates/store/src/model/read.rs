@@ -1,18 +1,39 @@
 //! Answers from the model's records.
 
+use tasktonic_core::limits::SCHEDULES_DUE_MAX;
+use tasktonic_core::partition::KeptSchedule;
 use tasktonic_core::transitions::STATES;
-use tasktonic_core::{TaskId, UserId};
+use tasktonic_core::{Name, Partition, TaskId, UserId};
 
 use super::{Kept, State};
 use crate::filter::matches;
 use crate::limits::{LIST_MAX, LOGS_MAX};
 use crate::{
-    AttemptRow, Counts, Cursor, EventsSince, LogLines, LogRow, Query, QueryReply, StoredTask,
-    TaskFilter, TaskPage,
+    AttemptRow, Counts, Cursor, DueSchedules, EventsSince, LogLines, LogRow, Query, QueryReply,
+    StoredTask, TaskFilter, TaskPage,
 };
 
+/// Schedules of a user in a partition, by name; with a name only that one.
+#[must_use]
+pub fn schedules(partition: &Partition, user: &UserId, name: Option<&Name>) -> Vec<KeptSchedule> {
+    let all = partition.schedules_of(user).filter(|(of, _)| name.is_none_or(|name| *of == name));
+    all.map(|(name, schedule)| KeptSchedule {
+        user: user.clone(),
+        name: name.clone(),
+        schedule: schedule.clone(),
+    })
+    .collect()
+}
+
+/// Schedules of a partition that are due, as many as one answer names.
+#[must_use]
+pub fn due_schedules(partition: &Partition, now_ms: i64) -> DueSchedules {
+    let schedules = partition.due_schedules(now_ms).take(SCHEDULES_DUE_MAX).collect();
+    DueSchedules { now_ms, schedules }
+}
+
 impl State {
-    pub(super) fn read(&self, query: Query) -> QueryReply {
+    pub(super) fn read(&self, query: Query, now_ms: i64) -> QueryReply {
         match query {
             Query::Tasks { user, tasks } => {
                 let find = |task| self.stored(&user, task);
@@ -55,6 +76,10 @@ impl State {
                 let known = |(user, task): (UserId, TaskId)| self.partition.task(&user, &task);
                 QueryReply::Exist(tasks.into_iter().map(|t| known(t).is_some()).collect())
             }
+            Query::Schedules { user, name } => {
+                QueryReply::Schedules(schedules(&self.partition, &user, name.as_ref()))
+            }
+            Query::DueSchedules => QueryReply::DueSchedules(due_schedules(&self.partition, now_ms)),
         }
     }
 

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use tasktonic_core::changes::{Place, Record, TaskControl};
 use tasktonic_core::command::Expiry;
+use tasktonic_core::schedule::Schedule;
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
 use tasktonic_protocol::transfer::{Line, PlaceLine, TaskLine, Totals, V};
 
@@ -160,6 +161,12 @@ impl Reader<'_> {
                 self.totals.weights += 1;
                 let (queue, user) = (self.id("a queue", &queue)?, self.id("a user", &user)?);
                 self.records.push(Record::Weight { queue, user, weight });
+            }
+            Line::Schedule { user, name, version, next_ms, text } => {
+                self.totals.schedules += 1;
+                let (user, name) = (self.id("a user", &user)?, self.id("a schedule", &name)?);
+                let schedule = Some(Schedule { version, next_ms, text: text.into() });
+                self.records.push(Record::Schedule { user, name, schedule });
             }
             Line::Head { .. } | Line::End(_) => {
                 return Err(self.wrong("two exports in one; import them one by one".to_owned()));

@@ -6,6 +6,7 @@ use tasktonic_core::changes::{Place, TaskControl};
 use tasktonic_core::partition::Row;
 use tasktonic_core::policy::Retention;
 use tasktonic_core::routing::PartitionId;
+use tasktonic_core::schedule::Schedule;
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
 use tasktonic_protocol::transfer::{ExpiryLine, Line, PlaceLine, TaskLine, Totals, V};
 
@@ -81,6 +82,13 @@ impl Writer<'_> {
                 self.totals.weights += 1;
                 let (queue, user) = (of.queue.to_string(), of.user.to_string());
                 self.line(&Line::Weight { queue, user, weight: of.weight })?;
+            }
+            for of in source.schedules(p).await? {
+                self.totals.schedules += 1;
+                let (user, name) = (of.user.to_string(), of.name.to_string());
+                let Schedule { version, next_ms, text } = of.schedule;
+                let text = text.to_string();
+                self.line(&Line::Schedule { user, name, version, next_ms, text })?;
             }
         }
         self.line(&Line::End(self.totals))?;
