@@ -52,6 +52,8 @@ enum Wanted {
     Any,
     /// One that waits for its time.
     Waiting,
+    /// One that takes long, and is at it unless something is in the way.
+    Running,
     /// One that has failed or was stopped.
     Ended,
 }
@@ -154,7 +156,7 @@ impl User {
             ms: self.seed.between(takes.0, takes.1),
             steps: self.seed.between(1, 9),
             good_from: if self.seed.one_in(4) { 1 + self.seed.between(1, 4) as u32 } else { 1 },
-            fatal: self.seed.one_in(8),
+            fatal: self.seed.one_in(3),
         };
         let payload = self.payload(payload);
         let mut request = submission(KIND, raw(&payload));
@@ -248,7 +250,7 @@ impl User {
     }
 
     async fn cancel(&mut self) {
-        let wanted = *self.seed.pick(&[Wanted::Any, Wanted::Waiting]);
+        let wanted = *self.seed.pick(&[Wanted::Any, Wanted::Waiting, Wanted::Running]);
         let Some(known) = self.one_of_mine(wanted) else { return };
         let invoked = self.about(Op::Cancel, &known);
         let answer = self.client().cancel(&known.task).await;
@@ -305,6 +307,10 @@ impl User {
         if wanted != Wanted::Any && !self.seed.one_in(4) {
             let fits = |known: &Known| match wanted {
                 Wanted::Waiting => known.waits_until > now(),
+                Wanted::Running => {
+                    let at_it = known.waits_until..known.waits_until + known.payload.ms;
+                    known.payload.ms >= LONG_MS.0 && at_it.contains(&now())
+                }
                 Wanted::Ended => known.ends_badly,
                 Wanted::Any => true,
             };
