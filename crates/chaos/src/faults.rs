@@ -59,6 +59,7 @@ enum What {
     /// The proxy plays this at some calls.
     Play(redis::Play),
     KillMaster,
+    FreezeMaster,
     HandOver,
     MoveSlot,
     KillConnections,
@@ -116,6 +117,7 @@ const REDIS: &[Card] = &[
 
 const CLUSTER: &[Card] = &[
     card("kill -9 of a master, failover", What::KillMaster),
+    card("a master frozen until another is voted", What::FreezeMaster),
     card("a master hands over", What::HandOver),
     card("a slot moves", What::MoveSlot),
     card("SCRIPT FLUSH", What::FlushScripts),
@@ -167,6 +169,12 @@ impl Setting {
             forgets,
             ..Line::new(target, Op::Fault, Phase::Invoke)
         });
+    }
+
+    /// Says that what is not passed on by now may be forgotten.
+    fn forgets(&self, name: &str, target: &str) {
+        let line = Line::new(target, Op::Fault, Phase::Invoke);
+        self.recorder.say(&Line { status: Some(name.into()), forgets: true, ..line });
     }
 
     /// Says that it was.

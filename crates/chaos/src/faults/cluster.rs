@@ -1,4 +1,4 @@
-//! A cluster whose masters are killed and hand over, and whose slots move. One thing at a time, and
+//! A cluster whose masters are killed, freeze and hand over, and whose slots move. One thing at a time, and
 //! the nodes agree before the next: what is promised is the loss of a master, not of its replica too.
 
 use std::time::Duration;
@@ -43,6 +43,18 @@ fn play(setting: &Setting, card: Card, seed: &mut Seed, cluster: &mut Cluster) -
             let voted = wait_until(VOTED_WITHIN, || cluster.master_of(slot) != master);
             setting.rest(seed.between(AWAY_MS.0, AWAY_MS.1));
             cluster.revive(master);
+            if !voted {
+                return false;
+            }
+        }
+        What::FreezeMaster => {
+            setting.begins(card.name, &name, true);
+            cluster.node(master).freeze();
+            let voted = wait_until(VOTED_WITHIN, || cluster.master_of(slot) != master);
+            setting.rest(seed.between(AWAY_MS.0, AWAY_MS.1));
+            // Until it hears of the vote it takes writes that nobody keeps.
+            setting.forgets(card.name, &name);
+            cluster.node(master).thaw();
             if !voted {
                 return false;
             }
