@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::history::Line;
 
-pub(crate) use figures::{Figures, RESET, SITUATIONS};
+pub(crate) use figures::{Figures, RESET, SITUATIONS, unmet};
 use world::World;
 
 /// How many places a report names for one law.

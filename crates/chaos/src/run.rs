@@ -12,7 +12,7 @@ use tasktonic_testkit::kill_point;
 use tokio_util::sync::CancellationToken;
 
 use crate::board::Board;
-use crate::check::check;
+use crate::check::{check, unmet};
 use crate::deployment::{Backing, Deployment, Form, KIND};
 use crate::ending;
 use crate::faults::{Lanes, Setting};
@@ -32,6 +32,10 @@ const HEARD_WITHIN: Duration = Duration::from_secs(20);
 /// How long a lane may go on after its time: the cards that are still to be dealt.
 const THROUGH_WITHIN: Duration = Duration::from_secs(300);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How much longer things are broken until users have met with everything, and how often that is
+/// looked at: on a busy machine little happens in a short run.
+const MORE_AT_MOST: Duration = Duration::from_secs(45);
+const MET_EVERY: Duration = Duration::from_secs(2);
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -132,6 +136,12 @@ fn phases(
     let time = Duration::from_secs_f64(plan.minutes * 60.0);
     while since.elapsed() < time && !stopped.load(Ordering::SeqCst) {
         std::thread::sleep(LOOK_EVERY);
+    }
+    while since.elapsed() < time + MORE_AT_MOST && !stopped.load(Ordering::SeqCst) {
+        if unmet(&history::read(path)?).is_empty() {
+            break;
+        }
+        std::thread::sleep(MET_EVERY);
     }
     setting.over.store(true, Ordering::SeqCst);
     while !lanes.are_through() && !stopped.load(Ordering::SeqCst) {

@@ -137,6 +137,13 @@ pub(crate) const SITUATIONS: &[&str] = &[
 /// Of a store whose epoch rises.
 pub(crate) const RESET: &str = "a stream reset by another life of the store";
 
+/// The situations that a history has not met with.
+pub(crate) fn unmet(lines: &[Line]) -> Vec<&'static str> {
+    let met = met(&World::of(lines));
+    let is_met = |what: &str| met.iter().any(|met| met.what == what && met.times > 0);
+    SITUATIONS.iter().copied().chain([RESET]).filter(|what| !is_met(what)).collect()
+}
+
 fn met(world: &World<'_>) -> Vec<Met> {
     let sendings = || world.intents.values().flat_map(|intent| &intent.sendings);
     let ends = |op: Op| {

@@ -118,6 +118,16 @@ fn a_history_in_which_all_went_well_breaks_no_law() {
 }
 
 #[test]
+fn what_a_history_has_not_met_with_is_known() {
+    let mut tale = good();
+    let before = unmet(&tale.lines);
+    assert!(before.contains(&"an ended task sent back") && !before.contains(&"progress shown"));
+    tale.call(2_000, Op::Retry, Phase::Ok, |line| line.task = Some("t1".into()));
+    let after = unmet(&tale.lines);
+    assert_eq!(after.len() + 1, before.len(), "{after:?}");
+}
+
+#[test]
 fn an_accepted_task_that_is_nowhere_is_lost() {
     assert_eq!(with(|tale| tale.submit(2_000, "n2", "t2")), [Law::Lost]);
     let absent = with(|tale| {
