@@ -146,10 +146,10 @@ pub(super) fn done(verb: &str, totals: &Totals, json: bool) -> Result<u8> {
         screen::note(&serde_json::to_string(totals)?);
         return Ok(0);
     }
-    let Totals { records, users, tasks, released, keys, weights, schedules } = totals;
+    let Totals { records, users, tasks, released, keys, settings, schedules } = totals;
     screen::note(&format!(
-        "{verb} {tasks} tasks of {users} users, {keys} idempotency keys, {weights} weights, \
-         {schedules} schedules, {records} accounts and other records"
+        "{verb} {tasks} tasks of {users} users, {keys} idempotency keys, {schedules} schedules, \
+         {settings} settings of queues and users, {records} accounts and other records"
     ));
     if *released > 0 {
         screen::note(&format!(

@@ -18,6 +18,7 @@ mod logging;
 mod pages;
 mod parent;
 mod product;
+mod queue;
 mod screen;
 mod serve;
 mod shutdown;
@@ -98,6 +99,13 @@ enum Verb {
     /// Look at tasks and change them
     #[command(subcommand)]
     Task(task::Verb),
+    /// Look at queues, pause them, and set what holds for users there
+    #[command(subcommand)]
+    Queue(queue::Verb),
+    /// Start none of your tasks until you resume; those that run go on
+    Pause(queue::Pause),
+    /// Start your tasks again
+    Resume(queue::Pause),
     /// Built-in accounts (of an embedded store: while the server is stopped)
     #[command(subcommand)]
     Account(account::Verb),
@@ -132,6 +140,9 @@ fn main() -> ExitCode {
         Verb::Submit(args) => runtime(submit::submit(args)),
         Verb::Kinds(args) => runtime(kinds::kinds(args)),
         Verb::Task(verb) => runtime(task::task(verb)),
+        Verb::Queue(verb) => runtime(queue::queue(verb)),
+        Verb::Pause(args) => runtime(queue::pause(args, true)),
+        Verb::Resume(args) => runtime(queue::pause(args, false)),
         Verb::Account(verb) => runtime(account::account(verb)),
         Verb::Export(args) => runtime(export::export(args)),
         Verb::Import(args) => runtime(import::import(args)),

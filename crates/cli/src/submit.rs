@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde_json::Value;
 use tasktonic_client::submission;
+use tasktonic_protocol::http::KeyMode;
 
 use crate::api::Remote;
 use crate::bad_use;
@@ -24,7 +25,8 @@ const DATA_BYTES_MAX: u64 = 16 * 1024 * 1024;
     tasktonic submit noop --data '{\"sleep_ms\":500}' --follow\n  \
     tasktonic submit images.resize --file a.jpg --file b.jpg --data '{\"sizes\":[800]}' --follow\n  \
     tasktonic submit csv.profile --file table.csv --json\n  \
-    tasktonic submit http.request --data @call.json --backoff list:1s,1m --rule http_4*=bury\n\n\
+    tasktonic submit http.request --data @call.json --backoff list:1s,1m --rule http_4*=bury\n  \
+    tasktonic submit noop --idempotency-key report --key-mode debounce --key-window 30s\n\n\
     Exit codes: 0 accepted (with --follow: completed), 1 refused (with --follow: not completed), \
     2 bad use.")]
 pub(crate) struct Args {
@@ -46,6 +48,14 @@ pub(crate) struct Args {
     /// A repetition under the same key finds this task instead of making another
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
+    /// What the key means: ttl (the same submission for a day), until_done, until_started (while the
+    /// task has not ended, or waits), unique (the same, whatever the payload), throttle (one in each
+    /// window), debounce (once nobody has submitted for a window), replace (the newest waits)
+    #[arg(long, value_name = "MODE", requires = "idempotency_key")]
+    key_mode: Option<KeyMode>,
+    /// The window of the key, such as 30s or 10m
+    #[arg(long, value_name = "TIME", requires = "idempotency_key", value_parser = policy::time)]
+    key_window: Option<u64>,
     /// Not before this long from now
     #[arg(long, value_name = "MS")]
     delay_ms: Option<u64>,
@@ -75,6 +85,8 @@ pub(crate) async fn submit(args: Args) -> Result<u8> {
     }
     let mut request = submission(&args.kind, serde_json::value::to_raw_value(&payload)?);
     request.idempotency_key = args.idempotency_key;
+    request.key_mode = args.key_mode;
+    request.key_window_ms = args.key_window;
     request.delay_ms = args.delay_ms;
     request.run_at = args.run_at;
     request.expires_at = args.expires_at;

@@ -23,6 +23,7 @@ mod error;
 mod files;
 mod follow;
 mod pause;
+mod queues;
 mod remote_files;
 mod remote_store;
 mod socket;

@@ -29,6 +29,8 @@ pub fn submission(kind: impl Into<String>, payload: Box<RawValue>) -> SubmitRequ
         payload,
         queue: None,
         idempotency_key: None,
+        key_mode: None,
+        key_window_ms: None,
         run_at: None,
         delay_ms: None,
         expires_at: None,
@@ -46,7 +48,9 @@ pub fn submission(kind: impl Into<String>, payload: Box<RawValue>) -> SubmitRequ
 
 impl Client {
     /// Submits a task. Without an idempotency key it gets a random one, so that this call can be
-    /// repeated when an answer is lost and the task is still made once.
+    /// repeated when an answer is lost and the task is still made once. Under a key that goes by
+    /// where its task is (`until_done`, `until_started`, `unique`, `debounce`, `replace`) it is sent
+    /// once: a repetition might be another task.
     ///
     /// # Errors
     /// A problem such as `payload_invalid` or `kind_unknown`: nothing was stored.
@@ -54,7 +58,7 @@ impl Client {
     pub async fn submit(&self, mut request: SubmitRequest) -> Result<Submitted> {
         let is_ours = with_key(&mut request);
         let mut unsure = false;
-        let ask = Ask::post(&["api", "v1", "tasks"], Repeat::Always).json(&request)?;
+        let ask = Ask::post(&["api", "v1", "tasks"], repeat([&request])).json(&request)?;
         let answer = self.answer(&ask, &mut unsure).await?;
         // Under a key that nobody else knows an existing task is this call's own.
         let is_new = answer.status == StatusCode::ACCEPTED || (is_ours && unsure);
@@ -76,16 +80,25 @@ impl Client {
         for task in &mut tasks {
             with_key(task);
         }
-        let ask = Ask::post(&["api", "v1", "tasks", "batch"], Repeat::Always)
+        let ask = Ask::post(&["api", "v1", "tasks", "batch"], repeat(&tasks))
             .json(&BatchRequest { tasks })?;
         let reply: BatchReply = self.ask(ask).await?;
         Ok(reply.results)
     }
 }
 
-/// Gives a request a key if it has none; whether it did.
+/// Whether these may be sent again when an answer was lost. Under a key that goes by where its task
+/// is, what comes later may be another task.
+fn repeat<'a>(requests: impl IntoIterator<Item = &'a SubmitRequest>) -> Repeat {
+    let is_dated = |request: &SubmitRequest| request.mode().is_dated();
+    if requests.into_iter().all(is_dated) { Repeat::Always } else { Repeat::Never }
+}
+
+/// Gives a request a key if it has none and says nothing about one; whether it did.
 fn with_key(request: &mut SubmitRequest) -> bool {
-    let is_ours = request.idempotency_key.is_none();
+    let is_ours = request.idempotency_key.is_none()
+        && request.key_mode.is_none()
+        && request.key_window_ms.is_none();
     if is_ours {
         let random = rand::random::<[u8; 16]>();
         request.idempotency_key = Some(format!("once-{}", URL_SAFE_NO_PAD.encode(random)));

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use common::{Fake, ID, Say, json, problem, task, waits};
 use serde_json::value::RawValue;
 use tasktonic_client::{Client, Error, Session, Token, TokenFile, submission};
-use tasktonic_protocol::http::Tokens;
+use tasktonic_protocol::http::{KeyMode, Tokens};
 use tasktonic_protocol::problem::Code;
 
 fn payload() -> Box<RawValue> {
@@ -62,6 +62,25 @@ async fn an_existing_task_under_a_given_key_is_not_new() {
     let mut mine = submission("demo.sleep", payload());
     mine.idempotency_key = Some("order-17".into());
     assert!(!fake.client().submit(mine).await.unwrap().is_new);
+}
+
+#[tokio::test]
+async fn a_key_that_goes_by_where_its_task_is_is_sent_once() {
+    let fake = Fake::start(|_, _| problem(Code::OutcomeUnknown, "Look first.", None)).await;
+    let client = fake.client();
+    let mut mine = submission("demo.sleep", payload());
+    mine.idempotency_key = Some("order-17".into());
+    mine.key_mode = Some(KeyMode::Unique);
+    let error = client.submit(mine.clone()).await.unwrap_err();
+    assert!(error.is_outcome_unknown(), "{error}");
+    client.submit_batch(vec![submission("demo.sleep", payload()), mine]).await.unwrap_err();
+    assert_eq!(fake.seen().len(), 2);
+    // A key made up here would be nobody's: what is said about one waits for the caller's.
+    let mut keyless = submission("demo.sleep", payload());
+    keyless.key_mode = Some(KeyMode::Unique);
+    client.submit(keyless).await.unwrap_err();
+    let seen: serde_json::Value = serde_json::from_slice(&fake.seen()[2].body).unwrap();
+    assert_eq!(seen.get("idempotency_key"), None);
 }
 
 #[tokio::test]

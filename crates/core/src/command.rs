@@ -1,10 +1,15 @@
 //! What can be asked of a partition. Every value that needs a clock, chance or a calculation is
 //! already in the command; the partition moves, checks and counts.
 
+mod key;
+
+pub use key::{Idempotency, KeyMode, Replaced};
+
 use crate::Text;
 use crate::ids::{Lease, Name, TaskId, UserId, WorkerId};
 use crate::limits::LANE_MAX_DEFAULT;
 use crate::schedule::{Schedule, Tick};
+use crate::settings::{By, QueueSettings, UserSettings};
 
 /// One step of a partition.
 #[derive(Debug, Clone)]
@@ -80,17 +85,6 @@ pub struct Expiry {
 
 /// The members of the state of a task that nobody took in time.
 pub const EXPIRED: &str = r#""why":"expired""#;
-
-/// A key that makes submission idempotent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Idempotency {
-    /// The user's own key.
-    pub key: Text,
-    /// Hash of what was submitted under it: another body under the same key is a conflict.
-    pub body_hash: u128,
-    /// How long the key is remembered, in ms from submission.
-    pub ttl_ms: i64,
-}
 
 /// The only call a worker makes.
 #[derive(Debug, Clone)]
@@ -271,14 +265,31 @@ pub enum Control {
     },
     /// Take a schedule on by one tick, with the task that it makes.
     Tick(Box<Tick>),
-    /// Set how many turns a user gets for one of the others in a queue.
-    Weigh {
+    /// Set what holds for everybody in queues. Answered by `Done`, or by `Changed` where the
+    /// partition has a newer version, and then nothing is set.
+    Queues {
+        /// The version of these settings as a whole.
+        version: u64,
+        /// Every queue of which anything is set, each once; nothing is set of the others any more.
+        queues: Vec<(Name, QueueSettings)>,
+    },
+    /// Set what holds for one user in a queue. Answered by `Done`.
+    User {
         /// The queue.
         queue: Name,
         /// The user.
         user: UserId,
-        /// Turns, 1 to [`WEIGHT_MAX`](crate::limits::WEIGHT_MAX); 1 is the default.
-        weight: u32,
+        /// What is set of them; all defaults are not kept.
+        settings: UserSettings,
+    },
+    /// Stop or go on handing out tasks of a user, in whatever queue. Answered by `Done`.
+    Pause {
+        /// The user.
+        user: UserId,
+        /// Who says so. The other's word stays.
+        by: By,
+        /// Whether to stop.
+        paused: bool,
     },
 }
 

@@ -62,6 +62,8 @@ pub const LANE_DEAD_MAX: usize = 1_024;
 pub const PARKED_MS_MAX: i64 = 180_000;
 /// Largest weight of a user in a queue.
 pub const WEIGHT_MAX: u32 = 1_000;
+/// Queues with settings of their own.
+pub const QUEUES_SET_MAX: usize = 256;
 /// Log lines kept per task; older ones fall out.
 pub const LOG_LINES_MAX: u32 = 10_000;
 /// Ended attempts kept per task; older ones fall out.

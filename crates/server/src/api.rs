@@ -12,8 +12,10 @@ mod history;
 mod json;
 pub(crate) mod kinds;
 pub(crate) mod operation;
+mod queues;
 pub(crate) mod rate;
 mod read;
+pub(crate) mod settings;
 mod submit;
 mod wait;
 mod waiting;
@@ -41,6 +43,7 @@ pub(crate) struct Shared {
     pub(crate) waits: wait::Waits,
     pub(crate) requests: rate::Limiter,
     pub(crate) coming: body::Coming,
+    pub(crate) settings: settings::Told,
 }
 
 impl Shared {
@@ -53,6 +56,7 @@ impl Shared {
             waits: wait::Waits::default(),
             requests: rate::Limiter::new(limits.requests),
             coming: body::Coming::default(),
+            settings: settings::Told::new(partitions),
         }
     }
 }
@@ -67,6 +71,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         history::operations(),
         change::operations(),
         waiting::operations(),
+        queues::operations(),
         kinds::operations(),
         about::operations(),
         files::operations(),

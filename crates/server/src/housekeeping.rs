@@ -39,7 +39,13 @@ pub(crate) fn start(app: &Arc<App>) {
             }
         });
     }
-    let (cleaned, watched) = (app.clone(), app.clone());
+    let (cleaned, watched, set) = (app.clone(), app.clone(), app.clone());
+    tokio::spawn(async move {
+        tokio::select! {
+            () = set.stop.cancelled() => {}
+            () = crate::api::settings::keep(&set) => {}
+        }
+    });
     tokio::spawn(async move {
         tokio::select! {
             () = cleaned.stop.cancelled() => {}
@@ -86,6 +92,7 @@ async fn look_after(app: &App, p: PartitionId) {
         let wait_ms = match answer {
             Ok(reply) => {
                 app.api.partitions.answered(p, reply.epoch);
+                app.api.settings.told(p, reply.queues_version);
                 let count = reply.adopted.len() as u64;
                 let losses = Losses::read(&*app.store, p, &reply.adopted).await;
                 if let Some(error) = losses.unread() {

@@ -14,8 +14,12 @@ mod files;
 mod hostile;
 #[path = "api/isolation.rs"]
 mod isolation;
+#[path = "api/keys.rs"]
+mod keys;
 #[path = "api/parts.rs"]
 mod parts;
+#[path = "api/queues.rs"]
+mod queues;
 #[path = "api/read.rs"]
 mod read;
 #[path = "api/submit.rs"]

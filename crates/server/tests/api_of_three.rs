@@ -14,6 +14,8 @@ mod files;
 mod hostile;
 #[path = "api/isolation.rs"]
 mod isolation;
+#[path = "api/keys.rs"]
+mod keys;
 #[path = "api/read.rs"]
 mod read;
 #[path = "api/submit.rs"]

@@ -14,6 +14,7 @@ use tasktonic_core::{Lease, TaskId, TaskState, Text, UserId};
 use tasktonic_store::filter::matches;
 use tasktonic_store::limits::{LIST_MAX, LOGS_MAX};
 use tasktonic_store::model::{due_schedules, schedules};
+use tasktonic_store::settings;
 use tasktonic_store::{
     AttemptRow, Counts, Cursor, Error, EventsSince, Held, LogLines, LogRow, Query, QueryReply,
     Result, StoredTask, TaskFilter, TaskPage,
@@ -37,6 +38,10 @@ pub(crate) fn may_need_tables(query: &Query) -> bool {
             | Query::Exist { .. }
             | Query::Schedules { .. }
             | Query::DueSchedules
+            | Query::Turns { .. }
+            | Query::User { .. }
+            | Query::UsersIn { .. }
+            | Query::Paused { .. }
     )
 }
 
@@ -104,6 +109,19 @@ pub(crate) fn answer(shared: &Shared, query: Query) -> Result<QueryReply> {
             let now_ms = shared.options.clock.now_ms();
             let state = shared.state.lock();
             QueryReply::DueSchedules(due_schedules(&state.partition, now_ms))
+        }
+        Query::Turns { queues } => {
+            QueryReply::Turns(settings::turns(&shared.state.lock().partition, &queues))
+        }
+        Query::User { user, queues } => {
+            QueryReply::User(settings::user(&shared.state.lock().partition, &user, &queues))
+        }
+        Query::UsersIn { queue, limit } => {
+            QueryReply::UsersIn(settings::users_in(&shared.state.lock().partition, &queue, limit))
+        }
+        Query::Paused { limit } => {
+            let (users, more) = settings::paused(&shared.state.lock().partition, limit);
+            QueryReply::Paused(users, more)
         }
     })
 }

@@ -85,14 +85,16 @@ macro_rules! fragment {
 /// What every script of tasks begins with; its locals are seen by all fragments.
 const SHARED: [(&str, &str); 2] = [fragment!("names"), fragment!("begin")];
 
-static SUBMIT: LazyLock<String> =
-    LazyLock::new(|| assemble("", &[fragment!("record"), fragment!("lane"), fragment!("submit")]));
+static SUBMIT: LazyLock<String> = LazyLock::new(|| {
+    assemble("", &[fragment!("record"), fragment!("gate"), fragment!("lane"), fragment!("submit")])
+});
 
 static SYNC: LazyLock<String> = LazyLock::new(|| {
     assemble(
         " flags=allow-oom",
         &[
             fragment!("record"),
+            fragment!("gate"),
             fragment!("lane"),
             fragment!("attempt"),
             fragment!("report"),
@@ -109,6 +111,7 @@ static CONTROL: LazyLock<String> = LazyLock::new(|| {
         " flags=allow-oom",
         &[
             fragment!("record"),
+            fragment!("gate"),
             fragment!("lane"),
             fragment!("attempt"),
             fragment!("named"),
@@ -117,7 +120,7 @@ static CONTROL: LazyLock<String> = LazyLock::new(|| {
             fragment!("reschedule"),
             fragment!("edit"),
             fragment!("schedule"),
-            fragment!("weigh"),
+            fragment!("settings"),
             fragment!("control"),
         ],
     )
@@ -128,6 +131,7 @@ static TICK: LazyLock<String> = LazyLock::new(|| {
         "",
         &[
             fragment!("record"),
+            fragment!("gate"),
             fragment!("lane"),
             fragment!("schedule"),
             fragment!("tick"),
@@ -139,7 +143,13 @@ static TICK: LazyLock<String> = LazyLock::new(|| {
 static REPAIR: LazyLock<String> = LazyLock::new(|| {
     assemble(
         " flags=allow-oom",
-        &[fragment!("record"), fragment!("lane"), fragment!("schedule"), fragment!("repair")],
+        &[
+            fragment!("record"),
+            fragment!("gate"),
+            fragment!("lane"),
+            fragment!("schedule"),
+            fragment!("repair"),
+        ],
     )
 });
 

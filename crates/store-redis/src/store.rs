@@ -3,6 +3,7 @@
 mod read;
 mod schedules;
 mod seen;
+mod settings;
 
 use std::sync::Arc;
 
@@ -117,7 +118,7 @@ impl Store for RedisStore {
         let promise = durability::promise(self.shared.options.class);
         let router = &self.shared.router;
         // Repeatable: what is cancelled stays so, a second redrive meets another claim number, and
-        // a weight is set to a value. Only the second answer is less friendly than the first.
+        // settings are set to values. Only the second answer is less friendly than the first.
         let reply = router.run_promised(p, Script::Control, &words, true, promise).await?;
         wire::controlled(&reply)
     }

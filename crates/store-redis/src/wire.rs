@@ -54,6 +54,11 @@ impl Words {
         self.text(if is { "1" } else { "" });
     }
 
+    /// The word, or nothing where it says nothing.
+    pub(crate) fn unless(&mut self, says_nothing: bool, word: &impl Display) {
+        if says_nothing { self.text("") } else { self.put(word) }
+    }
+
     pub(crate) fn done(self) -> Vec<Bytes> {
         self.0
     }

@@ -209,7 +209,7 @@ async fn a_lane_that_loses_its_last_entry_to_a_cancellation_leaves_the_ring() {
 async fn a_refused_task_leaves_its_key_to_the_next_and_nothing_else_behind() {
     let (store, _redis) = &fresh().await;
     submit(store, &ana(), 1..3).await;
-    let key = |hash| Idempotency { key: "k".into(), body_hash: hash, ttl_ms: 60_000 };
+    let key = |hash| Idempotency::new("k", hash, 60_000);
     let mut full = draft(&ana(), 10);
     full.lane_max = 2;
     full.idempotency = Some(key(1));

@@ -9,21 +9,25 @@
 
 mod differential;
 mod fences;
+mod keys;
 mod lists;
 mod registry;
 mod replay;
 mod scene;
 mod schedules;
+mod settings;
 mod tasks;
 mod waiting;
 
 pub use differential::{Subject, differential};
 pub use fences::*;
+pub use keys::*;
 pub use lists::*;
 pub use registry::*;
 pub use replay::seeds;
 pub use scene::Scene;
 pub use schedules::*;
+pub use settings::*;
 pub use tasks::*;
 pub use waiting::*;
 
@@ -77,7 +81,24 @@ macro_rules! conformance {
             a_tick_into_a_full_line_changes_nothing
             a_clock_that_steps_repeats_no_tick
             a_user_has_so_many_schedules_and_no_more
+            a_thousand_submits_of_one_key_at_once_make_one_task
+            a_key_until_done_is_free_when_its_task_has_ended
+            a_key_until_started_is_free_while_its_task_runs
+            a_unique_key_takes_any_body_until_its_task_has_ended
+            a_throttled_key_accepts_one_in_each_window
+            a_debounced_key_runs_once_with_the_last_payload
+            a_replacing_submission_ends_one_that_waits_and_no_other
+            of_a_thousand_that_replace_each_other_one_waits
+            two_that_replace_each_other_do_not_fit_in_one_submit
             users_take_turns
+            users_take_turns_by_their_weights
+            a_user_waits_with_as_many_tasks_as_is_set
+            a_paused_queue_hands_out_nothing_and_loses_nothing
+            a_resume_wakes_who_is_idle
+            a_paused_user_delays_nobody_else
+            nobody_takes_back_anothers_pause
+            a_user_paused_in_one_queue_waits_there_and_nowhere_else
+            an_older_version_of_settings_changes_nothing
             an_ended_task_is_gone_after_its_retention
             a_forgotten_key_may_be_used_again
             a_stale_worker_is_refused_and_nothing_of_it_is_shown

@@ -13,6 +13,7 @@ pub mod limits;
 pub mod model;
 mod query;
 mod registry;
+pub mod settings;
 mod settle;
 pub mod transfer;
 
@@ -28,7 +29,7 @@ use tasktonic_core::{Lease, Name, Text, UserId, WorkerId};
 pub use kill_point::KillPoint;
 pub use query::{
     AttemptRow, Counts, Cursor, DueSchedules, EventsSince, LogLines, LogRow, Query, QueryReply,
-    StoredTask, TaskFilter, TaskPage,
+    StoredTask, TaskFilter, TaskPage, Turns, UserView, UsersIn,
 };
 pub use registry::{Entry, Expect, Registry, Table};
 pub use settle::{Losses, WORKER_LOST, settle, settle_after};
@@ -140,6 +141,9 @@ pub struct SyncReply {
     pub schedule_in_ms: Option<u64>,
     /// The partition's epoch, for fences.
     pub epoch: u32,
+    /// The version of what is set of queues in the partition; a store that is reached through a
+    /// server does not tell it.
+    pub queues_version: u64,
 }
 
 /// Something for one worker to look at now. A lost one costs a maintenance tick, no more.

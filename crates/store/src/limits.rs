@@ -1,15 +1,21 @@
 //! Limits every store keeps at its door, with words that name them.
 
-use tasktonic_core::command::{Control, Submit, Sync};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use tasktonic_core::UserId;
+use tasktonic_core::command::{Control, NewTask, Submit, Sync};
 use tasktonic_core::limits::{
-    CLAIM_MAX, CLAIM_QUEUES_MAX, CONTROL_TASKS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, SCHEDULE_BYTES_MAX,
-    SUBMIT_TASKS_MAX, SYNC_OPS_MAX,
+    CLAIM_MAX, CLAIM_QUEUES_MAX, CONTROL_TASKS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, QUEUES_SET_MAX,
+    SCHEDULE_BYTES_MAX, SUBMIT_TASKS_MAX, SYNC_OPS_MAX,
 };
 
 use crate::{Error, Result};
 
 /// Tasks on one page of a list.
 pub const LIST_MAX: u32 = 200;
+/// Users in one answer about what is set of them.
+pub const USERS_IN_MAX: u32 = 1_000;
 /// Log lines in one answer.
 pub const LOGS_MAX: u32 = 10_000;
 
@@ -26,7 +32,35 @@ fn at_most(what: &str, count: usize, max: usize) -> Result<()> {
 /// # Errors
 /// [`Error::Invalid`], naming the limit.
 pub fn check_submit(submit: &Submit) -> Result<()> {
-    at_most("tasks in one submit", submit.tasks.len(), SUBMIT_TASKS_MAX)
+    at_most("tasks in one submit", submit.tasks.len(), SUBMIT_TASKS_MAX)?;
+    let mut known = Together::default();
+    if submit.tasks.iter().all(|new| known.take(new)) {
+        return Ok(());
+    }
+    Err(Error::Invalid(
+        "two tasks of one key in one submit, of which one replaces the other; send them in two"
+            .into(),
+    ))
+}
+
+/// The keys of tasks that are to be in one submit. Of several with the same key none may replace
+/// another: what a submit replaces was there before it.
+#[derive(Debug, Default)]
+pub struct Together<'a>(HashMap<(&'a UserId, &'a str), bool>);
+
+impl<'a> Together<'a> {
+    /// Adds a task if it may be in the same submit; whether it may.
+    pub fn take(&mut self, new: &'a NewTask) -> bool {
+        let Some(asked) = &new.idempotency else { return true };
+        let replaces = asked.mode.replaces();
+        match self.0.entry((&new.user, &asked.key)) {
+            Entry::Occupied(known) => !*known.get() && !replaces,
+            Entry::Vacant(slot) => {
+                slot.insert(replaces);
+                true
+            }
+        }
+    }
 }
 
 /// Whether a sync is within its limits.
@@ -68,7 +102,10 @@ pub fn check_control(control: &Control) -> Result<()> {
             let bytes = tick.becomes.text.len();
             return at_most("bytes in one schedule", bytes, SCHEDULE_BYTES_MAX);
         }
-        Control::Weigh { .. } => 0,
+        Control::Queues { queues, .. } => {
+            return at_most("queues with settings", queues.len(), QUEUES_SET_MAX);
+        }
+        Control::User { .. } | Control::Pause { .. } => 0,
     };
     at_most("tasks in one control command", count, CONTROL_TASKS_MAX)
 }

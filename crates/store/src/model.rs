@@ -228,7 +228,10 @@ impl State {
             Record::Control { .. }
             | Record::Key { .. }
             | Record::KeyGone { .. }
-            | Record::Weight { .. }
+            | Record::Queue { .. }
+            | Record::QueuesVersion(_)
+            | Record::User { .. }
+            | Record::Pause { .. }
             | Record::Schedule { .. } => {}
         }
     }
@@ -266,6 +269,7 @@ impl Store for ModelStore {
             next_in_ms: synced.next_in_ms,
             schedule_in_ms: synced.schedule_in_ms,
             epoch: synced.epoch,
+            queues_version: synced.queues_version,
         })
     }
 

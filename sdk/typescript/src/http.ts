@@ -8,6 +8,12 @@ import type {
   KindInfo,
   LogPage,
   Me,
+  Pause,
+  QueueChange,
+  QueueDetail,
+  QueueList,
+  QueueUser,
+  QueueUserChange,
   RescheduleRequest,
   StoredFile,
   SubmitRequest,
@@ -116,6 +122,31 @@ export class ApiClient {
   }
   async kinds(signal?: AbortSignal): Promise<KindInfo[]> {
     return (await this.#ask<{ kinds: KindInfo[] }>("/api/v1/kinds", { signal })).kinds;
+  }
+  /** Queues, what is set of them, and users whose work is paused; for operators. */
+  queues(signal?: AbortSignal): Promise<QueueList> {
+    return this.#ask("/api/v1/queues", { signal });
+  }
+  /** One queue with the users of whom anything is set there; for operators. */
+  queue(name: string, signal?: AbortSignal): Promise<QueueDetail> {
+    return this.#ask(`/api/v1/queues/${path(name)}`, { signal });
+  }
+  /** Sets what holds for everybody in a queue; answers when it holds everywhere. What is absent stays. */
+  setQueue(name: string, change: QueueChange): Promise<QueueDetail> {
+    return this.#ask(`/api/v1/queues/${path(name)}/settings`, { method: "POST", body: change });
+  }
+  /** Sets what holds for one user in a queue. What is absent stays. */
+  setQueueUser(name: string, change: QueueUserChange): Promise<QueueUser> {
+    return this.#ask(`/api/v1/queues/${path(name)}/users`, { method: "POST", body: change });
+  }
+  /** Whether all your work is paused, and by whom; with a user, for operators, theirs. */
+  paused(user?: string, signal?: AbortSignal): Promise<Pause> {
+    return this.#ask(user === undefined ? "/api/v1/me/pause" : `/api/v1/users/${path(user)}/pause`, { signal });
+  }
+  /** Stops or goes on starting your tasks; with a user, for operators, theirs. Neither takes back the other's word. */
+  pause(paused: boolean, user?: string): Promise<Pause> {
+    const where = user === undefined ? "/api/v1/me/pause" : `/api/v1/users/${path(user)}/pause`;
+    return this.#ask(where, { method: "POST", body: { paused } });
   }
   me(signal?: AbortSignal): Promise<Me> {
     return this.#ask("/api/v1/me", { signal });

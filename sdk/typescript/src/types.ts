@@ -173,11 +173,27 @@ export type Tokens = {
   user: string;
 };
 
+/**
+ * What a submission makes of the task that has its key already.
+ *
+ * - `ttl`: it is the same submission, for `key_window_ms` (a day); another body is a conflict
+ * - `until_done`, `until_started`: the same while that task has not ended, or waits
+ * - `unique`: that task does for this one while it has not ended, whatever the body
+ * - `throttle`: one is accepted in each `key_window_ms`, and does for the others
+ * - `debounce`: the last one runs once nobody has submitted for `key_window_ms`
+ * - `replace`: one that waits is cancelled for this one
+ */
+export type KeyMode = "ttl" | "until_done" | "until_started" | "unique" | "throttle" | "debounce" | "replace";
+
 export type SubmitRequest<In = Json> = {
   kind: string;
   payload: In;
   queue?: string;
   idempotency_key?: string;
+  /** What it makes of the task that has the key already; `ttl` unless said. */
+  key_mode?: KeyMode;
+  /** The window of the key: see `KeyMode`. */
+  key_window_ms?: number;
   run_at?: string;
   delay_ms?: number;
   /** Cancelled if nobody has taken it by this time; RFC 3339. */
@@ -229,3 +245,69 @@ export type Problem = {
 
 /** One result per id, in the order they were asked for. */
 export type BulkResult = { results: { id: string; task?: TaskSummary; error?: Problem }[] };
+
+/** What holds for everybody in a queue. */
+export type QueueSettings = {
+  paused: boolean;
+  /** Waiting tasks of one user, scheduled ones included; absent: the server's own limit. */
+  waiting_max?: number;
+};
+
+export type QueueInfo = QueueSettings & {
+  queue: string;
+  /** Kinds whose tasks wait there unless a submission says otherwise. */
+  kinds: string[];
+  /** Users with work there who take turns. */
+  users_waiting: number;
+  /** Users with work there who get no turn because of what is set of them there. */
+  users_held_back: number;
+};
+
+export type QueueList = {
+  queues: QueueInfo[];
+  /** Users all of whose work is paused; the first thousand. */
+  paused_users: PausedUser[];
+  more_paused_users?: boolean;
+};
+
+/** What is set of a user in a queue. */
+export type QueueUser = {
+  user: string;
+  /** Turns for one of the others. */
+  weight: number;
+  paused: boolean;
+  waiting_max?: number;
+};
+
+export type QueueDetail = QueueInfo & {
+  /** Users of whom anything is set there; the first thousand. */
+  users: QueueUser[];
+  more_users?: boolean;
+};
+
+/** What is absent stays, `null` is the default again. */
+export type QueueChange = {
+  paused?: boolean;
+  waiting_max?: number | null;
+};
+
+/** What is absent stays, `null` is the default again. */
+export type QueueUserChange = {
+  user: string;
+  weight?: number;
+  paused?: boolean;
+  waiting_max?: number | null;
+};
+
+/** Whether anything of a user is handed out, in whatever queue. What runs goes on. */
+export type Pause = {
+  paused: boolean;
+  by_user: boolean;
+  by_operator: boolean;
+};
+
+export type PausedUser = {
+  user: string;
+  by_user: boolean;
+  by_operator: boolean;
+};

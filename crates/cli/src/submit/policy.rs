@@ -66,7 +66,8 @@ fn spread(backoff: Backoff, jitter: f64) -> Backoff {
     }
 }
 
-fn time(text: &str) -> Result<u64, String> {
+/// A length of time, in ms.
+pub(super) fn time(text: &str) -> Result<u64, String> {
     parse_duration_ms(text)
         .ok_or_else(|| format!("{text:?} is no length of time; write it like 90s, 5m or 1h30m"))
 }

@@ -1,4 +1,5 @@
-//! What people and operators ask for. What concerns only tasks that wait is in `waiting`.
+//! What people and operators ask for of tasks. What concerns only tasks that wait is in `waiting`,
+//! what is set of queues and users in `settings`.
 //!
 //! moves: scheduled, queued -> cancelled; dead, cancelled -> queued
 
@@ -9,7 +10,6 @@ use crate::Text;
 use crate::changes::{Place, Record, Signal};
 use crate::command::{Control, MoveTo, Redrive};
 use crate::ids::{Name, TaskId, UserId};
-use crate::limits::WEIGHT_MAX;
 use crate::reply::Controlled;
 use crate::transitions::TaskState;
 
@@ -45,10 +45,11 @@ impl Partition {
                 vec![self.schedule(step, user, name, seen, becomes)]
             }
             Control::Tick(tick) => vec![self.tick(step, *tick)],
-            Control::Weigh { queue, user, weight } => {
-                self.weigh(step, queue, user, weight);
-                Vec::new()
+            Control::Queues { version, queues } => vec![self.set_queues(step, version, queues)],
+            Control::User { queue, user, settings } => {
+                vec![self.set_user(step, queue, user, settings)]
             }
+            Control::Pause { user, by, paused } => vec![self.pause(step, user, by, paused)],
         }
     }
 
@@ -115,11 +116,5 @@ impl Partition {
         let text = StateText { at_ms, body: "", event: None, logged: true };
         step.write(user, task, &control, &text);
         Controlled::Done
-    }
-
-    fn weigh(&mut self, step: &mut Step, name: Name, user: UserId, weight: u32) {
-        let weight = weight.clamp(1, WEIGHT_MAX);
-        self.queue(&name).weigh(user.clone(), weight);
-        step.record(Record::Weight { queue: name, user, weight });
     }
 }

@@ -1,14 +1,16 @@
 //! submit: accept tasks, each for itself.
 //!
-//! moves: nothing -> queued, nothing -> scheduled
+//! moves: nothing -> queued, nothing -> scheduled; scheduled, queued -> cancelled for one that takes
+//! the key
 
 use super::step::{StateText, Step};
-use super::{Entry, KeyOwner, Partition};
+use super::{Entry, KeyOwner, Partition, User};
 use crate::changes::{Place, Record, Signal, TaskControl};
-use crate::command::{NewTask, Submit};
-use crate::ids::{Name, UserId};
+use crate::command::{Idempotency, KeyMode, NewTask, Replaced, Submit};
+use crate::ids::{Name, TaskId, UserId};
 use crate::limits::{LANE_DEAD_MAX, WAKES_MAX};
 use crate::reply::Submitted;
+use crate::settings::waiting_max;
 
 impl Partition {
     pub(super) fn submit(&mut self, step: &mut Step, submit: Submit) -> Vec<Submitted> {
@@ -29,26 +31,30 @@ impl Partition {
     ) -> Submitted {
         let NewTask { user: owner, task, queue, due_ms, descriptor, event, expires, .. } = new;
         let (idempotency, lane_max) = (new.idempotency, new.lane_max);
+        let facts = self.facts(&queue, &owner);
+        let lane_max = waiting_max(&facts.queue, &facts.user, lane_max);
         let user = self.user(&owner);
         if user.tasks.contains_key(&task) {
             return Submitted::Existing(task);
         }
-        if let Some(key) = &idempotency
-            && let Some(known) = user.keys.get(&key.key)
-            && known.expires_ms > step.now_ms
-        {
-            return if known.body_hash == key.body_hash {
-                Submitted::Existing(known.task)
-            } else {
-                Submitted::Conflict(known.task)
-            };
-        }
+        let gives_way = match judge(user, idempotency.as_ref(), step.now_ms) {
+            Known::Answer(answer) => return answer,
+            Known::GivesWay(waiting) => Some(waiting),
+            Known::Nothing => None,
+        };
         let due_ms = due_ms.filter(|due| *due > step.now_ms);
-        if user.waiting.get(&queue).copied().unwrap_or(0) >= lane_max {
+        let freed = gives_way.is_some_and(|task| user.tasks[&task].queue == queue);
+        let waiting = user.waiting.get(&queue).copied().unwrap_or(0) - u32::from(freed);
+        if waiting >= lane_max {
             return Submitted::LaneFull;
         }
 
         if let Some(key) = idempotency {
+            if let (Some(waiting), KeyMode::Replace(Replaced { body, keep_s })) =
+                (gives_way, &key.mode)
+            {
+                self.stop_waiting(step, &owner, waiting, body, *keep_s);
+            }
             self.remember(step, &owner, task, key);
         }
         step.record(Record::Descriptor { user: owner.clone(), task, text: descriptor });
@@ -79,13 +85,7 @@ impl Partition {
         Submitted::Accepted
     }
 
-    fn remember(
-        &mut self,
-        step: &mut Step,
-        owner: &UserId,
-        task: crate::TaskId,
-        key: crate::command::Idempotency,
-    ) {
+    fn remember(&mut self, step: &mut Step, owner: &UserId, task: TaskId, key: Idempotency) {
         let expires_ms = step.now_ms.saturating_add(key.ttl_ms);
         let body_hash = key.body_hash;
         let user = self.user(owner);
@@ -99,7 +99,7 @@ impl Partition {
     }
 
     /// Adds or replaces a task's control record, and keeps the user's counts and what expires.
-    pub(super) fn put(&mut self, owner: &UserId, task: crate::TaskId, control: TaskControl) {
+    pub(super) fn put(&mut self, owner: &UserId, task: TaskId, control: TaskControl) {
         let expires = |control: &TaskControl| control.expires.as_ref().map(|expiry| expiry.at_ms);
         let (mut then, now) = (None, expires(&control));
         let user = self.user(owner);
@@ -139,7 +139,7 @@ impl Partition {
     pub(super) fn enter_lane(
         &mut self,
         owner: &UserId,
-        task: crate::TaskId,
+        task: TaskId,
         end: End,
         ringed: &mut Vec<Name>,
         queue: Name,
@@ -192,12 +192,43 @@ impl Partition {
     /// Wakes up to `limit` idle workers of a queue, the one idle for longest first; how many.
     pub(super) fn wake(&mut self, step: &mut Step, name: &Name, limit: usize) -> usize {
         let queue = self.queue(name);
+        if !queue.is_open() {
+            return 0;
+        }
         for woken in 0..limit {
             let Some(worker) = queue.pop_idle() else { return woken };
             step.signal(Signal::Wake { worker, queue: name.clone() });
         }
         limit
     }
+}
+
+/// What the key of a submission leads to.
+enum Known {
+    /// Nothing, or nothing that counts any more.
+    Nothing,
+    /// A task that decides what becomes of the submission.
+    Answer(Submitted),
+    /// A task that waits, and ends if this one is accepted.
+    GivesWay(TaskId),
+}
+
+fn judge(user: &User, asked: Option<&Idempotency>, now_ms: i64) -> Known {
+    let Some(asked) = asked else { return Known::Nothing };
+    let Some(known) = user.keys.get(&asked.key) else { return Known::Nothing };
+    let place = user.tasks.get(&known.task).map(|task| &task.place);
+    if known.expires_ms <= now_ms || !asked.mode.holds(place) {
+        return Known::Nothing;
+    }
+    if asked.mode.replaces() {
+        return Known::GivesWay(known.task);
+    }
+    let same = known.body_hash == asked.body_hash || asked.mode.takes_any_body();
+    Known::Answer(if same {
+        Submitted::Existing(known.task)
+    } else {
+        Submitted::Conflict(known.task)
+    })
 }
 
 /// The end of a lane.

@@ -1,7 +1,5 @@
 //! What is bounded stays so: caps, dead references, maintenance that keeps pace, counts of holders.
 
-use std::sync::Arc;
-
 use tasktonic_core::command::{Again, Claim, Command, Idempotency, NewTask, Report, Submit, Sync};
 use tasktonic_core::limits::{PARKED_MS_MAX, REV_PER_CLAIM};
 use tasktonic_core::reply::{Controlled, Reply, Submitted};
@@ -46,7 +44,7 @@ fn a_refused_task_leaves_nothing_behind_not_even_its_key() {
     let mut world = World::new();
     assert_eq!(one_more(&mut world, "ana", 1, 1, None), Submitted::Accepted);
     let before = world.partition.dump(world.now_ms);
-    let idempotency = Some(Idempotency { key: Arc::from("k"), body_hash: 1, ttl_ms: 1_000 });
+    let idempotency = Some(Idempotency::new("k", 1, 1_000));
     let new = NewTask { idempotency, lane_max: 1, ..new_task("ana", TaskId::new(2, 2)) };
     let submit = Submit { created_ms: world.now_ms, tasks: vec![new] };
     assert_eq!(world.apply(Command::Submit(submit)), Reply::Submit(vec![Submitted::LaneFull]));

@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod bounds;
+mod keys;
 mod laws;
 mod scenarios;
 mod world;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use super::KeyMode;
 use crate::policy::{Asked, Backoff, Keep, Rule};
 use crate::problem::Problem;
 use crate::stored::{LogLevel, TaskError};
@@ -31,6 +32,14 @@ pub struct SubmitRequest {
     /// `Idempotency-Key`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
+    /// What it makes of the task that has the key already; `ttl` unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_mode: Option<KeyMode>,
+    /// How long, ms: for `ttl` and `throttle` how long the key stands for its task, for `debounce` how
+    /// long nobody may submit before it runs, for all others the most that the key is remembered
+    /// after the task was due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_window_ms: Option<u64>,
     /// Not before this time; RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_at: Option<String>,

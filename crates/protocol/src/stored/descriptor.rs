@@ -48,7 +48,8 @@ pub struct Descriptor {
     /// The user's labels.
     #[serde(rename = "tags", default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
-    /// Idempotency key, and when it is forgotten (wall clock, ms).
+    /// Idempotency key, and until when the task has to be there for it (wall clock, ms); 0 where the
+    /// key goes by where the task is.
     #[serde(rename = "key", default, skip_serializing_if = "Option::is_none")]
     pub key: Option<(String, i64)>,
     /// The payload, byte for byte as it came.

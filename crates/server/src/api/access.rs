@@ -20,6 +20,10 @@ pub(crate) enum Need {
     ReadFiles,
     /// Store files.
     WriteFiles,
+    /// Look at queues, and at what is set of them and of users.
+    ReadLimits,
+    /// Set something of queues and users.
+    ChangeLimits,
     /// Speak as a worker.
     Work,
 }
@@ -33,6 +37,8 @@ impl Need {
             Self::ChangeTasks => "tasks:change",
             Self::ReadFiles => "files:read",
             Self::WriteFiles => "files:write",
+            Self::ReadLimits => "limits:read",
+            Self::ChangeLimits => "limits:change",
             Self::Work => "work",
         }
     }
@@ -42,6 +48,9 @@ impl Need {
     const fn allowed_to(self, role: Role) -> bool {
         match self {
             Self::Work => matches!(role, Role::Worker | Role::Service | Role::Admin),
+            Self::ReadLimits | Self::ChangeLimits => {
+                matches!(role, Role::Operator | Role::Admin)
+            }
             _ => !matches!(role, Role::Worker),
         }
     }

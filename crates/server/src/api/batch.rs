@@ -12,6 +12,7 @@ use tasktonic_core::limits::SUBMIT_TASKS_MAX;
 use tasktonic_protocol::http::{BATCH_TASKS_MAX, BatchItem, BatchReply};
 use tasktonic_protocol::problem::Code;
 use tasktonic_store::KillPoint;
+use tasktonic_store::limits::Together;
 
 use super::access::{Need, check};
 use super::operation::{Body, Operation};
@@ -72,7 +73,7 @@ async fn batch(
             Err(refusal) => results[index] = Some(Err(refusal)),
         }
     }
-    for (number, chunk) in drafts.chunks(SUBMIT_TASKS_MAX).enumerate() {
+    for (number, chunk) in together(&drafts).into_iter().enumerate() {
         match store(&app, user, now_ms, chunk).await {
             Ok(answers) => {
                 for ((index, _), answer) in chunk.iter().zip(answers) {
@@ -97,6 +98,19 @@ async fn batch(
         }
     };
     Ok(Json(BatchReply { results: results.into_iter().enumerate().map(item).collect() }))
+}
+
+/// The drafts in order, in as few parts as submits take.
+fn together(mut drafts: &[(usize, Draft)]) -> Vec<&[(usize, Draft)]> {
+    let mut parts = Vec::new();
+    while !drafts.is_empty() {
+        let mut keys = Together::default();
+        let fits = drafts.iter().take(SUBMIT_TASKS_MAX).take_while(|(_, one)| keys.take(&one.new));
+        let (part, rest) = drafts.split_at(fits.count().max(1));
+        parts.push(part);
+        drafts = rest;
+    }
+    parts
 }
 
 async fn store(

@@ -1,5 +1,7 @@
 //! Submitting a task: every check before anything is stored, then one store call.
 
+mod key;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -9,12 +11,11 @@ use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::value::RawValue;
-use sha2::{Digest as _, Sha256};
-use tasktonic_core::command::{Expiry, Idempotency, NewTask, Submit};
+use tasktonic_core::command::{Expiry, NewTask, Submit};
 use tasktonic_core::policy::{Backoff as CoreBackoff, keep_s};
 use tasktonic_core::reply::Submitted;
 use tasktonic_core::routing::{PartitionId, partition_of};
-use tasktonic_core::{TaskId, Text, UserId};
+use tasktonic_core::{TaskId, UserId};
 use tasktonic_protocol::http::SubmitRequest;
 use tasktonic_protocol::problem::{Code, FieldError};
 use tasktonic_protocol::stored::{Descriptor, SubmitEvent};
@@ -29,10 +30,6 @@ use crate::App;
 use crate::door::Caller;
 use crate::problem::Refusal;
 
-/// How long an idempotency key is remembered, from submission.
-const KEY_TTL_MS: i64 = 24 * 3_600 * 1_000;
-/// Longest idempotency key, in bytes.
-pub(super) const KEY_BYTES_MAX: usize = 255;
 /// How far ahead a task may be scheduled: 366 days.
 pub(super) const AHEAD_MS_MAX: i64 = 366 * 24 * 3_600 * 1_000;
 /// Labels on one task.
@@ -57,7 +54,11 @@ pub(super) fn operations() -> Vec<Operation> {
             )
             .takes(Body::Json("SubmitRequest"))
             .answers(202, "It is accepted, with the durability it says.", Body::Json("Task"))
-            .answers(200, "This key came before with the same body: that task.", Body::Json("Task"))
+            .answers(
+                200,
+                "A task that has the key does for this one: that task.",
+                Body::Json("Task"),
+            )
             .refuses(&[
                 Code::IdempotencyConflict,
                 Code::PayloadTooLarge,
@@ -139,7 +140,7 @@ pub(super) async fn check_one(
     now_ms: i64,
     asked: SubmitRequest,
 ) -> Result<Draft, Refusal> {
-    let due_ms = check_members(&asked, now_ms)?;
+    let due_ms = check_members(&asked, now_ms)?.or_else(|| key::quiet_until(&asked, now_ms));
     let expires_ms = waiting::expiry(&asked, now_ms, due_ms)?;
     check_size(app, &asked.payload)?;
     let kind = app.api.kinds.find(&*app.store, &asked.kind).await?;
@@ -150,11 +151,6 @@ pub(super) async fn check_one(
     let Ok(queue) = queue.parse::<tasktonic_core::Name>() else {
         return Err(Refusal::bad_request("`queue` is 1 to 64 characters of A-Z a-z 0-9 _ . -"));
     };
-    let idempotency = asked.idempotency_key.as_ref().map(|key| Idempotency {
-        key: Text::from(key.as_str()),
-        body_hash: body_hash(&asked),
-        ttl_ms: KEY_TTL_MS,
-    });
     // What the kind says, and then what the submission says otherwise.
     let policy = asked.policy().or(kind.record.policy());
     let faults = policy.faults();
@@ -164,6 +160,8 @@ pub(super) async fn check_one(
     let attempts_max = policy.attempts_max.unwrap_or(kind.record.attempts_max);
     let timeout_ms = policy.timeout_ms;
     let kept = policy.keep_s();
+    let idempotency = key::idempotency(&asked, now_ms, due_ms, task, kept);
+    let key_until_ms = key::kept_until_ms(&asked, now_ms);
     let event = SubmitEvent {
         k: asked.kind.clone(),
         q: queue.to_string(),
@@ -186,7 +184,7 @@ pub(super) async fn check_one(
         keep_s: kept,
         due_ms,
         tags: asked.tags,
-        key: asked.idempotency_key.map(|key| (key, now_ms.saturating_add(KEY_TTL_MS))),
+        key: asked.idempotency_key.map(|key| (key, key_until_ms)),
         payload: asked.payload,
     };
     let expires = expires_ms.map(|at_ms| {
@@ -234,19 +232,12 @@ pub(super) fn check_tags(tags: &[String]) -> Result<(), Refusal> {
 
 /// Checks everything but the payload; answers when the task is due.
 fn check_members(asked: &SubmitRequest, now_ms: i64) -> Result<Option<i64>, Refusal> {
-    let refuse = |detail: String| Err(Refusal::bad_request(detail));
-    let faults = asked.policy().faults();
+    let mut faults = asked.policy().faults();
+    faults.extend(asked.key_faults());
     if !faults.is_empty() {
         return Err(out_of_bounds(faults));
     }
     check_tags(&asked.tags)?;
-    if let Some(key) = &asked.idempotency_key
-        && (!(1..=KEY_BYTES_MAX).contains(&key.len()) || key.chars().any(char::is_control))
-    {
-        return refuse(format!(
-            "An idempotency key is 1 to {KEY_BYTES_MAX} bytes without control characters."
-        ));
-    }
     let at = (asked.run_at.as_deref(), asked.delay_ms);
     let Some(due_ms) = waiting::moment(at, ("run_at", "delay_ms"), now_ms)? else {
         return Ok(None);
@@ -300,30 +291,6 @@ fn out_of_bounds(faults: Vec<FieldError>) -> Refusal {
     .with_errors(faults)
 }
 
-/// What has to be equal for a repetition under the same key to be the same submission.
-fn body_hash(asked: &SubmitRequest) -> u128 {
-    let mut hash = Sha256::new();
-    let mut part = |text: Option<&str>| {
-        // Lengths keep the parts apart; an absent part is no empty one.
-        let length = text.map_or(u64::MAX, |text| text.len() as u64);
-        hash.update(length.to_be_bytes());
-        hash.update(text.unwrap_or_default());
-    };
-    part(Some(&asked.kind));
-    part(asked.queue.as_deref());
-    part(Some(asked.payload.get()));
-    part(asked.run_at.as_deref());
-    part(asked.delay_ms.map(|ms| ms.to_string()).as_deref());
-    // Only where it is said: other submissions keep the hash they had before there was any expiry.
-    if asked.expires_at.is_some() || asked.expire_after_ms.is_some() {
-        part(asked.expires_at.as_deref());
-        part(asked.expire_after_ms.map(|ms| ms.to_string()).as_deref());
-    }
-    let digest = hash.finalize();
-    let (first, _) = digest.split_at(16);
-    u128::from_be_bytes(first.try_into().expect("sixteen bytes"))
-}
-
 /// The answer to one outcome: the status and the task.
 pub(super) async fn answer(
     app: &App,
@@ -347,10 +314,7 @@ pub(super) async fn answer(
         )),
         Submitted::LaneFull => Err(Refusal::new(
             Code::QuotaExceeded,
-            format!(
-                "You have {} tasks waiting in this queue. Wait until some are worked off.",
-                app.limits.lane_max
-            ),
+            "As many of your tasks wait in this queue as may. Wait until some are worked off.",
         )
         .retry_after(LANE_RETRY_S)),
     }

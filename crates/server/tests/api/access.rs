@@ -50,10 +50,13 @@ async fn every_described_operation_exists_and_every_role_gets_what_it_may() {
             let open = ["/api/v1/me", "/api/v1/auth/verify"].contains(&&*path);
             let work = path.starts_with("/api/v1/worker/");
             let kinds = path == "/api/v1/kinds";
+            let limits = path.starts_with("/api/v1/queues") || path.starts_with("/api/v1/users/");
             let allowed = match role {
                 Role::Worker => work || kinds || open,
-                Role::Service | Role::Admin => true,
-                Role::User | Role::Operator => !work,
+                Role::Admin => true,
+                Role::Service => !limits,
+                Role::User => !work && !limits,
+                Role::Operator => !work,
             };
             assert_eq!(status != 403, allowed, "{role} {method} {path} {status}");
         }

@@ -150,6 +150,7 @@ impl Owner {
             next_in_ms: synced.next_in_ms,
             schedule_in_ms: synced.schedule_in_ms,
             epoch: synced.epoch,
+            queues_version: synced.queues_version,
         }
     }
 

@@ -3,9 +3,13 @@
 -- reads:   ARGV[3] created_ms; a count and users seen for the first time; a count and tasks:
 --          user, task, queue, due_ms or '', descriptor, event members, lane_max,
 --          expires_ms or '', followed by keep_s if it expires,
---          '' or '='key followed by body hash and ttl_ms; in a tick, what tick reads
+--          '' or '='key followed by body hash, ttl_ms and what the submission makes of the task
+--          that has the key: 't' the same until the key is forgotten, 'd' until it is done, 's'
+--          until it is started; 'u', 'h' as 'd', 't' whatever the body; 'r' it is cancelled if it
+--          waits, followed by the members of its state then and its keep_s;
+--          in a tick, what tick reads
 -- replies: one text per task: 'a' accepted; 'e'task existing; 'c'task conflict; 'f' lane full
--- moves:   nothing -> queued, nothing -> scheduled
+-- moves:   nothing -> queued, nothing -> scheduled, scheduled -> cancelled, queued -> cancelled
 
 local at, next_arg = ARGV[3], 4
 local function take()
@@ -28,7 +32,8 @@ for i = 1, tonumber(take()) do
   else
     keyed = true
     new.key = N.key(new.u, string.sub(new.key, 2))
-    new.hash, new.ttl = take(), tonumber(take())
+    new.hash, new.ttl, new.mode = take(), tonumber(take()), take()
+    if new.mode == 'r' then new.why, new.keep = take(), take() end
   end
   if new.due == '' then new.due = nil else dated = true end
   new.id = new.u .. ',' .. new.t
@@ -45,13 +50,24 @@ for i = 1, tonumber(take()) do
   tasks[i] = new
 end
 
+for i = 1, #lanes do fields[#lanes + i] = 'q:' .. lanes[i].queue end
+
 -- Only where a schedule makes the task.
 local tick = V.read_tick and V.read_tick(take)
 local refused = V.begin(fields)
 if refused then return refused end
 refused = tick and V.refuse_tick(tick)
 if refused then return { refused } end
-for i = 1, #lanes do lanes[i].x = V.extra(lanes[i].user, lanes[i].queue, M[i] or '') end
+for i = 1, #lanes do
+  local lane = lanes[i]
+  lane.x = V.extra(lane.user, lane.queue, M[i] or '')
+  local set = V.queue(M[#lanes + i])
+  if set then
+    local of = set.users and V.user_settings(call('HGET', N.overrides(lane.queue), lane.user))
+    lane.set = of and of.most or set.most
+  end
+end
+for i = 1, #tasks do tasks[i].most = tasks[i].lane.set or tasks[i].most end
 
 -- Which ids are known. All are new nearly always: then one command answers, and has written them.
 local known, written = {}, false
@@ -68,15 +84,46 @@ if not written then
 end
 
 -- Which keys are taken. A key's own date decides; that Redis forgets it later only saves memory.
+-- Modes but 't' and 'h' go by where the task is that has the key.
 local owners = {}
+local function is_dated(mode) return mode == 't' or mode == 'h' end
 if keyed then
   local names = {}
   for i = 1, #tasks do names[#names + 1] = tasks[i].key end
   local values = call('MGET', unpack(names))
   for i = 1, #names do
-    local task, hash, expires = string.match(values[i] or '', '^([^|]+)|(%x+)|(%-?%d+)')
-    if task and tonumber(expires) > now() then owners[names[i]] = { t = task, hash = hash } end
+    local task, hash, expires, queue =
+      string.match((values[i] or '') .. '|', '^([^|]+)|(%x+)|(%-?%d+)|([^|]*)')
+    if task and tonumber(expires) > now() then
+      owners[names[i]] = { t = task, hash = hash, q = queue }
+    end
   end
+  for i = 1, #tasks do
+    local new = tasks[i]
+    local owner = owners[new.key]
+    if owner and not is_dated(new.mode) then
+      owner.r = V.record(new.u, owner.t)
+      V.want(owner.r)
+    end
+  end
+  V.fetch()
+  for _, owner in pairs(owners) do
+    local r = owner.r
+    if r then
+      -- Only what is queued and untouched has no state.
+      local is_there = r.raw or call('EXISTS', r.U .. 'd:' .. r.t) == 1
+      owner.waits = is_there and (r.s == 'queued' or r.s == 'scheduled')
+      owner.lives = is_there and not V.is_ended(r)
+    end
+  end
+end
+
+-- Whether a key still stands for its task. One accepted by this very call waits.
+local function holds(owner, mode)
+  if is_dated(mode) or not owner.r then return true end
+  if mode == 'd' or mode == 'u' then return owner.lives end
+  -- A key that names no queue was read in without its task.
+  return owner.waits and (mode ~= 'r' or owner.q ~= '')
 end
 if dated then
   for i = 1, #tasks do
@@ -91,19 +138,28 @@ local function judge(caps)
   for i = 1, #lanes do
     lanes[i].entries = {}
     lanes[i].taken = 0
+    lanes[i].freed = 0
   end
   for i = 1, #tasks do
     local new = tasks[i]
     local lane = new.lane
     local owner = new.key and (owned[new.key] or owners[new.key])
+    if owner and not holds(owner, new.mode) then owner = nil end
+    -- No call has another task of a key that one of its own replaces.
+    local old = owner and new.mode == 'r' and owner or nil
+    local left = old and lane_of[old.q .. ':' .. new.u]
+    new.replaces = nil
     if known[new.id] or accepted[new.id] then
       verdicts[i] = 'e' .. new.t
-    elseif owner then
-      verdicts[i] = (owner.hash == new.hash and 'e' or 'c') .. owner.t
-    elseif caps and lane.before + lane.taken >= new.most then
+    elseif owner and not old then
+      local same = owner.hash == new.hash or new.mode == 'u' or new.mode == 'h'
+      verdicts[i] = (same and 'e' or 'c') .. owner.t
+    elseif caps and lane.before + lane.taken - lane.freed - (left == lane and 1 or 0) >= new.most then
       verdicts[i] = 'f'
     else
       verdicts[i] = 'a'
+      new.replaces = old
+      if left then left.freed = left.freed + 1 end
       accepted[new.id] = true
       lane.taken = lane.taken + 1
       lane.most = math.min(lane.most or new.most, new.most)
@@ -155,6 +211,7 @@ if full then
 end
 
 local texts, gone, index, index_order, due, expiring = {}, {}, {}, {}, {}, {}
+local ended = { order = {} }
 for i = 1, #tasks do
   local new = tasks[i]
   if verdicts[i] == 'a' then
@@ -170,8 +227,13 @@ for i = 1, #tasks do
     end
     list[#list + 1] = 0
     list[#list + 1] = new.t
+    local old = new.replaces
+    if old then
+      V.leave_waiting(old.r, old.q)
+      V.stop_waiting(old.r, old.q, new.why, new.keep, ended)
+    end
     if new.key then
-      local value = new.t .. '|' .. new.hash .. '|' .. int(now() + new.ttl)
+      local value = new.t .. '|' .. new.hash .. '|' .. int(now() + new.ttl) .. '|' .. new.q
       local px = math.min(math.max(new.ttl, 0), KEY_MS_MAX) + KEY_SLACK_MS
       call('SET', new.key, value, 'PX', int(px))
     end
@@ -205,6 +267,7 @@ end
 if #due > 0 then call('ZADD', DUE, unpack(due)) end
 if #expiring > 0 then call('ZADD', UNSTARTED, unpack(expiring)) end
 if #users > 0 then call('SADD', USERS, unpack(users)) end
+V.list_ended(ended)
 local ringed = {}
 V.ring(order, ringed)
 V.wake_for(ringed)

@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use redis::{Cmd, Pipeline, cmd};
 use tasktonic_core::changes::{Place as At, Record, TaskControl};
 use tasktonic_core::limits::KEY_SLACK_MS;
+use tasktonic_core::partition::Key;
 use tasktonic_core::routing::{PartitionId, partition_of};
+use tasktonic_core::settings::QueueSettings;
 use tasktonic_core::{Name, TaskId, UserId};
 use tasktonic_store::transfer::{Target, TransferError};
 use tasktonic_store::{Entry, Error, Result, Store as _, Table};
@@ -15,6 +17,7 @@ use crate::keys;
 use crate::open::{items_of, text_of};
 use crate::router::Place;
 use crate::store::RedisStore;
+use crate::wire;
 
 /// Commands sent in one piece.
 const TOGETHER_MAX: usize = 500;
@@ -38,6 +41,9 @@ pub struct Import {
     keeps: BTreeSet<(PartitionId, u32)>,
     /// When the first schedule of a partition comes.
     ticks: BTreeMap<PartitionId, i64>,
+    /// Whether anything is set of users of a queue, and what is set of the queue.
+    queues: BTreeMap<(PartitionId, Name), (bool, QueueSettings)>,
+    queues_version: u64,
 }
 
 impl Import {
@@ -52,6 +58,8 @@ impl Import {
             scheduled: BTreeMap::new(),
             keeps: BTreeSet::new(),
             ticks: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            queues_version: 0,
         }
     }
 
@@ -123,9 +131,8 @@ impl Import {
             }
             let reply = self.ask(place, cmd("HKEYS").arg(keys.meta()).clone()).await?;
             let fields = items_of(&reply).iter().map(text_of).filter(|field| {
-                matches!(field.as_str(), "keeps" | "ex" | "sc")
-                    || field.starts_with("x:")
-                    || field.starts_with("w:")
+                let whole = ["keeps", "ex", "sc", "paused", "queues", "queues_version", "closed"];
+                whole.contains(&&**field) || field.starts_with("x:") || field.starts_with("q:")
             });
             let gone: Vec<Cmd> =
                 fields.map(|field| cmd("HDEL").arg(keys.meta()).arg(field).clone()).collect();
@@ -150,6 +157,33 @@ impl Import {
         Ok(())
     }
 
+    /// The commands that write what `meta` says of queues.
+    fn settings(&mut self) -> Result<BTreeMap<PartitionId, Vec<Cmd>>> {
+        let mut to: BTreeMap<PartitionId, Vec<Cmd>> = BTreeMap::new();
+        let (mut names, mut closed) = (Vec::new(), 0);
+        for ((p, queue), (users, settings)) in std::mem::take(&mut self.queues) {
+            let said = if settings.is_default() { String::new() } else { settings.to_string() };
+            let text = format!("{},{said}", if users { "1" } else { "" });
+            let meta = self.store.keys(p)?.meta();
+            let field = cmd("HSET").arg(meta).arg(format!("q:{queue}")).arg(text).clone();
+            to.entry(p).or_default().push(field);
+            // They are the same in every partition.
+            if p == PartitionId(0) && !settings.is_default() {
+                closed += u32::from(settings.paused);
+                names.push(queue.to_string());
+            }
+        }
+        if self.queues_version > 0 {
+            for p in self.partitions() {
+                let mut facts = cmd("HSET");
+                facts.arg(self.store.keys(p)?.meta()).arg("queues").arg(names.join(" "));
+                facts.arg("queues_version").arg(self.queues_version).arg("closed").arg(closed);
+                to.entry(p).or_default().push(facts);
+            }
+        }
+        Ok(to)
+    }
+
     fn meet(&mut self, user: &UserId, to: &mut BTreeMap<PartitionId, Vec<Cmd>>) -> Result<()> {
         if self.user.as_ref() == Some(user) {
             return Ok(());
@@ -166,12 +200,7 @@ impl Import {
         Ok(())
     }
 
-    fn record(
-        &mut self,
-        record: Record,
-        now_ms: i64,
-        to: &mut BTreeMap<PartitionId, Vec<Cmd>>,
-    ) -> Result<()> {
+    fn record(&mut self, record: Record, to: &mut BTreeMap<PartitionId, Vec<Cmd>>) -> Result<()> {
         let count = self.store.partitions();
         match record {
             Record::Descriptor { user, task, text } => {
@@ -204,23 +233,13 @@ impl Import {
                         .push(cmd("XADD").arg(&key).arg(id).arg("l").arg(line.as_bytes()).clone());
                 }
             }
-            Record::Key { user, key, task, body_hash, expires_ms } => {
-                let p = partition_of(&user, count);
-                let name = self.store.keys(p)?.idempotency(&user, &key);
-                let value = format!("{task}|{body_hash:032x}|{expires_ms}");
-                let left_ms = expires_ms.saturating_sub(now_ms).clamp(0, KEY_MS_MAX) + KEY_SLACK_MS;
-                to.entry(p)
-                    .or_default()
-                    .push(cmd("SET").arg(name).arg(value).arg("PX").arg(left_ms).clone());
-            }
-            Record::Weight { queue, user, weight } => {
+            Record::User { queue, user, settings } => {
                 let p = partition_of(&user, count);
                 let keys = self.store.keys(p)?;
                 let commands = to.entry(p).or_default();
-                let weights = keys.weights(&queue);
-                commands.push(cmd("HSET").arg(weights).arg(user.as_str()).arg(weight).clone());
-                let field = format!("w:{queue}");
-                commands.push(cmd("HSET").arg(keys.meta()).arg(field).arg("1").clone());
+                let (key, of) = (keys.overrides(&queue), settings.to_string());
+                commands.push(cmd("HSET").arg(key).arg(user.as_str()).arg(of).clone());
+                self.queues.entry((p, queue)).or_default().0 = true;
             }
             Record::Schedule { user, name, schedule: Some(schedule) } => {
                 let p = partition_of(&user, count);
@@ -236,12 +255,53 @@ impl Import {
                     *first = next_ms.min(*first);
                 }
             }
-            // An export holds whole tasks only.
+            Record::Pause { user, pauses } => {
+                let p = partition_of(&user, count);
+                let keys = self.store.keys(p)?;
+                let (key, by) = (keys.paused(), pauses.to_string());
+                let commands = to.entry(p).or_default();
+                commands.push(cmd("HSET").arg(key).arg(user.as_str()).arg(by).clone());
+                commands.push(cmd("HINCRBY").arg(keys.meta()).arg("paused").arg(1).clone());
+            }
+            Record::Queue { queue, settings } => {
+                for p in (0..count).map(PartitionId) {
+                    self.queues.entry((p, queue.clone())).or_default().1 = settings;
+                }
+            }
+            Record::QueuesVersion(version) => self.queues_version = version,
+            // An export holds whole tasks only; keys go by `Import::keys`.
             Record::Edited { .. }
             | Record::Schedule { schedule: None, .. }
+            | Record::Key { .. }
             | Record::Control { .. }
             | Record::KeyGone { .. }
             | Record::TaskGone { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Keys, each of which names the queue of its task. That is read from the task, which has come
+    /// before.
+    async fn keys(&self, p: PartitionId, found: &[Key], now_ms: i64) -> Result<()> {
+        let names = self.store.keys(p)?;
+        for found in found.chunks(TOGETHER_MAX) {
+            let mut asked = Pipeline::new();
+            for Key { user, task, .. } in found {
+                asked.add_command(cmd("GET").arg(names.descriptor(user, *task)).clone());
+            }
+            let router = &self.store.shared.router;
+            let texts = router.commands(Place::Partition(p), &asked, true).await?;
+            let set = |(key, text): (&Key, &redis::Value)| {
+                let Key { user, key, task, body_hash, expires_ms } = key;
+                let queue = wire::queue_in(&text_of(text));
+                let queue = queue.as_ref().map_or("", Name::as_str);
+                let value = format!("{task}|{body_hash:032x}|{expires_ms}|{queue}");
+                let left_ms = expires_ms.saturating_sub(now_ms).clamp(0, KEY_MS_MAX) + KEY_SLACK_MS;
+                let name = names.idempotency(user, key);
+                cmd("SET").arg(name).arg(value).arg("PX").arg(left_ms).clone()
+            };
+            let sets: Vec<Cmd> = found.iter().zip(&texts).map(set).collect();
+            self.send(Place::Partition(p), &sets).await?;
         }
         Ok(())
     }
@@ -338,11 +398,20 @@ impl Target for Import {
         self.send(Place::System, &entries).await?;
         let now_ms = self.store.shared.options.clock.now_ms();
         let mut commands = BTreeMap::new();
+        let mut found: BTreeMap<PartitionId, Vec<Key>> = BTreeMap::new();
         for record in records {
-            self.record(record, now_ms, &mut commands)?;
+            if let Record::Key { user, key, task, body_hash, expires_ms } = record {
+                let p = partition_of(&user, self.store.partitions());
+                found.entry(p).or_default().push(Key { user, key, task, body_hash, expires_ms });
+            } else {
+                self.record(record, &mut commands)?;
+            }
         }
         for (p, commands) in commands {
             self.send(Place::Partition(p), &commands).await?;
+        }
+        for (p, found) in found {
+            self.keys(p, &found, now_ms).await?;
         }
         Ok(())
     }
@@ -350,7 +419,7 @@ impl Target for Import {
     async fn finish(&mut self) -> std::result::Result<(), TransferError> {
         let mut last = BTreeMap::new();
         self.leave_user(&mut last)?;
-        for (p, commands) in last {
+        for (p, commands) in last.into_iter().chain(self.settings()?) {
             self.send(Place::Partition(p), &commands).await?;
         }
         let mut keeps: BTreeMap<PartitionId, Vec<String>> = BTreeMap::new();

@@ -4,7 +4,6 @@ use bytes::Bytes;
 use redis::Value;
 use serde::Deserialize;
 use tasktonic_core::command::{Control, MoveTo};
-use tasktonic_core::limits::WEIGHT_MAX;
 use tasktonic_core::reply::Controlled;
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
 use tasktonic_store::{Error, Result};
@@ -32,7 +31,11 @@ pub(crate) fn named(control: &Control) -> Option<Named<'_>> {
         Control::Edit { user, tasks, .. } => {
             Some(Named { user, tasks: tasks.iter().map(|edit| edit.task).collect() })
         }
-        Control::Schedule { .. } | Control::Tick(_) | Control::Weigh { .. } => None,
+        Control::Schedule { .. }
+        | Control::Tick(_)
+        | Control::Queues { .. }
+        | Control::User { .. }
+        | Control::Pause { .. } => None,
     }
 }
 
@@ -119,11 +122,27 @@ pub(crate) fn control(
             super::schedule::change(&mut words, user, name, *seen, becomes.as_ref());
         }
         Control::Tick(_) => return Err(Error::Invalid("a tick has a script of its own".into())),
-        Control::Weigh { queue, user, weight } => {
-            words.text("weigh");
+        Control::Queues { version, queues } => {
+            words.text("queues");
+            words.put(version);
+            words.put(queues.len());
+            for (queue, settings) in queues {
+                words.text(queue.as_str());
+                words.unless(settings.is_default(), settings);
+            }
+        }
+        Control::User { queue, user, settings } => {
+            words.text("user");
             words.text(queue.as_str());
             words.text(user.as_str());
-            words.put((*weight).clamp(1, WEIGHT_MAX));
+            let settings = settings.bounded();
+            words.unless(settings.is_default(), &settings);
+        }
+        Control::Pause { user, by, paused } => {
+            words.text("pause");
+            words.text(user.as_str());
+            words.put(by);
+            words.flag(*paused);
         }
     }
     Ok(words.done())

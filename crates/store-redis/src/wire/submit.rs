@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use redis::Value;
 use tasktonic_core::UserId;
-use tasktonic_core::command::{Expiry, NewTask, Submit};
+use tasktonic_core::command::{Expiry, KeyMode, NewTask, Replaced, Submit};
 use tasktonic_core::reply::Submitted;
 use tasktonic_store::Result;
 
@@ -46,6 +46,22 @@ fn task(words: &mut Words, new: &NewTask) {
     if let Some(key) = &new.idempotency {
         words.put(format_args!("{:032x}", key.body_hash));
         words.put(key.ttl_ms);
+        mode(words, &key.mode);
+    }
+}
+
+fn mode(words: &mut Words, mode: &KeyMode) {
+    words.text(match mode {
+        KeyMode::Ttl => "t",
+        KeyMode::UntilDone => "d",
+        KeyMode::UntilStarted => "s",
+        KeyMode::Unique => "u",
+        KeyMode::Throttle => "h",
+        KeyMode::Replace(_) => "r",
+    });
+    if let KeyMode::Replace(Replaced { body, keep_s }) = mode {
+        words.text(body);
+        words.put(*keep_s);
     }
 }
 

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tasktonic_core::command::{
-    Again, Claim, Control, Edit, Expiry, Idempotency, MoveTo, NewTask, Op, Redrive, Report,
-    Reschedule, Submit, Sync, Write,
+    Again, Claim, Control, Edit, Expiry, Idempotency, KeyMode, MoveTo, NewTask, Op, Redrive,
+    Replaced, Report, Reschedule, Submit, Sync, Write,
 };
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::schedule::{Schedule, Tick};
+use tasktonic_core::settings::{By, QueueSettings, UserSettings};
 use tasktonic_core::{Lease, TaskId, Text, UserId};
 
 use super::replay;
@@ -55,6 +56,7 @@ pub async fn differential(
         leases: Vec::new(),
         schedules: HashMap::new(),
         calls: 0,
+        version: 0,
     };
     for number in 0..steps {
         let step = walk.next(&hand);
@@ -138,6 +140,8 @@ struct Walk {
     /// The version that a schedule may have.
     schedules: HashMap<(UserId, tasktonic_core::Name), u64>,
     calls: u64,
+    /// The last version of what is set of queues.
+    version: u64,
 }
 
 const USERS: [&str; 4] = ["ana", "ben", "cleo", "~AAAAAAAAAAAAAAAAAAAAAA"];
@@ -197,10 +201,11 @@ impl Walk {
             self.queues.insert(task, queue.clone());
             let due_ms = (self.seed.below(4) == 0)
                 .then(|| now_ms + i64::try_from(self.seed.below(5_000)).unwrap_or(0) - 500);
-            let idempotency = (self.seed.below(4) == 0).then(|| Idempotency {
+            let idempotency = (self.seed.below(3) == 0).then(|| Idempotency {
                 key: format!("k\u{e9}{}", self.seed.below(6)).into(),
                 body_hash: u128::from(self.seed.below(2)),
                 ttl_ms: 1 + i64::try_from(self.seed.below(60_000)).unwrap_or(0),
+                mode: self.key_mode(),
             });
             let expires = (self.seed.below(4) == 0).then(|| Expiry {
                 at_ms: now_ms + i64::try_from(self.seed.below(6_000)).unwrap_or(0) - 200,
@@ -225,6 +230,20 @@ impl Walk {
             tasks.push(tasks[0].clone());
         }
         Submit { created_ms: now_ms, tasks }
+    }
+
+    fn key_mode(&mut self) -> KeyMode {
+        match self.seed.below(8) {
+            0..2 => KeyMode::Ttl,
+            2 => KeyMode::UntilDone,
+            3 => KeyMode::UntilStarted,
+            4 => KeyMode::Unique,
+            5 => KeyMode::Throttle,
+            _ => {
+                let body = Text::from(r#""why":"replaced by \"s\":\"queued\"""#);
+                KeyMode::Replace(Replaced { body, keep_s: [0, 1, 60][self.seed.pick(3)] })
+            }
+        }
     }
 
     fn sync(&mut self) -> Sync {
@@ -283,7 +302,7 @@ impl Walk {
     fn control(&mut self) -> Control {
         let at_ms = self.clock.now_ms();
         let (user, task) = self.task_of();
-        match self.seed.below(13) {
+        match self.seed.below(16) {
             9..=12 => self.schedule(user),
             5 | 6 => {
                 let later = i64::try_from(self.seed.below(4_000)).unwrap_or(0) - 500;
@@ -302,11 +321,39 @@ impl Walk {
                 let attempt = (self.seed.below(2) == 0).then(|| Text::from(r#"{"a":9}"#));
                 Control::Redrive { at_ms, user, tasks: vec![Redrive { task, claim, attempt }] }
             }
+            _ => self.settings(user),
+        }
+    }
+
+    /// Something set of a queue or a user. Versions stay, rise and fall.
+    fn settings(&mut self, user: UserId) -> Control {
+        let waiting_max = (self.seed.below(4) == 0).then(|| 1 + self.small(6));
+        match self.seed.below(6) {
+            0 => {
+                self.version = (self.version + self.seed.below(4)).saturating_sub(1);
+                let mut queues = Vec::new();
+                for name in QUEUES {
+                    let settings = QueueSettings { paused: self.seed.below(3) == 0, waiting_max };
+                    if self.seed.below(2) == 0 {
+                        queues.push((name.parse().expect("a queue name"), settings));
+                    }
+                }
+                Control::Queues { version: self.version, queues }
+            }
+            1 => {
+                let by = [By::Owner, By::Operator][self.seed.pick(2)];
+                Control::Pause { user, by, paused: self.seed.below(3) == 0 }
+            }
             _ => {
-                let weight = 1 + u32::try_from(self.seed.below(4)).unwrap_or(0);
-                Control::Weigh { queue: self.queue(), user, weight }
+                let (weight, paused) = (1 + self.small(4), self.seed.below(4) == 0);
+                let settings = UserSettings { weight, paused, waiting_max };
+                Control::User { queue: self.queue(), user, settings }
             }
         }
+    }
+
+    fn small(&mut self, limit: u64) -> u32 {
+        u32::try_from(self.seed.below(limit)).unwrap_or(0)
     }
 
     /// A schedule made, changed, removed or taken on, mostly by who knows its version.
@@ -354,9 +401,13 @@ impl Walk {
 
     fn query(&mut self) -> Query {
         let (user, task) = self.task_of();
-        match self.seed.below(10) {
+        match self.seed.below(14) {
             8 => Query::DueSchedules,
             9 => Query::Schedules { user, name: None },
+            10 => Query::Turns { queues: vec![self.queue(), self.queue()] },
+            11 => Query::User { user, queues: vec![self.queue()] },
+            12 => Query::UsersIn { queue: self.queue(), limit: self.small(4) },
+            13 => Query::Paused { limit: self.small(3) },
             0 => Query::Tasks { user, tasks: vec![task, task] },
             1 | 2 => {
                 let states = tasktonic_core::transitions::STATES;

@@ -36,8 +36,7 @@ pub async fn acked_stays_acked(scene: Scene) {
 pub async fn one_key_gives_one_task_and_another_body_a_conflict(scene: Scene) {
     let keyed = |user: &str, body_hash| {
         let mut new = scene.draft(user);
-        let key = Text::from("album-7");
-        new.idempotency = Some(Idempotency { key, body_hash, ttl_ms: 86_400_000 });
+        new.idempotency = Some(Idempotency::new("album-7", body_hash, 86_400_000));
         new
     };
     let first = keyed("ana", 1);
@@ -64,8 +63,7 @@ pub async fn a_full_lane_refuses_and_keeps_nothing(scene: Scene) {
     }
     let mut fourth = scene.draft("ana");
     fourth.lane_max = 3;
-    let key = Text::from("once");
-    fourth.idempotency = Some(Idempotency { key, body_hash: 1, ttl_ms: 1_000_000 });
+    fourth.idempotency = Some(Idempotency::new("once", 1, 1_000_000));
     assert_eq!(scene.submit_as(fourth.clone()).await, Submitted::LaneFull);
     assert!(scene.task("ana", fourth.task).await.is_none());
     assert_eq!(scene.claim("w1", 1).await.len(), 1);
@@ -191,8 +189,7 @@ pub async fn an_ended_task_is_gone_after_its_retention(scene: Scene) {
 pub async fn a_forgotten_key_may_be_used_again(scene: Scene) {
     let keyed = || {
         let mut new = scene.draft("ana");
-        let key = Text::from("k");
-        new.idempotency = Some(Idempotency { key, body_hash: 1, ttl_ms: 10_000 });
+        new.idempotency = Some(Idempotency::new("k", 1, 10_000));
         new
     };
     assert_eq!(scene.submit_as(keyed()).await, Submitted::Accepted);

@@ -18,7 +18,7 @@ impl Scene {
     }
 
     /// Why a task ended, as its state says.
-    async fn why(&self, user: &str, task: TaskId) -> Option<String> {
+    pub(super) async fn why(&self, user: &str, task: TaskId) -> Option<String> {
         let text = self.task(user, task).await?.state?;
         let state: tasktonic_protocol::stored::StoredState = serde_json::from_str(&text).ok()?;
         state.body.why

@@ -8,6 +8,7 @@ use tasktonic_core::{Name, Partition, TaskId, UserId};
 use super::{Kept, State};
 use crate::filter::matches;
 use crate::limits::{LIST_MAX, LOGS_MAX};
+use crate::settings;
 use crate::{
     AttemptRow, Counts, Cursor, DueSchedules, EventsSince, LogLines, LogRow, Query, QueryReply,
     StoredTask, TaskFilter, TaskPage,
@@ -80,6 +81,17 @@ impl State {
                 QueryReply::Schedules(schedules(&self.partition, &user, name.as_ref()))
             }
             Query::DueSchedules => QueryReply::DueSchedules(due_schedules(&self.partition, now_ms)),
+            Query::Turns { queues } => QueryReply::Turns(settings::turns(&self.partition, &queues)),
+            Query::User { user, queues } => {
+                QueryReply::User(settings::user(&self.partition, &user, &queues))
+            }
+            Query::UsersIn { queue, limit } => {
+                QueryReply::UsersIn(settings::users_in(&self.partition, &queue, limit))
+            }
+            Query::Paused { limit } => {
+                let (users, more) = settings::paused(&self.partition, limit);
+                QueryReply::Paused(users, more)
+            }
         }
     }
 

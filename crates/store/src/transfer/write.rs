@@ -7,6 +7,7 @@ use tasktonic_core::partition::Row;
 use tasktonic_core::policy::Retention;
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::schedule::Schedule;
+use tasktonic_core::settings::QueueSettings;
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
 use tasktonic_protocol::transfer::{ExpiryLine, Line, PlaceLine, TaskLine, Totals, V};
 
@@ -60,6 +61,7 @@ impl Writer<'_> {
                 self.line(&Line::Record { table, key, version, value })?;
             }
         }
+        let mut newest = (0, Vec::new());
         for p in (0..source.partitions()).map(PartitionId) {
             for user in source.users(p).await? {
                 let before = self.totals.tasks;
@@ -78,10 +80,11 @@ impl Writer<'_> {
                     expires_ms: key.expires_ms,
                 })?;
             }
-            for of in source.weights(p).await? {
-                self.totals.weights += 1;
+            let set = source.settings(p).await?;
+            for of in set.in_queues {
+                self.totals.settings += 1;
                 let (queue, user) = (of.queue.to_string(), of.user.to_string());
-                self.line(&Line::Weight { queue, user, weight: of.weight })?;
+                self.line(&Line::User { queue, user, settings: of.settings.to_string() })?;
             }
             for of in source.schedules(p).await? {
                 self.totals.schedules += 1;
@@ -90,6 +93,21 @@ impl Writer<'_> {
                 let text = text.to_string();
                 self.line(&Line::Schedule { user, name, version, next_ms, text })?;
             }
+            for (user, by) in set.paused {
+                self.totals.settings += 1;
+                self.line(&Line::Paused { user: user.to_string(), by: by.to_string() })?;
+            }
+            // They are the same everywhere, but where a change has not come to yet.
+            if set.queues_version > newest.0 {
+                newest = (set.queues_version, set.queues);
+            }
+        }
+        let (version, queues) = newest;
+        if version > 0 {
+            self.totals.settings += queues.len() as u64;
+            let spelled = |(queue, of): (Name, QueueSettings)| (queue.to_string(), of.to_string());
+            let queues = queues.into_iter().map(spelled).collect();
+            self.line(&Line::Queues { version, queues })?;
         }
         self.line(&Line::End(self.totals))?;
         self.out.flush()?;

@@ -26,10 +26,13 @@ export function useSubmit<In extends Json = Json, Out = Json>(kind: string) {
     async (payload: In, options: Submission = {}): Promise<Task<Out> | undefined> => {
       const body = JSON.stringify([payload, options]);
       const kept = state.body === body ? state.key : undefined;
-      const key = options.idempotency_key ?? kept ?? crypto.randomUUID();
+      // What is said about a key is about one that others know.
+      const own = options.key_mode === undefined && options.key_window_ms === undefined;
+      const key = options.idempotency_key ?? (own ? (kept ?? crypto.randomUUID()) : undefined);
       setState((old) => ({ ...old, key, body, pending: true, error: undefined }));
       try {
-        const made = await live.api.submit<Out>({ ...options, kind, payload, idempotency_key: key });
+        const request = { ...options, kind, payload, ...(key === undefined ? {} : { idempotency_key: key }) };
+        const made = await live.api.submit<Out>(request);
         live.store.seed(made as Task);
         setState({ id: made.id, key: undefined, body: "", pending: false, error: undefined });
         return made;

@@ -1,15 +1,16 @@
 "use client";
 
-import type { KindInfo, Task } from "@tasktonic/client";
+import type { KeyMode, KindInfo, Task } from "@tasktonic/client";
 import { ChevronRight } from "lucide-react";
 import { useId } from "react";
 import { describedBy, Field, Input, NativeSelect, Textarea } from "@/components/ui/field";
 import type { Errors } from "./draft";
+import { KEY_MODES, type KeyOptions, type KeySettings, keyOf, NO_KEY } from "./key";
 import { type Carried, carriedOf, NO_POLICY, type PolicyOptions, type PolicySettings, policyOf } from "./policy";
 import { Span, spanOf, UNITS, type Unit } from "./span";
 
 /** The options as they are typed. Empty means: as the kind has it. */
-export type Options = {
+export type Options = KeyOptions & {
   delay: string;
   delayUnit: Unit;
   expire: string;
@@ -20,7 +21,6 @@ export type Options = {
   soft: string;
   softUnit: Unit;
   tags: string;
-  key: string;
   policy: PolicyOptions;
   /** The policy of an earlier task, where this one is filled in from it. */
   carried?: Carried | undefined;
@@ -36,19 +36,19 @@ export const NO_OPTIONS: Options = {
   soft: "",
   softUnit: "m",
   tags: "",
-  key: "",
+  ...NO_KEY,
   policy: NO_POLICY,
 };
 
-export type Settings = PolicySettings & {
-  delay_ms?: number;
-  expire_after_ms?: number;
-  attempts_max?: number;
-  timeout_ms?: number;
-  soft_timeout_ms?: number;
-  tags?: string[];
-  idempotency_key?: string;
-};
+export type Settings = PolicySettings &
+  KeySettings & {
+    delay_ms?: number;
+    expire_after_ms?: number;
+    attempts_max?: number;
+    timeout_ms?: number;
+    soft_timeout_ms?: number;
+    tags?: string[];
+  };
 
 /** Labels as they are typed, with commas between them. */
 export const tagsOf = (typed: string): string[] => [
@@ -106,7 +106,10 @@ export function settingsOf(options: Options): { settings: Settings; errors: Erro
   Object.assign(settings, policyOf(options.policy, errors, options.carried));
   const tags = tagsOf(options.tags);
   if (tags.length > 0) settings.tags = tags;
-  if (options.key.trim()) settings.idempotency_key = options.key.trim();
+  Object.assign(settings, keyOf(options, errors, positive));
+  if (settings.key_mode === "debounce" && settings.delay_ms !== undefined) {
+    errors["/delay_ms"] = "Leave this empty: a pause after the last submission is when it starts.";
+  }
   return { settings, errors };
 }
 
@@ -224,8 +227,7 @@ export function OptionFields(props: {
           id={`${id}-key`}
           label="Idempotency key"
           error={errors["/idempotency_key"]}
-          hint="The same key twice makes one task. Left empty, each press makes a new one."
-          className="sm:col-span-2"
+          hint="A name of your own for this piece of work. Left empty, each press makes a new task."
         >
           <Input
             {...tied("key", "/idempotency_key", "hint")}
@@ -236,6 +238,41 @@ export function OptionFields(props: {
             onChange={(event) => set({ key: event.target.value })}
           />
         </Field>
+        <Field
+          id={`${id}-key-mode`}
+          label="What the key means"
+          error={errors["/key_mode"]}
+          hint={KEY_MODES[options.keyMode].says}
+        >
+          <NativeSelect
+            {...tied("key-mode", "/key_mode", "hint")}
+            value={options.keyMode}
+            onChange={(event) => set({ keyMode: event.target.value as KeyMode })}
+          >
+            {(Object.keys(KEY_MODES) as KeyMode[]).map((mode) => (
+              <option key={mode} value={mode}>
+                {KEY_MODES[mode].label}
+              </option>
+            ))}
+          </NativeSelect>
+        </Field>
+        {KEY_MODES[options.keyMode].window ? (
+          <Field
+            id={`${id}-key-window`}
+            label="Time of the key"
+            error={errors["/key_window_ms"]}
+            hint={KEY_MODES[options.keyMode].window}
+          >
+            <Span
+              input={tied("key-window", "/key_window_ms", "hint")}
+              value={options.keyWindow}
+              unit={options.keyWindowUnit}
+              unitLabel="Unit of the time of the key"
+              onValue={(keyWindow) => set({ keyWindow })}
+              onUnit={(keyWindowUnit) => set({ keyWindowUnit })}
+            />
+          </Field>
+        ) : null}
         <h3 className="-mb-2 text-sm font-medium text-ink-soft sm:col-span-2">When an attempt goes wrong</h3>
         <Field
           id={`${id}-backoff`}

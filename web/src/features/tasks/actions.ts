@@ -53,6 +53,12 @@ const Submission = z.strictObject({
   keep: z.strictObject({ completed_s: Seconds, cancelled_s: Seconds, failed_s: Seconds }).optional(),
   tags: Tags.optional(),
   idempotency_key: z.string().min(1).max(255).optional(),
+  key_mode: z.enum(["ttl", "until_done", "until_started", "unique", "throttle", "debounce", "replace"]).optional(),
+  key_window_ms: z
+    .int()
+    .min(1)
+    .max(366 * DAY_MS)
+    .optional(),
 });
 
 const Move = z.union([
