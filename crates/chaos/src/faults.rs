@@ -1,4 +1,4 @@
-//! What is broken, by lanes that go on beside each other: each deals its cards in an order that the
+//! What is broken, by hands that go on beside each other: each deals its cards in an order that the
 //! seed chose, all of them at least once, then more of them until the time is over.
 
 mod cluster;
@@ -20,14 +20,14 @@ use crate::seed::Seed;
 
 /// How often a card is tried that did not come to anything.
 const TRIES: u32 = 4;
-/// The pause between two faults of a lane, ms: from, up to.
+/// The pause between two faults of a hand, ms: from, up to.
 const PAUSE_MS: (u64, u64) = (200, 1_500);
-/// How often a lane looks whether the run was stopped.
+/// How often a hand looks whether the run was stopped.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long a process may take to come to the point where it dies.
 const DIES_WITHIN: Duration = Duration::from_secs(12);
 
-/// What one lane deals.
+/// What one hand deals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Card {
     /// Its name in the history and the table.
@@ -135,7 +135,7 @@ pub(crate) fn cards(form: Form) -> Vec<Card> {
     [WORKERS, FREEZER, SERVERS].iter().chain(store).copied().flatten().copied().collect()
 }
 
-/// What every lane has.
+/// What every hand has.
 #[derive(Clone)]
 pub(crate) struct Setting {
     /// Where what happens is said.
@@ -191,16 +191,16 @@ impl Setting {
     }
 }
 
-/// Running lanes.
-pub(crate) struct Lanes {
+/// Running hands.
+pub(crate) struct Hands {
     workers: JoinHandle<Result<Vec<crate::process::Slot>>>,
     freezer: JoinHandle<Result<Vec<crate::process::Slot>>>,
     servers: JoinHandle<Result<(Vec<crate::process::Slot>, Vec<tasktonic_testkit::relay::Relay>)>>,
     store: JoinHandle<Result<Backing>>,
 }
 
-impl Lanes {
-    /// Starts all lanes of a form on what `deployment` has, which is taken out of it.
+impl Hands {
+    /// Starts all hands of a form on what `deployment` has, which is taken out of it.
     pub(crate) fn start(
         form: Form,
         seed: u64,
@@ -213,28 +213,28 @@ impl Lanes {
         let servers = std::mem::take(&mut parts.servers);
         let relays = std::mem::take(&mut parts.relays);
         let backing = std::mem::replace(&mut parts.backing, Backing::Embedded);
-        let lane = |part: &str| (setting.clone(), Seed::of(seed, part));
-        let (mine, seed_of) = lane("workers");
-        let workers = std::thread::spawn(move || workers::lane(&mine, seed_of, workers, WORKERS));
-        let (mine, seed_of) = lane("freezer");
-        let freezer = std::thread::spawn(move || workers::lane(&mine, seed_of, frozen, FREEZER));
-        let (mine, seed_of) = lane("servers");
+        let hand = |part: &str| (setting.clone(), Seed::of(seed, part));
+        let (mine, seed_of) = hand("workers");
+        let workers = std::thread::spawn(move || workers::hand(&mine, seed_of, workers, WORKERS));
+        let (mine, seed_of) = hand("freezer");
+        let freezer = std::thread::spawn(move || workers::hand(&mine, seed_of, frozen, FREEZER));
+        let (mine, seed_of) = hand("servers");
         let deck: Vec<Card> = match form {
             Form::Embedded => [SERVERS, JOURNAL].concat(),
             Form::Redis | Form::Cluster => SERVERS.to_vec(),
         };
         let servers =
-            std::thread::spawn(move || servers::lane(&mine, seed_of, servers, relays, &deck));
-        let (mine, seed_of) = lane("store");
+            std::thread::spawn(move || servers::hand(&mine, seed_of, servers, relays, &deck));
+        let (mine, seed_of) = hand("store");
         let store = std::thread::spawn(move || match backing {
             Backing::Embedded => Ok(Backing::Embedded),
-            Backing::Redis(server, proxy) => redis::lane(&mine, seed_of, server, proxy, REDIS),
-            Backing::Cluster(cluster) => cluster::lane(&mine, seed_of, cluster, CLUSTER),
+            Backing::Redis(server, proxy) => redis::hand(&mine, seed_of, server, proxy, REDIS),
+            Backing::Cluster(cluster) => cluster::hand(&mine, seed_of, cluster, CLUSTER),
         });
         (Self { workers, freezer, servers, store }, parts)
     }
 
-    /// Whether every lane has dealt all its cards and seen that the time is over.
+    /// Whether every hand has dealt all its cards and seen that the time is over.
     pub(crate) fn are_through(&self) -> bool {
         self.workers.is_finished()
             && self.freezer.is_finished()
@@ -247,10 +247,10 @@ impl Lanes {
     /// # Errors
     /// What could not be healed.
     pub(crate) fn join(self, mut parts: Deployment) -> Result<Deployment> {
-        let store = joined(self.store).context("the lane of the store")?;
-        let (servers, relays) = joined(self.servers).context("the lane of the servers")?;
-        let workers = joined(self.workers).context("the lane of the workers")?;
-        let frozen = joined(self.freezer).context("the lane that freezes")?;
+        let store = joined(self.store).context("the hand of the store")?;
+        let (servers, relays) = joined(self.servers).context("the hand of the servers")?;
+        let workers = joined(self.workers).context("the hand of the workers")?;
+        let frozen = joined(self.freezer).context("the hand that freezes")?;
         parts.backing = store;
         parts.servers = servers;
         parts.relays = relays;
@@ -259,8 +259,8 @@ impl Lanes {
     }
 }
 
-fn joined<T>(lane: JoinHandle<Result<T>>) -> Result<T> {
-    lane.join().map_err(|panic| {
+fn joined<T>(hand: JoinHandle<Result<T>>) -> Result<T> {
+    hand.join().map_err(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         anyhow!("it broke: {}", text.unwrap_or_else(|| "without a word".into()))

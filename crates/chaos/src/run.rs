@@ -15,7 +15,7 @@ use crate::board::Board;
 use crate::check::{check, unmet};
 use crate::deployment::{Backing, Deployment, Form, KIND};
 use crate::ending;
-use crate::faults::{Lanes, Setting};
+use crate::faults::{Hands, Setting};
 use crate::history::{self, Line, Op, Phase, Recorder, now};
 use crate::load::User;
 use crate::report::Report;
@@ -29,7 +29,7 @@ const DRAINED_WITHIN_MS: u64 = 60_000;
 /// How long the workers' kind may take to be known, and the last events to be heard.
 const KNOWN_WITHIN: Duration = Duration::from_secs(60);
 const HEARD_WITHIN: Duration = Duration::from_secs(20);
-/// How long a lane may go on after its time: the cards that are still to be dealt.
+/// How long a hand may go on after its time: the cards that are still to be dealt.
 const THROUGH_WITHIN: Duration = Duration::from_secs(300);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How much longer things are broken until users have met with everything, and how often that is
@@ -132,7 +132,7 @@ fn phases(
         over: Arc::default(),
         stopped: stopped.clone(),
     };
-    let (lanes, rest) = Lanes::start(plan.form, plan.seed, deployment, &setting);
+    let (hands, rest) = Hands::start(plan.form, plan.seed, deployment, &setting);
     let time = Duration::from_secs_f64(plan.minutes * 60.0);
     while since.elapsed() < time && !stopped.load(Ordering::SeqCst) {
         std::thread::sleep(LOOK_EVERY);
@@ -144,13 +144,13 @@ fn phases(
         std::thread::sleep(MET_EVERY);
     }
     setting.over.store(true, Ordering::SeqCst);
-    while !lanes.are_through() && !stopped.load(Ordering::SeqCst) {
+    while !hands.are_through() && !stopped.load(Ordering::SeqCst) {
         if since.elapsed() > time + THROUGH_WITHIN {
             bail!("the faults took longer than {THROUGH_WITHIN:?} more than they had");
         }
         std::thread::sleep(LOOK_EVERY);
     }
-    let deployment = lanes.join(rest);
+    let deployment = hands.join(rest);
     over.store(true, Ordering::SeqCst);
     let deployment = deployment?;
     if let Backing::Cluster(cluster) = &deployment.backing {

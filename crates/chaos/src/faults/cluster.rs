@@ -17,7 +17,7 @@ const PAUSED_MS: (u64, u64) = (200, 900);
 /// How long a killed node stays away once another is master, ms: from, up to.
 const AWAY_MS: (u64, u64) = (0, 1_500);
 
-pub(super) fn lane(
+pub(super) fn hand(
     setting: &Setting,
     mut seed: Seed,
     mut cluster: Box<Cluster>,
@@ -92,7 +92,7 @@ fn play(setting: &Setting, card: Card, seed: &mut Seed, cluster: &mut Cluster) -
                 cluster.node(master).cli(&["CLIENT", "KILL", "TYPE", sort, "SKIPME", "yes"]);
             }
         }
-        other => unreachable!("{other:?} is of another lane"),
+        other => unreachable!("{other:?} is of another hand"),
     }
     setting.happened(card.name, &name);
     true

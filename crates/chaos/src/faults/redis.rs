@@ -36,7 +36,7 @@ pub(super) enum Play {
     Silence,
 }
 
-pub(super) fn lane(
+pub(super) fn hand(
     setting: &Setting,
     mut seed: Seed,
     mut redis: Box<Redis>,
@@ -110,7 +110,7 @@ fn play(
                 return Ok(false);
             }
         }
-        other => unreachable!("{other:?} is of another lane"),
+        other => unreachable!("{other:?} is of another hand"),
     }
     setting.happened(card.name, "redis");
     Ok(true)

@@ -25,7 +25,7 @@ const PASSES_OF_SOCKETS: (u64, u64) = (1, 3);
 const OF_SOCKETS: &str = "server_before_snapshot";
 const CUT_AGAIN: Duration = Duration::from_millis(1_500);
 
-pub(super) fn lane(
+pub(super) fn hand(
     setting: &Setting,
     mut seed: Seed,
     mut servers: Vec<Slot>,
@@ -109,7 +109,7 @@ fn play(
             server.start()?;
             return Ok(died);
         }
-        other => unreachable!("{other:?} is of another lane"),
+        other => unreachable!("{other:?} is of another hand"),
     }
     Ok(true)
 }

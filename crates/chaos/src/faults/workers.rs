@@ -16,7 +16,7 @@ const EMPTY_MS: (u64, u64) = (0, 2_000);
 const PASSES: (u64, u64) = (1, 6);
 const PASSES_IN_THE_MIDDLE: (u64, u64) = (1, 3);
 
-pub(super) fn lane(
+pub(super) fn hand(
     setting: &Setting,
     mut seed: Seed,
     mut workers: Vec<Slot>,
@@ -80,7 +80,7 @@ fn play(setting: &Setting, card: Card, seed: &mut Seed, worker: &mut Slot) -> Re
             worker.start()?;
             return Ok(died);
         }
-        other => unreachable!("{other:?} is of another lane"),
+        other => unreachable!("{other:?} is of another hand"),
     }
     worker.start()?;
     Ok(true)
