@@ -32,6 +32,7 @@ pub(crate) struct Observer {
     cursor: Option<String>,
     at: Option<(u32, u64)>,
     revs: Known,
+    tried: usize,
     opened: usize,
 }
 
@@ -47,7 +48,7 @@ impl Observer {
         board: Arc<Board>,
     ) -> Self {
         let (cursor, at, revs) = (None, None, Known::default());
-        Self { user, clients, recorder, board, cursor, at, revs, opened: 0 }
+        Self { user, clients, recorder, board, cursor, at, revs, tried: 0, opened: 0 }
     }
 
     /// What it knows, for who waits until it knows enough.
@@ -77,15 +78,16 @@ impl Observer {
     }
 
     async fn listen_once(&mut self) -> Result<()> {
-        let place = self.opened % self.clients.len();
-        // Every other time at each server it comes as one who was never there.
-        let forgets = (self.opened / self.clients.len()) % 2 == 1;
+        let place = self.tried % self.clients.len();
+        self.tried += 1;
+        let mut socket = self.clients[place].clone().socket().await?;
         self.opened += 1;
-        if forgets && self.cursor.take().is_some() {
+        // Every third time it comes as one who was never there. Only once there is a socket: a
+        // server that is away for long must not cost it every cursor.
+        if self.opened.is_multiple_of(3) && self.cursor.take().is_some() {
             self.at = None;
             self.say(Line { status: Some(FORGOT.into()), ..self.line(Op::Reset) });
         }
-        let mut socket = self.clients[place].clone().socket().await?;
         socket.say(&self.hello()).await?;
         let status = if self.cursor.is_some() { "resumed" } else { "fresh" };
         self.say(Line { status: Some(status.into()), ..self.line(Op::Hello) });
