@@ -16,9 +16,11 @@
 
 mod account;
 mod ask;
+mod bulk;
 mod catalogue;
 mod client;
 mod credentials;
+mod erase;
 mod error;
 mod files;
 mod follow;
@@ -26,6 +28,7 @@ mod pause;
 mod queues;
 mod remote_files;
 mod remote_store;
+mod schedules;
 mod socket;
 mod submit;
 mod tasks;

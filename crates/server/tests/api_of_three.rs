@@ -18,6 +18,8 @@ mod isolation;
 mod keys;
 #[path = "api/read.rs"]
 mod read;
+#[path = "api/schedules.rs"]
+mod schedules;
 #[path = "api/submit.rs"]
 mod submit;
 #[path = "api/support.rs"]
