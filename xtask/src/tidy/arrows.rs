@@ -43,6 +43,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ),
     ("bench", &["core", "protocol", "store", "client", "gateway"]),
     ("testkit", &["core", "protocol", "store", "gateway"]),
+    ("chaos", &["protocol", "client", "testkit"]),
     ("xtask", &["core", "protocol"]),
 ];
 

@@ -16,6 +16,7 @@ use tasktonic_core::schedule::{Schedule, Tick};
 use tasktonic_core::settings::{By, QueueSettings, UserSettings};
 use tasktonic_core::{Lease, TaskId, Text, UserId};
 
+use super::replay;
 use crate::clock::{Clock, ManualClock};
 use crate::model::ModelStore;
 use crate::{Query, QueryReply, Store, SyncReply, TaskFilter};
@@ -39,7 +40,7 @@ pub trait Subject: Send {
 /// The walk `seed` of `steps` steps, on one partition.
 ///
 /// # Errors
-/// The first difference, with the seed that shows it again.
+/// The first difference, with the command that shows it again.
 pub async fn differential(
     seed: u64,
     steps: u32,
@@ -64,7 +65,8 @@ pub async fn differential(
         let differs = |what: &str, model: &dyn Debug, subject: &dyn Debug| {
             Err(format!(
                 "after {number} steps, {step:?}: {what} differs\n  model:   {model:?}\n  \
-                 subject: {subject:?}\nreplay: differential seed {seed:#x}, {steps} steps"
+                 subject: {subject:?}\nagain: {}",
+                replay::command(seed)
             ))
         };
         let p = PartitionId(0);
