@@ -16,9 +16,11 @@
 
 mod account;
 mod ask;
+mod bulk;
 mod catalogue;
 mod client;
 mod credentials;
+mod erase;
 mod error;
 mod files;
 mod follow;

@@ -35,6 +35,8 @@ pub const CONTROL_TASKS_MAX: usize = 128;
 pub const ADOPT_MAX: usize = 64;
 /// Due tasks promoted by one maintenance turn.
 pub const PROMOTE_MAX: usize = 128;
+/// Tasks removed by one command that erases a user.
+pub const ERASE_MAX: usize = 128;
 /// Tasks that nobody took in time, ended by one maintenance turn.
 pub const EXPIRE_MAX: usize = 128;
 /// Ended tasks removed per retention value by one maintenance turn.

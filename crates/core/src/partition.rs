@@ -11,6 +11,7 @@
 mod claim;
 mod control;
 mod dump;
+mod erase;
 mod maintain;
 mod pick;
 mod queue;

@@ -2,7 +2,9 @@
 //! in `_ms`. Unknown members of a request are refused, so that a misspelt one is noticed.
 
 mod auth;
+mod bulk;
 mod catalogue;
+mod erase;
 mod files;
 mod keys;
 mod queues;
@@ -11,7 +13,12 @@ mod tasks;
 mod waiting;
 
 pub use auth::{LoginRequest, LogoutRequest, Me, RefreshRequest, Tokens};
+pub use bulk::{
+    BUILT_IN, BULK_KIND, BulkCount, BulkDone, BulkFilter, BulkOrder, BulkPayload, BulkVerb,
+    RetryRequest,
+};
 pub use catalogue::{Kind, KindList, Worker, WorkerList};
+pub use erase::{Erasure, ErasureState};
 pub use files::StoredFile;
 pub use keys::{
     KEY_BYTES_MAX, KEY_TTL_MS_DEFAULT, KEY_WAIT_MS_DEFAULT, KEY_WINDOW_MS_MAX, KeyMode,

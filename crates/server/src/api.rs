@@ -6,7 +6,9 @@ mod about;
 pub(crate) mod access;
 mod batch;
 mod body;
+mod bulk;
 mod change;
+mod erase;
 mod files;
 mod history;
 mod json;
@@ -71,11 +73,13 @@ pub(crate) fn operations() -> Vec<Operation> {
         wait::operations(),
         history::operations(),
         change::operations(),
+        bulk::operations(),
         waiting::operations(),
         queues::operations(),
         schedules::operations(),
         kinds::operations(),
         about::operations(),
+        erase::operations(),
         files::operations(),
         worker::operations(),
     ]

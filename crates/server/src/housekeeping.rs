@@ -22,7 +22,7 @@ const ROUND_MS_MIN: u64 = 20;
 /// A partition that rests is only asked whether it still does, but for one round in so much time.
 const REST: Duration = Duration::from_secs(10);
 /// A tick that could not be taken is tried again after this long.
-const TICK_AGAIN_MS: u64 = 250;
+const TICK_AGAIN_MS: u64 = 1_000;
 /// Key files of external issuers are looked at this often.
 const ISSUERS_EVERY: Duration = Duration::from_secs(5);
 /// The first cleaning comes soon after the start, the others hourly.
@@ -134,9 +134,12 @@ async fn look_after(app: &App, p: PartitionId) {
                     }
                     let mut next_in_ms = reply.next_in_ms.unwrap_or(ROUND_MS_MAX);
                     if let Some(in_ms) = reply.schedule_in_ms {
-                        let waits = in_ms > 0 || !schedules::take_due(app, p).await;
-                        next_in_ms =
-                            next_in_ms.min(if waits { in_ms.max(TICK_AGAIN_MS) } else { 0 });
+                        let wait_ms = match in_ms {
+                            0 if schedules::take_due(app, p).await => 0,
+                            0 => TICK_AGAIN_MS,
+                            ahead => ahead,
+                        };
+                        next_in_ms = next_in_ms.min(wait_ms);
                     }
                     next_in_ms.clamp(ROUND_MS_MIN, ROUND_MS_MAX)
                 }
@@ -182,6 +185,7 @@ pub(crate) async fn clean(app: &Arc<App>) {
     if let Err(error) = forget_workers(app).await {
         tracing::warn!(%error, "old workers could not be removed");
     }
+    crate::erasure::resume(app).await;
     crate::sweep::files(app).await;
 }
 

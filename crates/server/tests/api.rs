@@ -4,10 +4,14 @@
 
 #[path = "api/access.rs"]
 mod access;
+#[path = "api/bulk.rs"]
+mod bulk;
 #[path = "api/change.rs"]
 mod change;
 #[path = "api/embedded.rs"]
 mod embedded;
+#[path = "api/erase.rs"]
+mod erase;
 #[path = "api/files.rs"]
 mod files;
 #[path = "api/hostile.rs"]

@@ -266,9 +266,10 @@ fn list(
     limit: u32,
 ) -> Result<TaskPage> {
     let limit = limit.clamp(1, LIST_MAX) as usize;
-    let TaskFilter { states, kind, tag, since_ms, until_ms, .. } = filter;
+    let TaskFilter { states, kind, queue, tag, since_ms, until_ms, .. } = filter;
     // Without these every task of the right state is one of the page.
-    let texts_decide = kind.is_some() || tag.is_some() || since_ms.is_some() || until_ms.is_some();
+    let labels = kind.is_some() || queue.is_some() || tag.is_some();
+    let texts_decide = labels || since_ms.is_some() || until_ms.is_some();
     let mut page = TaskPage::default();
     let mut at = cursor.map(|Cursor(id)| id);
     let mut examined = 0;

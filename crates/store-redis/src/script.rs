@@ -99,6 +99,7 @@ static SYNC: LazyLock<String> = LazyLock::new(|| {
             fragment!("lane"),
             fragment!("attempt"),
             fragment!("report"),
+            fragment!("remove"),
             fragment!("maintain"),
             fragment!("pick"),
             fragment!("claim"),
@@ -122,6 +123,9 @@ static CONTROL: LazyLock<String> = LazyLock::new(|| {
             fragment!("edit"),
             fragment!("schedule"),
             fragment!("settings"),
+            fragment!("remove"),
+            fragment!("purge"),
+            fragment!("erase"),
             fragment!("control"),
         ],
     )

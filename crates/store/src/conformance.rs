@@ -8,6 +8,8 @@
 #![expect(clippy::unwrap_used, reason = "these are tests, shared by the crates of the stores")]
 
 mod differential;
+mod ended;
+mod erased;
 mod fences;
 mod keys;
 mod lists;
@@ -19,6 +21,8 @@ mod tasks;
 mod waiting;
 
 pub use differential::{Subject, differential};
+pub use ended::*;
+pub use erased::*;
 pub use fences::*;
 pub use keys::*;
 pub use lists::*;
@@ -72,6 +76,14 @@ macro_rules! conformance {
             a_waiting_task_goes_to_the_front_or_the_back_of_its_line
             an_edit_is_seen_by_the_run_or_refused
             an_edit_keeps_the_place_in_line_and_the_time
+            a_purged_task_is_gone_with_all_that_was_kept_of_it
+            a_purged_task_is_not_claimed_from_the_entry_it_left
+            the_key_of_a_purged_task_is_free_again
+            a_dead_letter_is_sent_back_with_another_payload
+            a_list_is_restricted_to_a_queue
+            an_erased_user_is_gone_in_every_state_and_nobody_else_is
+            a_user_with_many_tasks_is_erased_in_steps
+            an_adopted_task_is_erased_with_its_lease
             a_schedule_is_changed_only_by_who_saw_it_last
             a_schedule_is_due_from_its_time_until_it_went_on
             a_tick_is_taken_once_and_makes_its_task_in_the_same_step

@@ -3,6 +3,8 @@
 //!
 //! A store never knows HTTP, sockets, handlers or files. Whoever uses one never knows which.
 
+pub mod bulk;
+pub mod change;
 pub mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -253,6 +255,16 @@ pub trait Store: Send + Sync + 'static {
             }
         }
         Health { ready: reasons.is_empty(), reasons, ..Health::default() }
+    }
+
+    /// Writes what is kept anew, so that the raw bytes of what was removed before this call are in no
+    /// file of the store any more. It may take as long as copying the store. A store whose files are
+    /// another program's leaves it to that.
+    ///
+    /// # Errors
+    /// [`Error::DiskFull`], [`Error::Busy`], [`Error::Unavailable`]: the bytes may still be there.
+    async fn compact(&self) -> Result<()> {
+        Ok(())
     }
 
     /// What is not a task: accounts, keys, kinds, workers.

@@ -199,6 +199,8 @@ pub struct TaskFilter {
     pub states: Vec<TaskState>,
     /// Of this kind.
     pub kind: Option<String>,
+    /// In this queue.
+    pub queue: Option<String>,
     /// With this tag.
     pub tag: Option<String>,
     /// Whose id begins with this text.

@@ -10,6 +10,7 @@ use tasktonic_core::partition::Key;
 use tasktonic_core::routing::{PartitionId, partition_of};
 use tasktonic_core::settings::QueueSettings;
 use tasktonic_core::{Name, TaskId, UserId};
+use tasktonic_protocol::stored::queue_in;
 use tasktonic_store::transfer::{Target, TransferError};
 use tasktonic_store::{Entry, Error, Result, Store as _, Table};
 
@@ -274,6 +275,7 @@ impl Import {
             | Record::Key { .. }
             | Record::Control { .. }
             | Record::KeyGone { .. }
+            | Record::UserGone { .. }
             | Record::TaskGone { .. } => {}
         }
         Ok(())
@@ -292,7 +294,7 @@ impl Import {
             let texts = router.commands(Place::Partition(p), &asked, true).await?;
             let set = |(key, text): (&Key, &redis::Value)| {
                 let Key { user, key, task, body_hash, expires_ms } = key;
-                let queue = tasktonic_protocol::stored::queue_in(&text_of(text));
+                let queue = queue_in(&text_of(text));
                 let queue = queue.as_ref().map_or("", Name::as_str);
                 let value = format!("{task}|{body_hash:032x}|{expires_ms}|{queue}");
                 let left_ms = expires_ms.saturating_sub(now_ms).clamp(0, KEY_MS_MAX) + KEY_SLACK_MS;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tasktonic_core::command::{
-    Again, Claim, Control, Edit, Expiry, Idempotency, KeyMode, MoveTo, NewTask, Op, Redrive,
-    Replaced, Report, Reschedule, Submit, Sync, Write,
+    Again, Claim, Control, Edit, Expiry, Idempotency, KeyMode, MoveTo, NewTask, Op, Purge, Redrive,
+    Replaced, Report, Reschedule, Rewrite, Submit, Sync, Write,
 };
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::schedule::{Schedule, Tick};
@@ -301,6 +301,7 @@ impl Walk {
         let at_ms = self.clock.now_ms();
         let (user, task) = self.task_of();
         match self.seed.below(16) {
+            15 if self.seed.below(4) == 0 => Control::Erase { user },
             9..=12 => self.schedule(user),
             5 | 6 => {
                 let later = i64::try_from(self.seed.below(4_000)).unwrap_or(0) - 500;
@@ -317,7 +318,23 @@ impl Walk {
             2 | 3 => {
                 let claim = 1 + u32::try_from(self.seed.below(3)).unwrap_or(0);
                 let attempt = (self.seed.below(2) == 0).then(|| Text::from(r#"{"a":9}"#));
-                Control::Redrive { at_ms, user, tasks: vec![Redrive { task, claim, attempt }] }
+                let change = (self.seed.below(3) == 0).then(|| {
+                    let Edit { descriptor, event, .. } = self.edit(task);
+                    Rewrite { descriptor, event }
+                });
+                let asked = Redrive { change, ..Redrive::new(task, claim, attempt) };
+                Control::Redrive { at_ms, user, tasks: vec![asked] }
+            }
+            13 | 14 => {
+                let key = (self.seed.below(2) == 0)
+                    .then(|| Text::from(format!("k\u{e9}{}", self.seed.below(6))));
+                let mut purge = |task| {
+                    let claim = 1 + u32::try_from(self.seed.below(3)).unwrap_or(0);
+                    Purge { task, claim, key: key.clone() }
+                };
+                // Twice in one command: the second finds nothing.
+                let tasks = vec![purge(task), purge(task)];
+                Control::Purge { at_ms, user, tasks }
             }
             _ => self.settings(user),
         }
@@ -416,6 +433,7 @@ impl Walk {
                         vec![states[self.seed.pick(states.len())]]
                     },
                     kind: (self.seed.below(3) == 0).then(|| self.queue().to_string()),
+                    queue: (self.seed.below(4) == 0).then(|| self.queue().to_string()),
                     tag: (self.seed.below(3) == 0).then(|| format!("x{}", self.seed.below(3))),
                     ..TaskFilter::default()
                 };
