@@ -136,11 +136,6 @@ struct Task {
     started_at: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Accepted {
-    task: Task,
-}
-
 /// As many tasks as there are places.
 async fn submit(product: &Product) -> Result<Vec<String>> {
     let body = format!(r#"{{"kind":"{KIND}","payload":{{"sleep_ms":{TASK_MS}}}}}"#);
@@ -149,8 +144,8 @@ async fn submit(product: &Product) -> Result<Vec<String>> {
     for _ in 0..WORKERS * CONCURRENCY {
         let answer = wire.ask("POST", "/api/v1/tasks", Some(&product.token), &body).await?;
         anyhow::ensure!(answer.status == 202, "a submission was answered with {}", answer.status);
-        let accepted: Accepted = serde_json::from_slice(&answer.body).context("a task")?;
-        ids.push(accepted.task.id);
+        let accepted: Task = serde_json::from_slice(&answer.body).context("a task")?;
+        ids.push(accepted.id);
     }
     Ok(ids)
 }
