@@ -3,9 +3,11 @@
 
 mod account;
 mod api;
+mod built_in;
 mod config;
 mod data;
 mod doctor;
+mod erase;
 mod export;
 mod fleet;
 mod forms;
@@ -18,6 +20,8 @@ mod logging;
 mod pages;
 mod parent;
 mod product;
+mod queue;
+mod schedule;
 mod screen;
 mod serve;
 mod shutdown;
@@ -98,9 +102,21 @@ enum Verb {
     /// Look at tasks and change them
     #[command(subcommand)]
     Task(task::Verb),
+    /// Look at queues, pause them, and set what holds for users there
+    #[command(subcommand)]
+    Queue(queue::Verb),
+    /// Start none of your tasks until you resume; those that run go on
+    Pause(queue::Pause),
+    /// Start your tasks again
+    Resume(queue::Pause),
+    /// Tasks that the clock makes: look at schedules and change them
+    #[command(subcommand)]
+    Schedule(schedule::Verb),
     /// Built-in accounts (of an embedded store: while the server is stopped)
     #[command(subcommand)]
     Account(account::Verb),
+    /// Erase all that is kept of one user. There is no way back
+    Erase(erase::Args),
     /// Write a whole store as lines of JSON to standard output
     Export(export::Args),
     /// Read an export on standard input into an empty store
@@ -132,7 +148,12 @@ fn main() -> ExitCode {
         Verb::Submit(args) => runtime(submit::submit(args)),
         Verb::Kinds(args) => runtime(kinds::kinds(args)),
         Verb::Task(verb) => runtime(task::task(verb)),
+        Verb::Queue(verb) => runtime(queue::queue(verb)),
+        Verb::Pause(args) => runtime(queue::pause(args, true)),
+        Verb::Resume(args) => runtime(queue::pause(args, false)),
+        Verb::Schedule(verb) => runtime(schedule::schedule(verb)),
         Verb::Account(verb) => runtime(account::account(verb)),
+        Verb::Erase(args) => runtime(erase::erase(args)),
         Verb::Export(args) => runtime(export::export(args)),
         Verb::Import(args) => runtime(import::import(args)),
         Verb::Token(verb) => token::token(verb),

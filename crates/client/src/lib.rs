@@ -16,15 +16,19 @@
 
 mod account;
 mod ask;
+mod bulk;
 mod catalogue;
 mod client;
 mod credentials;
+mod erase;
 mod error;
 mod files;
 mod follow;
 mod pause;
+mod queues;
 mod remote_files;
 mod remote_store;
+mod schedules;
 mod socket;
 mod submit;
 mod tasks;

@@ -171,6 +171,7 @@ fn reply_of(answer: SyncResponse) -> Result<SyncReply> {
         // Servers fire schedules.
         schedule_in_ms: None,
         epoch: answer.epoch,
+        queues_version: 0,
     })
 }
 

@@ -5,6 +5,7 @@ use crate::Text;
 use crate::command::Expiry;
 use crate::ids::{Lease, Name, TaskId, UserId, WorkerId};
 use crate::schedule::Schedule;
+use crate::settings::{Pauses, QueueSettings, UserSettings};
 use crate::transitions::TaskState;
 
 /// Everything one command changed, in order.
@@ -104,14 +105,30 @@ pub enum Record {
         /// Forgotten from this wall-clock time on, in ms.
         expires_ms: i64,
     },
-    /// A user's weight in a queue.
-    Weight {
+    /// What is set of a queue; all defaults remove the record.
+    Queue {
+        /// The queue.
+        queue: Name,
+        /// What is set of it.
+        settings: QueueSettings,
+    },
+    /// The version of what is set of queues.
+    QueuesVersion(u64),
+    /// What is set of a user in a queue; all defaults remove the record.
+    User {
         /// The queue.
         queue: Name,
         /// The user.
         user: UserId,
-        /// Turns for one of the others; 1 removes the record.
-        weight: u32,
+        /// What is set of them.
+        settings: UserSettings,
+    },
+    /// By whom all work of a user is paused; by nobody removes the record.
+    Pause {
+        /// The user.
+        user: UserId,
+        /// By whom.
+        pauses: Pauses,
     },
     /// One of a user's schedules.
     Schedule {
@@ -128,6 +145,11 @@ pub enum Record {
         user: UserId,
         /// The key.
         key: Text,
+    },
+    /// Nothing of a user is left, not even the events.
+    UserGone {
+        /// The user.
+        user: UserId,
     },
     /// A task and everything kept of it is gone.
     TaskGone {

@@ -9,6 +9,7 @@ use crate::Text;
 use crate::ids::{Lease, Name, TaskId, UserId, WorkerId};
 use crate::limits::LANE_MAX_DEFAULT;
 use crate::schedule::{Schedule, Tick};
+use crate::settings::{By, QueueSettings, UserSettings};
 
 /// One step of a partition.
 #[derive(Debug, Clone)]
@@ -251,6 +252,22 @@ pub enum Control {
         /// The tasks.
         tasks: Vec<Edit>,
     },
+    /// Remove ended tasks now, with all that is kept of them.
+    Purge {
+        /// The server's wall clock in ms.
+        at_ms: i64,
+        /// The owner.
+        user: UserId,
+        /// The tasks.
+        tasks: Vec<Purge>,
+    },
+    /// Remove everything of a user, whatever state it is in: up to
+    /// [`ERASE_MAX`](crate::limits::ERASE_MAX) tasks with one command, and with the last of them all
+    /// the rest. Answers `Changed` while there is more, then `Done`.
+    Erase {
+        /// The user.
+        user: UserId,
+    },
     /// Make, change or remove one of a user's schedules.
     Schedule {
         /// The owner.
@@ -264,14 +281,31 @@ pub enum Control {
     },
     /// Take a schedule on by one tick, with the task that it makes.
     Tick(Box<Tick>),
-    /// Set how many turns a user gets for one of the others in a queue.
-    Weigh {
+    /// Set what holds for everybody in queues. Answered by `Done`, or by `Changed` where the
+    /// partition has a newer version, and then nothing is set.
+    Queues {
+        /// The version of these settings as a whole.
+        version: u64,
+        /// Every queue of which anything is set, each once; nothing is set of the others any more.
+        queues: Vec<(Name, QueueSettings)>,
+    },
+    /// Set what holds for one user in a queue. Answered by `Done`.
+    User {
         /// The queue.
         queue: Name,
         /// The user.
         user: UserId,
-        /// Turns, 1 to [`WEIGHT_MAX`](crate::limits::WEIGHT_MAX); 1 is the default.
-        weight: u32,
+        /// What is set of them; all defaults are not kept.
+        settings: UserSettings,
+    },
+    /// Stop or go on handing out tasks of a user, in whatever queue. Answered by `Done`.
+    Pause {
+        /// The user.
+        user: UserId,
+        /// Who says so. The other's word stays.
+        by: By,
+        /// Whether to stop.
+        paused: bool,
     },
 }
 
@@ -284,6 +318,37 @@ pub struct Redrive {
     pub claim: u32,
     /// Its last attempt for the history, if it had one (JSON text).
     pub attempt: Option<Text>,
+    /// Another payload or other labels for its new life.
+    pub change: Option<Rewrite>,
+}
+
+impl Redrive {
+    /// One that stays as it is.
+    #[must_use]
+    pub fn new(task: TaskId, claim: u32, attempt: Option<Text>) -> Self {
+        Self { task, claim, attempt, change: None }
+    }
+}
+
+/// What a task is to do from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rewrite {
+    /// Its descriptor from now on (JSON text). It names the same queue.
+    pub descriptor: Text,
+    /// Members that only the event of it carries (JSON members without braces, or empty).
+    pub event: Text,
+}
+
+/// One ended task to remove.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Purge {
+    /// The task.
+    pub task: TaskId,
+    /// Its claim number when the asker looked.
+    pub claim: u32,
+    /// The idempotency key of its submission, if it had one: forgotten too while it stands for this
+    /// task.
+    pub key: Option<Text>,
 }
 
 /// One waiting task to move.

@@ -8,6 +8,7 @@
 
 pub mod changes;
 pub mod command;
+pub mod gate;
 pub mod ids;
 pub mod limits;
 pub mod partition;
@@ -15,6 +16,7 @@ pub mod policy;
 pub mod reply;
 pub mod routing;
 pub mod schedule;
+pub mod settings;
 pub mod transitions;
 
 pub use changes::{Changes, Signal};

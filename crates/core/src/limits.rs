@@ -35,6 +35,8 @@ pub const CONTROL_TASKS_MAX: usize = 128;
 pub const ADOPT_MAX: usize = 64;
 /// Due tasks promoted by one maintenance turn.
 pub const PROMOTE_MAX: usize = 128;
+/// Tasks removed by one command that erases a user.
+pub const ERASE_MAX: usize = 128;
 /// Tasks that nobody took in time, ended by one maintenance turn.
 pub const EXPIRE_MAX: usize = 128;
 /// Ended tasks removed per retention value by one maintenance turn.
@@ -65,6 +67,8 @@ pub const LANE_DEAD_MAX: usize = 1_024;
 pub const PARKED_MS_MAX: i64 = 180_000;
 /// Largest weight of a user in a queue.
 pub const WEIGHT_MAX: u32 = 1_000;
+/// Queues with settings of their own.
+pub const QUEUES_SET_MAX: usize = 256;
 /// Log lines kept per task; older ones fall out.
 pub const LOG_LINES_MAX: u32 = 10_000;
 /// Ended attempts kept per task; older ones fall out.

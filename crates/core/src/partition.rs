@@ -11,6 +11,7 @@
 mod claim;
 mod control;
 mod dump;
+mod erase;
 mod maintain;
 mod pick;
 mod position;
@@ -18,14 +19,16 @@ mod queue;
 mod report;
 mod restore;
 mod schedule;
+mod settings;
 mod step;
 mod submit;
 mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
+pub use dump::{queue_lines, user_lines};
 pub use position::Standing;
-pub use restore::{KeptSchedule, Key, Records, Row, Weight};
+pub use restore::{InQueue, KeptSchedule, Key, Records, Row};
 
 use crate::changes::{Changes, Place, TaskControl};
 use crate::command::{Command, Sync};
@@ -33,6 +36,7 @@ use crate::ids::{Name, TaskId, UserId, WorkerId};
 use crate::limits::{LEASE_TIME_STEP_MS_MAX, LOOK_MS_MAX, UNWATCHED_MS};
 use crate::reply::{Claimed, Reply, Synced};
 use crate::schedule::Schedule;
+use crate::settings::{Pauses, UserSettings};
 use crate::transitions::{STATES, TaskState};
 use crate::{Lease, Text};
 use queue::Queue;
@@ -48,6 +52,10 @@ pub struct Partition {
     mt: i64,
     users: HashMap<UserId, User>,
     queues: BTreeMap<Name, Queue>,
+    /// The version of what is set of queues.
+    queues_version: u64,
+    /// Users whose work is paused, in whatever queue.
+    paused: BTreeMap<UserId, Pauses>,
     /// Running tasks by end of lease, in lease time.
     leases: BTreeSet<(i64, UserId, TaskId)>,
     /// Scheduled tasks by due time.
@@ -74,6 +82,8 @@ struct User {
     /// Tasks that wait, scheduled or queued, per queue: what the cap counts. A lane's length would
     /// count dead references too.
     waiting: BTreeMap<Name, u32>,
+    /// Queues whose ring this user's lane has left because all work of the user is paused.
+    aside: BTreeSet<Name>,
     keys: HashMap<Text, KeyOwner>,
     schedules: BTreeMap<Name, Schedule>,
     seq: u64,
@@ -119,6 +129,8 @@ impl Partition {
             mt: 0,
             users: HashMap::new(),
             queues: BTreeMap::new(),
+            queues_version: 0,
+            paused: BTreeMap::new(),
             leases: BTreeSet::new(),
             due: BTreeSet::new(),
             unstarted: BTreeSet::new(),
@@ -191,6 +203,26 @@ impl Partition {
         self.queues.iter().map(|(name, queue)| (name, queue.ring.len()))
     }
 
+    /// Users with work in a queue: those who take turns, and those whom what is set of them there
+    /// keeps from it.
+    #[must_use]
+    pub fn turns(&self, queue: &Name) -> (usize, usize) {
+        self.queues.get(queue).map_or((0, 0), |queue| (queue.ring.len(), queue.full.len()))
+    }
+
+    /// By whom all work of a user is paused.
+    #[must_use]
+    pub fn pauses(&self, user: &UserId) -> Pauses {
+        self.paused.get(user).copied().unwrap_or_default()
+    }
+
+    /// Users of whom anything is set in a queue, in no order.
+    #[must_use]
+    pub fn users_in(&self, queue: &Name) -> Vec<(UserId, UserSettings)> {
+        let set = self.queues.get(queue).into_iter().flat_map(|queue| &queue.users);
+        set.map(|(user, settings)| (user.clone(), *settings)).collect()
+    }
+
     /// When a sync would next find something due, in ms from `now_ms`.
     #[must_use]
     pub fn next_in_ms(&self, now_ms: i64) -> Option<u64> {
@@ -214,7 +246,8 @@ impl Partition {
     }
 
     fn sync(&mut self, step: &mut Step, sync: Sync) -> Synced {
-        let mut reply = Synced { epoch: self.epoch, ..Synced::default() };
+        let (epoch, queues_version) = (self.epoch, self.queues_version);
+        let mut reply = Synced { epoch, queues_version, ..Synced::default() };
         let Sync { worker, call, lease_ms, ops, claim, woken, park } = sync;
         let deadline_lt = self.lease_time(step.now_ms) + i64::from(lease_ms);
         for (index, op) in (0_u32..).zip(ops) {
@@ -237,7 +270,7 @@ impl Partition {
             }
         }
         for name in &woken {
-            if self.queues.get(name).is_some_and(|queue| !queue.ring.is_empty()) {
+            if self.queues.get(name).is_some_and(Queue::has_turns) {
                 self.wake(step, name, 1);
             }
         }

@@ -10,7 +10,7 @@ pub enum Reply {
     Submit(Vec<Submitted>),
     /// To a sync.
     Sync(Synced),
-    /// To a control command: one outcome per task, in order; empty where no task was named.
+    /// To a control command: one outcome per task, in order, or one for the settings in it.
     Control(Vec<Controlled>),
 }
 
@@ -48,6 +48,8 @@ pub struct Synced {
     pub schedule_in_ms: Option<u64>,
     /// The partition's epoch, for fences.
     pub epoch: u32,
+    /// The version of what is set of queues here.
+    pub queues_version: u64,
 }
 
 /// One task handed to a worker.
@@ -59,7 +61,7 @@ pub struct Claimed {
     pub n: u32,
 }
 
-/// What became of one task named by a control command.
+/// What became of one task named by a control command, or of the settings in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Controlled {
     /// It was changed as asked.

@@ -2,20 +2,37 @@
 //! in `_ms`. Unknown members of a request are refused, so that a misspelt one is noticed.
 
 mod auth;
+mod bulk;
 mod catalogue;
+mod erase;
 mod files;
 mod keys;
 mod position;
+mod queues;
+mod schedules;
 mod tasks;
 mod waiting;
 
 pub use auth::{LoginRequest, LogoutRequest, Me, RefreshRequest, Tokens};
+pub use bulk::{
+    BUILT_IN, BULK_KIND, BulkCount, BulkDone, BulkFilter, BulkOrder, BulkPayload, BulkVerb,
+    RetryRequest,
+};
 pub use catalogue::{Kind, KindList, Worker, WorkerList};
+pub use erase::{Erasure, ErasureState};
 pub use files::StoredFile;
 pub use keys::{
     KEY_BYTES_MAX, KEY_TTL_MS_DEFAULT, KEY_WAIT_MS_DEFAULT, KEY_WINDOW_MS_MAX, KeyMode,
 };
 pub use position::{Ahead, StartEstimate, TaskPosition};
+pub use queues::{
+    Pause, PauseRequest, PausedUser, Queue, QueueChange, QueueDetail, QueueList, QueueSettings,
+    QueueUser, QueueUserChange,
+};
+pub use schedules::{
+    CatchUp, PREVIEW_DEFAULT, PREVIEW_MAX, Passed, PassedReason, Preview, PreviewRequest, Schedule,
+    ScheduleList, ScheduleRequest, ScheduleSet, ScheduleSetReply, ScheduleStatus, Timing,
+};
 pub use tasks::{
     Attempt, AttemptList, BATCH_TASKS_MAX, BatchItem, BatchReply, BatchRequest, BulkItem,
     BulkReply, BulkRequest, Counts, IDS_MAX, LogLine, LogPage, SubmitRequest, TaskPage,

@@ -5,12 +5,14 @@
 //! `s`, `c`, `n`, `at`, `a` (and `exp`, `keep`, `due`, `w`) first, the holder's members ([`StateBody`]) follow.
 
 mod descriptor;
+mod schedule;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tasktonic_core::{Text, limits};
 
 pub use descriptor::{Descriptor, StoredBackoff};
+pub use schedule::{PassedTick, ScheduleText};
 
 /// How far along a task is.
 #[derive(

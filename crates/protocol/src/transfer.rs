@@ -65,14 +65,28 @@ pub enum Line {
         /// Forgotten from this wall-clock time on, ms.
         expires_ms: i64,
     },
-    /// A user's weight in a queue.
-    Weight {
+    /// What is set of a user in a queue.
+    User {
         /// The queue.
         queue: String,
         /// The user.
         user: String,
-        /// Turns for one of the others.
-        weight: u32,
+        /// As it is stored: numbers between commas.
+        settings: String,
+    },
+    /// A user all of whose work is paused.
+    Paused {
+        /// The user.
+        user: String,
+        /// By whom: `u` the user, `o` whoever runs the installation.
+        by: String,
+    },
+    /// What is set of queues.
+    Queues {
+        /// Its version.
+        version: u64,
+        /// Queues, and what is set of each, as it is stored: numbers between commas.
+        queues: Vec<(String, String)>,
     },
     /// A user's schedule.
     Schedule {
@@ -167,8 +181,8 @@ pub struct Totals {
     pub released: u64,
     /// Idempotency keys.
     pub keys: u64,
-    /// Weights.
-    pub weights: u64,
+    /// Queues and users in them of whom anything is set, and users whose work is paused.
+    pub settings: u64,
     /// Schedules.
     #[serde(default)]
     pub schedules: u64,

@@ -6,15 +6,20 @@ mod about;
 pub(crate) mod access;
 mod batch;
 mod body;
+mod bulk;
 mod change;
+mod erase;
 mod files;
 mod history;
 mod json;
 pub(crate) mod kinds;
 pub(crate) mod operation;
 mod position;
+mod queues;
 pub(crate) mod rate;
 mod read;
+pub(crate) mod schedules;
+pub(crate) mod settings;
 mod submit;
 mod wait;
 mod waiting;
@@ -42,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) waits: wait::Waits,
     pub(crate) requests: rate::Limiter,
     pub(crate) coming: body::Coming,
+    pub(crate) settings: settings::Told,
 }
 
 impl Shared {
@@ -54,6 +60,7 @@ impl Shared {
             waits: wait::Waits::default(),
             requests: rate::Limiter::new(limits.requests),
             coming: body::Coming::default(),
+            settings: settings::Told::new(partitions),
         }
     }
 }
@@ -68,9 +75,13 @@ pub(crate) fn operations() -> Vec<Operation> {
         history::operations(),
         position::operations(),
         change::operations(),
+        bulk::operations(),
         waiting::operations(),
+        queues::operations(),
+        schedules::operations(),
         kinds::operations(),
         about::operations(),
+        erase::operations(),
         files::operations(),
         worker::operations(),
     ]

@@ -13,11 +13,14 @@ use tasktonic_store::{Losses, Table, settle_after};
 use tokio::time::sleep;
 
 use crate::App;
+use crate::api::schedules;
 
 /// Each partition is looked after at least this often.
 const ROUND_MS_MAX: u64 = 1_000;
 /// And at most this often.
 const ROUND_MS_MIN: u64 = 20;
+/// A tick that could not be taken is tried again after this long.
+const TICK_AGAIN_MS: u64 = 250;
 /// Key files of external issuers are looked at this often.
 const ISSUERS_EVERY: Duration = Duration::from_secs(5);
 /// The first cleaning comes soon after the start, the others hourly.
@@ -39,7 +42,13 @@ pub(crate) fn start(app: &Arc<App>) {
             }
         });
     }
-    let (cleaned, watched) = (app.clone(), app.clone());
+    let (cleaned, watched, set) = (app.clone(), app.clone(), app.clone());
+    tokio::spawn(async move {
+        tokio::select! {
+            () = set.stop.cancelled() => {}
+            () = crate::api::settings::keep(&set) => {}
+        }
+    });
     tokio::spawn(async move {
         tokio::select! {
             () = cleaned.stop.cancelled() => {}
@@ -86,6 +95,7 @@ async fn look_after(app: &App, p: PartitionId) {
         let wait_ms = match answer {
             Ok(reply) => {
                 app.api.partitions.answered(p, reply.epoch);
+                app.api.settings.told(p, reply.queues_version);
                 let count = reply.adopted.len() as u64;
                 let losses = Losses::read(&*app.store, p, &reply.adopted).await;
                 if let Some(error) = losses.unread() {
@@ -107,7 +117,13 @@ async fn look_after(app: &App, p: PartitionId) {
                     );
                     0
                 } else {
-                    reply.next_in_ms.unwrap_or(ROUND_MS_MAX).clamp(ROUND_MS_MIN, ROUND_MS_MAX)
+                    let mut next_in_ms = reply.next_in_ms.unwrap_or(ROUND_MS_MAX);
+                    if let Some(in_ms) = reply.schedule_in_ms {
+                        let waits = in_ms > 0 || !schedules::take_due(app, p).await;
+                        next_in_ms =
+                            next_in_ms.min(if waits { in_ms.max(TICK_AGAIN_MS) } else { 0 });
+                    }
+                    next_in_ms.clamp(ROUND_MS_MIN, ROUND_MS_MAX)
                 }
             }
             Err(error) => {
@@ -151,6 +167,7 @@ pub(crate) async fn clean(app: &Arc<App>) {
     if let Err(error) = forget_workers(app).await {
         tracing::warn!(%error, "old workers could not be removed");
     }
+    crate::erasure::resume(app).await;
     crate::sweep::files(app).await;
 }
 

@@ -4,10 +4,14 @@
 
 #[path = "api/access.rs"]
 mod access;
+#[path = "api/bulk.rs"]
+mod bulk;
 #[path = "api/change.rs"]
 mod change;
 #[path = "api/embedded.rs"]
 mod embedded;
+#[path = "api/erase.rs"]
+mod erase;
 #[path = "api/files.rs"]
 mod files;
 #[path = "api/hostile.rs"]
@@ -20,8 +24,12 @@ mod keys;
 mod parts;
 #[path = "api/position.rs"]
 mod position;
+#[path = "api/queues.rs"]
+mod queues;
 #[path = "api/read.rs"]
 mod read;
+#[path = "api/schedules.rs"]
+mod schedules;
 #[path = "api/submit.rs"]
 mod submit;
 #[path = "api/support.rs"]

@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 use support::{Answer, PARTITIONS, Running, SOON, config, start, user};
 use tasktonic_auth::Role;
 use tasktonic_core::command::Control;
-use tasktonic_core::routing::partition_of;
+use tasktonic_core::routing::{PartitionId, partition_of};
+use tasktonic_core::settings::QueueSettings;
 use tasktonic_server::{Config, Limits};
-use tasktonic_store::Store as _;
 use tasktonic_store::clock::Clock;
+use tasktonic_store::{Expect, Store as _, Table};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -251,4 +252,116 @@ async fn a_connection_made_just_before_a_stop_is_answered_until_the_notice_is_ov
     tokio::time::timeout(SOON, server.ended).await.expect("it ends").unwrap().unwrap();
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
     assert_eq!(silent.read(&mut [0]).await.unwrap_or(0), 0);
+}
+
+async fn set(server: &Running, queue: &str, body: Value) -> Answer {
+    let token = server.identity.mint("olga", Role::Operator, 600).unwrap();
+    let bearer = format!("Bearer {token}");
+    let path = format!("/api/v1/queues/{queue}/settings");
+    server.ask("POST", &path, &[("Authorization", &bearer)], &body.to_string()).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pause_holds_in_every_partition_before_it_is_answered() {
+    let a = start().await;
+    let b = a.beside().await;
+    for round in 0..10 {
+        for number in 0..6 {
+            a.submit(&format!("user-{number}")).await;
+        }
+        let (by, other) = if round % 2 == 0 { (&a, &b) } else { (&b, &a) };
+        assert_eq!(set(by, "noop", json!({ "paused": true })).await.status, 200);
+        assert_eq!(other.claim(50).await, [], "round {round}");
+        assert_eq!(set(other, "noop", json!({ "paused": false })).await.status, 200);
+        assert_eq!(by.claim(50).await.len(), 6, "round {round}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn settings_of_a_server_that_died_half_way_arrive() {
+    let a = start().await;
+    for number in 0..12 {
+        a.submit(&format!("user-{number}")).await;
+    }
+    // It had written what is wanted, and come to the first partition.
+    let wanted = json!({ "version": 1, "queues": { "noop": { "paused": true } } }).to_string();
+    a.store.registry().put(Table::Settings, "queues", wanted, Expect::Absent).await.unwrap();
+    let paused = QueueSettings { paused: true, ..QueueSettings::default() };
+    let queues = vec![("noop".parse().unwrap(), paused)];
+    let control = Control::Queues { version: 1, queues };
+    a.store.control(PartitionId(0), control).await.unwrap();
+    settled(&a, 1).await;
+    assert_eq!(a.claim(50).await, []);
+
+    // And where the registry has gone back behind the partitions, what it says holds.
+    let older = json!({ "version": 0, "queues": {} }).to_string();
+    a.store.registry().put(Table::Settings, "queues", older, Expect::Any).await.unwrap();
+    settled(&a, 2).await;
+    assert_eq!(a.claim(50).await.len(), 12);
+}
+
+/// Waits until every partition has this version.
+async fn settled(server: &Running, version: u64) {
+    let began = Instant::now();
+    loop {
+        let mut versions = Vec::new();
+        for p in (0..PARTITIONS).map(PartitionId) {
+            versions.push(server.look(p).await.queues_version);
+        }
+        if versions.iter().all(|known| *known == version) {
+            return;
+        }
+        assert!(began.elapsed() < Duration::from_secs(10), "{versions:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The times of the ticks that made tasks, in order.
+async fn ticks(server: &Running) -> Vec<i64> {
+    let token = server.token("ana");
+    let bearer = format!("Bearer {token}");
+    let answer =
+        server.ask("GET", "/api/v1/tasks?limit=200", &[("Authorization", &bearer)], "").await;
+    let tasks = answer.json()["tasks"].as_array().unwrap().clone();
+    let at = |task: &Value| {
+        let at = task["schedule"]["at"].as_str().unwrap();
+        tasktonic_protocol::time::parse_rfc3339(at).unwrap()
+    };
+    let mut ticks: Vec<i64> = tasks.iter().map(at).collect();
+    ticks.sort_unstable();
+    ticks
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_servers_that_look_each_tick_is_taken_by_one_and_goes_on_without_the_other() {
+    let a = start().await;
+    let b = a.beside().await;
+    let announced = json!({ "v": 1, "worker": { "id": "w", "host": "h", "version": "1",
+        "kinds": ["noop"], "concurrency": 1 },
+        "kinds": [{ "kind": "noop", "queue": "noop", "schema": true, "attempts_max": 3 }] });
+    assert_eq!(post(&a, "crew", "/api/v1/worker/announce", &announced).await.status, 204);
+    let schedule = json!({ "name": "often", "every_ms": 1_000, "catch_up": "all",
+        "task": { "kind": "noop", "payload": {} } });
+    let bearer = format!("Bearer {}", a.token("ana"));
+    let made = a
+        .ask("POST", "/api/v1/schedules", &[("Authorization", &bearer)], &schedule.to_string())
+        .await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let reach = async |server: &Running, count: usize| {
+        let began = Instant::now();
+        loop {
+            let now = ticks(server).await;
+            if now.len() >= count {
+                return now;
+            }
+            assert!(began.elapsed() < 3 * SOON, "{now:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    reach(&a, 3).await;
+    a.stop.cancel();
+    let all = reach(&b, 6).await;
+    for pair in all.windows(2) {
+        assert_eq!(pair[1] - pair[0], 1_000, "each tick once, and none left out: {all:?}");
+    }
 }

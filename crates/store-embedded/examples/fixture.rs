@@ -6,6 +6,7 @@ use tasktonic_core::command::{
     Claim, Control, Expiry, Idempotency, NewTask, Op, Report, Submit, Sync, Write,
 };
 use tasktonic_core::routing::PartitionId;
+use tasktonic_core::settings::UserSettings;
 use tasktonic_core::{TaskId, Text};
 use tasktonic_store::clock::Clock;
 use tasktonic_store::{Expect, Store as _, Table};
@@ -68,10 +69,10 @@ async fn life(store: &EmbeddedStore, first: u64) {
         Op { lease: held[0].lease.clone(), report: Report::Ack { write, keep_s: 1_000_000_000 } },
     ];
     store.sync(P, sync(first + 1, ops, 0)).await.expect("answered");
-    let weight = Control::Weigh {
+    let weight = Control::User {
         queue: format!("queue-{first}").parse().expect("a name"),
         user: "ana".parse().expect("a user id"),
-        weight: 3,
+        settings: UserSettings { weight: 3, ..UserSettings::default() },
     };
     store.control(P, weight).await.expect("answered");
     let value = format!("value-{first}");

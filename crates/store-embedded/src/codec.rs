@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tasktonic_core::changes::{Place, TaskControl};
 use tasktonic_core::command::Expiry;
 use tasktonic_core::ids::IdError;
+use tasktonic_core::settings::UserSettings;
 use tasktonic_core::{TaskId, TaskState, Text, UserId};
 use tasktonic_store::Table;
 
@@ -237,7 +238,10 @@ pub(crate) fn decode(format: u32, bytes: &[u8]) -> Result<Delta, Error> {
         return decoded(
             postcard::from_bytes::<RoundForm<'_, ControlForm<'_>, WeightForm<'_>>>(bytes)?,
             TaskControl::try_from,
-            |(queue, user, weight)| Ok(small::weight(queue.parse()?, user.parse()?, weight)),
+            |(queue, user, weight)| {
+                let settings = UserSettings { weight, ..UserSettings::default() };
+                Ok(small::user(&queue.parse()?, user.parse()?, settings.bounded()))
+            },
         );
     }
     decoded(
@@ -353,7 +357,8 @@ mod tests {
             let value = KeyValue { task: TaskId::new(9, 9), body_hash: hash, expires_ms };
             delta.keys.insert((user.clone(), key.as_str().into()), Some(value));
             delta.keys.insert((user.clone(), "gone".into()), None);
-            let (id, text) = small::weight("q".parse().unwrap(), user.clone(), weight);
+            let settings = UserSettings { weight, ..UserSettings::default() }.bounded();
+            let (id, text) = small::user(&"q".parse().unwrap(), user.clone(), settings);
             delta.small.insert(id.clone(), text);
             delta.small.insert(SmallId { owner: None, ..id }, Some(key.as_str().into()));
             delta.registry.insert((Table::Kinds, key.clone()), Some((version, key.clone())));
@@ -384,7 +389,8 @@ mod tests {
             };
             let bytes = postcard::to_stdvec(&form).unwrap();
             let mut delta = Delta { tasks: ids.iter().cloned().zip(tasks).collect(), ..Delta::default() };
-            let (id, text) = small::weight("q".parse().unwrap(), user.clone(), weight);
+            let settings = UserSettings { weight, ..UserSettings::default() }.bounded();
+            let (id, text) = small::user(&"q".parse().unwrap(), user.clone(), settings);
             delta.small.insert(id, text);
             prop_assert_eq!(decode(1, &bytes).unwrap(), delta);
         }

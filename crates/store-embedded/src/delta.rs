@@ -88,19 +88,27 @@ impl Delta {
             Record::KeyGone { user, key } => {
                 self.keys.insert((user, key), None);
             }
-            Record::Weight { queue, user, weight } => {
-                let (id, text) = small::weight(queue, user, weight);
-                self.small.insert(id, text);
+            Record::User { queue, user, settings } => {
+                self.add_small(small::user(&queue, user, settings));
             }
+            // Its tasks, keys and small records are gone by name; its events were never kept here.
+            Record::UserGone { .. } => {}
             Record::Schedule { user, name, schedule } => {
                 let (id, text) = small::schedule(user, name, schedule.as_ref());
                 self.small.insert(id, text);
             }
+            Record::Queue { queue, settings } => self.add_small(small::queue(&queue, settings)),
+            Record::QueuesVersion(version) => self.add_small(small::version(version)),
+            Record::Pause { user, pauses } => self.add_small(small::pause(user, pauses)),
             Record::TaskGone { user, task } => {
                 let end = TaskDelta { gone: true, ..TaskDelta::default() };
                 self.merge_task((user, task), end);
             }
         }
+    }
+
+    fn add_small(&mut self, (id, text): (SmallId, Option<Text>)) {
+        self.small.insert(id, text);
     }
 
     /// Adds later changes.

@@ -15,6 +15,7 @@ use tasktonic_store::filter::matches;
 use tasktonic_store::limits::{LIST_MAX, LOGS_MAX};
 use tasktonic_store::model::{due_schedules, schedules};
 use tasktonic_store::position::History;
+use tasktonic_store::settings;
 use tasktonic_store::{
     AttemptRow, Counts, Cursor, Error, EventsSince, Held, LogLines, LogRow, Position, Query,
     QueryReply, Result, StoredTask, TaskFilter, TaskPage,
@@ -40,6 +41,10 @@ pub(crate) fn may_need_tables(query: &Query) -> bool {
             | Query::Exist { .. }
             | Query::Schedules { .. }
             | Query::DueSchedules
+            | Query::Turns { .. }
+            | Query::User { .. }
+            | Query::UsersIn { .. }
+            | Query::Paused { .. }
     )
 }
 
@@ -97,7 +102,9 @@ pub(crate) fn answer(shared: &Shared, query: Query) -> Result<QueryReply> {
         Query::Position { user, task } => {
             QueryReply::Position(position(&shared.state.lock(), &user, task))
         }
-        Query::Users { queue } => QueryReply::Users(shared.state.lock().partition.users_in(&queue)),
+        Query::Users { queue } => {
+            QueryReply::Users(shared.state.lock().partition.waiting_users(&queue))
+        }
         Query::Exist { tasks } => {
             let state = shared.state.lock();
             let known = |(user, task)| state.partition.task(&user, &task).is_some();
@@ -111,6 +118,19 @@ pub(crate) fn answer(shared: &Shared, query: Query) -> Result<QueryReply> {
             let now_ms = shared.options.clock.now_ms();
             let state = shared.state.lock();
             QueryReply::DueSchedules(due_schedules(&state.partition, now_ms))
+        }
+        Query::Turns { queues } => {
+            QueryReply::Turns(settings::turns(&shared.state.lock().partition, &queues))
+        }
+        Query::User { user, queues } => {
+            QueryReply::User(settings::user(&shared.state.lock().partition, &user, &queues))
+        }
+        Query::UsersIn { queue, limit } => {
+            QueryReply::UsersIn(settings::users_in(&shared.state.lock().partition, &queue, limit))
+        }
+        Query::Paused { limit } => {
+            let (users, more) = settings::paused(&shared.state.lock().partition, limit);
+            QueryReply::Paused(users, more)
         }
     })
 }
@@ -267,9 +287,10 @@ fn list(
     limit: u32,
 ) -> Result<TaskPage> {
     let limit = limit.clamp(1, LIST_MAX) as usize;
-    let TaskFilter { states, kind, tag, since_ms, until_ms, .. } = filter;
+    let TaskFilter { states, kind, queue, tag, since_ms, until_ms, .. } = filter;
     // Without these every task of the right state is one of the page.
-    let texts_decide = kind.is_some() || tag.is_some() || since_ms.is_some() || until_ms.is_some();
+    let labels = kind.is_some() || queue.is_some() || tag.is_some();
+    let texts_decide = labels || since_ms.is_some() || until_ms.is_some();
     let mut page = TaskPage::default();
     let mut at = cursor.map(|Cursor(id)| id);
     let mut examined = 0;

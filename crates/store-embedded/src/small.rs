@@ -2,26 +2,38 @@
 //! part, its owner and its key. Here is which of `core`'s records are such, and how they are spelled;
 //! journal and tables carry all parts alike, so that a new part changes neither.
 
-use tasktonic_core::partition::{KeptSchedule, Records, Weight};
+use tasktonic_core::partition::{InQueue, KeptSchedule, Records};
 use tasktonic_core::schedule::Schedule;
+use tasktonic_core::settings::{Pauses, QueueSettings, UserSettings};
 use tasktonic_core::{Name, Text, UserId};
 
 /// What a small record is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Part {
-    /// A user's weight in a queue: key the queue, text the number.
-    Weight,
+    /// What is set of a user in a queue: key the queue, text the settings.
+    User,
+    /// What is set of a queue: key the queue, text the settings.
+    Queue,
+    /// The version of what is set of queues: no key, text the number.
+    Version,
+    /// A user whose work is paused: no key, text by whom.
+    Pause,
     /// A user's schedule: key its name, text as `core` spells it.
     Schedule,
 }
 
 impl Part {
-    const ALL: &'static [Self] = &[Self::Weight, Self::Schedule];
+    const ALL: &'static [Self] =
+        &[Self::User, Self::Queue, Self::Version, Self::Pause, Self::Schedule];
 
     /// The part as it is stored.
     pub(crate) const fn name(self) -> &'static str {
         match self {
-            Self::Weight => "weight",
+            // There was nothing but weights when it was named.
+            Self::User => "weight",
+            Self::Queue => "queue",
+            Self::Version => "queues_version",
+            Self::Pause => "pause",
             Self::Schedule => "schedule",
         }
     }
@@ -41,10 +53,28 @@ pub(crate) struct SmallId {
     pub(crate) key: Text,
 }
 
-/// A user's weight in a queue; 1 is the default and is not kept.
-pub(crate) fn weight(queue: Name, user: UserId, weight: u32) -> (SmallId, Option<Text>) {
-    let id = SmallId { part: Part::Weight, owner: Some(user), key: queue.as_str().into() };
-    (id, (weight > 1).then(|| weight.to_string().into()))
+/// What is set of a user in a queue; all defaults are not kept.
+pub(crate) fn user(queue: &Name, user: UserId, settings: UserSettings) -> (SmallId, Option<Text>) {
+    let id = SmallId { part: Part::User, owner: Some(user), key: queue.as_str().into() };
+    (id, (!settings.is_default()).then(|| settings.to_string().into()))
+}
+
+/// What is set of a queue; all defaults are not kept.
+pub(crate) fn queue(queue: &Name, settings: QueueSettings) -> (SmallId, Option<Text>) {
+    let id = SmallId { part: Part::Queue, owner: None, key: queue.as_str().into() };
+    (id, (!settings.is_default()).then(|| settings.to_string().into()))
+}
+
+/// The version of what is set of queues.
+pub(crate) fn version(version: u64) -> (SmallId, Option<Text>) {
+    let id = SmallId { part: Part::Version, owner: None, key: Text::default() };
+    (id, Some(version.to_string().into()))
+}
+
+/// By whom all work of a user is paused; by nobody is not kept.
+pub(crate) fn pause(user: UserId, pauses: Pauses) -> (SmallId, Option<Text>) {
+    let id = SmallId { part: Part::Pause, owner: Some(user), key: Text::default() };
+    (id, pauses.any().then(|| pauses.to_string().into()))
 }
 
 /// A user's schedule, or that there is none any more.
@@ -61,14 +91,17 @@ pub(crate) fn schedule(
 pub(crate) fn add(records: &mut Records, id: SmallId, text: &str) -> Option<()> {
     let SmallId { part, owner, key } = id;
     match part {
-        Part::Weight => {
+        Part::User => {
             let (queue, user) = (key.parse().ok()?, owner?);
-            records.weights.push(Weight { queue, user, weight: text.parse().ok()? });
+            records.in_queues.push(InQueue { queue, user, settings: text.parse().ok()? });
         }
         Part::Schedule => {
             let (name, user) = (key.parse().ok()?, owner?);
             records.schedules.push(KeptSchedule { user, name, schedule: text.parse().ok()? });
         }
+        Part::Queue => records.queues.push((key.parse().ok()?, text.parse().ok()?)),
+        Part::Version => records.queues_version = text.parse().ok()?,
+        Part::Pause => records.paused.push((owner?, text.parse().ok()?)),
     }
     Some(())
 }
@@ -78,17 +111,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_weight_is_found_again_and_the_default_is_not_kept() {
-        let (queue, user) = ("mail".parse::<Name>().unwrap(), UserId::encode("ana"));
-        let (id, text) = weight(queue.clone(), user.clone(), 7);
+    fn what_is_set_is_found_again_and_defaults_are_not_kept() {
+        let (name, ana) = ("mail".parse::<Name>().unwrap(), UserId::encode("ana"));
+        let settings = UserSettings { weight: 7, ..UserSettings::default() };
+        let closed = QueueSettings { paused: true, ..QueueSettings::default() };
+        let both = Pauses { own: true, operator: true };
         let mut records = Records::default();
-        add(&mut records, id.clone(), &text.unwrap()).unwrap();
-        assert_eq!(
-            records.weights,
-            [Weight { queue: queue.clone(), user: user.clone(), weight: 7 }]
-        );
-        assert_eq!(weight(queue, user, 1), (id, None));
-        assert_eq!(Part::from_name("weight"), Some(Part::Weight));
+        for (id, text) in [
+            user(&name, ana.clone(), settings),
+            queue(&name, closed),
+            version(9),
+            pause(ana.clone(), both),
+        ] {
+            assert_eq!(Part::from_name(id.part.name()), Some(id.part));
+            add(&mut records, id, &text.unwrap()).unwrap();
+        }
+        let kept = InQueue { queue: name.clone(), user: ana.clone(), settings };
+        let expected = Records {
+            in_queues: vec![kept],
+            queues: vec![(name.clone(), closed)],
+            queues_version: 9,
+            paused: vec![(ana.clone(), both)],
+            ..Records::default()
+        };
+        assert_eq!(records, expected);
+        assert_eq!(user(&name, ana.clone(), UserSettings::default()).1, None);
+        assert_eq!(queue(&name, QueueSettings::default()).1, None);
+        assert_eq!(pause(ana, Pauses::default()).1, None);
     }
 
     #[test]

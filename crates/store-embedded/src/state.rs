@@ -75,7 +75,7 @@ impl State {
         let tasks = rows.len() as u64;
         // A first start is not a restart: no time has passed over anybody.
         let partition = match epoch {
-            1 if tasks == 0 && records.schedules.is_empty() => Partition::new(epoch),
+            1 if records == Records::default() => Partition::new(epoch),
             _ => Partition::restore(epoch, now_ms, records),
         };
         Self { partition, users, registry, events: Events::default(), tasks, text_bytes: 0 }
@@ -132,11 +132,15 @@ impl State {
                     self.users.remove(user);
                 }
             }
+            Record::UserGone { user } => self.events.forget(user),
             // The partition itself remembers these.
             Record::Control { .. }
             | Record::Key { .. }
             | Record::KeyGone { .. }
-            | Record::Weight { .. }
+            | Record::Queue { .. }
+            | Record::QueuesVersion(_)
+            | Record::User { .. }
+            | Record::Pause { .. }
             | Record::Schedule { .. } => {}
         }
     }

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use tasktonic_core::changes::Record;
-use tasktonic_core::partition::{KeptSchedule, Key, Row, Weight};
+use tasktonic_core::partition::{KeptSchedule, Key, Row};
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::{TaskId, UserId};
-use tasktonic_store::transfer::{ROWS_MAX, Source, Target, TransferError};
+use tasktonic_store::transfer::{ROWS_MAX, Settings, Source, Target, TransferError};
 use tasktonic_store::{Durability, Entry, Result, Table};
 
 use crate::database::Fault;
@@ -53,10 +53,8 @@ impl Source for EmbeddedStore {
         Ok(keys)
     }
 
-    async fn weights(&self, _: PartitionId) -> Result<Vec<Weight>> {
-        let mut weights = self.shared.state.lock().partition.kept_weights();
-        weights.sort_by(|a, b| (&a.queue, &a.user).cmp(&(&b.queue, &b.user)));
-        Ok(weights)
+    async fn settings(&self, _: PartitionId) -> Result<Settings> {
+        Ok(Settings::of(&self.shared.state.lock().partition))
     }
 
     async fn schedules(&self, _: PartitionId) -> Result<Vec<KeptSchedule>> {

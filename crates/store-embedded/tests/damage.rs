@@ -10,6 +10,7 @@ use std::path::Path;
 
 use common::{P, copy, draft, open, options, submit};
 use tasktonic_core::command::{Claim, Control, Op, Report, Sync, Write};
+use tasktonic_core::settings::UserSettings;
 use tasktonic_core::{TaskId, Text, UserId};
 use tasktonic_store::{Error, Expect, Query, QueryReply, Store as _, StoredTask, Table};
 use tasktonic_store_embedded::{EmbeddedStore, OpenError, Options};
@@ -321,10 +322,10 @@ async fn a_store_of_form_1_opens_with_its_weights_and_goes_on() {
     drop(db);
     let (clock, _) = tasktonic_store::clock::Clock::manual(1_700_000_000_000);
     let open = || EmbeddedStore::open(scratch.path(), Options::new(clock.clone())).unwrap();
-    let weigh = |queue: &str, weight| Control::Weigh {
+    let weigh = |queue: &str, weight| Control::User {
         queue: queue.parse().unwrap(),
         user: "ana".parse().unwrap(),
-        weight,
+        settings: UserSettings { weight, ..UserSettings::default() },
     };
     let weights = |dump: String| -> Vec<String> {
         dump.lines().filter(|line| line.starts_with("weight ")).map(str::to_owned).collect()

@@ -54,7 +54,7 @@ async fn read(lines: &[u8], dir: &std::path::Path) -> Result<(), TransferError> 
 
 /// The lines of a dump that an import keeps: not whose turn it is, nor event numbers.
 fn kept(dump: &str) -> Vec<&str> {
-    let passing = ["epoch ", "ring ", "credit ", "seq "];
+    let passing = ["epoch ", "ring ", "full ", "aside ", "credit ", "seq "];
     dump.lines().filter(|line| !passing.iter().any(|start| line.starts_with(start))).collect()
 }
 

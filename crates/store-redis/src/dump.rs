@@ -6,9 +6,11 @@ mod check;
 mod print;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
 
 use redis::{Pipeline, Value, cmd};
 use tasktonic_core::routing::PartitionId;
+use tasktonic_core::settings::{Pauses, QueueSettings, UserSettings};
 use tasktonic_core::{Lease, Name, TaskId, Text, UserId};
 use tasktonic_store::Result;
 
@@ -23,8 +25,10 @@ const CHUNK: usize = 500;
 struct Facts {
     meta: BTreeMap<String, String>,
     rings: BTreeMap<Name, Vec<UserId>>,
-    weights: BTreeMap<Name, BTreeMap<UserId, u32>>,
+    full: BTreeMap<Name, BTreeSet<UserId>>,
+    overrides: BTreeMap<Name, BTreeMap<UserId, UserSettings>>,
     credit: BTreeMap<Name, BTreeMap<UserId, u32>>,
+    paused: BTreeMap<UserId, Pauses>,
     /// By end of the lease.
     leases: Vec<(i64, Lease)>,
     /// Members by due time.
@@ -50,6 +54,8 @@ struct Personal {
     index: BTreeSet<TaskId>,
     /// As they are kept.
     schedules: BTreeMap<Name, String>,
+    /// Queues in which all work of this user is set aside.
+    aside: BTreeSet<Name>,
     /// Id of the newest event entry.
     newest: Option<(u64, u64)>,
 }
@@ -154,10 +160,11 @@ fn question(name: &str, rest: &str) -> Option<redis::Cmd> {
     };
     let kind = rest.split(':').next()?;
     match kind {
-        "meta" | "weights" | "credit" => ask(&["HGETALL"]),
+        "meta" | "overrides" | "paused" | "credit" => ask(&["HGETALL"]),
         "ring" | "sweep" => ask(&["LRANGE", "0", "-1"]),
         "leases" | "due" | "unstarted" | "schedules" => ask(&["ZRANGE", "0", "-1", "WITHSCORES"]),
         "cancels" => ask(&["SMEMBERS"]),
+        "full" => ask(&["ZRANGE", "0", "-1"]),
         "u" => match rest.split(':').nth(2)? {
             "q" | "a" => ask(&["LRANGE", "0", "-1"]),
             "d" | "t" | "k" => ask(&["GET"]),
@@ -165,6 +172,7 @@ fn question(name: &str, rest: &str) -> Option<redis::Cmd> {
             "e" => ask(&["XREVRANGE", "+", "-", "COUNT", "1"]),
             "i" => ask(&["ZRANGE", "0", "-1"]),
             "sc" => ask(&["HGETALL"]),
+            "z" => ask(&["SMEMBERS"]),
             _ => None,
         },
         _ => None,
@@ -184,15 +192,16 @@ impl Facts {
             "ring" => {
                 self.rings.insert(parsed(of)?, words(answer)?);
             }
-            "weights" | "credit" => {
-                let of: Name = parsed(of)?;
-                let into = if kind == "credit" { &mut self.credit } else { &mut self.weights };
-                for (user, number) in pairs(answer)? {
-                    into.entry(of.clone())
-                        .or_default()
-                        .insert(parsed(word(user)?)?, parsed(word(number)?)?);
-                }
+            "credit" => {
+                self.credit.insert(parsed(of)?, by_user(answer)?);
             }
+            "overrides" => {
+                self.overrides.insert(parsed(of)?, by_user(answer)?);
+            }
+            "full" => {
+                self.full.insert(parsed(of)?, words(answer)?.into_iter().collect());
+            }
+            "paused" => self.paused = by_user(answer)?,
             "leases" => {
                 for (token, ends) in pairs(answer)? {
                     self.leases.push((score(ends)?, parsed(word(token)?)?));
@@ -213,15 +222,7 @@ impl Facts {
                     self.schedules.insert(word(member)?.to_owned(), score(at)?);
                 }
             }
-            "cancels" => {
-                let Value::Set(marks) = answer else {
-                    self.cancels = words::<String>(answer)?.into_iter().collect();
-                    return Ok(Some(()));
-                };
-                for mark in marks {
-                    self.cancels.insert(word(mark)?.to_owned());
-                }
-            }
+            "cancels" => self.cancels = members(answer)?,
             "sweep" => {
                 self.sweeps.insert(parsed(of)?, words(answer)?);
             }
@@ -251,6 +252,7 @@ impl Facts {
                 }
             }
             "i" => personal.index = words(answer)?.into_iter().collect(),
+            "z" => personal.aside = members(answer)?,
             "e" => personal.newest = entries(answer)?.first().map(|(of, at, _)| (*of, *at)),
             "d" => personal.task(of)?.descriptor = kept(answer)?,
             "t" => personal.task(of)?.state = kept(answer)?,
@@ -272,7 +274,17 @@ impl Facts {
         Ok(Some(()))
     }
 
-    fn meta_number<T: std::str::FromStr + Default>(&self, field: &str) -> T {
+    /// What `meta` says of queues: whether anything is set of their users, and what is set of them.
+    fn queues(&self) -> BTreeMap<Name, (bool, QueueSettings)> {
+        let field = |(field, text): (&String, &String)| {
+            let name = field.strip_prefix("q:")?.parse().ok()?;
+            let (users, settings) = text.split_once(',')?;
+            Some((name, (users == "1", settings.parse().ok()?)))
+        };
+        self.meta.iter().filter_map(field).collect()
+    }
+
+    fn meta_number<T: FromStr + Default>(&self, field: &str) -> T {
         self.meta.get(field).and_then(|text| text.parse().ok()).unwrap_or_default()
     }
 }
@@ -283,7 +295,21 @@ impl Personal {
     }
 }
 
-fn words<T: std::str::FromStr>(answer: &Value) -> Result<Vec<T>> {
+/// Members of a set.
+fn members<T: FromStr + Ord>(answer: &Value) -> Result<BTreeSet<T>> {
+    match answer {
+        Value::Set(all) => all.iter().map(|one| parsed(word(one)?)).collect(),
+        other => Ok(words(other)?.into_iter().collect()),
+    }
+}
+
+/// What a hash says of users.
+fn by_user<T: FromStr>(answer: &Value) -> Result<BTreeMap<UserId, T>> {
+    let one = |(user, of): (&Value, &Value)| Ok((parsed(word(user)?)?, parsed(word(of)?)?));
+    pairs(answer)?.into_iter().map(one).collect()
+}
+
+fn words<T: FromStr>(answer: &Value) -> Result<Vec<T>> {
     items(answer)?.iter().map(|one| parsed(word(one)?)).collect()
 }
 

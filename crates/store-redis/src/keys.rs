@@ -51,9 +51,20 @@ impl Keys {
         format!("{}ring:{queue}", self.base)
     }
 
-    /// HASH of weights other than 1, by user.
-    pub(crate) fn weights(&self, queue: &Name) -> String {
-        format!("{}weights:{queue}", self.base)
+    /// ZSET, all with score 0, of users whose lane in `queue` is not empty and who get no turn because
+    /// of what is set of them there.
+    pub(crate) fn full(&self, queue: &Name) -> String {
+        format!("{}full:{queue}", self.base)
+    }
+
+    /// HASH of what is set of users in `queue`, by user.
+    pub(crate) fn overrides(&self, queue: &Name) -> String {
+        format!("{}overrides:{queue}", self.base)
+    }
+
+    /// HASH of users whose work is paused, in whatever queue: by whom.
+    pub(crate) fn paused(&self) -> String {
+        format!("{}paused", self.base)
     }
 
     /// HASH of what is left of turns that were cut short, by user.
@@ -175,6 +186,12 @@ impl Keys {
     /// HASH of a user's schedules: name → `version|next|text`.
     pub(crate) fn schedules_of(&self, user: &UserId) -> String {
         self.user(user, format_args!("sc"))
+    }
+
+    /// SET of queues in which a user's lane is not empty and gets no turn because all their work is
+    /// paused.
+    pub(crate) fn aside(&self, user: &UserId) -> String {
+        self.user(user, format_args!("z"))
     }
 
     /// ZSET of a user's task ids, all with score 0, so in the order of their texts.

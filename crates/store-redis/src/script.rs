@@ -85,17 +85,20 @@ macro_rules! fragment {
 /// What every script of tasks begins with; its locals are seen by all fragments.
 const SHARED: [(&str, &str); 2] = [fragment!("names"), fragment!("begin")];
 
-static SUBMIT: LazyLock<String> =
-    LazyLock::new(|| assemble("", &[fragment!("record"), fragment!("lane"), fragment!("submit")]));
+static SUBMIT: LazyLock<String> = LazyLock::new(|| {
+    assemble("", &[fragment!("record"), fragment!("gate"), fragment!("lane"), fragment!("submit")])
+});
 
 static SYNC: LazyLock<String> = LazyLock::new(|| {
     assemble(
         " flags=allow-oom",
         &[
             fragment!("record"),
+            fragment!("gate"),
             fragment!("lane"),
             fragment!("attempt"),
             fragment!("report"),
+            fragment!("remove"),
             fragment!("maintain"),
             fragment!("pick"),
             fragment!("claim"),
@@ -109,6 +112,7 @@ static CONTROL: LazyLock<String> = LazyLock::new(|| {
         " flags=allow-oom",
         &[
             fragment!("record"),
+            fragment!("gate"),
             fragment!("lane"),
             fragment!("attempt"),
             fragment!("named"),
@@ -117,7 +121,10 @@ static CONTROL: LazyLock<String> = LazyLock::new(|| {
             fragment!("reschedule"),
             fragment!("edit"),
             fragment!("schedule"),
-            fragment!("weigh"),
+            fragment!("settings"),
+            fragment!("remove"),
+            fragment!("purge"),
+            fragment!("erase"),
             fragment!("control"),
         ],
     )
@@ -128,6 +135,7 @@ static TICK: LazyLock<String> = LazyLock::new(|| {
         "",
         &[
             fragment!("record"),
+            fragment!("gate"),
             fragment!("lane"),
             fragment!("schedule"),
             fragment!("tick"),
@@ -139,7 +147,13 @@ static TICK: LazyLock<String> = LazyLock::new(|| {
 static REPAIR: LazyLock<String> = LazyLock::new(|| {
     assemble(
         " flags=allow-oom",
-        &[fragment!("record"), fragment!("lane"), fragment!("schedule"), fragment!("repair")],
+        &[
+            fragment!("record"),
+            fragment!("gate"),
+            fragment!("lane"),
+            fragment!("schedule"),
+            fragment!("repair"),
+        ],
     )
 });
 

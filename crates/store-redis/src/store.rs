@@ -1,9 +1,11 @@
 //! [`RedisStore`]: the trait's verbs, each one call. Never knows how a call reaches its node.
 
+mod erase;
 mod position;
 mod read;
 mod schedules;
 mod seen;
+mod settings;
 
 use std::sync::Arc;
 
@@ -98,6 +100,9 @@ impl Store for RedisStore {
     async fn control(&self, p: PartitionId, control: Control) -> Result<Vec<Controlled>> {
         check_control(&control)?;
         match &control {
+            Control::Erase { user } => {
+                return self.erase(p, user).await.map(|answer| vec![answer]);
+            }
             Control::Tick(tick) => return self.tick(p, tick).await.map(|answer| vec![answer]),
             Control::Schedule { becomes: Some(_), .. } => self.shared.watch.admit(p)?,
             _ => {}
@@ -117,8 +122,8 @@ impl Store for RedisStore {
         let words = wire::control(self.shared.options.script_now_ms(), &control, &descriptors)?;
         let promise = durability::promise(self.shared.options.class);
         let router = &self.shared.router;
-        // Repeatable: what is cancelled stays so, a second redrive meets another claim number, and
-        // a weight is set to a value. Only the second answer is less friendly than the first.
+        // Repeatable: what is cancelled or removed stays so, a second redrive meets another claim
+        // number, and settings are set to values. Only the second answer is less friendly.
         let reply = router.run_promised(p, Script::Control, &words, true, promise).await?;
         wire::controlled(&reply)
     }

@@ -15,7 +15,7 @@ use redis::Value;
 use tasktonic_core::Text;
 use tasktonic_store::{Error, Result};
 
-pub(crate) use control::{control, controlled, named};
+pub(crate) use control::{Erased, Rest, control, controlled, erase, named, unlist};
 pub(crate) use schedule::{kept_schedule, scheduled, tick, ticked};
 pub(crate) use state::StateHead;
 pub(crate) use submit::{submit, submitted};
@@ -52,6 +52,11 @@ impl Words {
 
     pub(crate) fn flag(&mut self, is: bool) {
         self.text(if is { "1" } else { "" });
+    }
+
+    /// The word, or nothing where it says nothing.
+    pub(crate) fn unless(&mut self, says_nothing: bool, word: &impl Display) {
+        if says_nothing { self.text("") } else { self.put(word) }
     }
 
     pub(crate) fn done(self) -> Vec<Bytes> {

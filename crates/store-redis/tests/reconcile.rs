@@ -9,13 +9,14 @@ use std::sync::Arc;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
-use tasktonic_core::command::{Again, Op, Report, Write};
+use tasktonic_core::command::{Again, Control, Op, Report, Write};
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::schedule::Schedule;
+use tasktonic_core::settings::{By, QueueSettings, UserSettings};
 use tasktonic_core::{TaskState, UserId};
 use tasktonic_store::clock::Clock;
 use tasktonic_store::conformance::Scene;
-use tasktonic_store::{Query, QueryReply};
+use tasktonic_store::{Query, QueryReply, Store as _};
 use tasktonic_store_redis::RedisStore;
 use tasktonic_testkit::redis::{Redis, Server};
 
@@ -29,6 +30,8 @@ struct Stage {
     store: Arc<RedisStore>,
     scene: Scene,
     random: StdRng,
+    /// Of what is set of queues.
+    version: u64,
 }
 
 async fn stage(seed: u64) -> Stage {
@@ -36,15 +39,19 @@ async fn stage(seed: u64) -> Stage {
     let (clock, hand) = Clock::manual(1_700_000_000_000);
     let store = Arc::new(common::open(&redis, clock, 1).await);
     let scene = Scene::new(store.clone(), hand);
-    Stage { redis, store, scene, random: StdRng::seed_from_u64(seed) }
+    Stage { redis, store, scene, random: StdRng::seed_from_u64(seed), version: 0 }
 }
 
 impl Stage {
     /// Does something that people and workers do.
     async fn step(&mut self) {
         let user = *USERS.choose(&mut self.random).unwrap();
-        match self.random.random_range(0..10) {
+        match self.random.random_range(0..11) {
             8 | 9 => self.schedule(user).await,
+            10 => {
+                let control = self.setting(user);
+                self.store.control(P, control).await.unwrap();
+            }
             0..3 => {
                 let mut new = self.scene.draft(user);
                 if self.random.random_bool(0.2) {
@@ -93,6 +100,40 @@ impl Stage {
         }
     }
 
+    /// Something set of a queue or a user.
+    fn setting(&mut self, user: &str) -> Control {
+        let (queue, user) = ("mail".parse().unwrap(), UserId::encode(user));
+        match self.random.random_range(0..4) {
+            0 => Control::Pause { user, by: By::Owner, paused: self.random.random_bool(0.6) },
+            1 => {
+                self.version += 1;
+                let settings =
+                    QueueSettings { paused: self.random.random_bool(0.3), waiting_max: Some(500) };
+                Control::Queues { version: self.version, queues: vec![(queue, settings)] }
+            }
+            _ => {
+                let (weight, paused) =
+                    (self.random.random_range(1..4), self.random.random_bool(0.4));
+                let settings = UserSettings { weight, paused, ..UserSettings::default() };
+                Control::User { queue, user, settings }
+            }
+        }
+    }
+
+    /// Nothing is set of anything any more.
+    async fn set_nothing(&mut self) {
+        self.version += 1;
+        let mut all = vec![Control::Queues { version: self.version, queues: Vec::new() }];
+        for user in USERS.map(UserId::encode) {
+            all.push(Control::Pause { user: user.clone(), by: By::Owner, paused: false });
+            let settings = UserSettings::default();
+            all.push(Control::User { queue: "mail".parse().unwrap(), user, settings });
+        }
+        for control in all {
+            self.store.control(P, control).await.unwrap();
+        }
+    }
+
     /// Makes a schedule, takes it on, lets it rest, or removes it.
     async fn schedule(&mut self, user: &str) {
         let names = ["a", "b", "c"];
@@ -120,6 +161,7 @@ impl Stage {
 
     /// Settles everything that was lost, and runs everything that can be run, to its end.
     async fn run_out(&mut self) {
+        self.set_nothing().await;
         for _ in 0..400 {
             self.scene.pass(2_000);
             let reply = self.scene.sync("last", Vec::new(), 64, false).await;
@@ -289,6 +331,10 @@ async fn a_key_of_any_kind_may_vanish_and_no_task_is_stuck() {
         "u:e",
         "schedules",
         "u:sc",
+        "full",
+        "overrides",
+        "paused",
+        "u:z",
     ] {
         assert!(met.contains_key(sort), "no {sort} was ever removed: {met:?}");
     }

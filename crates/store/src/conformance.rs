@@ -8,6 +8,8 @@
 #![expect(clippy::unwrap_used, reason = "these are tests, shared by the crates of the stores")]
 
 mod differential;
+mod ended;
+mod erased;
 mod fences;
 mod keys;
 mod lists;
@@ -15,10 +17,13 @@ mod position;
 mod registry;
 mod scene;
 mod schedules;
+mod settings;
 mod tasks;
 mod waiting;
 
 pub use differential::{Subject, differential};
+pub use ended::*;
+pub use erased::*;
 pub use fences::*;
 pub use keys::*;
 pub use lists::*;
@@ -26,6 +31,7 @@ pub use position::*;
 pub use registry::*;
 pub use scene::Scene;
 pub use schedules::*;
+pub use settings::*;
 pub use tasks::*;
 pub use waiting::*;
 
@@ -75,6 +81,14 @@ macro_rules! conformance {
             a_task_knows_its_place_in_the_line
             a_line_tells_when_its_tasks_started
             a_long_line_is_told_as_so_many_or_more
+            a_purged_task_is_gone_with_all_that_was_kept_of_it
+            a_purged_task_is_not_claimed_from_the_entry_it_left
+            the_key_of_a_purged_task_is_free_again
+            a_dead_letter_is_sent_back_with_another_payload
+            a_list_is_restricted_to_a_queue
+            an_erased_user_is_gone_in_every_state_and_nobody_else_is
+            a_user_with_many_tasks_is_erased_in_steps
+            an_adopted_task_is_erased_with_its_lease
             a_schedule_is_changed_only_by_who_saw_it_last
             a_schedule_is_due_from_its_time_until_it_went_on
             a_tick_is_taken_once_and_makes_its_task_in_the_same_step
@@ -92,6 +106,14 @@ macro_rules! conformance {
             of_a_thousand_that_replace_each_other_one_waits
             two_that_replace_each_other_do_not_fit_in_one_submit
             users_take_turns
+            users_take_turns_by_their_weights
+            a_user_waits_with_as_many_tasks_as_is_set
+            a_paused_queue_hands_out_nothing_and_loses_nothing
+            a_resume_wakes_who_is_idle
+            a_paused_user_delays_nobody_else
+            nobody_takes_back_anothers_pause
+            a_user_paused_in_one_queue_waits_there_and_nowhere_else
+            an_older_version_of_settings_changes_nothing
             an_ended_task_is_gone_after_its_retention
             a_forgotten_key_may_be_used_again
             a_stale_worker_is_refused_and_nothing_of_it_is_shown

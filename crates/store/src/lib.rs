@@ -3,6 +3,8 @@
 //!
 //! A store never knows HTTP, sockets, handlers or files. Whoever uses one never knows which.
 
+pub mod bulk;
+pub mod change;
 pub mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -14,6 +16,7 @@ pub mod model;
 pub mod position;
 mod query;
 mod registry;
+pub mod settings;
 mod settle;
 pub mod transfer;
 
@@ -29,7 +32,7 @@ use tasktonic_core::{Lease, Name, Text, UserId, WorkerId};
 pub use kill_point::KillPoint;
 pub use query::{
     AttemptRow, Counts, Cursor, DueSchedules, EventsSince, LogLines, LogRow, Position, Query,
-    QueryReply, StoredTask, TaskFilter, TaskPage,
+    QueryReply, StoredTask, TaskFilter, TaskPage, Turns, UserView, UsersIn,
 };
 pub use registry::{Entry, Expect, Registry, Table};
 pub use settle::{Losses, WORKER_LOST, settle, settle_after};
@@ -141,6 +144,9 @@ pub struct SyncReply {
     pub schedule_in_ms: Option<u64>,
     /// The partition's epoch, for fences.
     pub epoch: u32,
+    /// The version of what is set of queues in the partition; a store that is reached through a
+    /// server does not tell it.
+    pub queues_version: u64,
 }
 
 /// Something for one worker to look at now. A lost one costs a maintenance tick, no more.
@@ -239,6 +245,16 @@ pub trait Store: Send + Sync + 'static {
             }
         }
         Health { ready: reasons.is_empty(), reasons, ..Health::default() }
+    }
+
+    /// Writes what is kept anew, so that the raw bytes of what was removed before this call are in no
+    /// file of the store any more. It may take as long as copying the store. A store whose files are
+    /// another program's leaves it to that.
+    ///
+    /// # Errors
+    /// [`Error::DiskFull`], [`Error::Busy`], [`Error::Unavailable`]: the bytes may still be there.
+    async fn compact(&self) -> Result<()> {
+        Ok(())
     }
 
     /// What is not a task: accounts, keys, kinds, workers.

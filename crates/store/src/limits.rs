@@ -6,14 +6,16 @@ use std::collections::hash_map::Entry;
 use tasktonic_core::UserId;
 use tasktonic_core::command::{Control, NewTask, Submit, Sync};
 use tasktonic_core::limits::{
-    CLAIM_MAX, CLAIM_QUEUES_MAX, CONTROL_TASKS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, SCHEDULE_BYTES_MAX,
-    SUBMIT_TASKS_MAX, SYNC_OPS_MAX,
+    CLAIM_MAX, CLAIM_QUEUES_MAX, CONTROL_TASKS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, QUEUES_SET_MAX,
+    SCHEDULE_BYTES_MAX, SUBMIT_TASKS_MAX, SYNC_OPS_MAX,
 };
 
 use crate::{Error, Result};
 
 /// Tasks on one page of a list.
 pub const LIST_MAX: u32 = 200;
+/// Users in one answer about what is set of them.
+pub const USERS_IN_MAX: u32 = 1_000;
 /// Log lines in one answer.
 pub const LOGS_MAX: u32 = 10_000;
 
@@ -89,6 +91,7 @@ pub fn check_control(control: &Control) -> Result<()> {
         Control::Redrive { tasks, .. } => tasks.len(),
         Control::Reschedule { tasks, .. } => tasks.len(),
         Control::Edit { tasks, .. } => tasks.len(),
+        Control::Purge { tasks, .. } => tasks.len(),
         Control::Schedule { becomes, .. } => {
             let bytes = becomes.as_ref().map_or(0, |schedule| schedule.text.len());
             return at_most("bytes in one schedule", bytes, SCHEDULE_BYTES_MAX);
@@ -100,7 +103,10 @@ pub fn check_control(control: &Control) -> Result<()> {
             let bytes = tick.becomes.text.len();
             return at_most("bytes in one schedule", bytes, SCHEDULE_BYTES_MAX);
         }
-        Control::Weigh { .. } => 0,
+        Control::Queues { queues, .. } => {
+            return at_most("queues with settings", queues.len(), QUEUES_SET_MAX);
+        }
+        Control::Erase { .. } | Control::User { .. } | Control::Pause { .. } => 0,
     };
     at_most("tasks in one control command", count, CONTROL_TASKS_MAX)
 }

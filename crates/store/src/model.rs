@@ -224,11 +224,17 @@ impl State {
             Record::TaskGone { user, task } => {
                 self.tasks.remove(&(user.clone(), *task));
             }
+            Record::UserGone { user } => {
+                self.events.remove(user);
+            }
             // The partition itself remembers these.
             Record::Control { .. }
             | Record::Key { .. }
             | Record::KeyGone { .. }
-            | Record::Weight { .. }
+            | Record::Queue { .. }
+            | Record::QueuesVersion(_)
+            | Record::User { .. }
+            | Record::Pause { .. }
             | Record::Schedule { .. } => {}
         }
     }
@@ -266,6 +272,7 @@ impl Store for ModelStore {
             next_in_ms: synced.next_in_ms,
             schedule_in_ms: synced.schedule_in_ms,
             epoch: synced.epoch,
+            queues_version: synced.queues_version,
         })
     }
 

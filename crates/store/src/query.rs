@@ -2,6 +2,7 @@
 
 use tasktonic_core::partition::KeptSchedule;
 use tasktonic_core::policy::estimate::Start;
+use tasktonic_core::settings::{Pauses, UserSettings};
 use tasktonic_core::{Name, TaskId, TaskState, Text, UserId, WorkerId};
 
 use crate::Held;
@@ -96,6 +97,30 @@ pub enum Query {
     /// Up to [`SCHEDULES_DUE_MAX`](tasktonic_core::limits::SCHEDULES_DUE_MAX) schedules whose tick
     /// has come, the longest due first.
     DueSchedules,
+    /// How many users wait in queues.
+    Turns {
+        /// The queues, at most 1,000.
+        queues: Vec<Name>,
+    },
+    /// What is set of one user.
+    User {
+        /// The user.
+        user: UserId,
+        /// In which queues, at most 1,000.
+        queues: Vec<Name>,
+    },
+    /// Users of whom anything is set in a queue.
+    UsersIn {
+        /// The queue.
+        queue: Name,
+        /// How many, at most [`USERS_IN_MAX`](crate::limits::USERS_IN_MAX).
+        limit: u32,
+    },
+    /// Users whose work is paused.
+    Paused {
+        /// How many, at most [`USERS_IN_MAX`](crate::limits::USERS_IN_MAX).
+        limit: u32,
+    },
 }
 
 /// The answer to a [`Query`], of the same kind.
@@ -125,6 +150,41 @@ pub enum QueryReply {
     Schedules(Vec<KeptSchedule>),
     /// To `DueSchedules`.
     DueSchedules(DueSchedules),
+    /// To `Turns`: one answer per queue, in order.
+    Turns(Vec<Turns>),
+    /// To `User`.
+    User(UserView),
+    /// To `UsersIn`.
+    UsersIn(UsersIn),
+    /// To `Paused`: by id, by whom, and whether there are more.
+    Paused(Vec<(UserId, Pauses)>, bool),
+}
+
+/// Users who wait in a queue of a partition.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Turns {
+    /// Users with work there who take turns, or whose turn is yet to find that they may not.
+    pub users: u64,
+    /// Users with work there who get no turn because of what is set of them in the queue.
+    pub held_back: u64,
+}
+
+/// What is set of one user.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UserView {
+    /// By whom all their work is paused.
+    pub pauses: Pauses,
+    /// What is set of them in the queues asked about, in order.
+    pub settings: Vec<UserSettings>,
+}
+
+/// Users of whom anything is set in a queue of a partition.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UsersIn {
+    /// By id.
+    pub users: Vec<(UserId, UserSettings)>,
+    /// Whether there are more.
+    pub more: bool,
 }
 
 /// Schedules whose tick has come.
@@ -156,6 +216,8 @@ pub struct TaskFilter {
     pub states: Vec<TaskState>,
     /// Of this kind.
     pub kind: Option<String>,
+    /// In this queue.
+    pub queue: Option<String>,
     /// With this tag.
     pub tag: Option<String>,
     /// Whose id begins with this text.

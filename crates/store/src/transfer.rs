@@ -2,7 +2,8 @@
 //! for one user's waiting tasks.
 //!
 //! What is carried over: the registry, every task with its texts, history, log and place, the order
-//! of lanes, idempotency keys, weights, schedules. What is not: users' files (they are no part of a store),
+//! of lanes, idempotency keys, schedules, what is set of queues and users. What is not: users' files
+//! (they are no part of a store),
 //! the log of events (cursors of the old store get a snapshot from the new one, whose epoch is
 //! above), and who holds what: a running task goes to the front of its lane under the next claim
 //! number, or is cancelled if that was asked.
@@ -12,15 +13,16 @@ mod write;
 
 use async_trait::async_trait;
 use tasktonic_core::changes::Record;
-use tasktonic_core::partition::{KeptSchedule, Key, Row, Weight};
+use tasktonic_core::partition::{InQueue, KeptSchedule, Key, Row};
 use tasktonic_core::routing::PartitionId;
-use tasktonic_core::{TaskId, UserId};
+use tasktonic_core::settings::{Pauses, QueueSettings};
+use tasktonic_core::{Name, Partition, TaskId, UserId};
 pub use tasktonic_protocol::transfer::Totals;
 
 use crate::{Entry, Error, Result, Store, Table};
 
 pub use read::import;
-pub use write::export;
+pub use write::{export, export_user};
 
 /// Tasks of one page of [`Source::rows`].
 pub const ROWS_MAX: usize = 200;
@@ -65,11 +67,39 @@ pub trait Source: Store {
     /// Idempotency keys of a partition that are not yet forgotten.
     async fn keys(&self, p: PartitionId) -> Result<Vec<Key>>;
 
-    /// Weights of a partition other than 1.
-    async fn weights(&self, p: PartitionId) -> Result<Vec<Weight>>;
+    /// What is set in a partition.
+    async fn settings(&self, p: PartitionId) -> Result<Settings>;
 
     /// Schedules of a partition, by user and name.
     async fn schedules(&self, p: PartitionId) -> Result<Vec<KeptSchedule>>;
+}
+
+/// What is set of queues and users in a partition.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Of queues, by name.
+    pub queues: Vec<(Name, QueueSettings)>,
+    /// The version of that.
+    pub queues_version: u64,
+    /// Of users in queues, by queue and user.
+    pub in_queues: Vec<InQueue>,
+    /// Users whose work is paused, by id, and by whom.
+    pub paused: Vec<(UserId, Pauses)>,
+}
+
+impl Settings {
+    /// Those of a partition in memory.
+    #[must_use]
+    pub fn of(partition: &Partition) -> Self {
+        let mut in_queues = partition.kept_in_queues();
+        in_queues.sort_by(|a, b| (&a.queue, &a.user).cmp(&(&b.queue, &b.user)));
+        Self {
+            queues: partition.kept_queues(),
+            queues_version: partition.queues_version(),
+            in_queues,
+            paused: partition.kept_pauses(),
+        }
+    }
 }
 
 /// An empty store that is being read into.

@@ -1,14 +1,25 @@
 import { ApiError, problemOf, unreachable } from "./errors.ts";
 import type {
   Attempt,
+  BulkCount,
+  BulkDone,
+  BulkOrder,
   BulkResult,
   Counts,
   EditRequest,
+  Erasure,
   Json,
   KindInfo,
   LogPage,
   Me,
+  Pause,
+  QueueChange,
+  QueueDetail,
+  QueueList,
+  QueueUser,
+  QueueUserChange,
   RescheduleRequest,
+  RetryRequest,
   StoredFile,
   SubmitRequest,
   Task,
@@ -47,6 +58,7 @@ export function filterQuery(filter: TaskFilter): Record<string, string | undefin
   return {
     status: filter.status?.length ? filter.status.join(",") : undefined,
     kind: filter.kind || undefined,
+    queue: filter.queue || undefined,
     tag: filter.tag || undefined,
     q: filter.q || undefined,
     since: filter.since || undefined,
@@ -101,9 +113,13 @@ export class ApiClient {
   cancel(id: string): Promise<Task> {
     return this.#ask(`/api/v1/tasks/${path(id)}/cancel`, { method: "POST" });
   }
-  /** Redrive: sends a failed or cancelled task back to its queue. */
-  retry(id: string): Promise<Task> {
-    return this.#ask(`/api/v1/tasks/${path(id)}/retry`, { method: "POST" });
+  /** Redrive: sends a failed or cancelled task back to its queue, with another payload or other tags if given. */
+  retry(id: string, change?: RetryRequest): Promise<Task> {
+    return this.#ask(`/api/v1/tasks/${path(id)}/retry`, { method: "POST", body: change });
+  }
+  /** Removes a task that has ended, with all that is kept of it. */
+  purge(id: string): Promise<void> {
+    return this.#ask(`/api/v1/tasks/${path(id)}/purge`, { method: "POST" });
   }
   /** Gives a task that waits another time, or another place in its line. */
   reschedule(id: string, to: RescheduleRequest): Promise<Task> {
@@ -119,11 +135,55 @@ export class ApiClient {
   retryMany(ids: string[]): Promise<BulkResult> {
     return this.#ask("/api/v1/tasks/retry", { method: "POST", body: { ids } });
   }
+  purgeMany(ids: string[]): Promise<BulkResult> {
+    return this.#ask("/api/v1/tasks/purge", { method: "POST", body: { ids } });
+  }
+  /** Changes all tasks that match, as a task of its own: follow that, or cancel it to abort. */
+  bulk(order: BulkOrder): Promise<Task<BulkDone>> {
+    return this.#ask("/api/v1/tasks/bulk", { method: "POST", body: order });
+  }
+  /** How many tasks that would concern now. */
+  bulkCount(order: BulkOrder): Promise<BulkCount> {
+    return this.#ask("/api/v1/tasks/bulk", { method: "POST", body: { ...order, dry_run: true } });
+  }
   async kinds(signal?: AbortSignal): Promise<KindInfo[]> {
     return (await this.#ask<{ kinds: KindInfo[] }>("/api/v1/kinds", { signal })).kinds;
   }
+  /** Queues, what is set of them, and users whose work is paused; for operators. */
+  queues(signal?: AbortSignal): Promise<QueueList> {
+    return this.#ask("/api/v1/queues", { signal });
+  }
+  /** One queue with the users of whom anything is set there; for operators. */
+  queue(name: string, signal?: AbortSignal): Promise<QueueDetail> {
+    return this.#ask(`/api/v1/queues/${path(name)}`, { signal });
+  }
+  /** Sets what holds for everybody in a queue; answers when it holds everywhere. What is absent stays. */
+  setQueue(name: string, change: QueueChange): Promise<QueueDetail> {
+    return this.#ask(`/api/v1/queues/${path(name)}/settings`, { method: "POST", body: change });
+  }
+  /** Sets what holds for one user in a queue. What is absent stays. */
+  setQueueUser(name: string, change: QueueUserChange): Promise<QueueUser> {
+    return this.#ask(`/api/v1/queues/${path(name)}/users`, { method: "POST", body: change });
+  }
+  /** Whether all your work is paused, and by whom; with a user, for operators, theirs. */
+  paused(user?: string, signal?: AbortSignal): Promise<Pause> {
+    return this.#ask(user === undefined ? "/api/v1/me/pause" : `/api/v1/users/${path(user)}/pause`, { signal });
+  }
+  /** Stops or goes on starting your tasks; with a user, for operators, theirs. Neither takes back the other's word. */
+  pause(paused: boolean, user?: string): Promise<Pause> {
+    const where = user === undefined ? "/api/v1/me/pause" : `/api/v1/users/${path(user)}/pause`;
+    return this.#ask(where, { method: "POST", body: { paused } });
+  }
   me(signal?: AbortSignal): Promise<Me> {
     return this.#ask("/api/v1/me", { signal });
+  }
+  /** Erases all that is kept of the caller, whose id is said once more. There is no way back. */
+  eraseOwn(confirm: string): Promise<Erasure> {
+    return this.#ask("/api/v1/me/data", { method: "DELETE", query: { confirm } });
+  }
+  /** How far that is. */
+  erasure(signal?: AbortSignal): Promise<Erasure> {
+    return this.#ask("/api/v1/me/data", { signal });
   }
   async workers(signal?: AbortSignal): Promise<WorkerInfo[]> {
     return (await this.#ask<{ workers: WorkerInfo[] }>("/api/v1/workers", { signal })).workers;

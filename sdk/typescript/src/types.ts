@@ -249,6 +249,7 @@ export type TaskPosition = {
 export type TaskFilter = {
   status?: TaskStatus[];
   kind?: string;
+  queue?: string;
   tag?: string;
   /** The beginning of a task id. */
   q?: string;
@@ -270,4 +271,110 @@ export type Problem = {
 };
 
 /** One result per id, in the order they were asked for. */
+/** What an operation on many tasks does with each: stop it, send it back, or remove it with all that is kept of it. */
+export type BulkVerb = "cancel" | "retry" | "purge";
+
+/**
+ * Which tasks an operation is for: those that exist when it is asked for. `all` is said where nothing else is. Without
+ * a status a retry is for those that failed, the other verbs for all that they can be for.
+ */
+export type BulkFilter = {
+  status?: TaskStatus[];
+  kind?: string;
+  queue?: string;
+  tag?: string;
+  id_prefix?: string;
+  since?: string;
+  until?: string;
+  all?: boolean;
+};
+
+export type BulkOrder = { verb: BulkVerb; filter: BulkFilter; idempotency_key?: string };
+
+/** So many match; with `more` at least so many. */
+export type BulkCount = { tasks: number; more: boolean };
+
+/** The output of an operation. `asked`: those that run and whose worker was asked to stop. */
+export type BulkDone = { changed: number; asked: number; skipped: number };
+
+/** Another payload or other labels for the new life of a task that is tried again. */
+export type RetryRequest = { payload?: Json; tags?: string[] };
+
+/** How far the erasure of all that is kept of a user is. */
+export type Erasure = {
+  state: "removing" | "rewriting" | "done";
+  asked_at: string;
+  done_at: string | null;
+  tasks: number;
+  more: boolean;
+  files: number;
+  account: boolean;
+};
+
 export type BulkResult = { results: { id: string; task?: TaskSummary; error?: Problem }[] };
+
+/** What holds for everybody in a queue. */
+export type QueueSettings = {
+  paused: boolean;
+  /** Waiting tasks of one user, scheduled ones included; absent: the server's own limit. */
+  waiting_max?: number;
+};
+
+export type QueueInfo = QueueSettings & {
+  queue: string;
+  /** Kinds whose tasks wait there unless a submission says otherwise. */
+  kinds: string[];
+  /** Users with work there who take turns. */
+  users_waiting: number;
+  /** Users with work there who get no turn because of what is set of them there. */
+  users_held_back: number;
+};
+
+export type QueueList = {
+  queues: QueueInfo[];
+  /** Users all of whose work is paused; the first thousand. */
+  paused_users: PausedUser[];
+  more_paused_users?: boolean;
+};
+
+/** What is set of a user in a queue. */
+export type QueueUser = {
+  user: string;
+  /** Turns for one of the others. */
+  weight: number;
+  paused: boolean;
+  waiting_max?: number;
+};
+
+export type QueueDetail = QueueInfo & {
+  /** Users of whom anything is set there; the first thousand. */
+  users: QueueUser[];
+  more_users?: boolean;
+};
+
+/** What is absent stays, `null` is the default again. */
+export type QueueChange = {
+  paused?: boolean;
+  waiting_max?: number | null;
+};
+
+/** What is absent stays, `null` is the default again. */
+export type QueueUserChange = {
+  user: string;
+  weight?: number;
+  paused?: boolean;
+  waiting_max?: number | null;
+};
+
+/** Whether anything of a user is handed out, in whatever queue. What runs goes on. */
+export type Pause = {
+  paused: boolean;
+  by_user: boolean;
+  by_operator: boolean;
+};
+
+export type PausedUser = {
+  user: string;
+  by_user: boolean;
+  by_operator: boolean;
+};

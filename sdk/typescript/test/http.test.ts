@@ -32,6 +32,34 @@ describe("the client", () => {
     ]);
   });
 
+  it("sets what holds in queues, and only says what changes", async () => {
+    const { api, asked } = aClient(() => json({ paused: true }));
+    await api.setQueue("a.b", { paused: true, waiting_max: null });
+    await api.setQueueUser("a.b", { user: "ana", weight: 3 });
+    expect((await api.pause(true)).paused).toBe(true);
+    expect((await api.paused("x/y")).paused).toBe(true);
+    expect(asked.map(({ url, init }) => [url.slice("http://api/api/v1/".length), init.body])).toEqual([
+      ["queues/a.b/settings", '{"paused":true,"waiting_max":null}'],
+      ["queues/a.b/users", '{"user":"ana","weight":3}'],
+      ["me/pause", '{"paused":true}'],
+      ["users/x%2Fy/pause", undefined],
+    ]);
+  });
+
+  it("changes many tasks by what they have in common, and counts them without changing any", async () => {
+    const { api, asked } = aClient(() => json({}));
+    await api.bulk({ verb: "retry", filter: { kind: "mail" } });
+    await api.bulkCount({ verb: "purge", filter: { all: true } });
+    await api.retry("t", { payload: 1 });
+    await api.purge("t");
+    expect(asked.map(({ url, init }) => [url.slice("http://api/api/v1/tasks/".length), init.body])).toEqual([
+      ["bulk", '{"verb":"retry","filter":{"kind":"mail"}}'],
+      ["bulk", '{"verb":"purge","filter":{"all":true},"dry_run":true}'],
+      ["t/retry", '{"payload":1}'],
+      ["t/purge", undefined],
+    ]);
+  });
+
   it("sends the token as a header and never in the address", async () => {
     const { api, asked } = aClient(() => json({}), { token: "secret" });
     await api.task("x/../y");

@@ -5,6 +5,7 @@ mod accounts;
 mod crash;
 mod deploy;
 mod doctor;
+mod erase;
 mod exec;
 mod fleet;
 mod pages;

@@ -5,9 +5,10 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 
-use tasktonic_core::command::{Claim, Command, NewTask, Op, Report, Submit, Sync, Write};
+use tasktonic_core::command::{Claim, Command, Control, NewTask, Op, Report, Submit, Sync, Write};
 use tasktonic_core::limits::{LEASE_MS_MAX, POSITION_MAX};
 use tasktonic_core::policy::estimate::{Estimate, Line, START_FRESH_MS, Start, estimate};
+use tasktonic_core::settings::UserSettings;
 use tasktonic_core::{Lease, Name, Partition, Reply, TaskId, UserId};
 
 /// How long work takes.
@@ -282,11 +283,8 @@ impl<'a> World<'a> {
             outcome: Outcome::default(),
         };
         for (index, (weight, _)) in scenario.users.iter().enumerate() {
-            let control = tasktonic_core::command::Control::Weigh {
-                queue: queue(),
-                user: user(index),
-                weight: *weight,
-            };
+            let settings = UserSettings { weight: *weight, ..UserSettings::default() };
+            let control = Control::User { queue: queue(), user: user(index), settings };
             world.partition.apply(Command::Control(control), START_MS);
         }
         world

@@ -24,18 +24,17 @@ impl Partition {
         for name in &claim.queues {
             loop {
                 let need = limit - u32::try_from(reply.claimed.len()).unwrap_or(limit);
-                let picked = self.pick(name, need.min(looks));
-                if picked.is_empty() {
-                    break;
-                }
-                looks -= u32::try_from(picked.len()).unwrap_or(looks).min(looks);
-                for (user, entry) in picked {
+                let Some(picked) = self.pick(name, need.min(looks)) else { break };
+                let looked = picked.aside + u32::try_from(picked.entries.len()).unwrap_or(looks);
+                looks -= looked.min(looks);
+                for (user, entry) in picked.entries {
                     reply.claimed.extend(self.start(step, caller, &user, entry));
                 }
             }
         }
         if reply.claimed.len() < limit as usize {
-            let left = |name| self.queues.get(name).map_or(0, |queue| queue.ring.len());
+            let open = |name| self.queues.get(name).filter(|queue| queue.is_open());
+            let left = |name| open(name).map_or(0, |queue| queue.ring.len());
             let more = claim.queues.iter().map(left).sum::<usize>();
             reply.more = more.try_into().unwrap_or(u32::MAX);
         }

@@ -7,6 +7,7 @@ use super::Partition;
 use crate::changes::{Place, TaskControl};
 use crate::ids::{Name, TaskId, UserId};
 use crate::schedule::Schedule;
+use crate::settings::{QueueSettings, UserSettings};
 use crate::transitions::STATES;
 
 impl Partition {
@@ -36,6 +37,10 @@ impl Partition {
             for (name, of) in &known.schedules {
                 lines.insert(of.line(user, name));
             }
+            if !known.aside.is_empty() {
+                let queues: Vec<_> = known.aside.iter().map(Name::as_str).collect();
+                lines.insert(format!("aside {user} = {}", queues.join(" ")));
+            }
             if known.seq > 0 {
                 lines.insert(format!("seq {user} = {}", known.seq));
             }
@@ -49,12 +54,21 @@ impl Partition {
                 let users: Vec<_> = queue.ring.iter().map(UserId::as_str).collect();
                 lines.insert(format!("ring {name} = {}", users.join(" ")));
             }
-            for (user, weight) in &queue.weights {
-                lines.insert(format!("weight {name} {user} = {weight}"));
+            if !queue.full.is_empty() {
+                let users: Vec<_> = queue.full.iter().map(UserId::as_str).collect();
+                lines.insert(format!("full {name} = {}", users.join(" ")));
+            }
+            lines.extend(queue_lines(name, &queue.settings));
+            for (user, settings) in &queue.users {
+                lines.extend(user_lines(name, user, settings));
             }
             for (user, credit) in &queue.credit {
                 lines.insert(format!("credit {name} {user} = {credit}"));
             }
+        }
+        lines.extend(self.paused.iter().map(|(user, by)| format!("paused {user} by {by}")));
+        if self.queues_version > 0 {
+            lines.insert(format!("version of queues {}", self.queues_version));
         }
         let mut text = format!("epoch {} lease time {}\n", self.epoch, self.lt);
         for line in lines {
@@ -67,7 +81,7 @@ impl Partition {
     /// Every broken invariant, in words; empty when all is well.
     ///
     /// Checked: each task is in exactly the one structure its place names; a lane that is not empty
-    /// is in its ring exactly once, and a ring names no others; counts match.
+    /// is in its ring exactly once or set aside, and rings name no others; counts match.
     #[must_use]
     pub fn check(&self) -> Vec<String> {
         let mut wrong = Vec::new();
@@ -117,19 +131,32 @@ impl Partition {
                 wrong.push(format!("{user} has {waiting:?} waiting, says {:?}", known.waiting));
             }
             for (name, lane) in &known.lanes {
-                let ring = self.queues.get(name).map(|queue| &queue.ring);
-                let turns = ring.map_or(0, |ring| ring.iter().filter(|u| *u == user).count());
-                if turns != 1 || lane.is_empty() {
-                    wrong
-                        .push(format!("lane {name} {user}: {} entries, {turns} turns", lane.len()));
+                let queue = self.queues.get(name);
+                let turns =
+                    queue.map_or(0, |queue| queue.ring.iter().filter(|u| *u == user).count());
+                let full = queue.is_some_and(|queue| queue.full.contains(user));
+                let places = turns + usize::from(full) + usize::from(known.aside.contains(name));
+                if places != 1 || lane.is_empty() {
+                    wrong.push(format!(
+                        "lane {name} {user}: {} entries, {places} places",
+                        lane.len()
+                    ));
+                }
+            }
+            for name in &known.aside {
+                if !known.lanes.contains_key(name) || !self.pauses(user).any() {
+                    wrong.push(format!("{user} is set aside in {name} without a lane or a pause"));
                 }
             }
         }
         for (name, queue) in &self.queues {
             let has_lane =
                 |u: &&UserId| self.users.get(*u).is_some_and(|u| u.lanes.contains_key(name));
-            for user in queue.ring.iter().filter(|user| !has_lane(user)) {
+            for user in queue.ring.iter().chain(&queue.full).filter(|user| !has_lane(user)) {
                 wrong.push(format!("ring {name} names {user}, who has no lane there"));
+            }
+            for user in queue.full.iter().filter(|user| !queue.user(user).paused) {
+                wrong.push(format!("{user} is kept out of {name} by nothing"));
             }
             for user in queue.credit.keys().filter(|user| !has_lane(user)) {
                 wrong.push(format!("credit {name} names {user}, who has no lane there"));
@@ -157,6 +184,33 @@ impl Partition {
         }
         wrong
     }
+}
+
+/// The lines of a dump about what is set of a queue.
+#[must_use]
+pub fn queue_lines(name: &Name, settings: &QueueSettings) -> Vec<String> {
+    let QueueSettings { paused, waiting_max } = *settings;
+    let mut lines = Vec::new();
+    if paused {
+        lines.push(format!("queue {name} paused"));
+    }
+    lines.extend(waiting_max.map(|max| format!("queue {name} waiting_max {max}")));
+    lines
+}
+
+/// The lines of a dump about what is set of a user in a queue.
+#[must_use]
+pub fn user_lines(name: &Name, user: &UserId, settings: &UserSettings) -> Vec<String> {
+    let UserSettings { weight, paused, waiting_max } = *settings;
+    let mut lines = Vec::new();
+    if weight != 1 {
+        lines.push(format!("weight {name} {user} = {weight}"));
+    }
+    if paused {
+        lines.push(format!("user {user} paused in {name}"));
+    }
+    lines.extend(waiting_max.map(|max| format!("user {user} waiting_max in {name} {max}")));
+    lines
 }
 
 fn task_line(user: &UserId, task: TaskId, control: &TaskControl) -> String {

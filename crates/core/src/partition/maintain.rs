@@ -170,7 +170,7 @@ impl Partition {
         let names: Vec<_> = self
             .queues
             .iter()
-            .filter(|(_, queue)| !queue.ring.is_empty() && !queue.idle.is_empty())
+            .filter(|(_, queue)| queue.has_turns() && !queue.idle.is_empty())
             .map(|(name, _)| name.clone())
             .collect();
         for name in names {

@@ -3,25 +3,47 @@
 //!
 //! Weighted deficit round robin over the ring: with `need` tasks wanted and Σw the weights of the
 //! lanes looked at, a turn is `weight · max(1, ⌊need / Σw⌋)` tasks. A turn cut short keeps the rest
-//! as credit and the lane stays in front; a served lane goes to the back.
+//! as credit and the lane stays in front; a served lane goes to the back. A lane that may not be
+//! served is set aside, out of the ring, until what is in its way is gone: it costs one look.
 
 use super::{Entry, Partition};
+use crate::gate::{Facts, Gate, Paused, gate};
 use crate::ids::{Name, UserId};
 
+/// What a pick came to.
+pub(super) struct Picked {
+    /// Lane entries, each with its user.
+    pub(super) entries: Vec<(UserId, Entry)>,
+    /// Lanes that were set aside.
+    pub(super) aside: u32,
+}
+
 impl Partition {
-    /// Takes up to `need` entries from the lanes whose turn it is. Entries may be dead references.
-    pub(super) fn pick(&mut self, name: &Name, need: u32) -> Vec<(UserId, Entry)> {
-        let mut picked = Vec::new();
-        let Some(queue) = self.queues.get_mut(name) else { return picked };
-        if need == 0 {
-            return picked;
+    /// What decides about a user's tasks in a queue, but for their turn.
+    #[must_use]
+    pub fn facts(&self, name: &Name, user: &UserId) -> Facts {
+        let queue = self.queues.get(name);
+        Facts {
+            queue: queue.map(|queue| queue.settings).unwrap_or_default(),
+            user: queue.map(|queue| queue.user(user)).unwrap_or_default(),
+            all_work: self.pauses(user),
         }
+    }
+
+    /// Takes up to `need` entries from the lanes whose turn it is. Entries may be dead references.
+    /// Nothing where there are no turns.
+    pub(super) fn pick(&mut self, name: &Name, need: u32) -> Option<Picked> {
+        let queue = self.queues.get_mut(name).filter(|queue| need > 0 && queue.has_turns())?;
         let turns = queue.ring.len().min(need as usize);
         let users: Vec<UserId> = queue.ring.drain(..turns).collect();
+        let (users, aside) = self.set_aside(name, users);
+
+        let queue = self.queues.get_mut(name).expect("found above");
         let weighted = queue.is_weighted();
-        let weights: Vec<u32> = users.iter().map(|user| queue.weight(user)).collect();
+        let weights: Vec<u32> = users.iter().map(|user| queue.user(user).weight).collect();
         let turn = (need / weights.iter().sum::<u32>().max(1)).max(1);
 
+        let mut picked = Vec::new();
         let (mut front, mut back) = (Vec::new(), Vec::new());
         for (user, weight) in users.into_iter().zip(weights) {
             let left = need - u32::try_from(picked.len()).unwrap_or(need);
@@ -47,6 +69,36 @@ impl Partition {
             queue.ring.push_front(user);
         }
         queue.ring.extend(back);
-        picked
+        Some(Picked { entries: picked, aside })
+    }
+
+    /// Sets those of the users aside who may not be served. Answers the others, and how many went.
+    fn set_aside(&mut self, name: &Name, users: Vec<UserId>) -> (Vec<UserId>, u32) {
+        let (mut open, mut aside) = (Vec::with_capacity(users.len()), 0);
+        for user in users {
+            let gate = gate(&self.facts(name, &user));
+            if gate == Gate::Open {
+                open.push(user);
+                continue;
+            }
+            aside += 1;
+            let queue = self.queues.get_mut(name).expect("it has turns");
+            queue.credit.remove(&user);
+            if matches!(gate, Gate::Paused(Paused::Owner | Paused::Operator)) {
+                self.user(&user).aside.insert(name.clone());
+            } else {
+                queue.full.insert(user);
+            }
+        }
+        (open, aside)
+    }
+
+    /// Puts a lane that was set aside in `name` into the ring again.
+    pub(super) fn let_in(&mut self, name: &Name, user: &UserId, ringed: &mut Vec<Name>) {
+        let queue = self.queue(name);
+        if queue.full.remove(user) {
+            queue.ring.push_back(user.clone());
+            ringed.push(name.clone());
+        }
     }
 }

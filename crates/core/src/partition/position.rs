@@ -45,14 +45,14 @@ impl Partition {
             None => POSITION_MAX as usize,
         };
         let head = lane.front().map(|entry| (entry.task, entry.claim))?;
-        let users = self.users_in(&queue);
+        let users = self.waiting_users(&queue);
         let ahead = u32::try_from(ahead).unwrap_or(POSITION_MAX);
         Some(Standing { queue, claim: control.claim, ahead, head, users })
     }
 
     /// How many users wait in a queue.
     #[must_use]
-    pub fn users_in(&self, queue: &Name) -> u64 {
+    pub fn waiting_users(&self, queue: &Name) -> u64 {
         self.queues.get(queue).map_or(0, |queue| queue.ring.len() as u64)
     }
 }

@@ -1,43 +1,59 @@
-//! What a partition knows of one queue: turns, parked workers, weights. Knows users by their ids
+//! What a partition knows of one queue: turns, parked workers, settings. Knows users by their ids
 //! and no task.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
+use crate::gate::{Gate, queue_gate};
 use crate::ids::{UserId, WorkerId};
+use crate::settings::{QueueSettings, UserSettings};
 
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     /// Users whose lane is not empty, in the order of their turns.
     pub(super) ring: VecDeque<UserId>,
+    /// Users whose lane is not empty and who get no turn because of what is set of them here.
+    pub(super) full: BTreeSet<UserId>,
     /// Parked workers, by the lease time at which they parked.
     pub(super) idle: BTreeMap<WorkerId, i64>,
-    /// Turns for one of the others, where not 1.
-    pub(super) weights: HashMap<UserId, u32>,
-    /// What is left of a turn that was cut short; only while weights exist.
+    /// What holds for everybody.
+    pub(super) settings: QueueSettings,
+    /// What holds for one user, where that is anything.
+    pub(super) users: HashMap<UserId, UserSettings>,
+    /// What is left of a turn that was cut short; only while anything is set of users.
     pub(super) credit: HashMap<UserId, u32>,
 }
 
 impl Queue {
-    /// Whether users have turns of different sizes.
+    /// Whether users may have turns of different sizes.
     pub(super) fn is_weighted(&self) -> bool {
-        !self.weights.is_empty()
+        !self.users.is_empty()
     }
 
-    /// A user's turns for one of the others.
-    pub(super) fn weight(&self, user: &UserId) -> u32 {
-        self.weights.get(user).copied().unwrap_or(1)
+    /// What holds for a user.
+    pub(super) fn user(&self, user: &UserId) -> UserSettings {
+        self.users.get(user).copied().unwrap_or_default()
     }
 
-    /// Sets a user's weight; 1 is the default and is not kept.
-    pub(super) fn weigh(&mut self, user: UserId, weight: u32) {
-        if weight != 1 {
-            self.weights.insert(user, weight);
+    /// Sets what holds for a user; all defaults are not kept.
+    pub(super) fn set_user(&mut self, user: UserId, settings: UserSettings) {
+        if !settings.is_default() {
+            self.users.insert(user, settings);
             return;
         }
-        self.weights.remove(&user);
+        self.users.remove(&user);
         if !self.is_weighted() {
             self.credit.clear();
         }
+    }
+
+    /// Whether anything in it may be handed out, but for what is set of its users.
+    pub(super) fn is_open(&self) -> bool {
+        queue_gate(&self.settings) == Gate::Open
+    }
+
+    /// Whether there is somebody whose turn it is.
+    pub(super) fn has_turns(&self) -> bool {
+        !self.ring.is_empty() && self.is_open()
     }
 
     /// Takes out the worker that has been parked for longest.

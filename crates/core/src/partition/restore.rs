@@ -6,6 +6,7 @@ use crate::changes::{Place, TaskControl};
 use crate::ids::{Name, TaskId, UserId};
 use crate::limits::LEASE_MS_DEFAULT;
 use crate::schedule::Schedule;
+use crate::settings::{Pauses, QueueSettings, UserSettings};
 
 /// A kept task.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,15 +34,15 @@ pub struct Key {
     pub expires_ms: i64,
 }
 
-/// A user's weight in a queue.
+/// What is set of a user in a queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Weight {
+pub struct InQueue {
     /// The queue.
     pub queue: Name,
     /// The user.
     pub user: UserId,
-    /// Turns for one of the others.
-    pub weight: u32,
+    /// What is set of them.
+    pub settings: UserSettings,
 }
 
 /// A kept schedule.
@@ -62,23 +63,31 @@ pub struct Records {
     pub rows: Vec<Row>,
     /// Idempotency keys, in any order.
     pub keys: Vec<Key>,
-    /// Weights other than 1, in any order.
-    pub weights: Vec<Weight>,
     /// Schedules, in any order.
     pub schedules: Vec<KeptSchedule>,
+    /// What is set of users in queues, in any order.
+    pub in_queues: Vec<InQueue>,
+    /// What is set of queues, in any order.
+    pub queues: Vec<(Name, QueueSettings)>,
+    /// The version of that.
+    pub queues_version: u64,
+    /// Users whose work is paused, in any order, and by whom.
+    pub paused: Vec<(UserId, Pauses)>,
 }
 
 impl Partition {
     /// The partition after a restart at `now_ms`, in a higher `epoch`, from its records in any
     /// order.
     ///
-    /// Lanes keep their order; rings start with the lane whose head has waited longest. Workers of
+    /// Lanes keep their order; rings start with the lane whose head has waited longest, and lanes
+    /// that were set aside are in them again until they are looked at. Workers of
     /// the former process are gone, so their leases are lost at once (a task that kills its process
     /// must use up attempts); others get one fresh lease, so that live ones carry on. Who was idle
     /// is forgotten: workers park again.
     #[must_use]
     pub fn restore(epoch: u32, now_ms: i64, records: Records) -> Self {
-        let Records { mut rows, keys, weights, schedules } = records;
+        let Records { mut rows, keys, in_queues, queues, queues_version, paused, schedules } =
+            records;
         let mut partition = Self::new(epoch);
         partition.mt = now_ms;
         rows.sort_by(|a, b| order(a).cmp(&order(b)));
@@ -116,12 +125,17 @@ impl Partition {
             let owner = KeyOwner { task, body_hash, expires_ms };
             partition.user(&user).keys.insert(key, owner);
         }
-        for Weight { queue, user, weight } in weights.into_iter().filter(|w| w.weight > 1) {
-            partition.queue(&queue).weights.insert(user, weight);
+        for InQueue { queue, user, settings } in in_queues {
+            partition.queue(&queue).set_user(user, settings);
         }
         for KeptSchedule { user, name, schedule } in schedules {
             partition.keep_schedule(&user, name, Some(schedule));
         }
+        for (queue, settings) in queues {
+            partition.queue(&queue).settings = settings;
+        }
+        partition.queues_version = queues_version;
+        partition.paused = paused.into_iter().collect();
         partition
     }
 
@@ -138,8 +152,11 @@ impl Partition {
         Records {
             rows,
             keys: self.kept_keys(),
-            weights: self.kept_weights(),
             schedules: self.kept_schedules(),
+            in_queues: self.kept_in_queues(),
+            queues: self.kept_queues(),
+            queues_version: self.queues_version,
+            paused: self.kept_pauses(),
         }
     }
 
@@ -157,17 +174,36 @@ impl Partition {
         keys
     }
 
-    /// The weights other than 1, by queue.
+    /// What is set of users in queues, by queue.
     #[must_use]
-    pub fn kept_weights(&self) -> Vec<Weight> {
-        let mut weights = Vec::new();
+    pub fn kept_in_queues(&self) -> Vec<InQueue> {
+        let mut all = Vec::new();
         for (name, queue) in &self.queues {
-            for (user, weight) in &queue.weights {
+            for (user, settings) in &queue.users {
                 let (queue, user) = (name.clone(), user.clone());
-                weights.push(Weight { queue, user, weight: *weight });
+                all.push(InQueue { queue, user, settings: *settings });
             }
         }
-        weights
+        all
+    }
+
+    /// What is set of queues, by name.
+    #[must_use]
+    pub fn kept_queues(&self) -> Vec<(Name, QueueSettings)> {
+        let set = self.queues.iter().filter(|(_, queue)| !queue.settings.is_default());
+        set.map(|(name, queue)| (name.clone(), queue.settings)).collect()
+    }
+
+    /// The version of what is set of queues.
+    #[must_use]
+    pub fn queues_version(&self) -> u64 {
+        self.queues_version
+    }
+
+    /// Users whose work is paused, by id, and by whom.
+    #[must_use]
+    pub fn kept_pauses(&self) -> Vec<(UserId, Pauses)> {
+        self.paused.iter().map(|(user, pauses)| (user.clone(), *pauses)).collect()
     }
 }
 

@@ -10,6 +10,7 @@ use crate::command::{Idempotency, KeyMode, NewTask, Replaced, Submit};
 use crate::ids::{Name, TaskId, UserId};
 use crate::limits::{LANE_DEAD_MAX, WAKES_MAX};
 use crate::reply::Submitted;
+use crate::settings::waiting_max;
 
 impl Partition {
     pub(super) fn submit(&mut self, step: &mut Step, submit: Submit) -> Vec<Submitted> {
@@ -30,6 +31,8 @@ impl Partition {
     ) -> Submitted {
         let NewTask { user: owner, task, queue, due_ms, descriptor, event, expires, .. } = new;
         let (idempotency, lane_max) = (new.idempotency, new.lane_max);
+        let facts = self.facts(&queue, &owner);
+        let lane_max = waiting_max(&facts.queue, &facts.user, lane_max);
         let user = self.user(&owner);
         if user.tasks.contains_key(&task) {
             return Submitted::Existing(task);
@@ -189,6 +192,9 @@ impl Partition {
     /// Wakes up to `limit` idle workers of a queue, the one idle for longest first; how many.
     pub(super) fn wake(&mut self, step: &mut Step, name: &Name, limit: usize) -> usize {
         let queue = self.queue(name);
+        if !queue.is_open() {
+            return 0;
+        }
         for woken in 0..limit {
             let Some(worker) = queue.pop_idle() else { return woken };
             step.signal(Signal::Wake { worker, queue: name.clone() });

@@ -6,7 +6,9 @@ use proptest::prelude::*;
 
 use tasktonic_core::changes::{Place, Record};
 use tasktonic_core::command::{Command, Expiry, MoveTo, Report, Submit};
+use tasktonic_core::gate::{Gate, gate};
 use tasktonic_core::reply::Controlled;
+use tasktonic_core::settings::{By, QueueSettings, UserSettings};
 use tasktonic_core::{Lease, Partition, TaskId, UserId};
 
 use crate::world::*;
@@ -47,6 +49,8 @@ proptest! {
                         let begins = begun.insert(lease.task);
                         let end = ends.get(&lease.task).filter(|_| begins);
                         prop_assert!(end.is_none_or(|at| *at > world.now_ms), "ran after its end");
+                        let facts = world.partition.facts(&lease.queue, &lease.user);
+                        prop_assert_eq!(gate(&facts), Gate::Open, "handed out through a closed gate");
                     }
                     leases.extend(taken);
                 }
@@ -92,6 +96,28 @@ proptest! {
                     world.edit(user, task, "{}");
                     prop_assert_eq!(place(&world), before, "an edit moves nothing");
                 }
+                13 => match b % 4 {
+                    0 => {
+                        let queue = QueueSettings {
+                            paused: a % 2 == 0,
+                            waiting_max: (a % 5 == 0).then_some(3),
+                        };
+                        let version = world.partition.queues_version() + u64::from(a % 3);
+                        world.set_queue(version, queue);
+                    }
+                    1 => {
+                        let by = if b % 8 == 1 { By::Owner } else { By::Operator };
+                        world.pause(users[pick % 3], by, a % 2 == 0);
+                    }
+                    _ => {
+                        let settings = UserSettings {
+                            weight: 1 + u32::from(a % 4),
+                            paused: a % 3 == 0,
+                            waiting_max: (a % 5 == 0).then_some(u32::from(a % 7)),
+                        };
+                        world.set_user(users[pick % 3], settings);
+                    }
+                },
                 _ if !leases.is_empty() => {
                     let lease = leases[pick % leases.len()].clone();
                     let held = world.partition.task(&lease.user, &lease.task)

@@ -3,6 +3,7 @@
 use tasktonic_core::TaskState;
 use tasktonic_core::command::{Again, Claim, Command, Control, Report, Sync};
 use tasktonic_core::reply::Controlled;
+use tasktonic_core::settings::UserSettings;
 
 use crate::world::*;
 
@@ -143,10 +144,10 @@ fn weights_share_the_turns_exactly() {
                 world.submit(user, offset as u64 * 1_000 + i);
             }
         }
-        world.apply(Command::Control(Control::Weigh {
+        world.apply(Command::Control(Control::User {
             queue: "mail".parse().unwrap(),
             user: "ben".parse().unwrap(),
-            weight: 3,
+            settings: UserSettings { weight: 3, ..UserSettings::default() },
         }));
         let mut taken = std::collections::BTreeMap::new();
         let mut left = 400;

@@ -8,6 +8,7 @@ use tasktonic_core::command::{
     Sync, Write,
 };
 use tasktonic_core::reply::{Controlled, Reply, Submitted, Synced};
+use tasktonic_core::settings::{By, QueueSettings, UserSettings};
 use tasktonic_core::{Lease, Partition, TaskId, TaskState, UserId};
 
 /// A partition with a clock and short words for commands.
@@ -84,7 +85,7 @@ impl World {
     pub(crate) fn redrive(&mut self, user: &str, task: TaskId) -> Controlled {
         let user: UserId = user.parse().unwrap();
         let claim = self.partition.task(&user, &task).map_or(1, |t| t.claim);
-        let (at_ms, tasks) = (self.now_ms, vec![Redrive { task, claim, attempt: None }]);
+        let (at_ms, tasks) = (self.now_ms, vec![Redrive::new(task, claim, None)]);
         self.control(Control::Redrive { at_ms, user, tasks })
     }
 
@@ -107,6 +108,21 @@ impl World {
         let (descriptor, event) = (Arc::from(text), Arc::from(""));
         let (at_ms, tasks) = (self.now_ms, vec![Edit { task, claim, n, descriptor, event }]);
         self.control(Control::Edit { at_ms, user, tasks })
+    }
+
+    pub(crate) fn set_queue(&mut self, version: u64, settings: QueueSettings) -> Controlled {
+        let queues = vec![("mail".parse().unwrap(), settings)];
+        self.control(Control::Queues { version, queues })
+    }
+
+    pub(crate) fn set_user(&mut self, user: &str, settings: UserSettings) {
+        let (queue, user) = ("mail".parse().unwrap(), user.parse().unwrap());
+        assert_eq!(self.control(Control::User { queue, user, settings }), Controlled::Done);
+    }
+
+    pub(crate) fn pause(&mut self, user: &str, by: By, paused: bool) {
+        let user = user.parse().unwrap();
+        assert_eq!(self.control(Control::Pause { user, by, paused }), Controlled::Done);
     }
 
     pub(crate) fn state(&self, user: &str, task: TaskId) -> Option<TaskState> {

@@ -20,6 +20,14 @@ pub(crate) enum Need {
     ReadFiles,
     /// Store files.
     WriteFiles,
+    /// Look at queues, and at what is set of them and of users.
+    ReadLimits,
+    /// Set something of queues and users.
+    ChangeLimits,
+    /// Have all that is kept of oneself erased.
+    EraseOwn,
+    /// Have all that is kept of any user erased.
+    EraseUsers,
     /// Speak as a worker.
     Work,
 }
@@ -33,6 +41,10 @@ impl Need {
             Self::ChangeTasks => "tasks:change",
             Self::ReadFiles => "files:read",
             Self::WriteFiles => "files:write",
+            Self::ReadLimits => "limits:read",
+            Self::ChangeLimits => "limits:change",
+            Self::EraseOwn => "me:erase",
+            Self::EraseUsers => "users:erase",
             Self::Work => "work",
         }
     }
@@ -41,7 +53,11 @@ impl Need {
     /// lease on and nothing else.
     const fn allowed_to(self, role: Role) -> bool {
         match self {
+            Self::EraseUsers => matches!(role, Role::Admin),
             Self::Work => matches!(role, Role::Worker | Role::Service | Role::Admin),
+            Self::ReadLimits | Self::ChangeLimits => {
+                matches!(role, Role::Operator | Role::Admin)
+            }
             _ => !matches!(role, Role::Worker),
         }
     }

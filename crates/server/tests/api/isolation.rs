@@ -50,7 +50,8 @@ async fn a_strangers_id_is_answered_like_one_that_does_not_exist() {
 
     let mut asked = 0;
     for (method, path) in guarded() {
-        if !path.contains("{id}") {
+        // Users are named by administrators only; who may is looked at in `erase`.
+        if !path.contains("{id}") || path.starts_with("/api/v1/users/") {
             continue;
         }
         let (ids, none) = if path.contains("/files/") {

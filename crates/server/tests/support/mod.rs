@@ -171,6 +171,11 @@ impl Running {
         self.store.sync(p, request).await.unwrap()
     }
 
+    /// What a partition answers to a worker that wants nothing.
+    pub(crate) async fn look(&self, p: PartitionId) -> SyncReply {
+        self.sync(p, Vec::new(), 0).await
+    }
+
     pub(crate) async fn claim(&self, limit: u32) -> Vec<Lease> {
         let mut leases = Vec::new();
         for p in (0..PARTITIONS).map(PartitionId) {

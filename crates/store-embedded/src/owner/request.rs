@@ -77,6 +77,8 @@ impl Owner {
                 Ok(text) => round.replies.push(Reply::Dump(to, text)),
                 Err(error) => drop(to.send(Err(error))),
             },
+            Mail::Compact(to) => self.compacting.0.push(to),
+            Mail::CompactJournal(to) => self.compacting.1.push(to),
             Mail::Look | Mail::Close | Mail::Abandon => {}
         }
     }
@@ -150,6 +152,7 @@ impl Owner {
             next_in_ms: synced.next_in_ms,
             schedule_in_ms: synced.schedule_in_ms,
             epoch: synced.epoch,
+            queues_version: synced.queues_version,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use tasktonic_core::schedule::Schedule;
+use tasktonic_core::settings::QueueSettings;
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
 
 use super::print::is_queued;
@@ -10,7 +11,7 @@ use super::{Facts, Kept, Personal, due, entry};
 use crate::wire::StateHead;
 
 /// Checked: each task is in exactly the one structure that its state names, and no structure names
-/// another; a lane that is not empty is in its ring exactly once; the numbers kept of lanes, cancel
+/// another; a lane that is not empty is in its ring exactly once or set aside; the numbers kept of lanes, cancel
 /// marks and sweep lists are those of the facts; the index names the tasks.
 pub(super) fn check(facts: &Facts) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -92,8 +93,10 @@ fn lanes(facts: &Facts, user: &UserId, personal: &Personal, wrong: &mut Vec<Stri
     let mut waits: BTreeMap<Name, (usize, usize)> = BTreeMap::new();
     for (queue, lane) in &personal.lanes {
         let turns = facts.rings.get(queue).into_iter().flatten().filter(|u| *u == user).count();
-        if turns != 1 {
-            wrong.push(format!("lane {queue} {user}: {} entries, {turns} turns", lane.len()));
+        let full = facts.full.get(queue).is_some_and(|users| users.contains(user));
+        let places = turns + usize::from(full) + usize::from(personal.aside.contains(queue));
+        if places != 1 {
+            wrong.push(format!("lane {queue} {user}: {} entries, {places} places", lane.len()));
         }
         let is_live = |text: &&String| {
             entry(text).is_some_and(|(task, _, claim)| {
@@ -160,9 +163,25 @@ fn rings(facts: &Facts, wrong: &mut Vec<String>) {
             wrong.push(format!("ring {queue} names {user}, who has no lane there"));
         }
     }
+    for (user, personal) in &facts.users {
+        for queue in &personal.aside {
+            if !personal.lanes.contains_key(queue) || !facts.paused.contains_key(user) {
+                wrong.push(format!("{user} is set aside in {queue} without a lane or a pause"));
+            }
+        }
+    }
+    for (queue, users) in &facts.full {
+        let of = |user| facts.overrides.get(queue).and_then(|of| of.get(user));
+        for user in users {
+            let has_lane = facts.users.get(user).is_some_and(|user| user.lanes.contains_key(queue));
+            if !has_lane || !of(user).is_some_and(|settings| settings.paused) {
+                wrong.push(format!("{user} is kept out of {queue} without a lane or a reason"));
+            }
+        }
+    }
     for (queue, of) in &facts.credit {
-        if !facts.weights.contains_key(queue) {
-            wrong.push(format!("queue {queue} has credit and no weights"));
+        if !facts.overrides.contains_key(queue) {
+            wrong.push(format!("queue {queue} has credit and nothing is set of its users"));
         }
         for user in of.keys() {
             if !facts.users.get(user).is_some_and(|user| user.lanes.contains_key(queue)) {
@@ -170,10 +189,31 @@ fn rings(facts: &Facts, wrong: &mut Vec<String>) {
             }
         }
     }
-    let flagged: Vec<_> = facts.meta.keys().filter_map(|field| field.strip_prefix("w:")).collect();
-    let weighted: Vec<_> = facts.weights.keys().map(Name::as_str).collect();
-    if flagged != weighted {
-        wrong.push(format!("meta says {flagged:?} have weights, and {weighted:?} have"));
+    let queues = facts.queues();
+    let said = |which: &dyn Fn(&(bool, QueueSettings)) -> bool| -> Vec<&Name> {
+        queues.iter().filter(|(_, of)| which(of)).map(|(name, _)| name).collect()
+    };
+    let (flagged, have) = (said(&|(users, _)| *users), facts.overrides.keys().collect::<Vec<_>>());
+    if flagged != have {
+        wrong.push(format!("meta says that users of {flagged:?} have settings, {have:?} have"));
+    }
+    let fields = facts.meta.keys().filter(|field| field.starts_with("q:")).count();
+    if fields != queues.len() || queues.values().any(|of| *of == Default::default()) {
+        wrong.push("meta has a field of a queue that says nothing".to_owned());
+    }
+    let set: Vec<_> =
+        said(&|(_, set)| !set.is_default()).iter().map(|name| name.as_str()).collect();
+    let listed = facts.meta.get("queues").map(String::as_str).unwrap_or_default();
+    if set.join(" ") != listed {
+        wrong.push(format!("meta lists {listed:?} as queues with settings, {set:?} have"));
+    }
+    let closed = (said(&|(_, set)| set.paused).len(), facts.meta_number::<usize>("closed"));
+    if closed.0 != closed.1 {
+        wrong.push(format!("(paused queues, counted) are {closed:?}"));
+    }
+    let paused = (facts.paused.len(), facts.meta_number::<usize>("paused"));
+    if paused.0 != paused.1 {
+        wrong.push(format!("(paused users, counted) are {paused:?}"));
     }
 }
 

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde::Deserialize;
+use tasktonic_core::partition::{queue_lines, user_lines};
 use tasktonic_core::transitions::STATES;
-use tasktonic_core::{TaskId, TaskState, UserId};
+use tasktonic_core::{Name, TaskId, TaskState, UserId};
 use tasktonic_store::model::dump_texts;
 
 use super::{Facts, Kept, Personal, entry};
@@ -39,6 +40,10 @@ pub(super) fn dump(facts: &Facts, now_ms: i64) -> String {
         for (name, kept) in &personal.schedules {
             lines.insert(format!("schedule {user} {name} = {kept}"));
         }
+        if !personal.aside.is_empty() {
+            let queues: Vec<_> = personal.aside.iter().map(Name::as_str).collect();
+            lines.insert(format!("aside {user} = {}", queues.join(" ")));
+        }
         if let Some((_, at)) = personal.newest.filter(|(of, _)| *of == epoch) {
             lines.insert(format!("seq {user} = {}", at + 1));
         }
@@ -47,11 +52,28 @@ pub(super) fn dump(facts: &Facts, now_ms: i64) -> String {
         let users: Vec<_> = users.iter().map(UserId::as_str).collect();
         lines.insert(format!("ring {queue} = {}", users.join(" ")));
     }
-    for (word, all) in [("weight", &facts.weights), ("credit", &facts.credit)] {
-        for (queue, of) in all {
-            for (user, number) in of {
-                lines.insert(format!("{word} {queue} {user} = {number}"));
-            }
+    for (queue, of) in &facts.credit {
+        for (user, number) in of {
+            lines.insert(format!("credit {queue} {user} = {number}"));
+        }
+    }
+    for (queue, users) in &facts.full {
+        let users: Vec<_> = users.iter().map(UserId::as_str).collect();
+        lines.insert(format!("full {queue} = {}", users.join(" ")));
+    }
+    for (queue, (_, settings)) in facts.queues() {
+        lines.extend(queue_lines(&queue, &settings));
+    }
+    for (queue, of) in &facts.overrides {
+        for (user, settings) in of {
+            lines.extend(user_lines(queue, user, settings));
+        }
+    }
+    lines.extend(facts.paused.iter().map(|(user, by)| format!("paused {user} by {by}")));
+    match facts.meta_number::<u64>("queues_version") {
+        0 => {}
+        version => {
+            lines.insert(format!("version of queues {version}"));
         }
     }
     let mut text = format!("epoch {epoch} lease time {}\n", facts.meta_number::<i64>("lt"));

@@ -28,7 +28,10 @@ local function now()
 end
 
 -- Fields of `meta` that every call reads.
-local FACTS = { 'schema', 'epoch', 'run', 'lt', 'mt', 'behind', 'keeps', 'cx', 'ex', 'sc' }
+local FACTS = {
+  'schema', 'epoch', 'run', 'lt', 'mt', 'behind', 'keeps', 'cx', 'ex', 'sc', 'closed',
+  'paused', 'queues_version',
+}
 
 -- Reads `meta`, and `more` fields of it, which go to M[1], M[2] and so on. Answers an error, or
 -- nothing.
@@ -55,10 +58,15 @@ function V.begin(more)
     ex = tonumber(known.ex) or 0,
     -- When the first schedule comes, if there is one.
     sc = tonumber(known.sc),
+    -- Queues that hand out nothing, users whose work is paused, the version of what is set of
+    -- queues.
+    closed = tonumber(known.closed) or 0,
+    paused = tonumber(known.paused) or 0,
+    queues_version = tonumber(known.queues_version) or 0,
     -- Fields to set when the call ends.
     set = {},
   }
-  M.cx_before, M.ex_before = M.cx, M.ex
+  M.cx_before, M.ex_before, M.paused_before = M.cx, M.ex, M.paused
   for i = 1, #more do M[i] = values[#FACTS + i] end
   local run = known.run
   if run ~= ARGV[1] then

@@ -1,19 +1,19 @@
 -- claim: hand out work; whose turn it is, pick says.
 --
 -- reads:   the caller: worker.call, lease_ms; queues in order, how many tasks;
---          meta fields w:<queue>: whether users of the queue have weights
+--          what is set of each queue
 -- replies: claimed tasks: token, writes so far, descriptor, state; lanes left over
 -- moves:   queued -> running, queued -> cancelled
 
-function V.claim(holder, lease_ms, queues, weighted, limit)
+function V.claim(holder, lease_ms, queues, sets, limit)
   local claimed, count, looks, leases, ended = {}, 0, CLAIM_LOOKS_MAX, {}, { order = {} }
   local deadline = int(lease_time() + lease_ms)
   for i = 1, #queues do
     local queue = queues[i]
     while true do
-      local picked = V.pick(queue, math.min(limit - count, looks), weighted[i])
-      if #picked == 0 then break end
-      looks = looks - #picked
+      local picked, aside = V.pick(queue, math.min(limit - count, looks), sets[i])
+      if not picked then break end
+      looks = math.max(0, looks - math.max(1, #picked + aside))
       for j = 1, #picked do
         local one = picked[j]
         one.t, one.a, one.c = V.read_entry(one.e)
@@ -47,10 +47,12 @@ function V.claim(holder, lease_ms, queues, weighted, limit)
   end
   if #leases > 0 then call('ZADD', LEASES, unpack(leases)) end
   V.list_ended(ended)
-  -- With looks left, every ring named is empty now.
+  -- With looks left, every ring named is empty now, or its queue hands out nothing.
   local more = 0
   if looks == 0 and count < limit then
-    for i = 1, #queues do more = more + call('LLEN', N.ring(queues[i])) end
+    for i = 1, #queues do
+      if V.is_open(sets[i]) then more = more + call('LLEN', N.ring(queues[i])) end
+    end
   end
   return claimed, count, more
 end

@@ -101,6 +101,14 @@ function V.ring(lanes, ringed)
   for i = 1, #order do call('RPUSH', N.ring(order[i]), unpack(rings[order[i]])) end
 end
 
+-- Takes a lane that is empty from wherever it waits for its turn.
+function V.leave_queue(user, queue)
+  call('LREM', N.ring(queue), 0, user)
+  call('HDEL', N.credit(queue), user)
+  call('ZREM', N.full(queue), user)
+  call('SREM', N.user(user) .. 'z', queue)
+end
+
 -- A reference to a task that waits stays in its lane, dead. Who cancels and submits again, while
 -- nobody claims, must not grow the lane for ever: then it is taken out.
 local function leave_lane(r, queue)
@@ -111,10 +119,7 @@ local function leave_lane(r, queue)
   if x.dead > 2 * (length - x.dead) + LANE_DEAD_MAX then
     local removed = call('LREM', name, 1, V.entry(r.t, r.a, r.c))
     V.add_dead(x, -removed)
-    if removed == length then
-      call('LREM', N.ring(queue), 1, r.u)
-      call('HDEL', N.credit(queue), r.u)
-    end
+    if removed == length then V.leave_queue(r.u, queue) end
   end
 end
 
@@ -148,9 +153,10 @@ end
 function V.is_expired(r) return r.x and tonumber(r.x) <= now() end
 
 -- Wakes up to `limit` idle workers of a queue, the one idle for longest first; how many. Who is
--- gone does not hear it, and then it is the next one's turn.
+-- gone does not hear it, and then it is the next one's turn. None is where nothing is handed out.
 function V.wake(queue, limit)
   local woken, tried = 0, 0
+  if not V.is_open_by_name(queue) then return 0 end
   while woken < limit and tried < WAKE_TRIES_MAX do
     local idle = call('ZPOPMIN', N.idle(queue))
     if not idle[1] then break end

@@ -120,24 +120,16 @@ local function remove(entries)
     end
   end
   V.fetch()
-  local names, index, order = {}, {}, {}
+  local gone = {}
   for i = 1, #list do
     local r = list[i].r
     -- A task that was redriven since is none of this entry's business.
     if not r.gone and r.c == list[i].c and V.is_ended(r) then
       r.gone = true
-      for _, letter in ipairs({ 'd', 't', 'a', 'o' }) do
-        names[#names + 1] = r.U .. letter .. ':' .. r.t
-      end
-      if not index[r.u] then
-        index[r.u] = {}
-        order[#order + 1] = r.u
-      end
-      table.insert(index[r.u], r.t)
+      gone[#gone + 1] = r
     end
   end
-  if #names > 0 then call('UNLINK', unpack(names)) end
-  for i = 1, #order do call('ZREM', N.user(order[i]) .. 'i', unpack(index[order[i]])) end
+  V.remove(gone)
 end
 
 local function sweep()

@@ -7,10 +7,12 @@ local B = string.sub(META, 1, -5)
 local LEASES, DUE, CANCELS = B .. 'leases', B .. 'due', B .. 'cancels'
 local PARKED, USERS, UNSTARTED = B .. 'parked', B .. 'users', B .. 'unstarted'
 local SCHEDULES = B .. 'schedules'
+local PAUSED = B .. 'paused'
 
 local N = {}
 function N.ring(queue) return B .. 'ring:' .. queue end
-function N.weights(queue) return B .. 'weights:' .. queue end
+function N.full(queue) return B .. 'full:' .. queue end
+function N.overrides(queue) return B .. 'overrides:' .. queue end
 function N.credit(queue) return B .. 'credit:' .. queue end
 function N.idle(queue) return B .. 'idle:' .. queue end
 function N.sweep(keep_s) return B .. 'sweep:' .. keep_s end

@@ -1,21 +1,23 @@
 -- pick: whose turn it is in a queue, and how many tasks of theirs.
 --
--- reads:   a queue, how many tasks, whether users of the queue have weights
--- replies: lane entries, each with its user; some may be dead references
+-- reads:   a queue, how many tasks, what is set of the queue if anything is
+-- replies: lane entries, each with its user, some may be dead references; how many lanes were set
+--          aside. Nothing where there are no turns.
 -- moves:   nothing; lanes and the ring give what is picked
 --
 -- Weighted deficit round robin over the ring: with `need` tasks wanted and the sum of the weights
 -- of the lanes looked at, a turn is weight * max(1, need / sum) tasks. A turn cut short keeps the
--- rest as credit and the lane stays in front; a served lane goes to the back.
+-- rest as credit and the lane stays in front; a served lane goes to the back. A lane that may not
+-- be served is set aside, out of the ring, until what is in its way is gone.
 
-local function pick_one(queue, picked)
+local function pick_one(queue)
   local ring = N.ring(queue)
   local user = call('LMOVE', ring, ring, 'LEFT', 'RIGHT')
-  if not user then return end
+  if not user then return nil, 0 end
   local name = N.lane(user, queue)
   local entry = call('LPOP', name)
-  if entry then picked[1] = { u = user, e = entry } end
   if not entry or call('LLEN', name) == 0 then call('RPOP', ring) end
+  return entry and { { u = user, e = entry } } or {}, 0
 end
 
 -- Which of these lanes still hold something. Nearly always all or none do: then it costs one
@@ -30,42 +32,62 @@ local function open_lanes(lanes)
   end
 end
 
--- Takes up to `need` entries from the lanes whose turn it is. Entries may be dead references.
-function V.pick(queue, need, weighted)
-  local picked = {}
-  if need == 0 then return picked end
-  if need == 1 and not weighted then
-    pick_one(queue, picked)
-    return picked
-  end
-  local ring = N.ring(queue)
-  local users = call('LPOP', ring, need)
-  if not users then return picked end
-  local weights, credits, sum = {}, {}, 0
+-- Those of the users who may be served, each with weight and credit; and how many were set aside.
+-- Credit that was read is in `spent`.
+local function admit(queue, users, weighted, spent)
+  local of, credits, paused = {}, {}, {}
   if weighted then
-    weights = call('HMGET', N.weights(queue), unpack(users))
+    of = call('HMGET', N.overrides(queue), unpack(users))
     credits = call('HMGET', N.credit(queue), unpack(users))
   end
+  if M.paused > 0 then paused = call('HMGET', PAUSED, unpack(users)) end
+  local open, full = {}, {}
   for i = 1, #users do
-    weights[i] = tonumber(weights[i]) or 1
-    sum = sum + weights[i]
-  end
-  local turn = math.max(1, math.floor(need / math.max(1, sum)))
-  local served, untouched, front, back, spent, saved = {}, {}, {}, {}, {}, {}
-  for i = 1, #users do
-    local user, left = users[i], need - #picked
-    if left == 0 then
-      untouched[#untouched + 1] = user
+    local user, settings = users[i], V.user_settings(of[i])
+    local gate = V.gate(settings, paused[i])
+    if not gate then
+      open[#open + 1] = { u = user, weight = settings.weight, credit = tonumber(credits[i]) }
     else
-      local credit = tonumber(credits[i])
-      if credit then spent[#spent + 1] = user else credit = weights[i] * turn end
+      if credits[i] then spent[#spent + 1] = user end
+      if gate == 'user' then
+        call('SADD', N.user(user) .. 'z', queue)
+      else
+        full[#full + 1] = 0
+        full[#full + 1] = user
+      end
+    end
+  end
+  if #full > 0 then call('ZADD', N.full(queue), unpack(full)) end
+  return open, #users - #open
+end
+
+-- Takes up to `need` entries from the lanes whose turn it is. Entries may be dead references.
+function V.pick(queue, need, set)
+  if need == 0 or not V.is_open(set) then return nil, 0 end
+  local weighted = set and set.users
+  if need == 1 and not weighted and M.paused == 0 then return pick_one(queue) end
+  local ring = N.ring(queue)
+  local users = call('LPOP', ring, need)
+  if not users then return nil, 0 end
+  local picked, spent, saved, sum = {}, {}, {}, 0
+  local lanes, aside = admit(queue, users, weighted, spent)
+  for i = 1, #lanes do sum = sum + lanes[i].weight end
+  local turn = math.max(1, math.floor(need / math.max(1, sum)))
+  local served, untouched, front, back = {}, {}, {}, {}
+  for i = 1, #lanes do
+    local lane, left = lanes[i], need - #picked
+    if left == 0 then
+      untouched[#untouched + 1] = lane.u
+    else
+      local credit = lane.credit
+      if credit then spent[#spent + 1] = lane.u else credit = lane.weight * turn end
       local ask = math.min(credit, left)
-      local name = N.lane(user, queue)
+      local name = N.lane(lane.u, queue)
       local entries = call('LPOP', name, ask) or {}
-      for j = 1, #entries do picked[#picked + 1] = { u = user, e = entries[j] } end
+      for j = 1, #entries do picked[#picked + 1] = { u = lane.u, e = entries[j] } end
       -- One that gave less than it was asked for is empty and leaves the ring.
       if #entries == ask then
-        served[#served + 1] = { u = user, name = name, left = credit - ask }
+        served[#served + 1] = { u = lane.u, name = name, left = credit - ask }
       end
     end
   end
@@ -92,5 +114,5 @@ function V.pick(queue, need, weighted)
     call('LPUSH', ring, unpack(backwards))
   end
   if #back > 0 then call('RPUSH', ring, unpack(back)) end
-  return picked
+  return picked, aside
 end

@@ -182,6 +182,10 @@ function V.finish()
     M.set[#M.set + 1] = 'ex'
     M.set[#M.set + 1] = int(M.ex)
   end
+  if M.paused ~= M.paused_before then
+    M.set[#M.set + 1] = 'paused'
+    M.set[#M.set + 1] = int(M.paused)
+  end
   if #M.set > 0 then call('HSET', META, unpack(M.set)) end
   for i = 1, #log_order do
     local user = log_order[i]

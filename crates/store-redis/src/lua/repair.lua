@@ -10,9 +10,10 @@
 --          'x' counts: user, queue, what they are, the lane's length, what they should be
 --          'e' events: user                          'k' credit: queue, user
 --          'z' events that nobody needs: user
---          'u' user: user                            'f' weights: queue
+--          'u' user: user                            'f' users' settings: queue
 --          'h' schedule: user, name                  'j' listed as one: member
---          'm' counts of cancel marks and of what expires, and the time of the first schedule
+--          'm' counts of cancel marks, of what expires and of paused users, and the time of the first
+--              schedule
 --          'g' retention: keep_s, or '' after the last
 -- replies: one text per suspect: the name of the repair, or '' where all is well
 -- moves:   running -> queued, running -> cancelled, for tasks whose lease has vanished
@@ -78,9 +79,18 @@ function R.l()
   local user, queue = take(), take()
   local ring = N.ring(queue)
   local turns = #call('LPOS', ring, user, 'COUNT', 0)
+  local full = call('ZSCORE', N.full(queue), user)
+  local aside = call('SISMEMBER', N.user(user) .. 'z', queue) == 1
   local length = call('LLEN', N.lane(user, queue))
-  if (length > 0 and turns == 1) or (length == 0 and turns == 0) then return '' end
-  if turns > 0 then call('LREM', ring, 0, user) end
+  local places = turns + (full and 1 or 0) + (aside and 1 or 0)
+  if length == 0 and places == 0 then return '' end
+  if length > 0 and places == 1 then
+    -- Whoever is set aside must have something in their way.
+    local paused = M.paused > 0 and call('HEXISTS', PAUSED, user) == 1
+    local of = V.user_settings(call('HGET', N.overrides(queue), user))
+    if turns == 1 or (aside and paused) or (full and V.gate(of, false)) then return '' end
+  end
+  V.leave_queue(user, queue)
   if length > 0 then
     call('RPUSH', ring, user)
     ringed[#ringed + 1] = queue
@@ -148,10 +158,7 @@ function R.n()
   if task and look(user, task).d then return '' end
   local name = N.lane(user, queue)
   if call('LREM', name, 0, entry) == 0 then return '' end
-  if call('EXISTS', name) == 0 then
-    call('LREM', N.ring(queue), 0, user)
-    call('HDEL', N.credit(queue), user)
-  end
+  if call('EXISTS', name) == 0 then V.leave_queue(user, queue) end
   if not task then return quarantine('lane ' .. user .. ' ' .. queue .. ' ' .. entry) end
   return 'lane_entry'
 end
@@ -325,19 +332,23 @@ end
 
 function R.f()
   local queue = take()
-  local exist = call('EXISTS', N.weights(queue)) == 1
-  local said = call('HGET', META, 'w:' .. queue) and true or false
-  if exist == said then return '' end
-  if exist then call('HSET', META, 'w:' .. queue, '1') else call('HDEL', META, 'w:' .. queue) end
-  return 'weights'
+  local exist = call('EXISTS', N.overrides(queue)) == 1
+  local known = call('HGET', META, 'q:' .. queue)
+  local set = V.queue(known)
+  if exist == (set ~= nil and set.users) then return '' end
+  V.set_queue(queue, exist, V.of_queue(known))
+  if not exist then call('UNLINK', N.credit(queue)) end
+  return 'overrides'
 end
 
 function R.m()
   local marks, expiring = call('SCARD', CANCELS), call('ZCARD', UNSTARTED)
+  local paused = call('HLEN', PAUSED)
   local wrong = ''
+  if paused ~= M.paused then wrong = 'pause_count' end
   if expiring ~= M.ex then wrong = 'expiry_count' end
   if marks ~= M.cx then wrong = 'cancel_count' end
-  M.cx, M.ex = marks, expiring
+  M.cx, M.ex, M.paused = marks, expiring, paused
   local first = M.sc
   V.keep_first_tick()
   if first ~= M.sc then wrong = 'schedule_time' end

@@ -50,13 +50,24 @@ for i = 1, tonumber(take()) do
   tasks[i] = new
 end
 
+for i = 1, #lanes do fields[#lanes + i] = 'q:' .. lanes[i].queue end
+
 -- Only where a schedule makes the task.
 local tick = V.read_tick and V.read_tick(take)
 local refused = V.begin(fields)
 if refused then return refused end
 refused = tick and V.refuse_tick(tick)
 if refused then return { refused } end
-for i = 1, #lanes do lanes[i].x = V.extra(lanes[i].user, lanes[i].queue, M[i] or '') end
+for i = 1, #lanes do
+  local lane = lanes[i]
+  lane.x = V.extra(lane.user, lane.queue, M[i] or '')
+  local set = V.queue(M[#lanes + i])
+  if set then
+    local of = set.users and V.user_settings(call('HGET', N.overrides(lane.queue), lane.user))
+    lane.set = of and of.most or set.most
+  end
+end
+for i = 1, #tasks do tasks[i].most = tasks[i].lane.set or tasks[i].most end
 
 -- Which ids are known. All are new nearly always: then one command answers, and has written them.
 local known, written = {}, false

@@ -4,7 +4,7 @@
 --          a count and queues, '1' to park if nothing is claimed; a count and queues it was woken
 --          for
 -- replies: { epoch, refused, cancelled, adopted, claimed, more, next_in_ms or -1,
---          schedule_in_ms or -1 }
+--          schedule_in_ms or -1, version of what is set of queues }
 -- moves:   by report, maintain and claim
 
 local next_arg = 3
@@ -22,7 +22,7 @@ if claims then
   limit = tonumber(take())
   for i = 1, tonumber(take()) do
     queues[i] = take()
-    fields[i] = 'w:' .. queues[i]
+    fields[i] = 'q:' .. queues[i]
   end
   park = take() == '1'
 end
@@ -36,9 +36,9 @@ local cancelled, adopted, claimed, count, more = {}, {}, {}, 0, 0
 local refused = V.report(ops, lease_ms, cancelled)
 local maintained = V.maintain(holder, lease_ms, adopted)
 if claims then
-  local weighted = {}
-  for i = 1, #queues do weighted[i] = M[i] and true or false end
-  claimed, count, more = V.claim(holder, lease_ms, queues, weighted, limit)
+  local sets = {}
+  for i = 1, #queues do sets[i] = V.queue(M[i]) end
+  claimed, count, more = V.claim(holder, lease_ms, queues, sets, limit)
   if park and count == 0 then
     local lt = int(lease_time())
     for i = 1, #queues do
@@ -71,4 +71,7 @@ if maintained or count == 0 then
 end
 local schedule_in = M.sc and math.max(0, M.sc - now()) or -1
 V.finish()
-return { M.epoch, refused, cancelled, adopted, claimed, more, int(next_in), int(schedule_in) }
+return {
+  M.epoch, refused, cancelled, adopted, claimed, more, int(next_in), int(schedule_in),
+  int(M.queues_version),
+}

@@ -101,8 +101,8 @@ impl Reconciler {
         }
     }
 
-    /// Every mark of cancellation is on a running task, and their number is right; so is that of what
-    /// expires.
+    /// Every mark of cancellation is on a running task, and their number is right; so are those of what
+    /// expires and of paused users.
     async fn marks(&self, reader: &Reader<'_>) -> Result<u64> {
         let (mut cursor, mut repaired) = ("0".to_owned(), 0);
         loop {
@@ -128,6 +128,8 @@ impl Reconciler {
         asked.add_command(cmd("SCARD").arg(reader.keys.cancels()).clone());
         asked.add_command(cmd("HGET").arg(reader.keys.meta()).arg("ex").clone());
         asked.add_command(cmd("ZCARD").arg(reader.keys.unstarted()).clone());
+        asked.add_command(cmd("HGET").arg(reader.keys.meta()).arg("paused").clone());
+        asked.add_command(cmd("HLEN").arg(reader.keys.paused()).clone());
         let replies = reader.ask(&asked).await?;
         let numbers: Vec<u64> =
             replies.iter().map(|reply| text_of(reply).parse().unwrap_or(0)).collect();
@@ -306,13 +308,22 @@ impl Reconciler {
             let mut asked = Pipeline::new();
             asked.add_command(cmd("EXISTS").arg(key).clone());
             asked.add_command(cmd("HEXISTS").arg(credit).arg(user.as_str()).clone());
-            match (&reader.ask(&asked).await?[..], turns) {
-                ([Value::Int(1), _], Some(1)) | ([Value::Int(0), Value::Int(0)], None) => {}
-                ([Value::Int(0), Value::Int(1)], _) => {
-                    suspects.push(Suspect::Credit(queue.clone(), user.clone()));
-                    suspects.push(Suspect::Lane(user.clone(), queue));
-                }
-                _ => suspects.push(Suspect::Lane(user.clone(), queue)),
+            let full = reader.keys.full(&queue);
+            asked.add_command(cmd("ZSCORE").arg(full).arg(user.as_str()).clone());
+            let aside = reader.keys.aside(user);
+            asked.add_command(cmd("SISMEMBER").arg(aside).arg(queue.as_str()).clone());
+            let replies = reader.ask(&asked).await?;
+            let said =
+                |at: usize| !matches!(replies.get(at), None | Some(Value::Nil | Value::Int(0)));
+            let (filled, credit, set_aside) = (said(0), said(1), said(2) || said(3));
+            if credit && !filled {
+                suspects.push(Suspect::Credit(queue.clone(), user.clone()));
+            }
+            // Whether there is a reason to be set aside, the script sees.
+            let served = filled && turns == Some(1) && !set_aside;
+            let nowhere = !filled && turns.is_none() && !set_aside && !credit;
+            if !served && !nowhere {
+                suspects.push(Suspect::Lane(user.clone(), queue));
             }
         }
         for ((queue, _), task) in entries {
@@ -444,18 +455,18 @@ impl Reconciler {
         Ok(missing.then(|| Suspect::Sweep(user.clone(), task, keep_s)))
     }
 
-    /// Rings and weights of every queue, for users who were not met.
+    /// Whether anything is set of users of every queue.
     async fn turns(&self, reader: &Reader<'_>, whole: &Whole) -> Result<u64> {
         let mut suspects = Vec::new();
         for queue in &whole.queues {
             let mut asked = Pipeline::new();
-            asked.add_command(cmd("EXISTS").arg(reader.keys.weights(queue)).clone());
-            asked.add_command(
-                cmd("HEXISTS").arg(reader.keys.meta()).arg(format!("w:{queue}")).clone(),
-            );
+            asked.add_command(cmd("EXISTS").arg(reader.keys.overrides(queue)).clone());
+            asked
+                .add_command(cmd("HGET").arg(reader.keys.meta()).arg(format!("q:{queue}")).clone());
             let replies = reader.ask(&asked).await?;
-            if replies.first() != replies.get(1) {
-                suspects.push(Suspect::Weights(queue.clone()));
+            let exist = replies.first() == Some(&Value::Int(1));
+            if exist != replies.get(1).is_some_and(|field| text_of(field).starts_with('1')) {
+                suspects.push(Suspect::Overrides(queue.clone()));
             }
         }
         self.settle(reader, &suspects).await

@@ -8,7 +8,7 @@ use tasktonic_core::{Name, TaskId, UserId};
 /// Something to look at again.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Suspect {
-    /// A lane that is not in its ring once, or a ring that names an empty lane.
+    /// A lane that is not in its ring once, or set aside; or a ring that names an empty lane.
     Lane(UserId, Name),
     /// A queued task without an entry in its lane.
     Queued(UserId, TaskId, Name),
@@ -46,9 +46,9 @@ pub(super) enum Suspect {
     Credit(Name, UserId),
     /// A user that the list of users lacks.
     User(UserId),
-    /// A queue whose weights are not announced, or announced and not there.
-    Weights(Name),
-    /// The number of marks, or of what expires, or the time of the first schedule.
+    /// A queue whose users' settings are not announced, or announced and not there.
+    Overrides(Name),
+    /// The number of marks, of what expires or of paused users, or the time of the first schedule.
     Marks,
     /// A list of ended tasks, kept so long, s, that is not among those in use.
     Retention(u32),
@@ -81,7 +81,7 @@ impl Suspect {
             Self::Idle(user) => &[&"z", user],
             Self::Credit(queue, user) => &[&"k", queue, user],
             Self::User(user) => &[&"u", user],
-            Self::Weights(queue) => &[&"f", queue],
+            Self::Overrides(queue) => &[&"f", queue],
             Self::Marks => &[&"m"],
             Self::Retention(keep_s) => &[&"g", keep_s],
             Self::Searched => &[&"g", &""],

@@ -75,10 +75,11 @@ fn scripts_spell_names_as_keys_does() {
     let key = "k: {}\u{e9}";
     let script = format!(
         "{}\nlocal u, q, w, t, k = unpack(ARGV)\n\
-         return {{ META, LEASES, DUE, CANCELS, PARKED, USERS, UNSTARTED, SCHEDULES, N.ring(q), N.weights(q), N.credit(q),\n\
+         return {{ META, LEASES, DUE, CANCELS, PARKED, USERS, UNSTARTED, SCHEDULES, PAUSED,\n\
+         N.ring(q), N.full(q), N.overrides(q), N.credit(q),\n\
          N.idle(q), N.sweep(60), N.wake(w), N.channel(u), N.lane(u, q), N.key(u, k),\n\
          N.user(u) .. 'd:' .. t, N.user(u) .. 't:' .. t, N.user(u) .. 'a:' .. t,\n\
-         N.user(u) .. 'o:' .. t, N.user(u) .. 'e', N.user(u) .. 'i', N.schedules(u) }}",
+         N.user(u) .. 'o:' .. t, N.user(u) .. 'e', N.user(u) .. 'z', N.user(u) .. 'i', N.schedules(u) }}",
         SHARED[0].1
     );
     let (meta, canary, id) = (keys.meta(), keys.canary(), task.to_string());
@@ -96,8 +97,10 @@ fn scripts_spell_names_as_keys_does() {
         keys.users(),
         keys.unstarted(),
         keys.schedules(),
+        keys.paused(),
         keys.ring(&queue),
-        keys.weights(&queue),
+        keys.full(&queue),
+        keys.overrides(&queue),
         keys.credit(&queue),
         keys.idle(&queue),
         keys.sweep(60),
@@ -110,6 +113,7 @@ fn scripts_spell_names_as_keys_does() {
         keys.attempts(&user, task),
         keys.log(&user, task),
         keys.events(&user),
+        keys.aside(&user),
         keys.index(&user),
         keys.schedules_of(&user),
     ];
@@ -143,7 +147,9 @@ proptest! {
         let worker = worker.parse::<WorkerId>().unwrap();
         let all = [
             keys.meta(), keys.canary(), keys.leases(), keys.due(), keys.cancels(), keys.parked(),
-            keys.users(), keys.unstarted(), keys.schedules(), keys.schedules_of(&user), keys.ring(&queue), keys.weights(&queue), keys.credit(&queue),
+            keys.users(), keys.unstarted(), keys.ring(&queue), keys.overrides(&queue),
+            keys.credit(&queue), keys.full(&queue), keys.paused(), keys.aside(&user),
+            keys.schedules(), keys.schedules_of(&user),
             keys.idle(&queue), keys.sweep(60), keys.wake(&worker), keys.events_channel(&user),
             keys.lane(&user, &queue), keys.idempotency(&user, &key), keys.descriptor(&user, task),
             keys.state(&user, task), keys.attempts(&user, task), keys.log(&user, task),

@@ -121,7 +121,7 @@ impl RedisStore {
     }
 
     /// How many users wait in a queue of this partition.
-    pub(super) async fn users_in(&self, p: PartitionId, queue: &Name) -> Result<u64> {
+    pub(super) async fn waiting_users(&self, p: PartitionId, queue: &Name) -> Result<u64> {
         let mut asked = Pipeline::new();
         asked.llen(self.keys(p)?.ring(queue));
         number(&self.ask(p, &asked).await?[0])

@@ -54,12 +54,23 @@ impl RedisStore {
             Query::Position { user, task } => {
                 QueryReply::Position(self.standing(p, &user, task).await?)
             }
-            Query::Users { queue } => QueryReply::Users(self.users_in(p, &queue).await?),
+            Query::Users { queue } => QueryReply::Users(self.waiting_users(p, &queue).await?),
             Query::Exist { tasks } => QueryReply::Exist(self.exist(p, &tasks).await?),
             Query::Schedules { user, name } => {
                 QueryReply::Schedules(self.schedules_of(p, &user, name.as_ref()).await?)
             }
             Query::DueSchedules => QueryReply::DueSchedules(self.due_schedules(p).await?),
+            Query::Turns { queues } => QueryReply::Turns(self.turns(p, &queues).await?),
+            Query::User { user, queues } => {
+                QueryReply::User(self.user_view(p, &user, &queues).await?)
+            }
+            Query::UsersIn { queue, limit } => {
+                QueryReply::UsersIn(self.users_in(p, &queue, limit).await?)
+            }
+            Query::Paused { limit } => {
+                let (users, more) = self.paused(p, limit).await?;
+                QueryReply::Paused(users, more)
+            }
         })
     }
 

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use async_trait::async_trait;
 use redis::{Pipeline, Value, cmd};
 use tasktonic_core::changes::{Place, TaskControl};
-use tasktonic_core::partition::{KeptSchedule, Key, Row, Weight};
+use tasktonic_core::partition::{InQueue, KeptSchedule, Key, Row};
 use tasktonic_core::policy::Retention;
 use tasktonic_core::routing::PartitionId;
+use tasktonic_core::settings::QueueSettings;
 use tasktonic_core::{Lease, Name, TaskId, TaskState, UserId};
-use tasktonic_store::transfer::{ROWS_MAX, Source};
+use tasktonic_store::transfer::{ROWS_MAX, Settings, Source};
 use tasktonic_store::{Result, Store as _};
 
 use crate::open::{items_of, text_of};
@@ -306,22 +307,45 @@ impl Source for RedisStore {
         }
     }
 
-    async fn weights(&self, p: PartitionId) -> Result<Vec<Weight>> {
+    async fn settings(&self, p: PartitionId) -> Result<Settings> {
         let keys = RedisStore::keys(self, p)?;
-        let mut weights = Vec::new();
-        for field in self.whole_scan(p, "HSCAN", &keys.meta()).await? {
-            let Some(Ok(queue)) = field.strip_prefix("w:").map(str::parse::<Name>) else {
+        let mut all = Settings::default();
+        for pair in self.whole_scan(p, "HSCAN", &keys.meta()).await?.chunks_exact(2) {
+            if pair[0] == "queues_version" {
+                all.queues_version = pair[1].parse().unwrap_or(0);
+            }
+            let Some(Ok(queue)) = pair[0].strip_prefix("q:").map(str::parse::<Name>) else {
                 continue;
             };
-            for pair in self.whole_scan(p, "HSCAN", &keys.weights(&queue)).await?.chunks_exact(2) {
-                if let (Ok(user), Ok(weight)) = (pair[0].parse(), pair[1].parse()) {
-                    weights.push(Weight { queue: queue.clone(), user, weight });
+            let (users, settings) = pair[1].split_once(',').unwrap_or((&pair[1], ""));
+            if let Ok(settings) = settings.parse::<QueueSettings>()
+                && !settings.is_default()
+            {
+                all.queues.push((queue.clone(), settings));
+            }
+            if users != "1" {
+                continue;
+            }
+            let overrides = keys.overrides(&queue);
+            for pair in self.whole_scan(p, "HSCAN", &overrides).await?.chunks_exact(2) {
+                if let (Ok(user), Ok(settings)) = (pair[0].parse(), pair[1].parse()) {
+                    all.in_queues.push(InQueue { queue: queue.clone(), user, settings });
                 }
             }
         }
-        weights.sort_by(|a, b| (&a.queue, &a.user).cmp(&(&b.queue, &b.user)));
-        weights.dedup();
-        Ok(weights)
+        for pair in self.whole_scan(p, "HSCAN", &keys.paused()).await?.chunks_exact(2) {
+            if let (Ok(user), Ok(by)) = (pair[0].parse(), pair[1].parse()) {
+                all.paused.push((user, by));
+            }
+        }
+        // A scan may name somebody twice.
+        all.queues.sort_by(|a, b| a.0.cmp(&b.0));
+        all.queues.dedup();
+        all.in_queues.sort_by(|a, b| (&a.queue, &a.user).cmp(&(&b.queue, &b.user)));
+        all.in_queues.dedup();
+        all.paused.sort_by(|a, b| a.0.cmp(&b.0));
+        all.paused.dedup();
+        Ok(all)
     }
 
     async fn schedules(&self, p: PartitionId) -> Result<Vec<KeptSchedule>> {

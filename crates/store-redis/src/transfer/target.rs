@@ -8,6 +8,7 @@ use tasktonic_core::changes::{Place as At, Record, TaskControl};
 use tasktonic_core::limits::KEY_SLACK_MS;
 use tasktonic_core::partition::Key;
 use tasktonic_core::routing::{PartitionId, partition_of};
+use tasktonic_core::settings::QueueSettings;
 use tasktonic_core::{Name, TaskId, UserId};
 use tasktonic_store::transfer::{Target, TransferError};
 use tasktonic_store::{Entry, Error, Result, Store as _, Table};
@@ -40,6 +41,9 @@ pub struct Import {
     keeps: BTreeSet<(PartitionId, u32)>,
     /// When the first schedule of a partition comes.
     ticks: BTreeMap<PartitionId, i64>,
+    /// Whether anything is set of users of a queue, and what is set of the queue.
+    queues: BTreeMap<(PartitionId, Name), (bool, QueueSettings)>,
+    queues_version: u64,
 }
 
 impl Import {
@@ -54,6 +58,8 @@ impl Import {
             scheduled: BTreeMap::new(),
             keeps: BTreeSet::new(),
             ticks: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            queues_version: 0,
         }
     }
 
@@ -125,9 +131,8 @@ impl Import {
             }
             let reply = self.ask(place, cmd("HKEYS").arg(keys.meta()).clone()).await?;
             let fields = items_of(&reply).iter().map(text_of).filter(|field| {
-                matches!(field.as_str(), "keeps" | "ex" | "sc")
-                    || field.starts_with("x:")
-                    || field.starts_with("w:")
+                let whole = ["keeps", "ex", "sc", "paused", "queues", "queues_version", "closed"];
+                whole.contains(&&**field) || field.starts_with("x:") || field.starts_with("q:")
             });
             let gone: Vec<Cmd> =
                 fields.map(|field| cmd("HDEL").arg(keys.meta()).arg(field).clone()).collect();
@@ -150,6 +155,33 @@ impl Import {
                 .push(cmd("HSET").arg(keys.meta()).arg(field).arg(format!("0,{count}")).clone());
         }
         Ok(())
+    }
+
+    /// The commands that write what `meta` says of queues.
+    fn settings(&mut self) -> Result<BTreeMap<PartitionId, Vec<Cmd>>> {
+        let mut to: BTreeMap<PartitionId, Vec<Cmd>> = BTreeMap::new();
+        let (mut names, mut closed) = (Vec::new(), 0);
+        for ((p, queue), (users, settings)) in std::mem::take(&mut self.queues) {
+            let said = if settings.is_default() { String::new() } else { settings.to_string() };
+            let text = format!("{},{said}", if users { "1" } else { "" });
+            let meta = self.store.keys(p)?.meta();
+            let field = cmd("HSET").arg(meta).arg(format!("q:{queue}")).arg(text).clone();
+            to.entry(p).or_default().push(field);
+            // They are the same in every partition.
+            if p == PartitionId(0) && !settings.is_default() {
+                closed += u32::from(settings.paused);
+                names.push(queue.to_string());
+            }
+        }
+        if self.queues_version > 0 {
+            for p in self.partitions() {
+                let mut facts = cmd("HSET");
+                facts.arg(self.store.keys(p)?.meta()).arg("queues").arg(names.join(" "));
+                facts.arg("queues_version").arg(self.queues_version).arg("closed").arg(closed);
+                to.entry(p).or_default().push(facts);
+            }
+        }
+        Ok(to)
     }
 
     fn meet(&mut self, user: &UserId, to: &mut BTreeMap<PartitionId, Vec<Cmd>>) -> Result<()> {
@@ -201,14 +233,13 @@ impl Import {
                         .push(cmd("XADD").arg(&key).arg(id).arg("l").arg(line.as_bytes()).clone());
                 }
             }
-            Record::Weight { queue, user, weight } => {
+            Record::User { queue, user, settings } => {
                 let p = partition_of(&user, count);
                 let keys = self.store.keys(p)?;
                 let commands = to.entry(p).or_default();
-                let weights = keys.weights(&queue);
-                commands.push(cmd("HSET").arg(weights).arg(user.as_str()).arg(weight).clone());
-                let field = format!("w:{queue}");
-                commands.push(cmd("HSET").arg(keys.meta()).arg(field).arg("1").clone());
+                let (key, of) = (keys.overrides(&queue), settings.to_string());
+                commands.push(cmd("HSET").arg(key).arg(user.as_str()).arg(of).clone());
+                self.queues.entry((p, queue)).or_default().0 = true;
             }
             Record::Schedule { user, name, schedule: Some(schedule) } => {
                 let p = partition_of(&user, count);
@@ -224,12 +255,27 @@ impl Import {
                     *first = next_ms.min(*first);
                 }
             }
+            Record::Pause { user, pauses } => {
+                let p = partition_of(&user, count);
+                let keys = self.store.keys(p)?;
+                let (key, by) = (keys.paused(), pauses.to_string());
+                let commands = to.entry(p).or_default();
+                commands.push(cmd("HSET").arg(key).arg(user.as_str()).arg(by).clone());
+                commands.push(cmd("HINCRBY").arg(keys.meta()).arg("paused").arg(1).clone());
+            }
+            Record::Queue { queue, settings } => {
+                for p in (0..count).map(PartitionId) {
+                    self.queues.entry((p, queue.clone())).or_default().1 = settings;
+                }
+            }
+            Record::QueuesVersion(version) => self.queues_version = version,
             // An export holds whole tasks only; keys go by `Import::keys`.
             Record::Edited { .. }
             | Record::Schedule { schedule: None, .. }
             | Record::Key { .. }
             | Record::Control { .. }
             | Record::KeyGone { .. }
+            | Record::UserGone { .. }
             | Record::TaskGone { .. } => {}
         }
         Ok(())
@@ -374,7 +420,7 @@ impl Target for Import {
     async fn finish(&mut self) -> std::result::Result<(), TransferError> {
         let mut last = BTreeMap::new();
         self.leave_user(&mut last)?;
-        for (p, commands) in last {
+        for (p, commands) in last.into_iter().chain(self.settings()?) {
             self.send(Place::Partition(p), &commands).await?;
         }
         let mut keeps: BTreeMap<PartitionId, Vec<String>> = BTreeMap::new();

@@ -4,7 +4,6 @@ use bytes::Bytes;
 use redis::Value;
 use serde::Deserialize;
 use tasktonic_core::command::{Control, MoveTo};
-use tasktonic_core::limits::WEIGHT_MAX;
 use tasktonic_core::reply::Controlled;
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
 use tasktonic_store::{Error, Result};
@@ -32,7 +31,15 @@ pub(crate) fn named(control: &Control) -> Option<Named<'_>> {
         Control::Edit { user, tasks, .. } => {
             Some(Named { user, tasks: tasks.iter().map(|edit| edit.task).collect() })
         }
-        Control::Schedule { .. } | Control::Tick(_) | Control::Weigh { .. } => None,
+        Control::Purge { user, tasks, .. } => {
+            Some(Named { user, tasks: tasks.iter().map(|asked| asked.task).collect() })
+        }
+        Control::Erase { .. }
+        | Control::Schedule { .. }
+        | Control::Tick(_)
+        | Control::Queues { .. }
+        | Control::User { .. }
+        | Control::Pause { .. } => None,
     }
 }
 
@@ -85,6 +92,9 @@ pub(crate) fn control(
                 task(&mut words, &asked.task)?;
                 words.put(asked.claim);
                 words.maybe(asked.attempt.as_deref());
+                let change = asked.change.as_ref();
+                words.maybe(change.map(|change| &*change.descriptor));
+                words.text(change.map_or("", |change| &change.event));
             }
         }
         Control::Reschedule { at_ms, user, tasks } => {
@@ -115,18 +125,101 @@ pub(crate) fn control(
                 words.text(&edit.event);
             }
         }
+        Control::Purge { at_ms, user, tasks } => {
+            words.text("purge");
+            words.put(at_ms);
+            words.text(user.as_str());
+            words.put(tasks.len());
+            for asked in tasks {
+                task(&mut words, &asked.task)?;
+                words.put(asked.claim);
+                words.maybe(asked.key.as_deref());
+            }
+        }
+        // It takes several calls, see `store::erase`.
+        Control::Erase { user } => return Ok(erase(now_ms, user, &[], None)),
         Control::Schedule { user, name, seen, becomes } => {
             super::schedule::change(&mut words, user, name, *seen, becomes.as_ref());
         }
         Control::Tick(_) => return Err(Error::Invalid("a tick has a script of its own".into())),
-        Control::Weigh { queue, user, weight } => {
-            words.text("weigh");
+        Control::Queues { version, queues } => {
+            words.text("queues");
+            words.put(version);
+            words.put(queues.len());
+            for (queue, settings) in queues {
+                words.text(queue.as_str());
+                words.unless(settings.is_default(), settings);
+            }
+        }
+        Control::User { queue, user, settings } => {
+            words.text("user");
             words.text(queue.as_str());
             words.text(user.as_str());
-            words.put((*weight).clamp(1, WEIGHT_MAX));
+            let settings = settings.bounded();
+            words.unless(settings.is_default(), &settings);
+        }
+        Control::Pause { user, by, paused } => {
+            words.text("pause");
+            words.text(user.as_str());
+            words.put(by);
+            words.flag(*paused);
         }
     }
     Ok(words.done())
+}
+
+/// What else is there of a user, beside tasks.
+#[derive(Debug, Default)]
+pub(crate) struct Rest {
+    /// Queues that may know the user.
+    pub(crate) queues: std::collections::BTreeSet<Name>,
+    /// Keys of the user's.
+    pub(crate) keys: Vec<String>,
+}
+
+/// A task to remove, with the queue that its descriptor names and the lease that was found of it.
+pub(crate) type Erased = (TaskId, Option<Name>, Option<String>);
+
+/// Removes tasks of a user; with `rest` everything.
+pub(crate) fn erase(
+    now_ms: Option<i64>,
+    user: &UserId,
+    tasks: &[Erased],
+    rest: Option<&Rest>,
+) -> Vec<Bytes> {
+    let mut words = Words::new(now_ms);
+    words.text("erase");
+    words.text(user.as_str());
+    words.put(tasks.len());
+    for (task, queue, lease) in tasks {
+        words.put(task);
+        words.text(queue.as_ref().map_or("", Name::as_str));
+        words.text(lease.as_deref().unwrap_or_default());
+    }
+    words.flag(rest.is_some());
+    let nothing = Rest::default();
+    let Rest { queues, keys } = rest.unwrap_or(&nothing);
+    words.put(queues.len());
+    queues.iter().for_each(|queue| words.text(queue.as_str()));
+    words.put(keys.len());
+    keys.iter().for_each(|key| words.text(key));
+    words.done()
+}
+
+/// Takes a user out of entries of a list of ended tasks, counted from its end.
+pub(crate) fn unlist(
+    now_ms: Option<i64>,
+    user: &UserId,
+    keep_s: u32,
+    (first, last): (i64, i64),
+) -> Vec<Bytes> {
+    let mut words = Words::new(now_ms);
+    words.text("unlist");
+    words.text(user.as_str());
+    words.put(keep_s);
+    words.put(first);
+    words.put(last);
+    words.done()
 }
 
 /// The answers to a control command.

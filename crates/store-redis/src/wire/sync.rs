@@ -118,7 +118,8 @@ fn give_back(
 
 /// The answer to a sync.
 pub(crate) fn synced(reply: &Value) -> Result<SyncReply> {
-    let [epoch, refused, cancelled, adopted, claimed, more, next_in, schedule_in] = items(reply)?
+    let [epoch, refused, cancelled, adopted, claimed, more, next_in, schedule_in, queues_version] =
+        items(reply)?
     else {
         return Err(strange());
     };
@@ -160,6 +161,7 @@ pub(crate) fn synced(reply: &Value) -> Result<SyncReply> {
         next_in_ms: u64::try_from(next_in).ok(),
         schedule_in_ms: u64::try_from(schedule_in).ok(),
         epoch: number(epoch)?,
+        queues_version: number(queues_version)?,
         ..SyncReply::default()
     })
 }

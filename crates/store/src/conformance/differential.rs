@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tasktonic_core::command::{
-    Again, Claim, Control, Edit, Expiry, Idempotency, KeyMode, MoveTo, NewTask, Op, Redrive,
-    Replaced, Report, Reschedule, Submit, Sync, Write,
+    Again, Claim, Control, Edit, Expiry, Idempotency, KeyMode, MoveTo, NewTask, Op, Purge, Redrive,
+    Replaced, Report, Reschedule, Rewrite, Submit, Sync, Write,
 };
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::schedule::{Schedule, Tick};
+use tasktonic_core::settings::{By, QueueSettings, UserSettings};
 use tasktonic_core::{Lease, TaskId, Text, UserId};
 
 use crate::clock::{Clock, ManualClock};
@@ -54,6 +55,7 @@ pub async fn differential(
         leases: Vec::new(),
         schedules: HashMap::new(),
         calls: 0,
+        version: 0,
     };
     for number in 0..steps {
         let step = walk.next(&hand);
@@ -143,6 +145,8 @@ struct Walk {
     /// The version that a schedule may have.
     schedules: HashMap<(UserId, tasktonic_core::Name), u64>,
     calls: u64,
+    /// The last version of what is set of queues.
+    version: u64,
 }
 
 const USERS: [&str; 4] = ["ana", "ben", "cleo", "~AAAAAAAAAAAAAAAAAAAAAA"];
@@ -303,7 +307,8 @@ impl Walk {
     fn control(&mut self) -> Control {
         let at_ms = self.clock.now_ms();
         let (user, task) = self.task_of();
-        match self.seed.below(13) {
+        match self.seed.below(16) {
+            15 if self.seed.below(4) == 0 => Control::Erase { user },
             9..=12 => self.schedule(user),
             5 | 6 => {
                 let later = i64::try_from(self.seed.below(4_000)).unwrap_or(0) - 500;
@@ -320,13 +325,57 @@ impl Walk {
             2 | 3 => {
                 let claim = 1 + u32::try_from(self.seed.below(3)).unwrap_or(0);
                 let attempt = (self.seed.below(2) == 0).then(|| Text::from(r#"{"a":9}"#));
-                Control::Redrive { at_ms, user, tasks: vec![Redrive { task, claim, attempt }] }
+                let change = (self.seed.below(3) == 0).then(|| {
+                    let Edit { descriptor, event, .. } = self.edit(task);
+                    Rewrite { descriptor, event }
+                });
+                let asked = Redrive { change, ..Redrive::new(task, claim, attempt) };
+                Control::Redrive { at_ms, user, tasks: vec![asked] }
+            }
+            13 | 14 => {
+                let key = (self.seed.below(2) == 0)
+                    .then(|| Text::from(format!("k\u{e9}{}", self.seed.below(6))));
+                let mut purge = |task| {
+                    let claim = 1 + u32::try_from(self.seed.below(3)).unwrap_or(0);
+                    Purge { task, claim, key: key.clone() }
+                };
+                // Twice in one command: the second finds nothing.
+                let tasks = vec![purge(task), purge(task)];
+                Control::Purge { at_ms, user, tasks }
+            }
+            _ => self.settings(user),
+        }
+    }
+
+    /// Something set of a queue or a user. Versions stay, rise and fall.
+    fn settings(&mut self, user: UserId) -> Control {
+        let waiting_max = (self.seed.below(4) == 0).then(|| 1 + self.small(6));
+        match self.seed.below(6) {
+            0 => {
+                self.version = (self.version + self.seed.below(4)).saturating_sub(1);
+                let mut queues = Vec::new();
+                for name in QUEUES {
+                    let settings = QueueSettings { paused: self.seed.below(3) == 0, waiting_max };
+                    if self.seed.below(2) == 0 {
+                        queues.push((name.parse().expect("a queue name"), settings));
+                    }
+                }
+                Control::Queues { version: self.version, queues }
+            }
+            1 => {
+                let by = [By::Owner, By::Operator][self.seed.pick(2)];
+                Control::Pause { user, by, paused: self.seed.below(3) == 0 }
             }
             _ => {
-                let weight = 1 + u32::try_from(self.seed.below(4)).unwrap_or(0);
-                Control::Weigh { queue: self.queue(), user, weight }
+                let (weight, paused) = (1 + self.small(4), self.seed.below(4) == 0);
+                let settings = UserSettings { weight, paused, waiting_max };
+                Control::User { queue: self.queue(), user, settings }
             }
         }
+    }
+
+    fn small(&mut self, limit: u64) -> u32 {
+        u32::try_from(self.seed.below(limit)).unwrap_or(0)
     }
 
     /// A schedule made, changed, removed or taken on, mostly by who knows its version.
@@ -374,9 +423,13 @@ impl Walk {
 
     fn query(&mut self) -> Query {
         let (user, task) = self.task_of();
-        match self.seed.below(13) {
-            11 => Query::DueSchedules,
-            12 => Query::Schedules { user, name: None },
+        match self.seed.below(17) {
+            8 => Query::DueSchedules,
+            9 => Query::Schedules { user, name: None },
+            10 => Query::Turns { queues: vec![self.queue(), self.queue()] },
+            11 => Query::User { user, queues: vec![self.queue()] },
+            12 => Query::UsersIn { queue: self.queue(), limit: self.small(4) },
+            13 => Query::Paused { limit: self.small(3) },
             0 => Query::Tasks { user, tasks: vec![task, task] },
             1 | 2 => {
                 let states = tasktonic_core::transitions::STATES;
@@ -387,6 +440,7 @@ impl Walk {
                         vec![states[self.seed.pick(states.len())]]
                     },
                     kind: (self.seed.below(3) == 0).then(|| self.queue().to_string()),
+                    queue: (self.seed.below(4) == 0).then(|| self.queue().to_string()),
                     tag: (self.seed.below(3) == 0).then(|| format!("x{}", self.seed.below(3))),
                     ..TaskFilter::default()
                 };
@@ -397,8 +451,8 @@ impl Walk {
             3 => Query::Counts { user },
             4 => Query::Attempts { user, task },
             5 => Query::Logs { user, task, after: 1, limit: 3 },
-            7 | 8 => Query::Position { user, task },
-            9 => Query::Users { queue: self.queue() },
+            7 | 14 => Query::Position { user, task },
+            15 => Query::Users { queue: self.queue() },
             6 => Query::EventsSince { user, epoch: 1, seq: self.seed.below(20) },
             _ => Query::Exist { tasks: vec![(user, task)] },
         }

@@ -145,7 +145,7 @@ pub async fn a_cursor_of_another_epoch_is_reset(scene: Scene) {
 }
 
 /// The next item of a subscription.
-async fn heard<T>(stream: &mut (impl futures_util::Stream<Item = T> + Unpin)) -> T {
+pub(super) async fn heard<T>(stream: &mut (impl futures_util::Stream<Item = T> + Unpin)) -> T {
     tokio::time::timeout(SIGNAL_WAIT, stream.next()).await.expect("something is heard").unwrap()
 }
 

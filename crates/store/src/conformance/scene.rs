@@ -105,8 +105,23 @@ impl Scene {
             let first = merged.schedule_in_ms.into_iter().chain(reply.schedule_in_ms).min();
             merged.schedule_in_ms = first;
             merged.epoch = reply.epoch;
+            merged.queues_version = merged.queues_version.max(reply.queues_version);
         }
         merged
+    }
+
+    /// Claims from one partition.
+    pub(super) async fn claim_from(&self, p: PartitionId, claim: Claim) -> Vec<Held> {
+        let request = Sync {
+            worker: "w1".parse().expect("a worker id"),
+            call: self.next.fetch_add(1, Ordering::SeqCst),
+            lease_ms: 10_000,
+            ops: Vec::new(),
+            claim: Some(claim),
+            woken: Vec::new(),
+            park: false,
+        };
+        self.store.sync(p, request).await.expect("the store answers").claimed
     }
 
     /// Claims up to `limit` tasks.
@@ -152,7 +167,7 @@ impl Scene {
 
     /// Redrives one task.
     pub async fn redrive(&self, user: &str, task: TaskId, claim: u32) -> Controlled {
-        let tasks = vec![Redrive { task, claim, attempt: Some(Text::from(r#"{"a":1}"#)) }];
+        let tasks = vec![Redrive::new(task, claim, Some(Text::from(r#"{"a":1}"#)))];
         let user_id = user.parse().expect("a user id");
         let control = Control::Redrive { at_ms: self.now_ms(), user: user_id, tasks };
         self.control(user, control).await
@@ -182,7 +197,8 @@ impl Scene {
         self.control(user, control).await
     }
 
-    async fn control(&self, user: &str, control: Control) -> Controlled {
+    /// Sends a control command about one task.
+    pub(super) async fn control(&self, user: &str, control: Control) -> Controlled {
         let user: UserId = user.parse().expect("a user id");
         let p = partition_of(&user, self.store.partitions());
         self.store.control(p, control).await.expect("the store answers")[0]

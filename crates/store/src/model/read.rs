@@ -9,6 +9,7 @@ use super::{Kept, State};
 use crate::filter::matches;
 use crate::limits::{LIST_MAX, LOGS_MAX};
 use crate::position::History;
+use crate::settings;
 use crate::{
     AttemptRow, Counts, Cursor, DueSchedules, EventsSince, LogLines, LogRow, Position, Query,
     QueryReply, StoredTask, TaskFilter, TaskPage,
@@ -74,7 +75,7 @@ impl State {
                 QueryReply::Held(held.map(|c| self.held(c.lease, c.n)).collect())
             }
             Query::Position { user, task } => QueryReply::Position(self.position(&user, task)),
-            Query::Users { queue } => QueryReply::Users(self.partition.users_in(&queue)),
+            Query::Users { queue } => QueryReply::Users(self.partition.waiting_users(&queue)),
             Query::Exist { tasks } => {
                 let known = |(user, task): (UserId, TaskId)| self.partition.task(&user, &task);
                 QueryReply::Exist(tasks.into_iter().map(|t| known(t).is_some()).collect())
@@ -83,6 +84,17 @@ impl State {
                 QueryReply::Schedules(schedules(&self.partition, &user, name.as_ref()))
             }
             Query::DueSchedules => QueryReply::DueSchedules(due_schedules(&self.partition, now_ms)),
+            Query::Turns { queues } => QueryReply::Turns(settings::turns(&self.partition, &queues)),
+            Query::User { user, queues } => {
+                QueryReply::User(settings::user(&self.partition, &user, &queues))
+            }
+            Query::UsersIn { queue, limit } => {
+                QueryReply::UsersIn(settings::users_in(&self.partition, &queue, limit))
+            }
+            Query::Paused { limit } => {
+                let (users, more) = settings::paused(&self.partition, limit);
+                QueryReply::Paused(users, more)
+            }
         }
     }
 

@@ -157,10 +157,25 @@ impl Reader<'_> {
                 let key = key.into();
                 self.records.push(Record::Key { user, key, task, body_hash, expires_ms });
             }
-            Line::Weight { queue, user, weight } => {
-                self.totals.weights += 1;
+            Line::User { queue, user, settings } => {
+                self.totals.settings += 1;
                 let (queue, user) = (self.id("a queue", &queue)?, self.id("a user", &user)?);
-                self.records.push(Record::Weight { queue, user, weight });
+                let settings = self.settings(&settings)?;
+                self.records.push(Record::User { queue, user, settings });
+            }
+            Line::Paused { user, by } => {
+                self.totals.settings += 1;
+                let (user, pauses) = (self.id("a user", &user)?, self.settings(&by)?);
+                self.records.push(Record::Pause { user, pauses });
+            }
+            Line::Queues { version, queues } => {
+                self.totals.settings += queues.len() as u64;
+                for (queue, settings) in queues {
+                    let queue = self.id("a queue", &queue)?;
+                    let settings = self.settings(&settings)?;
+                    self.records.push(Record::Queue { queue, settings });
+                }
+                self.records.push(Record::QueuesVersion(version));
             }
             Line::Schedule { user, name, version, next_ms, text } => {
                 self.totals.schedules += 1;
@@ -173,6 +188,10 @@ impl Reader<'_> {
             }
         }
         Ok(())
+    }
+
+    fn settings<T: FromStr>(&self, text: &str) -> Result<T, TransferError> {
+        text.parse().map_err(|_| self.wrong("settings are not spelled as ours are".to_owned()))
     }
 
     fn of_task(&self) -> Result<(UserId, TaskId), TransferError> {

@@ -20,9 +20,10 @@ type BarProps = {
   onTheme: (theme: Theme) => void;
   onPalette: () => void;
   onHelp: () => void;
+  onErase: () => void;
 };
 
-export function TopBar({ user, theme, onTheme, onPalette, onHelp }: BarProps) {
+export function TopBar({ user, theme, onTheme, onPalette, onHelp, onErase }: BarProps) {
   const path = usePathname();
   const command = useCommandKey();
   return (
@@ -62,7 +63,7 @@ export function TopBar({ user, theme, onTheme, onPalette, onHelp }: BarProps) {
               {initials(user.name)}
             </button>
           }
-          props={{ user, theme, onTheme, onHelp }}
+          props={{ user, theme, onTheme, onHelp, onErase }}
         />
       </div>
     </header>

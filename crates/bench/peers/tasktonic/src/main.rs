@@ -115,6 +115,7 @@ impl Library {
             timeout_ms: None,
             soft_timeout_ms: None,
             keep_s: None,
+            schedule: None,
             due_ms: None,
             tags: Vec::new(),
             key: None,

@@ -156,7 +156,7 @@ const loadMoreMenu = () => import("./more-menu").then((module) => module.MoreMen
 
 function Header({ task, title }: { task: Task; title: string }) {
   const router = useRouter();
-  const { cancel, tryAgain, move } = useVerbs();
+  const { cancel, tryAgain, move, remove } = useVerbs();
   const [timing, setTiming] = useState(false);
   const can = verbsFor(task);
   const origin = useOrigin();
@@ -167,7 +167,7 @@ function Header({ task, title }: { task: Task; title: string }) {
   useKeys({
     r: () => can.tryAgain && void tryAgain(task.id),
     c: () => can.cancel && void cancel(task.id),
-    e: edit,
+    e: () => can.repeat && edit(),
     y: () => void copy(task.id, "Id"),
   });
   return (
@@ -206,9 +206,11 @@ function Header({ task, title }: { task: Task; title: string }) {
               <RotateCcw /> Try again
             </ActionButton>
           ) : null}
-          <Button onClick={edit} className="max-sm:flex-1">
-            <PencilLine /> Run again with edits
-          </Button>
+          {can.repeat ? (
+            <Button onClick={edit} className="max-sm:flex-1">
+              <PencilLine /> Run again with edits
+            </Button>
+          ) : null}
           <LazyMenu
             load={loadMoreMenu}
             trigger={
@@ -217,10 +219,13 @@ function Header({ task, title }: { task: Task; title: string }) {
               </Button>
             }
             props={{
-              can: { move: can.move, edit: can.edit },
+              can: { move: can.move, edit: can.edit, mend: can.mend, remove: can.remove },
               onTime: () => setTiming(true),
               onMove: (to: RescheduleRequest) => void move(task.id, to),
               onEdit: () => router.push(`/tasks/${task.id}/edit`),
+              onRemove: async () => {
+                if (await remove(task.id)) router.push("/tasks");
+              },
               onLink: () => void copy(`${origin}/tasks/${task.id}`, "Link"),
               onCurl: () => void copy(curlFor(origin, task), "curl command"),
             }}

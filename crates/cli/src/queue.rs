@@ -1,0 +1,267 @@
+//! `tasktonic queue list | show | pause | resume | set | user` and `tasktonic pause | resume`: what
+//! is set of queues and users, for operators; and everybody's own pause.
+
+use anyhow::{Result, bail};
+use clap::Subcommand;
+use tasktonic_client::Client;
+use tasktonic_protocol::http::{
+    PausedUser, Queue, QueueChange, QueueDetail, QueueUser, QueueUserChange,
+};
+
+use crate::api::Remote;
+use crate::screen::{self, Style, harmless, styled};
+use crate::task::print_json;
+
+/// What to do with queues.
+#[derive(Subcommand)]
+pub(crate) enum Verb {
+    /// List queues, what is set of them, and how many users wait
+    List {
+        /// Print them as the API gives them
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Show one queue, with the users of whom anything is set there
+    #[command(after_help = "Example: tasktonic queue show csv.profile")]
+    Show(Which),
+    /// Hand out nothing of a queue until it is resumed; what runs goes on
+    #[command(after_help = "Example: tasktonic queue pause csv.profile")]
+    Pause(Which),
+    /// Let a queue go on
+    #[command(after_help = "Example: tasktonic queue resume csv.profile")]
+    Resume(Which),
+    /// Set what holds for everybody in a queue
+    #[command(after_help = "Example: tasktonic queue set csv.profile --waiting-max 500")]
+    Set {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Set what holds for one user in a queue
+    #[command(after_help = "Example: tasktonic queue user csv.profile ana --weight 3")]
+    User {
+        /// The queue's name, or that of a kind whose tasks wait there
+        queue: String,
+        /// The user
+        user: String,
+        #[command(flatten)]
+        change: UserChange,
+        /// Print what holds now as the API gives it
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        remote: Remote,
+    },
+}
+
+/// A queue.
+#[derive(clap::Args)]
+pub(crate) struct Which {
+    /// The queue's name, or that of a kind whose tasks wait there
+    queue: String,
+    /// Print what holds now as the API gives it
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+/// At least one of these.
+#[derive(clap::Args)]
+#[group(required = true, multiple = true)]
+pub(crate) struct Change {
+    /// Waiting tasks of one user, scheduled ones included; `default`: the server's own limit
+    #[arg(long, value_name = "TASKS", value_parser = number)]
+    waiting_max: Option<Number>,
+}
+
+/// At least one of these.
+#[derive(clap::Args)]
+#[group(required = true, multiple = true)]
+pub(crate) struct UserChange {
+    /// Turns for one of the others
+    #[arg(long, value_name = "TURNS", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    weight: Option<u32>,
+    /// Hand out nothing of theirs in this queue
+    #[arg(long, conflicts_with = "resume")]
+    pause: bool,
+    /// Let them go on
+    #[arg(long)]
+    resume: bool,
+    /// How many tasks of theirs may wait there; `default`: what holds for everybody
+    #[arg(long, value_name = "TASKS", value_parser = number)]
+    waiting_max: Option<Number>,
+}
+
+/// A number, or none: the default again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Number(Option<u32>);
+
+fn number(text: &str) -> Result<Number, String> {
+    if text == "default" {
+        return Ok(Number(None));
+    }
+    text.parse().map(|number| Number(Some(number))).map_err(|_| "a number, or `default`".to_owned())
+}
+
+/// Everybody's own work, or a user's.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    tasktonic pause\n  \
+    tasktonic pause --user ana")]
+pub(crate) struct Pause {
+    /// All work of this user instead of your own (for operators)
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+pub(crate) async fn queue(verb: Verb) -> Result<u8> {
+    match verb {
+        Verb::List { json, remote } => {
+            let list = remote.client()?.queues().await?;
+            if json {
+                print_json(&list)?;
+                return Ok(crate::DONE);
+            }
+            screen::table(&HEAD, &list.queues.iter().map(row).collect::<Vec<_>>());
+            if !list.paused_users.is_empty() {
+                let more = if list.more_paused_users { ", …" } else { "" };
+                let name = |of: &PausedUser| {
+                    let by = if of.by_operator { "" } else { " (by themselves)" };
+                    format!("{}{by}", harmless(&of.user))
+                };
+                let names: Vec<_> = list.paused_users.iter().map(name).collect();
+                screen::note(&format!("paused users: {}{more}", names.join(", ")));
+            }
+            Ok(crate::DONE)
+        }
+        Verb::Show(which) => {
+            let client = which.remote.client()?;
+            let name = resolved(&client, &which.queue).await?;
+            told(&client.queue(&name).await?, which.json)
+        }
+        Verb::Pause(which) => set(which, QueueChange { paused: Some(true), ..none() }).await,
+        Verb::Resume(which) => set(which, QueueChange { paused: Some(false), ..none() }).await,
+        Verb::Set { which, change: Change { waiting_max } } => {
+            let waiting_max = waiting_max.map(|Number(number)| number);
+            set(which, QueueChange { waiting_max, ..none() }).await
+        }
+        Verb::User { queue, user, change, json, remote } => {
+            let UserChange { weight, pause, resume, waiting_max } = change;
+            let client = remote.client()?;
+            let name = resolved(&client, &queue).await?;
+            let change = QueueUserChange {
+                user,
+                weight,
+                paused: (pause || resume).then_some(pause),
+                waiting_max: waiting_max.map(|Number(number)| number),
+            };
+            let now = client.set_queue_user(&name, &change).await?;
+            if json {
+                print_json(&now)?;
+            } else {
+                screen::table(&USER_HEAD, &[user_row(&now)]);
+            }
+            Ok(crate::DONE)
+        }
+    }
+}
+
+/// Stops or goes on handing out tasks of a user.
+pub(crate) async fn pause(asked: Pause, paused: bool) -> Result<u8> {
+    let Pause { user, remote } = asked;
+    let now = remote.client()?.pause(user.as_deref(), paused).await?;
+    let whose =
+        user.map_or("your tasks".to_owned(), |user| format!("tasks of {}", harmless(&user)));
+    screen::note(&match (now.by_user, now.by_operator) {
+        (false, false) => format!("{whose} are started again"),
+        (_, true) if !paused => format!(
+            "{whose} stay where they are: whoever runs the installation has paused them too"
+        ),
+        (true, _) if !paused => {
+            format!("{whose} stay where they are: the user has paused them too")
+        }
+        _ => format!("no {whose} are started until `tasktonic resume`; those that run go on"),
+    });
+    Ok(crate::DONE)
+}
+
+fn none() -> QueueChange {
+    QueueChange::default()
+}
+
+/// The queue of this name, or the one in which tasks of a kind of this name wait.
+async fn resolved(client: &Client, name: &str) -> Result<String> {
+    let queues = client.queues().await?.queues;
+    if queues.iter().any(|queue| queue.queue == name) {
+        return Ok(name.to_owned());
+    }
+    let of_kind = queues.iter().find(|queue| queue.kinds.iter().any(|kind| kind == name));
+    match of_kind {
+        Some(queue) => Ok(queue.queue.clone()),
+        // A submission may have named any queue.
+        None if name.parse::<tasktonic_core::Name>().is_ok() => Ok(name.to_owned()),
+        None => bail!("{} is no name of a queue; see `tasktonic queue list`", harmless(name)),
+    }
+}
+
+async fn set(which: Which, change: QueueChange) -> Result<u8> {
+    let client = which.remote.client()?;
+    let name = resolved(&client, &which.queue).await?;
+    told(&client.set_queue(&name, &change).await?, which.json)
+}
+
+const HEAD: [&str; 5] = ["QUEUE", "STATE", "USERS WAITING", "WAITING MAX", "KINDS"];
+const USER_HEAD: [&str; 4] = ["USER", "STATE", "WEIGHT", "WAITING MAX"];
+
+fn state(paused: bool) -> String {
+    if paused { styled("paused", Style::Yellow) } else { "open".to_owned() }
+}
+
+fn or_default(number: Option<u32>) -> String {
+    number.map_or("default".to_owned(), |number| number.to_string())
+}
+
+fn row(queue: &Queue) -> Vec<String> {
+    let waiting = match queue.users_held_back {
+        0 => queue.users_waiting.to_string(),
+        held => format!("{} + {held} held back", queue.users_waiting),
+    };
+    vec![
+        harmless(&queue.queue),
+        state(queue.settings.paused),
+        waiting,
+        or_default(queue.settings.waiting_max),
+        harmless(&queue.kinds.join(", ")),
+    ]
+}
+
+fn user_row(user: &QueueUser) -> Vec<String> {
+    vec![
+        harmless(&user.user),
+        state(user.paused),
+        user.weight.to_string(),
+        or_default(user.waiting_max),
+    ]
+}
+
+fn told(detail: &QueueDetail, json: bool) -> Result<u8> {
+    if json {
+        print_json(detail)?;
+        return Ok(crate::DONE);
+    }
+    screen::table(&HEAD, &[row(&detail.queue)]);
+    if !detail.users.is_empty() {
+        screen::say("");
+        screen::table(&USER_HEAD, &detail.users.iter().map(user_row).collect::<Vec<_>>());
+        if detail.more_users {
+            screen::note("there are more users of whom something is set");
+        }
+    }
+    Ok(crate::DONE)
+}

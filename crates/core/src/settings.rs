@@ -1,0 +1,232 @@
+//! What is set of queues and of users in them, and how each is spelled where it is stored: numbers
+//! between commas, empty where nothing is set. Parts may be added at the end; readers ignore what
+//! they do not know. Knows neither a partition nor who may set what.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// What holds for everybody in a queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct QueueSettings {
+    /// Nothing of it is handed out.
+    pub paused: bool,
+    /// Waiting tasks of one user, scheduled ones included; absent: what the submission says.
+    pub waiting_max: Option<u32>,
+}
+
+/// What holds for one user in one queue, before what holds for everybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UserSettings {
+    /// Turns for one of the others, 1 to [`WEIGHT_MAX`](crate::limits::WEIGHT_MAX).
+    pub weight: u32,
+    /// Nothing of this user's is handed out.
+    pub paused: bool,
+    /// Waiting tasks of this user, scheduled ones included.
+    pub waiting_max: Option<u32>,
+}
+
+impl Default for UserSettings {
+    fn default() -> Self {
+        Self { weight: 1, paused: false, waiting_max: None }
+    }
+}
+
+impl QueueSettings {
+    /// Whether it says nothing; then it is not kept.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl UserSettings {
+    /// Whether it says nothing; then it is not kept.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// These, with the weight within its bounds.
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        Self { weight: self.weight.clamp(1, crate::limits::WEIGHT_MAX), ..self }
+    }
+}
+
+/// Who may pause all work of a user, each without the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// The user.
+    Owner,
+    /// Whoever runs the installation.
+    Operator,
+}
+
+/// By whom all work of a user is paused.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pauses {
+    /// By the user.
+    pub own: bool,
+    /// By whoever runs the installation.
+    pub operator: bool,
+}
+
+impl Pauses {
+    /// Whether by anybody.
+    #[must_use]
+    pub fn any(self) -> bool {
+        self.own || self.operator
+    }
+
+    /// These, with that of one of the two changed.
+    #[must_use]
+    pub fn with(self, by: By, paused: bool) -> Self {
+        match by {
+            By::Owner => Self { own: paused, ..self },
+            By::Operator => Self { operator: paused, ..self },
+        }
+    }
+}
+
+/// How many tasks of a user may wait in a queue, where the submission says `asked`.
+#[must_use]
+pub fn waiting_max(queue: &QueueSettings, user: &UserSettings, asked: u32) -> u32 {
+    user.waiting_max.or(queue.waiting_max).unwrap_or(asked)
+}
+
+/// It is not spelled as settings are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("settings are numbers between commas")]
+pub struct Unreadable;
+
+/// A number that may be absent.
+struct Maybe<T>(Option<T>);
+
+impl<T: fmt::Display> fmt::Display for Maybe<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_ref().map_or(Ok(()), |number| number.fmt(f))
+    }
+}
+
+fn flag(set: bool) -> &'static str {
+    if set { "1" } else { "" }
+}
+
+/// Reads the parts of a text one after the other; what is missing is not set.
+struct Parts<'a>(std::str::Split<'a, char>);
+
+impl<'a> Parts<'a> {
+    fn of(text: &'a str) -> Self {
+        Self(text.split(','))
+    }
+
+    fn number<T: FromStr>(&mut self) -> Result<Option<T>, Unreadable> {
+        match self.0.next() {
+            None | Some("") => Ok(None),
+            Some(text) => text.parse().map(Some).map_err(|_| Unreadable),
+        }
+    }
+
+    fn flag(&mut self) -> Result<bool, Unreadable> {
+        Ok(self.number::<u8>()?.is_some_and(|number| number > 0))
+    }
+}
+
+impl fmt::Display for QueueSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { paused, waiting_max } = *self;
+        write!(f, "{},{}", flag(paused), Maybe(waiting_max))
+    }
+}
+
+impl FromStr for QueueSettings {
+    type Err = Unreadable;
+
+    fn from_str(text: &str) -> Result<Self, Unreadable> {
+        let mut parts = Parts::of(text);
+        Ok(Self { paused: parts.flag()?, waiting_max: parts.number()? })
+    }
+}
+
+impl fmt::Display for UserSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { weight, paused, waiting_max } = *self;
+        write!(f, "{weight},{},{}", flag(paused), Maybe(waiting_max))
+    }
+}
+
+impl FromStr for UserSettings {
+    type Err = Unreadable;
+
+    /// A mere number is a weight: so it was stored when there was nothing else.
+    fn from_str(text: &str) -> Result<Self, Unreadable> {
+        let mut parts = Parts::of(text);
+        let weight = parts.number()?.unwrap_or(1);
+        Ok(Self { weight, paused: parts.flag()?, waiting_max: parts.number()? }.bounded())
+    }
+}
+
+impl fmt::Display for By {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Owner => "u",
+            Self::Operator => "o",
+        })
+    }
+}
+
+impl fmt::Display for Pauses {
+    /// A letter for each who has paused it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (by, paused) in [(By::Owner, self.own), (By::Operator, self.operator)] {
+            if paused {
+                by.fmt(f)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Pauses {
+    type Err = Unreadable;
+
+    fn from_str(text: &str) -> Result<Self, Unreadable> {
+        let read = |pauses: Self, letter| match letter {
+            'u' => Ok(pauses.with(By::Owner, true)),
+            'o' => Ok(pauses.with(By::Operator, true)),
+            _ => Err(Unreadable),
+        };
+        text.chars().try_fold(Self::default(), read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_spelled_is_read_also_with_parts_behind_it(
+            paused: bool, waiting_max: Option<u32>, weight in 1_u32..1_000, more in "[0-9,]{0,9}",
+        ) {
+            let queue = QueueSettings { paused, waiting_max };
+            prop_assert_eq!(queue.to_string().parse(), Ok(queue));
+            prop_assert_eq!(format!("{queue},{more}").parse(), Ok(queue));
+            let user = UserSettings { weight, paused, waiting_max };
+            prop_assert_eq!(user.to_string().parse(), Ok(user));
+            prop_assert_eq!(format!("{user},{more}").parse(), Ok(user));
+            let pauses = Pauses { own: paused, operator: weight % 2 == 0 };
+            prop_assert_eq!(pauses.to_string().parse(), Ok(pauses));
+        }
+    }
+
+    #[test]
+    fn a_mere_number_is_a_weight_and_other_words_are_refused() {
+        assert_eq!("7".parse(), Ok(UserSettings { weight: 7, ..UserSettings::default() }));
+        assert_eq!("".parse(), Ok(QueueSettings::default()));
+        assert_eq!("x".parse::<UserSettings>(), Err(Unreadable));
+        assert_eq!("1,x".parse::<QueueSettings>(), Err(Unreadable));
+    }
+}

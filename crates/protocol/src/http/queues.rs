@@ -1,0 +1,155 @@
+//! Queues: what is set of them and of users in them.
+
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+
+/// `GET /api/v1/queues`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct QueueList {
+    /// Queues of kinds, and all others of which anything is set, by name.
+    pub queues: Vec<Queue>,
+    /// Users all of whose work is paused, by id; the first thousand.
+    pub paused_users: Vec<PausedUser>,
+    /// Whether there are more of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more_paused_users: bool,
+}
+
+/// A queue.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Queue {
+    /// Its name.
+    pub queue: String,
+    /// Kinds whose tasks wait there unless a submission says otherwise, by name.
+    pub kinds: Vec<String>,
+    /// What holds for everybody there.
+    #[serde(flatten)]
+    pub settings: QueueSettings,
+    /// Users with work there who take turns.
+    pub users_waiting: u64,
+    /// Users with work there who get no turn because of what is set of them there.
+    pub users_held_back: u64,
+}
+
+/// What holds for everybody in a queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct QueueSettings {
+    /// Nothing of it is handed out.
+    pub paused: bool,
+    /// Waiting tasks of one user, scheduled ones included; absent: the server's own limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting_max: Option<u32>,
+}
+
+/// `GET /api/v1/queues/{id}`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct QueueDetail {
+    /// The queue.
+    #[serde(flatten)]
+    pub queue: Queue,
+    /// Users of whom anything is set there, by id; the first thousand.
+    pub users: Vec<QueueUser>,
+    /// Whether there are more of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more_users: bool,
+}
+
+/// What is set of a user in a queue.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct QueueUser {
+    /// The user.
+    pub user: String,
+    /// Turns for one of the others.
+    pub weight: u32,
+    /// Nothing of theirs is handed out there.
+    pub paused: bool,
+    /// How many tasks of theirs may wait there; absent: what holds for everybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_max: Option<u32>,
+}
+
+/// `POST /api/v1/queues/{id}/settings`: what is absent stays, `null` is the default again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QueueChange {
+    /// Whether anything of it is handed out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<bool>,
+    /// Waiting tasks of one user, scheduled ones included, 0 to 10,000,000.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[schema(value_type = Option<u32>)]
+    pub waiting_max: Option<Option<u32>>,
+}
+
+/// `POST /api/v1/queues/{id}/users`: what is absent stays, `null` is the default again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QueueUserChange {
+    /// The user.
+    pub user: String,
+    /// Turns for one of the others, 1 to 1,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
+    /// Whether anything of theirs is handed out there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<bool>,
+    /// How many tasks of theirs may wait there, 0 to 10,000,000.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[schema(value_type = Option<u32>)]
+    pub waiting_max: Option<Option<u32>>,
+}
+
+/// `POST /api/v1/me/pause` and `POST /api/v1/users/{id}/pause`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PauseRequest {
+    /// Whether to hand out nothing of the user's, in whatever queue. What runs goes on. Of one's own
+    /// work this is one's own word, of another's the operator's; neither takes back the other's.
+    pub paused: bool,
+}
+
+/// Whether all work of a user is paused.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Pause {
+    /// Whether it is, by whomever.
+    pub paused: bool,
+    /// By the user.
+    pub by_user: bool,
+    /// By whoever runs the installation.
+    pub by_operator: bool,
+}
+
+/// A user all of whose work is paused.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PausedUser {
+    /// The user.
+    pub user: String,
+    /// By the user.
+    pub by_user: bool,
+    /// By whoever runs the installation.
+    pub by_operator: bool,
+}
+
+/// A member that is there, be it `null`.
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    member: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(member).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_absent_member_is_told_from_null() {
+        let read = |text: &str| serde_json::from_str::<QueueChange>(text).unwrap();
+        assert_eq!(read("{}"), QueueChange::default());
+        assert_eq!(read(r#"{"waiting_max":null}"#).waiting_max, Some(None));
+        let change = read(r#"{"paused":true,"waiting_max":7}"#);
+        assert_eq!(change, QueueChange { paused: Some(true), waiting_max: Some(Some(7)) });
+        assert_eq!(read(&serde_json::to_string(&change).unwrap()), change);
+        assert!(serde_json::from_str::<QueueChange>(r#"{"pause":true}"#).is_err());
+    }
+}

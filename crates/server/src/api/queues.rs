@@ -1,0 +1,319 @@
+//! Queues and what is set of them and of users: paused, turns, how many may wait.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use futures_util::future::join_all;
+use tasktonic_core::command::Control;
+use tasktonic_core::limits::WEIGHT_MAX;
+use tasktonic_core::routing::PartitionId;
+use tasktonic_core::settings::{By, UserSettings};
+use tasktonic_core::{Name, UserId};
+use tasktonic_protocol::http::{
+    Pause, PauseRequest, PausedUser, Queue, QueueChange, QueueDetail, QueueList, QueueSettings,
+    QueueUser, QueueUserChange,
+};
+use tasktonic_protocol::problem::Code;
+use tasktonic_protocol::worker::KindRecord;
+use tasktonic_store::limits::USERS_IN_MAX;
+use tasktonic_store::{Query, QueryReply, Table, Turns, UserView};
+
+use super::access::{Need, check};
+use super::operation::{Body, Operation};
+use super::read::{Named, out_of_kind};
+use super::submit::partition;
+use super::{body, settings};
+use crate::App;
+use crate::door::Caller;
+use crate::problem::Refusal;
+
+/// Largest body of a change, in bytes.
+const CHANGE_BYTES_MAX: usize = 4 * 1024;
+/// Most waiting tasks that may be set.
+const WAITING_MAX_MAX: u32 = 10_000_000;
+/// Queues asked about at once.
+const ASKED_MAX: usize = 1_000;
+
+pub(super) fn operations() -> Vec<Operation> {
+    let taken = [Code::PayloadTooLarge, Code::MediaTypeUnsupported];
+    vec![
+        Operation::get("/api/v1/queues", "queues", list)
+            .about("Queues, what is set of them, and how many users wait. For operators.")
+            .answers(200, "Queues by name.", Body::Json("QueueList")),
+        Operation::get("/api/v1/queues/{id}", "queues", get)
+            .about("One queue, with the users of whom anything is set there. For operators.")
+            .answers(200, "The queue.", Body::Json("QueueDetail"))
+            .refuses(&[Code::NotFound]),
+        Operation::post("/api/v1/queues/{id}/settings", "queues", set)
+            .about("Pauses a queue or lets it go on, and sets what holds for everybody there.")
+            .takes(Body::Json("QueueChange"))
+            .answers(200, "What holds now, everywhere.", Body::Json("QueueDetail"))
+            .refuses(&[Code::NotFound, Code::ChangedMeanwhile])
+            .refuses(&taken),
+        Operation::post("/api/v1/queues/{id}/users", "queues", set_user)
+            .about("Sets what holds for one user in a queue.")
+            .takes(Body::Json("QueueUserChange"))
+            .answers(200, "What holds now.", Body::Json("QueueUser"))
+            .refuses(&[Code::NotFound])
+            .refuses(&taken),
+        Operation::get("/api/v1/users/{id}/pause", "people", paused)
+            .about("Whether all work of a user is paused. For operators.")
+            .answers(200, "Whether it is.", Body::Json("Pause")),
+        Operation::post("/api/v1/users/{id}/pause", "people", pause)
+            .about("Stops or goes on handing out a user's tasks, in whatever queue.")
+            .takes(Body::Json("PauseRequest"))
+            .answers(200, "Whether it is paused now.", Body::Json("Pause"))
+            .refuses(&taken),
+        Operation::get("/api/v1/me/pause", "people", my_pause)
+            .about("Whether all your work is paused.")
+            .answers(200, "Whether it is.", Body::Json("Pause")),
+        Operation::post("/api/v1/me/pause", "people", pause_me)
+            .about("Stops or goes on handing out your own tasks. What runs goes on.")
+            .takes(Body::Json("PauseRequest"))
+            .answers(200, "Whether it is paused now.", Body::Json("Pause"))
+            .refuses(&taken),
+    ]
+}
+
+/// The queue in an address.
+fn queue_of(text: &str) -> Result<Name, Refusal> {
+    text.parse().map_err(|_| Refusal::not_found())
+}
+
+/// A user as somebody names them: by id, or by the subject that the id is of.
+fn user_of(text: &str) -> UserId {
+    text.parse().unwrap_or_else(|_| UserId::encode(text))
+}
+
+/// Asks every partition the same.
+async fn everywhere(app: &App, query: Query) -> Result<Vec<QueryReply>, Refusal> {
+    let ask = |p| app.store.read(PartitionId(p), query.clone());
+    let answers = join_all((0..app.store.partitions()).map(ask)).await;
+    answers.into_iter().map(|answer| answer.map_err(Refusal::from)).collect()
+}
+
+/// How many users wait in each of these queues, over all partitions.
+async fn turns(app: &App, names: &[Name]) -> Result<Vec<Turns>, Refusal> {
+    let mut sums = Vec::with_capacity(names.len());
+    for names in names.chunks(ASKED_MAX) {
+        let mut some = vec![Turns::default(); names.len()];
+        for reply in everywhere(app, Query::Turns { queues: names.to_vec() }).await? {
+            let QueryReply::Turns(of) = reply else { return Err(out_of_kind()) };
+            for (sum, one) in some.iter_mut().zip(of) {
+                sum.users += one.users;
+                sum.held_back += one.held_back;
+            }
+        }
+        sums.extend(some);
+    }
+    Ok(sums)
+}
+
+/// Kinds by the queue that their tasks wait in.
+async fn kinds(app: &App) -> Result<BTreeMap<Name, Vec<String>>, Refusal> {
+    let mut queues: BTreeMap<Name, Vec<String>> = BTreeMap::new();
+    for entry in app.store.registry().list(Table::Kinds).await? {
+        // One record that cannot be read must not hide the others.
+        let Ok(record) = serde_json::from_str::<KindRecord>(&entry.value) else { continue };
+        let Ok(queue) = record.queue.parse() else { continue };
+        queues.entry(queue).or_default().push(record.kind);
+    }
+    Ok(queues)
+}
+
+fn shown(name: &Name, kinds: Vec<String>, settings: QueueSettings, turns: Turns) -> Queue {
+    Queue {
+        queue: name.to_string(),
+        kinds,
+        settings,
+        users_waiting: turns.users,
+        users_held_back: turns.held_back,
+    }
+}
+
+async fn list(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<QueueList>, Refusal> {
+    check(&caller, Need::ReadLimits)?;
+    let (mut kinds, wanted) = (kinds(&app).await?, settings::wanted(&app).await?);
+    let set = wanted.queues.keys().filter_map(|name| name.parse().ok());
+    let names: BTreeSet<Name> = kinds.keys().cloned().chain(set).collect();
+    let names: Vec<Name> = names.into_iter().collect();
+    let turns = turns(&app, &names).await?;
+    let queues = names.iter().zip(turns).map(|(name, turns)| {
+        let settings = wanted.queues.get(name.as_str()).copied().unwrap_or_default();
+        shown(name, kinds.remove(name).unwrap_or_default(), settings, turns)
+    });
+    let mut list = QueueList { queues: queues.collect(), ..QueueList::default() };
+    for reply in everywhere(&app, Query::Paused { limit: USERS_IN_MAX }).await? {
+        let QueryReply::Paused(users, more) = reply else { return Err(out_of_kind()) };
+        list.paused_users.extend(users.iter().map(|(user, by)| PausedUser {
+            user: user.to_string(),
+            by_user: by.own,
+            by_operator: by.operator,
+        }));
+        list.more_paused_users |= more;
+    }
+    list.paused_users.sort_by(|a, b| a.user.cmp(&b.user));
+    list.more_paused_users |= list.paused_users.len() > USERS_IN_MAX as usize;
+    list.paused_users.truncate(USERS_IN_MAX as usize);
+    Ok(Json(list))
+}
+
+async fn get(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Named(name): Named,
+) -> Result<Json<QueueDetail>, Refusal> {
+    check(&caller, Need::ReadLimits)?;
+    Ok(Json(detail(&app, &queue_of(&name)?).await?))
+}
+
+async fn detail(app: &App, name: &Name) -> Result<QueueDetail, Refusal> {
+    let mut kinds = kinds(app).await?;
+    let wanted = settings::wanted(app).await?.queues.get(name.as_str()).copied();
+    let turns = turns(app, std::slice::from_ref(name)).await?.pop().unwrap_or_default();
+    let mut users: Vec<(UserId, UserSettings)> = Vec::new();
+    let mut more_users = false;
+    let query = Query::UsersIn { queue: name.clone(), limit: USERS_IN_MAX };
+    for reply in everywhere(app, query).await? {
+        let QueryReply::UsersIn(found) = reply else { return Err(out_of_kind()) };
+        users.extend(found.users);
+        more_users |= found.more;
+    }
+    users.sort_by(|a, b| a.0.cmp(&b.0));
+    more_users |= users.len() > USERS_IN_MAX as usize;
+    users.truncate(USERS_IN_MAX as usize);
+    let kinds = kinds.remove(name).unwrap_or_default();
+    Ok(QueueDetail {
+        queue: shown(name, kinds, wanted.unwrap_or_default(), turns),
+        users: users.iter().map(|(user, settings)| shown_user(user, settings)).collect(),
+        more_users,
+    })
+}
+
+fn shown_user(user: &UserId, settings: &UserSettings) -> QueueUser {
+    let UserSettings { weight, paused, waiting_max } = *settings;
+    QueueUser { user: user.to_string(), weight, paused, waiting_max }
+}
+
+fn check_waiting_max(asked: Option<Option<u32>>) -> Result<(), Refusal> {
+    if asked.flatten().is_some_and(|max| max > WAITING_MAX_MAX) {
+        let text = format!("`waiting_max` is a number from 0 to {WAITING_MAX_MAX}, or null.");
+        return Err(Refusal::bad_request(text));
+    }
+    Ok(())
+}
+
+async fn set(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Named(name): Named,
+    request: Request,
+) -> Result<Json<QueueDetail>, Refusal> {
+    check(&caller, Need::ChangeLimits)?;
+    let name = queue_of(&name)?;
+    let (parts, content) = request.into_parts();
+    let asked: QueueChange = body::read(&app, &caller, &parts, content, CHANGE_BYTES_MAX).await?;
+    check_waiting_max(asked.waiting_max)?;
+    settings::change(&app, &name, |before| QueueSettings {
+        paused: asked.paused.unwrap_or(before.paused),
+        waiting_max: asked.waiting_max.unwrap_or(before.waiting_max),
+    })
+    .await?;
+    Ok(Json(detail(&app, &name).await?))
+}
+
+async fn set_user(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Named(name): Named,
+    request: Request,
+) -> Result<Json<QueueUser>, Refusal> {
+    check(&caller, Need::ChangeLimits)?;
+    let queue = queue_of(&name)?;
+    let (parts, content) = request.into_parts();
+    let asked: QueueUserChange =
+        body::read(&app, &caller, &parts, content, CHANGE_BYTES_MAX).await?;
+    check_waiting_max(asked.waiting_max)?;
+    if asked.weight.is_some_and(|weight| !(1..=WEIGHT_MAX).contains(&weight)) {
+        let text = format!("`weight` is a number from 1 to {WEIGHT_MAX}.");
+        return Err(Refusal::bad_request(text));
+    }
+    if asked.user.is_empty() {
+        return Err(Refusal::bad_request("`user` names whom it is set of."));
+    }
+    let user = user_of(&asked.user);
+    let before = view(&app, &user, vec![queue.clone()]).await?.settings;
+    let before = before.first().copied().unwrap_or_default();
+    let settings = UserSettings {
+        weight: asked.weight.unwrap_or(before.weight),
+        paused: asked.paused.unwrap_or(before.paused),
+        waiting_max: asked.waiting_max.unwrap_or(before.waiting_max),
+    };
+    let control = Control::User { queue, user: user.clone(), settings };
+    app.store.control(partition(&app, &user), control).await?;
+    Ok(Json(shown_user(&user, &settings)))
+}
+
+async fn view(app: &App, user: &UserId, queues: Vec<Name>) -> Result<UserView, Refusal> {
+    let query = Query::User { user: user.clone(), queues };
+    match app.store.read(partition(app, user), query).await? {
+        QueryReply::User(view) => Ok(view),
+        _ => Err(out_of_kind()),
+    }
+}
+
+async fn is_paused(app: &App, user: &UserId) -> Result<Json<Pause>, Refusal> {
+    let pauses = view(app, user, Vec::new()).await?.pauses;
+    let (by_user, by_operator) = (pauses.own, pauses.operator);
+    Ok(Json(Pause { paused: pauses.any(), by_user, by_operator }))
+}
+
+async fn set_pause(
+    app: &App,
+    caller: &Caller,
+    user: UserId,
+    by: By,
+    request: Request,
+) -> Result<Json<Pause>, Refusal> {
+    let (parts, content) = request.into_parts();
+    let asked: PauseRequest = body::read(app, caller, &parts, content, CHANGE_BYTES_MAX).await?;
+    let control = Control::Pause { user: user.clone(), by, paused: asked.paused };
+    app.store.control(partition(app, &user), control).await?;
+    is_paused(app, &user).await
+}
+
+async fn paused(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Named(user): Named,
+) -> Result<Json<Pause>, Refusal> {
+    check(&caller, Need::ReadLimits)?;
+    is_paused(&app, &user_of(&user)).await
+}
+
+async fn pause(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Named(user): Named,
+    request: Request,
+) -> Result<Json<Pause>, Refusal> {
+    check(&caller, Need::ChangeLimits)?;
+    set_pause(&app, &caller, user_of(&user), By::Operator, request).await
+}
+
+async fn my_pause(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<Pause>, Refusal> {
+    check(&caller, Need::ReadTasks)?;
+    is_paused(&app, &caller.0.user).await
+}
+
+async fn pause_me(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    request: Request,
+) -> Result<Json<Pause>, Refusal> {
+    check(&caller, Need::ChangeTasks)?;
+    let user = caller.0.user.clone();
+    set_pause(&app, &caller, user, By::Owner, request).await
+}

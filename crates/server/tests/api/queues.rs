@@ -1,0 +1,131 @@
+//! Queues paused, users weighed, paused and limited.
+
+use serde_json::{Value, json};
+use tasktonic_auth::Role;
+
+use crate::support::{Answer, Site};
+
+async fn set(site: &Site, queue: &str, body: Value) -> Answer {
+    let path = format!("/api/v1/queues/{queue}/settings");
+    site.post_as(Role::Operator, "olga", &path, body).await
+}
+
+async fn set_user(site: &Site, queue: &str, body: Value) -> Answer {
+    let path = format!("/api/v1/queues/{queue}/users");
+    site.post_as(Role::Operator, "olga", &path, body).await
+}
+
+async fn get(site: &Site, path: &str) -> Value {
+    let token = site.token("olga", Role::Operator);
+    let request = site.request(Some(&token), "GET", path).body(axum::body::Body::empty()).unwrap();
+    site.send(request).await.expect(200)
+}
+
+#[tokio::test]
+async fn a_queue_is_paused_and_goes_on_in_every_partition() {
+    let site = Site::with_partitions(5).await;
+    for number in 0..10 {
+        site.echo(&format!("user-{number}")).await;
+    }
+    let answer = set(&site, "echo", json!({ "paused": true })).await.expect(200);
+    assert_eq!((&answer["queue"], &answer["paused"]), (&json!("echo"), &json!(true)));
+    assert_eq!((&answer["kinds"], &answer["users_waiting"]), (&json!(["echo"]), &json!(10)));
+    assert_eq!(site.claim("w-1", 50).await, []);
+    site.submit("ana", json!({ "kind": "mail", "payload": { "to": [] } })).await;
+    assert_eq!(site.claim("w-1", 50).await.len(), 1, "another queue goes on");
+    let list = get(&site, "/api/v1/queues").await;
+    let names: Vec<_> = list["queues"].as_array().unwrap().iter().map(|q| &q["queue"]).collect();
+    assert_eq!(names, ["echo", "mail"]);
+    assert_eq!(list["queues"][0]["paused"], true);
+    set(&site, "echo", json!({ "paused": false })).await.expect(200);
+    assert_eq!(site.claim("w-1", 50).await.len(), 10);
+}
+
+#[tokio::test]
+async fn a_user_waits_with_as_many_tasks_as_is_set_and_hears_why_not_more() {
+    let site = Site::open().await;
+    set(&site, "echo", json!({ "waiting_max": 1 })).await.expect(200);
+    set_user(&site, "echo", json!({ "user": "ben", "waiting_max": 2, "weight": 3 }))
+        .await
+        .expect(200);
+    let submit = |user: &'static str| {
+        let site = &site;
+        async move { site.post(user, "/api/v1/tasks", json!({ "kind": "echo", "payload": {} })).await }
+    };
+    submit("ana").await.expect(202);
+    submit("ana").await.refused(429, "quota_exceeded");
+    submit("ben").await.expect(202);
+    submit("ben").await.expect(202);
+    submit("ben").await.refused(429, "quota_exceeded");
+    let detail = get(&site, "/api/v1/queues/echo").await;
+    assert_eq!(detail["waiting_max"], 1);
+    let ben = json!({ "user": "ben", "weight": 3, "paused": false, "waiting_max": 2 });
+    assert_eq!(detail["users"], json!([ben]));
+    // What is absent stays; null is the default again.
+    let now = set_user(&site, "echo", json!({ "user": "ben", "waiting_max": null })).await;
+    assert_eq!(now.expect(200), json!({ "user": "ben", "weight": 3, "paused": false }));
+    submit("ben").await.refused(429, "quota_exceeded");
+    set(&site, "echo", json!({ "waiting_max": null })).await.expect(200);
+    submit("ben").await.expect(202);
+    set_user(&site, "echo", json!({ "user": "ben", "weight": 1 })).await.expect(200);
+    assert_eq!(get(&site, "/api/v1/queues/echo").await["users"], json!([]));
+}
+
+#[tokio::test]
+async fn people_pause_their_own_work_and_nobody_elses() {
+    let site = Site::open().await;
+    site.echo("ana").await;
+    site.echo("ben").await;
+    let own = "/api/v1/me/pause";
+    let is = |by_user: bool, by_operator: bool| {
+        let paused = by_user || by_operator;
+        json!({ "paused": paused, "by_user": by_user, "by_operator": by_operator })
+    };
+    let say = |paused: bool| site.post("ana", own, json!({ "paused": paused }));
+    assert_eq!(say(true).await.expect(200), is(true, false));
+    assert_eq!(site.get("ana", own).await.expect(200), is(true, false));
+    assert_eq!(site.get("ben", own).await.expect(200), is(false, false));
+    let claimed = site.claim("w-1", 5).await;
+    assert!(claimed.len() == 1 && claimed[0].0.contains("|ben|"), "{claimed:?}");
+    let listed = json!([{ "user": "ana", "by_user": true, "by_operator": false }]);
+    assert_eq!(get(&site, "/api/v1/queues").await["paused_users"], listed);
+    let theirs = "/api/v1/users/ana/pause";
+    site.post("ben", theirs, json!({ "paused": false })).await.refused(403, "forbidden");
+    site.get("ana", theirs).await.refused(403, "forbidden");
+    assert_eq!(get(&site, theirs).await, is(true, false));
+    // The operator's word and one's own stand beside each other.
+    let operator =
+        |paused: bool| site.post_as(Role::Operator, "olga", theirs, json!({ "paused": paused }));
+    assert_eq!(operator(true).await.expect(200), is(true, true));
+    assert_eq!(say(false).await.expect(200), is(false, true));
+    assert_eq!(site.claim("w-1", 5).await, []);
+    assert_eq!(operator(false).await.expect(200), is(false, false));
+    assert_eq!(site.claim("w-1", 5).await.len(), 1);
+}
+
+#[tokio::test]
+async fn settings_out_of_bounds_and_of_nothing_are_refused_with_what_to_do() {
+    let site = Site::open().await;
+    set(&site, "echo", json!({ "waiting_max": 10_000_000 })).await.expect(200);
+    for body in [json!({ "waiting_max": 10_000_001 }), json!({ "pause": true }), json!("paused")] {
+        set(&site, "echo", body).await.refused(400, "bad_request");
+    }
+    for body in [
+        json!({ "weight": 2 }),
+        json!({ "user": "", "weight": 2 }),
+        json!({ "user": "ana", "weight": 0 }),
+        json!({ "user": "ana", "weight": 1_001 }),
+        json!({ "user": "ana", "waiting_max": -1 }),
+    ] {
+        set_user(&site, "echo", body).await.refused(400, "bad_request");
+    }
+    set(&site, "no%20name", json!({ "paused": true })).await.refused(404, "not_found");
+    site.post("ana", "/api/v1/me/pause", json!({})).await.refused(400, "bad_request");
+    for number in 0..255 {
+        let queue = format!("q-{number}");
+        set(&site, &queue, json!({ "paused": true })).await.expect(200);
+    }
+    set(&site, "one-more", json!({ "paused": true })).await.refused(400, "bad_request");
+    set(&site, "q-0", json!({ "paused": false })).await.expect(200);
+    set(&site, "one-more", json!({ "paused": true })).await.expect(200);
+}

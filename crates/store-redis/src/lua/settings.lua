@@ -1,0 +1,98 @@
+-- settings: what is set of queues, of users in them, and whose work is paused.
+--
+-- reads:   queues: version, a count and queues, each with what is set of it
+--          user: queue, user, what is set of them or ''
+--          pause: user, 'u' or 'o' who says so, '1' or ''
+-- replies: 'done', or 'changed' where a newer version is there
+-- moves:   nothing
+
+-- Everything set of queues, at once. `meta` keeps which they are in `queues`.
+function V.queues(take)
+  local version, wanted, order, fields = tonumber(take()), {}, {}, {}
+  for _ = 1, tonumber(take()) do
+    local queue = take()
+    if not wanted[queue] then order[#order + 1] = queue end
+    wanted[queue] = take()
+  end
+  if version < M.queues_version then return { 'changed' } end
+  if version == M.queues_version then return { 'done' } end
+  for queue in string.gmatch(call('HGET', META, 'queues') or '', '%S+') do
+    if not wanted[queue] then
+      order[#order + 1] = queue
+      wanted[queue] = ''
+    end
+  end
+  table.sort(order)
+  for i = 1, #order do fields[i] = 'q:' .. order[i] end
+  local known = #fields > 0 and call('HMGET', META, unpack(fields)) or {}
+  local names, opened = {}, {}
+  M.closed = 0
+  for i = 1, #order do
+    local queue, text = order[i], wanted[order[i]]
+    local before = V.queue(known[i])
+    V.set_queue(queue, before and before.users, text)
+    local after = V.queue(',' .. text)
+    if text ~= '' then names[#names + 1] = queue end
+    if not V.is_open(after) then
+      M.closed = M.closed + 1
+    elseif not V.is_open(before) then
+      opened[#opened + 1] = queue
+    end
+  end
+  M.queues_version = version
+  call('HSET', META, 'queues', table.concat(names, ' '), 'queues_version', int(version),
+    'closed', int(M.closed))
+  for i = 1, #opened do
+    if call('EXISTS', N.ring(opened[i])) == 1 then V.wake(opened[i], WAKES_MAX) end
+  end
+  return { 'done' }
+end
+
+-- Keeps what holds for one user in a queue, nothing of which is not kept; answers whether it is
+-- another than before.
+function V.keep_user(queue, user, text)
+  local name, field = N.overrides(queue), 'q:' .. queue
+  if (call('HGET', name, user) or '') == text then return false end
+  if text ~= '' then call('HSET', name, user, text) else call('HDEL', name, user) end
+  local exist = call('EXISTS', name) == 1
+  local known = call('HGET', META, field)
+  local set = V.queue(known)
+  if not exist then call('UNLINK', N.credit(queue)) end
+  if exist ~= (set ~= nil and set.users) then V.set_queue(queue, exist, V.of_queue(known)) end
+  return true
+end
+
+-- What holds for one user in a queue. A lane that was set aside gets in again, and is looked at
+-- when its turn comes.
+function V.user(take)
+  local queue, user, text = take(), take(), take()
+  if not V.keep_user(queue, user, text) then return { 'done' } end
+  if call('ZREM', N.full(queue), user) == 1 then
+    call('RPUSH', N.ring(queue), user)
+    V.wake_for({ queue })
+  end
+  return { 'done' }
+end
+
+-- All work of a user: by whom it is paused, 'u' the user and 'o' an operator.
+function V.pause(take)
+  local user, by, paused = take(), take(), take() == '1'
+  local before, after = call('HGET', PAUSED, user) or '', ''
+  for letter in string.gmatch('uo', '.') do
+    local stays = letter ~= by and string.find(before, letter, 1, true)
+    if stays or (letter == by and paused) then after = after .. letter end
+  end
+  if after == before then return { 'done' } end
+  if after ~= '' then
+    M.paused = M.paused + call('HSET', PAUSED, user, after)
+    return { 'done' }
+  end
+  M.paused = M.paused - call('HDEL', PAUSED, user)
+  local name = N.user(user) .. 'z'
+  local queues = call('SMEMBERS', name)
+  call('UNLINK', name)
+  table.sort(queues)
+  for i = 1, #queues do call('RPUSH', N.ring(queues[i]), user) end
+  V.wake_for(queues)
+  return { 'done' }
+end

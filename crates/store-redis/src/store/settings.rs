@@ -1,0 +1,103 @@
+//! Answers about what is set of queues and users, by plain reading commands.
+
+use std::str::FromStr;
+
+use redis::{Pipeline, cmd};
+use tasktonic_core::routing::PartitionId;
+use tasktonic_core::settings::{Pauses, UserSettings};
+use tasktonic_core::{Name, UserId};
+use tasktonic_store::limits::USERS_IN_MAX;
+use tasktonic_store::settings::first;
+use tasktonic_store::{Result, Turns, UserView, UsersIn};
+
+use super::RedisStore;
+use crate::wire::{items, number, pairs, parsed, strange, text, word};
+
+/// Members read in one round trip.
+const SCAN_COUNT: usize = 1_000;
+
+impl RedisStore {
+    pub(super) async fn turns(&self, p: PartitionId, queues: &[Name]) -> Result<Vec<Turns>> {
+        let keys = self.keys(p)?;
+        let mut asked = Pipeline::new();
+        for queue in queues {
+            asked.llen(keys.ring(queue));
+            asked.zcard(keys.full(queue));
+        }
+        let answers = self.ask(p, &asked).await?;
+        let one = |pair: &[redis::Value]| {
+            Ok(Turns { users: number(&pair[0])?, held_back: number(&pair[1])? })
+        };
+        answers.chunks_exact(2).map(one).collect()
+    }
+
+    pub(super) async fn user_view(
+        &self,
+        p: PartitionId,
+        user: &UserId,
+        queues: &[Name],
+    ) -> Result<UserView> {
+        let keys = self.keys(p)?;
+        let mut asked = Pipeline::new();
+        asked.hget(keys.paused(), user.as_str());
+        for queue in queues {
+            asked.hget(keys.overrides(queue), user.as_str());
+        }
+        let answers = self.ask(p, &asked).await?;
+        let (pauses, settings) = answers.split_first().ok_or_else(strange)?;
+        let one = |answer| Ok(text(answer)?.map(parsed).transpose()?.unwrap_or_default());
+        Ok(UserView {
+            pauses: text(pauses)?.map(parsed).transpose()?.unwrap_or_default(),
+            settings: settings.iter().map(one).collect::<Result<Vec<UserSettings>>>()?,
+        })
+    }
+
+    pub(super) async fn users_in(
+        &self,
+        p: PartitionId,
+        queue: &Name,
+        limit: u32,
+    ) -> Result<UsersIn> {
+        let (users, more) = self.by_user(p, &self.keys(p)?.overrides(queue), limit).await?;
+        Ok(UsersIn { users, more })
+    }
+
+    pub(super) async fn paused(
+        &self,
+        p: PartitionId,
+        limit: u32,
+    ) -> Result<(Vec<(UserId, Pauses)>, bool)> {
+        self.by_user(p, &self.keys(p)?.paused(), limit).await
+    }
+
+    /// What a hash says of users. All of them are read, and the first by id are answered: a hash has
+    /// no order.
+    async fn by_user<T: FromStr>(
+        &self,
+        p: PartitionId,
+        key: &str,
+        limit: u32,
+    ) -> Result<(Vec<(UserId, T)>, bool)> {
+        let mut users: Vec<(UserId, T)> = Vec::new();
+        let mut cursor = "0".to_owned();
+        loop {
+            let mut asked = Pipeline::new();
+            asked.add_command(
+                cmd("HSCAN").arg(key).arg(&cursor).arg("COUNT").arg(SCAN_COUNT).clone(),
+            );
+            let answers = self.ask(p, &asked).await?;
+            let [next, found] = items(&answers[0])? else { return Err(strange()) };
+            for (user, of) in pairs(found)? {
+                users.push((parsed(word(user)?)?, parsed(word(of)?)?));
+            }
+            // A scan may name somebody twice, and only the first need be kept.
+            users.sort_by(|a, b| a.0.cmp(&b.0));
+            users.dedup_by(|a, b| a.0 == b.0);
+            users.truncate(USERS_IN_MAX as usize + 1);
+            cursor = word(next)?.to_owned();
+            if cursor == "0" {
+                return Ok(first(users, limit));
+            }
+        }
+    }
+}
