@@ -65,6 +65,9 @@ pub const LANE_DEAD_MAX: usize = 1_024;
 /// A parked worker that has not parked again for this long in lease time is no longer counted on.
 /// Workers park again once a minute.
 pub const PARKED_MS_MAX: i64 = 180_000;
+/// How often maintenance takes such workers out, in lease time: whenever that passes a multiple of
+/// this. Until then a wake tries them first, and goes on to the next.
+pub const FORGET_PARKED_MS: i64 = 30_000;
 /// Largest weight of a user in a queue.
 pub const WEIGHT_MAX: u32 = 1_000;
 /// Queues with settings of their own.

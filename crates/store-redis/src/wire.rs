@@ -165,10 +165,3 @@ pub(crate) fn entries(reply: &Value) -> Result<Vec<(u64, u64, Text)>> {
     };
     items(reply)?.iter().map(entry).collect()
 }
-
-/// The queue in the beginning of a descriptor. Before it stand a number and a name, so nothing that
-/// a user wrote can be taken for it.
-pub(crate) fn queue_in(descriptor: &str) -> Option<tasktonic_core::Name> {
-    let (_, rest) = descriptor.split_once(r#""q":""#)?;
-    rest.split_once('"')?.0.parse().ok()
-}

@@ -10,6 +10,7 @@ use tasktonic_core::command::{
 use tasktonic_core::reply::Controlled;
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::schedule::Schedule;
+use tasktonic_core::settings::{By, UserSettings};
 use tasktonic_core::{TaskId, UserId};
 use tasktonic_store::clock::Clock;
 use tasktonic_store::{Held, Store as _};
@@ -85,7 +86,8 @@ async fn no_key_and_no_value_holds_a_trace_of_an_erased_user() {
         submit(&store, WHO, 2_000..2_010, "media").await;
         let who: UserId = WHO.parse().unwrap();
         let (queue, user) = ("mail".parse().unwrap(), who.clone());
-        store.control(P, Control::Weigh { queue, user, weight: 3 }).await.unwrap();
+        let settings = UserSettings { weight: 3, ..UserSettings::default() };
+        store.control(P, Control::User { queue, user, settings }).await.unwrap();
         let becomes = Schedule { version: 1, next_ms: Some(NOW_MS + 9), text: WHO.into() };
         let (user, name, seen) = (who.clone(), "daily".parse().unwrap(), None);
         let schedule = Control::Schedule { user, name, seen, becomes: Some(becomes) };
@@ -120,6 +122,11 @@ async fn no_key_and_no_value_holds_a_trace_of_an_erased_user() {
             keep_s: 60,
         };
         store.control(P, cancel).await.unwrap();
+        // Paused, with a line set aside at its turn.
+        submit(&store, WHO, 3_000..3_010, "mail").await;
+        let pause = Control::Pause { user: who.clone(), by: By::Operator, paused: true };
+        store.control(P, pause).await.unwrap();
+        sync(&store, 30, Vec::new(), "mail", 100).await;
         assert!(everything(&redis).contains(WHO), "the scan finds what is there");
 
         let mut steps = 0;

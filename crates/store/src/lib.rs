@@ -200,6 +200,17 @@ pub trait Store: Send + Sync + 'static {
     /// As for submit, but never refused for lack of space.
     async fn sync(&self, p: PartitionId, request: SyncCommand) -> Result<SyncReply>;
 
+    /// Whether nothing in partition `p` comes due by itself or waits for a worker that is parked,
+    /// so that a sync without reports and claim would find nothing to do but remove what was kept
+    /// long enough. Cheaper than such a sync where the store can tell; false where it cannot.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    async fn rests(&self, p: PartitionId) -> Result<bool> {
+        let _ = p;
+        Ok(false)
+    }
+
     /// Does what people and operators ask.
     ///
     /// # Errors

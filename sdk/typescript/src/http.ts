@@ -20,6 +20,12 @@ import type {
   QueueUserChange,
   RescheduleRequest,
   RetryRequest,
+  Schedule,
+  SchedulePreview,
+  ScheduleRequest,
+  ScheduleSet,
+  ScheduleSetReply,
+  ScheduleTiming,
   StoredFile,
   SubmitRequest,
   Task,
@@ -148,6 +154,45 @@ export class ApiClient {
   }
   async kinds(signal?: AbortSignal): Promise<KindInfo[]> {
     return (await this.#ask<{ kinds: KindInfo[] }>("/api/v1/kinds", { signal })).kinds;
+  }
+  async schedules(signal?: AbortSignal): Promise<Schedule[]> {
+    return (await this.#ask<{ schedules: Schedule[] }>("/api/v1/schedules", { signal })).schedules;
+  }
+  schedule(name: string, signal?: AbortSignal): Promise<Schedule> {
+    return this.#ask(`/api/v1/schedules/${path(name)}`, { signal });
+  }
+  addSchedule(request: ScheduleRequest): Promise<Schedule> {
+    return this.#ask("/api/v1/schedules", { method: "POST", body: request });
+  }
+  /** Changes a schedule whole, or makes it. */
+  putSchedule(request: ScheduleRequest): Promise<Schedule> {
+    return this.#ask(`/api/v1/schedules/${path(request.name)}`, { method: "PUT", body: request });
+  }
+  /** Tasks that it made stay. */
+  removeSchedule(name: string): Promise<void> {
+    return this.#ask(`/api/v1/schedules/${path(name)}`, { method: "DELETE" });
+  }
+  /** What comes while it rests is passed over. */
+  pauseSchedule(name: string): Promise<Schedule> {
+    return this.#ask(`/api/v1/schedules/${path(name)}/pause`, { method: "POST" });
+  }
+  resumeSchedule(name: string): Promise<Schedule> {
+    return this.#ask(`/api/v1/schedules/${path(name)}/resume`, { method: "POST" });
+  }
+  /** Submits its task at once, also while it rests. */
+  runSchedule(name: string): Promise<Task> {
+    return this.#ask(`/api/v1/schedules/${path(name)}/run`, { method: "POST" });
+  }
+  nextOfSchedule(name: string, count = 5, signal?: AbortSignal): Promise<SchedulePreview> {
+    return this.#ask(`/api/v1/schedules/${path(name)}/next`, { query: { count }, signal });
+  }
+  /** When a schedule would come. Nothing is kept. */
+  previewSchedule(timing: ScheduleTiming & { count?: number }, signal?: AbortSignal): Promise<SchedulePreview> {
+    return this.#ask("/api/v1/schedule-preview", { method: "POST", body: timing, signal });
+  }
+  /** Brings a set of schedules about: those of it that are left out are removed. */
+  declareSchedules(set: ScheduleSet): Promise<ScheduleSetReply> {
+    return this.#ask("/api/v1/schedules", { method: "PUT", body: set });
   }
   /** Queues, what is set of them, and users whose work is paused; for operators. */
   queues(signal?: AbortSignal): Promise<QueueList> {

@@ -66,6 +66,8 @@ export type TaskSummary = {
   reason: string | null;
   tags: string[];
   idempotency_key: string | null;
+  /** The schedule that made it; without `at` where somebody had it run at once. */
+  schedule?: { name: string; at: string | null } | null;
   worker: string | null;
   created_at: string;
   run_at: string | null;
@@ -312,6 +314,58 @@ export type Erasure = {
 };
 
 export type BulkResult = { results: { id: string; task?: TaskSummary; error?: Problem }[] };
+
+/** What becomes of the times of a schedule at which nobody was there. */
+export type CatchUp = "skip" | "one" | "all";
+
+/** When a schedule comes: `cron` in `zone`, or `every_ms`. */
+export type ScheduleTiming = {
+  /** Five fields: minute, hour, day of the month, month, day of the week; or `@daily` and the like. */
+  cron?: string | null;
+  /** An IANA time zone; UTC unless said. */
+  zone?: string | null;
+  every_ms?: number | null;
+  starts_at?: string | null;
+  ends_at?: string | null;
+};
+
+export type ScheduleRequest = ScheduleTiming & {
+  /** 1 to 64 characters of A-Z a-z 0-9 _ . - */
+  name: string;
+  catch_up?: CatchUp;
+  paused?: boolean;
+  /** Only if this is still its version, so that nobody's change is lost. */
+  version?: string;
+  /** The task of each tick: without times and key of its own, and without files. */
+  task: SubmitRequest;
+};
+
+export type ScheduleStatus = "active" | "paused" | "ended";
+export type PassedReason = "missed" | "line_full" | "refused";
+
+export type Schedule = ScheduleTiming & {
+  name: string;
+  version: string;
+  /** The set it was declared with. */
+  set: string | null;
+  /** When it comes, in plain words. */
+  words: string;
+  catch_up: CatchUp;
+  status: ScheduleStatus;
+  next_at: string | null;
+  /** The last tick that made a task, and that task; it may be gone by now. */
+  last_at: string | null;
+  last_task: string | null;
+  /** The last tick that made none. */
+  passed: { at: string; reason: PassedReason; detail?: string } | null;
+  created_at: string;
+  updated_at: string;
+  task: SubmitRequest;
+};
+
+export type ScheduleSet = { set: string; schedules: ScheduleRequest[] };
+export type ScheduleSetReply = { added: string[]; changed: string[]; unchanged: string[]; removed: string[] };
+export type SchedulePreview = { words: string; zone: string | null; next: string[] };
 
 /** What holds for everybody in a queue. */
 export type QueueSettings = {

@@ -32,6 +32,29 @@ describe("the client", () => {
     ]);
   });
 
+  it("asks for schedules by their names, each verb in its own way", async () => {
+    const { api, asked } = aClient(() => json({ schedules: [] }));
+    const task = { kind: "noop", payload: {} };
+    await api.schedules();
+    await api.addSchedule({ name: "a", every_ms: 1000, task });
+    await api.putSchedule({ name: "a/b", cron: "@daily", task });
+    await api.pauseSchedule("a");
+    await api.runSchedule("a");
+    await api.nextOfSchedule("a", 2);
+    await api.previewSchedule({ cron: "@daily" });
+    await api.declareSchedules({ set: "s", schedules: [] });
+    expect(asked.map(({ url, init }) => `${init.method} ${url.slice("http://api/api/v1/".length)}`)).toEqual([
+      "GET schedules",
+      "POST schedules",
+      "PUT schedules/a%2Fb",
+      "POST schedules/a/pause",
+      "POST schedules/a/run",
+      "GET schedules/a/next?count=2",
+      "POST schedule-preview",
+      "PUT schedules",
+    ]);
+  });
+
   it("sets what holds in queues, and only says what changes", async () => {
     const { api, asked } = aClient(() => json({ paused: true }));
     await api.setQueue("a.b", { paused: true, waiting_max: null });

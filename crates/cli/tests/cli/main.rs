@@ -9,6 +9,8 @@ mod erase;
 mod exec;
 mod fleet;
 mod pages;
+mod rest;
+mod schedules;
 mod start;
 mod support;
 mod tasks;

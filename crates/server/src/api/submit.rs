@@ -195,7 +195,7 @@ pub(super) async fn check_as(
     let key_until_ms = key::kept_until_ms(&asked, now_ms);
     let event = SubmitEvent {
         k: asked.kind.clone(),
-        q: queue.to_string(),
+        q: (queue.as_str() != asked.kind).then(|| queue.to_string()),
         max: attempts_max,
         tags: asked.tags.clone(),
         key: asked.idempotency_key.clone(),

@@ -92,12 +92,12 @@ impl Converter {
         let state: StoredState = serde_json::from_str(text).ok()?;
         self.asked.remove(&task);
         let patch = Patch { tags: head.ed, ..Patch::of(&id, &state, false) };
-        Some(match (head.k, head.q) {
-            (Some(kind), Some(queue)) => Event::New {
+        Some(match head.k {
+            Some(kind) => Event::New {
                 task: Box::new(Task {
                     id,
+                    queue: head.q.unwrap_or_else(|| kind.clone()),
                     kind,
-                    queue,
                     status: patch.status,
                     state: patch.state,
                     attempt: patch.attempt,
@@ -124,7 +124,7 @@ impl Converter {
                     has_output: patch.has_output,
                 }),
             },
-            _ => Event::Changed { task: patch },
+            None => Event::Changed { task: patch },
         })
     }
 
@@ -250,16 +250,19 @@ mod tests {
             r#"[{{"t":"{ID}","s":"queued","c":1,"n":0,"at":5,"a":1,"k":"noop","q":"q","max":3}},
                {{"t":"{ID}","s":"running","c":1,"n":1,"at":6,"a":1,"w":"w-1.7"}},
                {{"t":"{ID}","x":"cancel_requested","at":7}},
-               {{"t":"{ID}","x":"removed","c":2,"n":3,"at":8}}]"#
+               {{"t":"{ID}","x":"removed","c":2,"n":3,"at":8}},
+               {{"t":"{ID}","s":"queued","c":1,"n":0,"at":5,"a":1,"k":"noop","max":3}}]"#
         );
         let frame = events(&text);
         let removed = serde_json::json!({ "id": ID, "removed": true, "rev": 200_000_003 });
         assert_eq!(frame["events"][3], removed);
         assert_eq!(frame["events"][0]["task"]["kind"], "noop");
+        assert_eq!(frame["events"][0]["task"]["queue"], "q");
         assert_eq!(frame["events"][0]["task"]["rev"], 100_000_000);
         assert_eq!(frame["events"][1]["task"]["status"], "running");
         assert!(frame["events"][1]["task"].get("kind").is_none());
         assert_eq!(frame["events"][2]["cancel_requested"], true);
+        assert_eq!(frame["events"][4]["task"]["queue"], "noop", "its kind's, unless it says so");
     }
 
     #[test]

@@ -8,12 +8,13 @@ use tasktonic_core::limits::ERASE_MAX;
 use tasktonic_core::reply::Controlled;
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::{Lease, TaskId, UserId};
+use tasktonic_protocol::stored::queue_in;
 use tasktonic_store::Result;
 
 use super::RedisStore;
 use crate::open::{items_of, text_of};
 use crate::script::Script;
-use crate::wire::{Erased, Rest, controlled, items, queue_in, text};
+use crate::wire::{Erased, Rest, controlled, items, text};
 use crate::{durability, wire};
 
 /// Keys, and fields of the facts, looked at in one round trip.

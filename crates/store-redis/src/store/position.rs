@@ -6,13 +6,14 @@ use redis::{Pipeline, cmd};
 use tasktonic_core::limits::POSITION_MAX;
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
+use tasktonic_protocol::stored::queue_in;
 use tasktonic_store::position::{ENTRIES_MAX, History};
 use tasktonic_store::{Position, Result};
 
 use super::RedisStore;
 use super::read::STATE_BYTES;
 use crate::open::text_of;
-use crate::wire::{StateHead, entries, items, number, parsed, queue_in, text, word};
+use crate::wire::{StateHead, entries, items, number, parsed, text, word};
 
 /// Entries of a user's events asked for in one round trip.
 const EVENTS_CHUNK: usize = 64;

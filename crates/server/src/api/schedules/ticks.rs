@@ -13,7 +13,7 @@ use tasktonic_protocol::http::{PassedReason, SubmitRequest};
 use tasktonic_protocol::problem::Code;
 use tasktonic_protocol::stored::{PassedTick, ScheduleText};
 use tasktonic_schedule::turn;
-use tasktonic_store::{Query, QueryReply, Result};
+use tasktonic_store::{Error, Query, QueryReply, Result};
 
 use super::define::{catch_up, plan};
 use crate::App;
@@ -36,6 +36,10 @@ pub(crate) async fn take_due(app: &App, p: PartitionId) -> bool {
             Ok(taken) => went_on |= taken,
             Err(error) => {
                 tracing::warn!(%user, schedule = %name, %error, "a tick could not be taken; it is tried again");
+                // What the store has not taken of one it will not take of the next either.
+                if !matches!(error, Error::Invalid(_)) {
+                    break;
+                }
             }
         }
     }
