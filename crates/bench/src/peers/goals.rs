@@ -151,8 +151,9 @@ const EMPTY_LANES: &str = "a lane that is empty again after its claim is taken o
     put back by the next submission, which costs three commands more";
 const PARTITIONS: &str = "a call is of one partition, of eight: a hundred attempts at once are a \
     dozen for each of them";
-const REDIS_CPU: &str = "each task is a record, a place in a lane, a lease and three events; a \
-    command inside a script costs Redis more than a microsecond";
+const REDIS_CPU: &str = "each task is a record, a place in a lane, a lease and three events; \
+    about three quarters of the time in scripts is Lua itself, which cuts words and spells \
+    states, and the rest its commands";
 const WORKER_CPU: &str = "each attempt parses its descriptor and payload, runs in a task of its \
     own, is watched for cancellation and time limits, and reports its output as JSON";
 const TURNS: &str = "ten attempts at once are one or two for each of eight partitions, so that a \
@@ -161,9 +162,8 @@ const TWO_CORES: &str = "Redis has one of two cores and the worker the other one
     them is full is the limit (the costs per task above say which)";
 const TO_BROWSER: &str = "not by a bench yet; the way to the owner's socket, without nginx and \
     browser, is `cargo xtask bench -- pickup`, in [the other figures](README.md)";
-const LEAD: &str = "the best peer here may be one in Rust that claims and acknowledges in batches \
-    too, but has no turns between users, no fence and no log of events; those are what the \
-    commands above buy";
+const LEAD: &str = "Redis has one core and is full of either: what one task costs it, above, is \
+    the ratio. Turns between users, a fence, and each user's log and live events are part of ours";
 const ONE_TRIP: &str = "a submission is one script: its round trip, and record, lane, ring, event \
     and wake-up inside";
 const ONE_REDIS: &str = "one thread of Redis writes record, lane and event of each task, and the \
@@ -173,9 +173,8 @@ const PICK_UP: &str = "a submission, the wake-up by pub/sub and a claim are thre
 const SHARED: &str = "the one that submits and the worker share a core";
 const MEMORY: &str = "record, state and event of each task are kept, for whoever asks or listens";
 const LOOKS: &str = "the store looks after its partitions: repairs, configuration, announcements";
-const LEASES: &str = "a lease lasts 10 s, but its time goes on by 2 s at most from one look at \
-    its partition to the next, and here a worker that is alone looks only when it expects \
-    something. A server, which is not part of this run, looks every second";
+const LEASES: &str = "a lease lasts 10 s. Where no server looks, its time goes on by 2 s at most \
+    from one look to the next, and a worker alone may come to its first look 5 s late";
 
 #[cfg(test)]
 mod tests {
