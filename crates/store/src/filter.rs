@@ -11,7 +11,9 @@ pub fn matches(filter: &TaskFilter, task: &StoredTask, state: TaskState) -> bool
     #[derive(Deserialize)]
     struct Labels {
         k: String,
-        q: String,
+        // Left out where it is named like the kind.
+        #[serde(default)]
+        q: Option<String>,
         at: i64,
         #[serde(default)]
         tags: Vec<String>,
@@ -29,7 +31,7 @@ pub fn matches(filter: &TaskFilter, task: &StoredTask, state: TaskState) -> bool
     }
     let Ok(labels) = serde_json::from_str::<Labels>(&task.descriptor) else { return false };
     kind.as_ref().is_none_or(|kind| labels.k == *kind)
-        && queue.as_ref().is_none_or(|queue| labels.q == *queue)
+        && queue.as_ref().is_none_or(|queue| labels.q.as_ref().unwrap_or(&labels.k) == queue)
         && tag.as_ref().is_none_or(|tag| labels.tags.contains(tag))
         && since_ms.is_none_or(|since| labels.at >= since)
         && until_ms.is_none_or(|until| labels.at < until)

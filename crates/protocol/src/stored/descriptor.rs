@@ -57,7 +57,7 @@ pub struct Descriptor {
     #[serde(rename = "key", default)]
     pub key: Option<(String, i64)>,
     /// The schedule that made it, and at which tick (wall clock, ms), unless somebody asked for it.
-    #[serde(rename = "sch", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "sch", default)]
     pub schedule: Option<(String, Option<i64>)>,
     /// The payload, byte for byte as it came.
     #[serde(rename = "p")]
@@ -70,45 +70,67 @@ fn version() -> u8 {
 
 impl Serialize for Descriptor {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // All of them by name, so that a member that is added is missed here.
+        let Self {
+            v,
+            kind,
+            queue,
+            created_ms,
+            attempts_max,
+            backoff,
+            rules,
+            crashes_max,
+            soft_timeout_ms,
+            timeout_ms,
+            keep_s,
+            due_ms,
+            tags,
+            key,
+            schedule,
+            payload,
+        } = self;
         let mut text = serializer.serialize_map(None)?;
         // Kind and queue come first: stores read them from a descriptor's beginning.
-        if self.v != Self::V {
-            text.serialize_entry("v", &self.v)?;
+        if *v != Self::V {
+            text.serialize_entry("v", v)?;
         }
-        text.serialize_entry("k", &self.kind)?;
-        if self.queue != self.kind {
-            text.serialize_entry("q", &self.queue)?;
+        text.serialize_entry("k", kind)?;
+        if queue != kind {
+            text.serialize_entry("q", queue)?;
         }
-        text.serialize_entry("at", &self.created_ms)?;
-        text.serialize_entry("max", &self.attempts_max)?;
-        if let Some(backoff) = &self.backoff {
+        text.serialize_entry("at", created_ms)?;
+        text.serialize_entry("max", attempts_max)?;
+        if let Some(backoff) = backoff {
             text.serialize_entry("b", backoff)?;
         }
-        if !self.rules.is_empty() {
-            text.serialize_entry("r", &self.rules)?;
+        if !rules.is_empty() {
+            text.serialize_entry("r", rules)?;
         }
-        if let Some(crashes_max) = &self.crashes_max {
+        if let Some(crashes_max) = crashes_max {
             text.serialize_entry("cm", crashes_max)?;
         }
-        if let Some(soft_timeout_ms) = &self.soft_timeout_ms {
+        if let Some(soft_timeout_ms) = soft_timeout_ms {
             text.serialize_entry("ts", soft_timeout_ms)?;
         }
-        if let Some(timeout_ms) = &self.timeout_ms {
+        if let Some(timeout_ms) = timeout_ms {
             text.serialize_entry("to", timeout_ms)?;
         }
-        if let Some(keep_s) = &self.keep_s {
+        if let Some(keep_s) = keep_s {
             text.serialize_entry("keep", keep_s)?;
         }
-        if let Some(due_ms) = &self.due_ms {
+        if let Some(due_ms) = due_ms {
             text.serialize_entry("due", due_ms)?;
         }
-        if !self.tags.is_empty() {
-            text.serialize_entry("tags", &self.tags)?;
+        if !tags.is_empty() {
+            text.serialize_entry("tags", tags)?;
         }
-        if let Some(key) = &self.key {
+        if let Some(key) = key {
             text.serialize_entry("key", key)?;
         }
-        text.serialize_entry("p", &self.payload)?;
+        if let Some(schedule) = schedule {
+            text.serialize_entry("sch", schedule)?;
+        }
+        text.serialize_entry("p", payload)?;
         text.end()
     }
 }
@@ -273,7 +295,7 @@ mod tests {
         read.v = 2;
         assert_eq!(Descriptor::parse(&read.text()).unwrap().v, 2);
         // As it was written before, and with all there is.
-        let whole = r#"{"v":1,"k":"a","q":"b","at":5,"max":3,"b":{"base_ms":1,"factor":2.0,"max_ms":9,"jitter":0.5},"r":[{"code":"x","action":"bury"}],"cm":4,"ts":6,"to":7,"keep":[1,2,3],"due":8,"tags":["t"],"key":["i",9],"p":{}}"#;
+        let whole = r#"{"v":1,"k":"a","q":"b","at":5,"max":3,"b":{"base_ms":1,"factor":2.0,"max_ms":9,"jitter":0.5},"r":[{"code":"x","action":"bury"}],"cm":4,"ts":6,"to":7,"keep":[1,2,3],"due":8,"tags":["t"],"key":["i",9],"sch":["s",4],"p":{}}"#;
         let read = Descriptor::parse(whole).unwrap();
         assert_eq!(&*read.text(), &whole.replacen(r#""v":1,"#, "", 1));
     }
