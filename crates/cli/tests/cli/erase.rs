@@ -28,7 +28,8 @@ fn one_user_is_exported_imported_elsewhere_and_erased_without_a_trace() {
     let export = |user: &str| said(tasktonic().args(["export", "--store", &store, "--user", user]));
     assert!(!export("nobody").contains("erasable-label"));
     let lines = export("demo");
-    let tasks = lines.lines().filter(|line| line.contains(r#""tags":["erasable-label"]"#)).count();
+    let label = r#"\"tags\":[\"erasable-label\"]"#;
+    let tasks = lines.lines().filter(|line| line.contains(label)).count();
     assert_eq!(tasks, 6, "{lines}");
     assert!(!lines.contains("password"), "accounts are left out");
     let file = installation.scratch.join("demo.ndjson");
