@@ -43,15 +43,19 @@ pub(crate) fn named(control: &Control) -> Option<Named<'_>> {
     }
 }
 
-/// The queue a descriptor names: the one thing the scripts need that only it says. Absent when
-/// there is no descriptor.
+/// The queue a descriptor names, or its kind where it names none: the one thing the scripts need
+/// that only it says. Absent when there is no descriptor.
 pub(crate) fn queue(descriptor: &Value) -> Result<Option<Name>> {
     #[derive(Deserialize)]
-    struct Queue {
-        q: String,
+    struct Named {
+        #[serde(default)]
+        k: Option<String>,
+        #[serde(default)]
+        q: Option<String>,
     }
     let Some(text) = text(descriptor)? else { return Ok(None) };
-    let queue = serde_json::from_str(text).ok().and_then(|Queue { q }| q.parse().ok());
+    let named = serde_json::from_str(text).ok().and_then(|Named { k, q }| q.or(k));
+    let queue = named.and_then(|name| name.parse().ok());
     let unreadable = "the stored description of this task cannot be read; it is buried when a \
                       worker takes it";
     queue.map(Some).ok_or_else(|| Error::Invalid(unreadable.into()))
