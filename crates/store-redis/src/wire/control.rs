@@ -46,6 +46,14 @@ pub(crate) fn named(control: &Control) -> Option<Named<'_>> {
 /// The queue a descriptor names, or its kind where it names none: the one thing the scripts need
 /// that only it says. Absent when there is no descriptor.
 pub(crate) fn queue(descriptor: &Value) -> Result<Option<Name>> {
+    let Some(text) = text(descriptor)? else { return Ok(None) };
+    let unreadable = "the stored description of this task cannot be read; it is buried when a \
+                      worker takes it";
+    queue_of(text).map(Some).ok_or_else(|| Error::Invalid(unreadable.into()))
+}
+
+/// The same of a text that is there.
+pub(crate) fn queue_of(descriptor: &str) -> Option<Name> {
     #[derive(Deserialize)]
     struct Named {
         #[serde(default)]
@@ -53,12 +61,8 @@ pub(crate) fn queue(descriptor: &Value) -> Result<Option<Name>> {
         #[serde(default)]
         q: Option<String>,
     }
-    let Some(text) = text(descriptor)? else { return Ok(None) };
-    let named = serde_json::from_str(text).ok().and_then(|Named { k, q }| q.or(k));
-    let queue = named.and_then(|name| name.parse().ok());
-    let unreadable = "the stored description of this task cannot be read; it is buried when a \
-                      worker takes it";
-    queue.map(Some).ok_or_else(|| Error::Invalid(unreadable.into()))
+    let Named { k, q } = serde_json::from_str(descriptor).ok()?;
+    q.or(k)?.parse().ok()
 }
 
 /// A control command; `descriptors` are those of the tasks it names, in order.
