@@ -3,6 +3,7 @@ import type { Metadata } from "next";
 import { notFound } from "next/navigation";
 import { TaskView } from "@/features/tasks/detail/task-view";
 import { TASK_ID } from "@/features/tasks/ids";
+import { titlesOf } from "@/features/tasks/kinds";
 import { api, requireUser } from "@/lib/api/server";
 
 type Props = {
@@ -40,7 +41,7 @@ export default async function TaskPage({ params, searchParams }: Props) {
         attempts={attempts}
         logs={logs}
         position={position}
-        title={kind?.title ?? task.kind}
+        title={titlesOf(kind ? [kind] : [])(task.kind)}
         schema={kind?.schema}
         tab={Array.isArray(tab) ? tab[0] : tab}
       />
