@@ -37,7 +37,6 @@ pub(crate) fn may_need_tables(query: &Query) -> bool {
             | Query::EventsSince { .. }
             | Query::EventsHead { .. }
             | Query::Position { .. }
-            | Query::Users { .. }
             | Query::Exist { .. }
             | Query::Schedules { .. }
             | Query::DueSchedules
@@ -103,7 +102,6 @@ pub(crate) fn answer(shared: &Shared, query: Query) -> Result<QueryReply> {
         Query::Position { user, task } => {
             QueryReply::Position(position(&shared.state.lock(), &user, task))
         }
-        Query::Users { queue } => QueryReply::Users(shared.state.lock().partition.turns_in(&queue)),
         Query::Exist { tasks } => {
             let state = shared.state.lock();
             let known = |(user, task)| state.partition.task(&user, &task).is_some();

@@ -15,7 +15,7 @@ use redis::Value;
 use tasktonic_core::Text;
 use tasktonic_store::{Error, Result};
 
-pub(crate) use control::{Erased, Rest, control, controlled, erase, named, queue_of, unlist};
+pub(crate) use control::{Erased, Rest, control, controlled, erase, named, unlist};
 pub(crate) use schedule::{kept_schedule, scheduled, tick, ticked};
 pub(crate) use state::StateHead;
 pub(crate) use submit::{submit, submitted};

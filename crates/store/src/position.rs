@@ -133,12 +133,11 @@ impl History {
         standing: Standing,
         queue_of: impl Fn(&TaskId) -> Option<Name>,
     ) -> Position {
-        let Standing { queue, claim: _, ahead, head, users } = standing;
+        let Standing { queue, claim: _, ahead, head } = standing;
         let starts = self.starts(&queue, queue_of);
         Position {
             ahead: (ahead, ahead),
             more: ahead >= POSITION_MAX,
-            users,
             head_since_ms: self.entered_ms(head.0, head.1),
             starts,
             queue,

@@ -78,11 +78,6 @@ pub enum Query {
         /// The task.
         task: TaskId,
     },
-    /// How many users wait in a queue.
-    Users {
-        /// The queue.
-        queue: Name,
-    },
     /// Which of these tasks exist.
     Exist {
         /// Owners and ids.
@@ -150,8 +145,6 @@ pub enum QueryReply {
     Held(Vec<Held>),
     /// To `Position`; absent unless the task is queued.
     Position(Option<Box<Position>>),
-    /// To `Users`; of one partition.
-    Users(u64),
     /// To `Exist`: one answer per task, in order.
     Exist(Vec<bool>),
     /// To `Schedules`.
@@ -290,8 +283,6 @@ pub struct Position {
     pub ahead: (u32, u32),
     /// Whether it is too far back to be found.
     pub more: bool,
-    /// Users who wait in this queue, this one included; of one partition.
-    pub users: u64,
     /// Since when the first of the line has been in it, wall clock, ms.
     pub head_since_ms: i64,
     /// The newest starts of this line that the user's events tell of, oldest first.
@@ -306,11 +297,8 @@ impl Position {
         // The first place may be of a cancelled task, and then another in each store.
         let head =
             exact.ahead.1 > 0 || self.ahead.1 > 0 || self.head_since_ms == exact.head_since_ms;
-        let Self { queue, ahead: _, more, users, head_since_ms: _, starts } = self;
-        around
-            && head
-            && (queue, *more, *users) == (&exact.queue, exact.more, exact.users)
-            && *starts == exact.starts
+        let Self { queue, ahead: _, more, head_since_ms: _, starts } = self;
+        around && head && (queue, *more) == (&exact.queue, exact.more) && *starts == exact.starts
     }
 }
 

@@ -17,8 +17,6 @@ pub struct Standing {
     pub ahead: u32,
     /// The first of the lane and the claim number it has there. It may have been cancelled.
     pub head: (TaskId, u32),
-    /// Users who wait in this queue, this one included.
-    pub users: u64,
 }
 
 impl Partition {
@@ -45,14 +43,7 @@ impl Partition {
             None => POSITION_MAX as usize,
         };
         let head = lane.front().map(|entry| (entry.task, entry.claim))?;
-        let users = self.turns_in(&queue);
         let ahead = u32::try_from(ahead).unwrap_or(POSITION_MAX);
-        Some(Standing { queue, claim: control.claim, ahead, head, users })
-    }
-
-    /// How many users take turns in a queue.
-    #[must_use]
-    pub fn turns_in(&self, queue: &Name) -> u64 {
-        self.queues.get(queue).map_or(0, |queue| queue.ring.len() as u64)
+        Some(Standing { queue, claim: control.claim, ahead, head })
     }
 }

@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use futures_util::future::try_join_all;
 use tasktonic_core::policy::estimate::{Estimate, Line, PROBABILITY, STARTS_MIN, estimate};
-use tasktonic_core::routing::PartitionId;
 use tasktonic_core::{TaskId, UserId};
 use tasktonic_protocol::http::{Ahead, StartEstimate, TaskPosition};
 use tasktonic_protocol::problem::Code;
@@ -18,6 +16,7 @@ use tasktonic_store::{Position, Query, QueryReply};
 
 use super::access::{Need, check};
 use super::operation::{Body, Operation};
+use super::queues::turns;
 use super::read::{Named, id, known, out_of_kind, shown};
 use super::submit::partition;
 use crate::App;
@@ -68,8 +67,12 @@ async fn position(
         }
         _ => StartEstimate::NotQueued,
     };
+    // Everybody with work in the queue, whichever partition they are in.
     let users = match &found {
-        Some(position) => Some(users(&app, user, position).await?),
+        Some(position) => {
+            let queue = std::slice::from_ref(&position.queue);
+            turns(&app, queue).await?.first().map(|of| of.users)
+        }
         None => None,
     };
     let ahead = found.map(|position| Ahead {
@@ -102,17 +105,4 @@ fn start(position: &Position, now_ms: i64) -> StartEstimate {
             starts_min: u32::try_from(STARTS_MIN).unwrap_or(u32::MAX),
         },
     }
-}
-
-/// Everybody who waits in the queue, whichever partition they are in.
-async fn users(app: &App, user: &UserId, position: &Position) -> Result<u64, Refusal> {
-    let own = partition(app, user);
-    let others = (0..app.store.partitions()).map(PartitionId).filter(|p| *p != own);
-    let asked = others.map(|p| app.store.read(p, Query::Users { queue: position.queue.clone() }));
-    let mut users = position.users;
-    for answer in try_join_all(asked).await? {
-        let QueryReply::Users(here) = answer else { return Err(out_of_kind()) };
-        users += here;
-    }
-    Ok(users)
 }

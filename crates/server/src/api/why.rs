@@ -14,6 +14,7 @@ use tasktonic_store::{Query, QueryReply};
 use super::access::{Need, check};
 use super::kinds::workers_alive;
 use super::operation::{Body, Operation};
+use super::queues::turns;
 use super::read::{Named, id, known, out_of_kind, shown};
 use super::submit::partition;
 use crate::App;
@@ -70,11 +71,7 @@ async fn why(
                     if !workers.iter().any(|worker| worker.kinds.contains(&task.kind)) {
                         return Ok(Json(why(WhyReason::NoWorker)));
                     }
-                    let ask = Query::Turns { queues: vec![queue] };
-                    let QueryReply::Turns(turns) = app.store.read(p, ask).await? else {
-                        return Err(out_of_kind());
-                    };
-                    let users_waiting = turns.first().map(|turns| turns.users);
+                    let users_waiting = turns(&app, &[queue]).await?.first().map(|of| of.users);
                     return Ok(Json(Why { users_waiting, ..why(WhyReason::Turn) }));
                 }
             }

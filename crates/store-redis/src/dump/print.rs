@@ -6,10 +6,11 @@ use std::fmt::Write as _;
 use tasktonic_core::partition::{queue_lines, user_lines};
 use tasktonic_core::transitions::STATES;
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
+use tasktonic_protocol::stored::queue_in;
 use tasktonic_store::model::dump_texts;
 
 use super::{Facts, Kept, Personal, entry};
-use crate::wire::{StateHead, queue_of};
+use crate::wire::StateHead;
 
 pub(super) fn dump(facts: &Facts, now_ms: i64) -> String {
     let mut lines = BTreeSet::new();
@@ -122,7 +123,7 @@ fn counts(lines: &mut BTreeSet<String>, user: &UserId, personal: &Personal) {
 /// The queue that a descriptor names.
 fn queue(kept: &Kept) -> String {
     let text = kept.descriptor.as_deref().unwrap_or_default();
-    queue_of(text).map_or_else(|| "?".into(), |queue| queue.to_string())
+    queue_in(text).map_or_else(|| "?".into(), |queue| queue.to_string())
 }
 
 fn task_line(facts: &Facts, user: &UserId, task: TaskId, kept: &Kept) -> String {

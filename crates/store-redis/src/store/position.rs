@@ -29,7 +29,6 @@ struct Lane {
     /// Further back than was looked.
     more: bool,
     dead: u32,
-    users: u64,
     head: Option<(TaskId, u32)>,
 }
 
@@ -68,7 +67,6 @@ impl RedisStore {
         Ok(Some(Box::new(Position {
             ahead,
             more: lane.more,
-            users: lane.users,
             head_since_ms: history.entered_ms(of, claim),
             starts: history.starts(&queue, queue_of),
             queue,
@@ -92,7 +90,6 @@ impl RedisStore {
         let mut asked = Pipeline::new();
         asked.add_command(find);
         asked.hget(keys.meta(), format!("x:{queue}:{user}"));
-        asked.llen(keys.ring(queue));
         asked.lindex(&name, 0);
         // The commands of a pipeline are not one step: an entry that is not there may just have been
         // taken.
@@ -103,7 +100,7 @@ impl RedisStore {
             _ => Some(number::<u32>(&answers[0])?),
         };
         if before.is_none() {
-            let after = waits(&text_of(&answers[4]));
+            let after = waits(&text_of(&answers[3]));
             if after.is_none_or(|after| after.claim != head.claim) {
                 return Ok(None);
             }
@@ -116,16 +113,8 @@ impl RedisStore {
             before: before.unwrap_or(POSITION_MAX),
             more: before.is_none(),
             dead,
-            users: number(&answers[2])?,
-            head: text(&answers[3])?.and_then(entry),
+            head: text(&answers[2])?.and_then(entry),
         }))
-    }
-
-    /// How many users wait in a queue of this partition.
-    pub(super) async fn turns_in(&self, p: PartitionId, queue: &Name) -> Result<u64> {
-        let mut asked = Pipeline::new();
-        asked.llen(self.keys(p)?.ring(queue));
-        number(&self.ask(p, &asked).await?[0])
     }
 
     /// The user's newest events, as far back as they are of use.

@@ -54,7 +54,6 @@ impl RedisStore {
             Query::Position { user, task } => {
                 QueryReply::Position(self.standing(p, &user, task).await?)
             }
-            Query::Users { queue } => QueryReply::Users(self.turns_in(p, &queue).await?),
             Query::Exist { tasks } => QueryReply::Exist(self.exist(p, &tasks).await?),
             Query::Schedules { user, name } => {
                 QueryReply::Schedules(self.schedules_of(p, &user, name.as_ref()).await?)

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use redis::Value;
-use serde::Deserialize;
 use tasktonic_core::command::{Control, MoveTo};
 use tasktonic_core::reply::Controlled;
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
+use tasktonic_protocol::stored::queue_in;
 use tasktonic_store::{Error, Result};
 
 use super::{Words, items, strange, text, word};
@@ -49,20 +49,7 @@ pub(crate) fn queue(descriptor: &Value) -> Result<Option<Name>> {
     let Some(text) = text(descriptor)? else { return Ok(None) };
     let unreadable = "the stored description of this task cannot be read; it is buried when a \
                       worker takes it";
-    queue_of(text).map(Some).ok_or_else(|| Error::Invalid(unreadable.into()))
-}
-
-/// The same of a text that is there.
-pub(crate) fn queue_of(descriptor: &str) -> Option<Name> {
-    #[derive(Deserialize)]
-    struct Named {
-        #[serde(default)]
-        k: Option<String>,
-        #[serde(default)]
-        q: Option<String>,
-    }
-    let Named { k, q } = serde_json::from_str(descriptor).ok()?;
-    q.or(k)?.parse().ok()
+    queue_in(text).map(Some).ok_or_else(|| Error::Invalid(unreadable.into()))
 }
 
 /// A control command; `descriptors` are those of the tasks it names, in order.

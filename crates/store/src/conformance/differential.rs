@@ -432,8 +432,8 @@ impl Walk {
 
     fn query(&mut self) -> Query {
         let (user, task) = self.task_of();
-        match self.seed.below(18) {
-            17 => Query::Facts { user, queue: self.queue() },
+        match self.seed.below(17) {
+            16 => Query::Facts { user, queue: self.queue() },
             8 => Query::DueSchedules,
             9 => Query::Schedules { user, name: None },
             10 => Query::Turns { queues: vec![self.queue(), self.queue()] },
@@ -462,7 +462,6 @@ impl Walk {
             4 => Query::Attempts { user, task },
             5 => Query::Logs { user, task, after: 1, limit: 3 },
             14 | 15 => Query::Position { user, task },
-            16 => Query::Users { queue: self.queue() },
             6 => Query::EventsSince { user, epoch: 1, seq: self.seed.below(20) },
             _ => Query::Exist { tasks: vec![(user, task)] },
         }

@@ -75,7 +75,6 @@ impl State {
                 QueryReply::Held(held.map(|c| self.held(c.lease, c.n)).collect())
             }
             Query::Position { user, task } => QueryReply::Position(self.position(&user, task)),
-            Query::Users { queue } => QueryReply::Users(self.partition.turns_in(&queue)),
             Query::Exist { tasks } => {
                 let known = |(user, task): (UserId, TaskId)| self.partition.task(&user, &task);
                 QueryReply::Exist(tasks.into_iter().map(|t| known(t).is_some()).collect())
