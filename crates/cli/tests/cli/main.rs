@@ -9,6 +9,7 @@ mod erase;
 mod exec;
 mod fleet;
 mod pages;
+mod queues;
 mod rest;
 mod schedules;
 mod start;

@@ -98,8 +98,13 @@ async fn the_products_own_kinds_are_nobodys_to_submit_or_to_serve() {
         json!({ "kind": BULK_KIND, "payload": payload }),
         json!({ "kind": "echo", "queue": BULK_KIND, "payload": {} }),
     ] {
-        site.post("ana", "/api/v1/tasks", task).await.refused(400, "bad_request");
+        site.post("ana", "/api/v1/tasks", task.clone()).await.refused(400, "bad_request");
+        let schedule = json!({ "name": "sweep", "every_ms": 60_000, "task": task });
+        let answer = site.post("ana", "/api/v1/schedules", schedule).await;
+        assert!(matches!(answer.status.as_u16(), 400 | 422), "{}", answer.status);
     }
+    let none = site.get("ana", "/api/v1/schedules").await.expect(200);
+    assert_eq!(none["schedules"], json!([]));
     let kinds = site.get("ana", "/api/v1/kinds").await.expect(200);
     let is_ours = |kind: &Value| kind["kind"].as_str().unwrap().starts_with("tasktonic.");
     assert!(!kinds["kinds"].as_array().unwrap().iter().any(is_ours), "{kinds}");
