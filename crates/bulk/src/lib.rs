@@ -107,10 +107,11 @@ fn tell(cx: &Context, done: &BulkDone, total: u64) {
 
 fn said(verb: BulkVerb, done: &BulkDone) -> String {
     let BulkDone { changed, asked, skipped } = done;
+    let tasks = if *changed == 1 { "task" } else { "tasks" };
     let mut text = match verb {
-        BulkVerb::Cancel => format!("{changed} tasks stopped"),
-        BulkVerb::Retry => format!("{changed} tasks sent back to their queues"),
-        BulkVerb::Purge => format!("{changed} tasks removed"),
+        BulkVerb::Cancel => format!("{changed} {tasks} stopped"),
+        BulkVerb::Retry => format!("{changed} {tasks} sent back"),
+        BulkVerb::Purge => format!("{changed} {tasks} removed"),
     };
     if *asked > 0 {
         text.push_str(&format!(", {asked} of them by asking their worker"));

@@ -58,8 +58,11 @@ pub(crate) async fn erase(args: Args) -> Result<u8> {
         crate::task::print_json(&erasure)?;
     } else {
         let Erasure { tasks, more, files, .. } = erasure;
-        let more = if more { " or more" } else { "" };
-        screen::say(&format!("erased: {tasks}{more} tasks, {files} files"));
+        let tasks = match more {
+            true => format!("{tasks} or more tasks"),
+            false => screen::many(tasks, "task"),
+        };
+        screen::say(&format!("erased: {tasks}, {}", screen::many(files, "file")));
     }
     Ok(crate::DONE)
 }

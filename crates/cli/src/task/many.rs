@@ -142,8 +142,12 @@ fn counted(count: BulkCount, json: bool) -> Result<u8> {
     if json {
         print_json(&count)?;
     } else {
-        let more = if count.more { " or more" } else { "" };
-        screen::say(&format!("{}{more} tasks match", count.tasks));
+        let BulkCount { tasks, more } = count;
+        screen::say(&match (tasks, more) {
+            (1, false) => "1 task matches".to_owned(),
+            (_, false) => format!("{tasks} tasks match"),
+            (_, true) => format!("{tasks} or more tasks match"),
+        });
     }
     Ok(crate::DONE)
 }
@@ -174,7 +178,7 @@ async fn all(
         print_json(&ended)?;
     } else if let Some(output) = &ended.output {
         let BulkDone { changed, asked, skipped } = serde_json::from_str(output.get())?;
-        let mut text = format!("{changed} tasks changed");
+        let mut text = format!("{} changed", screen::many(changed, "task"));
         if asked > 0 {
             text.push_str(&format!(", {asked} of them by asking their worker to stop"));
         }
