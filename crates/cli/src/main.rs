@@ -3,9 +3,11 @@
 
 mod account;
 mod api;
+mod built_in;
 mod config;
 mod data;
 mod doctor;
+mod erase;
 mod export;
 mod fleet;
 mod flow;
@@ -20,6 +22,7 @@ mod pages;
 mod parent;
 mod product;
 mod queue;
+mod schedule;
 mod screen;
 mod serve;
 mod shutdown;
@@ -113,9 +116,14 @@ enum Verb {
     Pause(queue::Pause),
     /// Start your tasks again
     Resume(queue::Pause),
+    /// Tasks that the clock makes: look at schedules and change them
+    #[command(subcommand)]
+    Schedule(schedule::Verb),
     /// Built-in accounts (of an embedded store: while the server is stopped)
     #[command(subcommand)]
     Account(account::Verb),
+    /// Erase all that is kept of one user. There is no way back
+    Erase(erase::Args),
     /// Write a whole store as lines of JSON to standard output
     Export(export::Args),
     /// Read an export on standard input into an empty store
@@ -152,7 +160,9 @@ fn main() -> ExitCode {
         Verb::Queue(verb) => runtime(queue::queue(verb)),
         Verb::Pause(args) => runtime(queue::pause(args, true)),
         Verb::Resume(args) => runtime(queue::pause(args, false)),
+        Verb::Schedule(verb) => runtime(schedule::schedule(verb)),
         Verb::Account(verb) => runtime(account::account(verb)),
+        Verb::Erase(args) => runtime(erase::erase(args)),
         Verb::Export(args) => runtime(export::export(args)),
         Verb::Import(args) => runtime(import::import(args)),
         Verb::Token(verb) => token::token(verb),

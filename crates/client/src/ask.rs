@@ -59,6 +59,15 @@ impl Ask {
         Self::new(Method::POST, segments, repeat)
     }
 
+    /// Each may be sent again: it says how something is to be.
+    pub(crate) fn put(segments: &[&str]) -> Self {
+        Self::new(Method::PUT, segments, Repeat::Always)
+    }
+
+    pub(crate) fn delete(segments: &[&str], repeat: Repeat) -> Self {
+        Self::new(Method::DELETE, segments, repeat)
+    }
+
     pub(crate) fn query(mut self, name: &'static str, value: Option<String>) -> Self {
         self.query.extend(value.map(|value| (name, value)));
         self

@@ -3,15 +3,24 @@
 
 mod auth;
 mod catalogue;
+mod erase;
 mod files;
 mod flows;
 mod keys;
+mod position;
 mod queues;
+mod schedules;
 mod tasks;
 mod waiting;
+mod why;
 
+pub use crate::bulk::{
+    BUILT_IN, BULK_KIND, BulkCount, BulkDone, BulkFilter, BulkOrder, BulkPayload, BulkVerb,
+    RetryRequest,
+};
 pub use auth::{LoginRequest, LogoutRequest, Me, RefreshRequest, Tokens};
 pub use catalogue::{Kind, KindList, Worker, WorkerList};
+pub use erase::{Erasure, ErasureState};
 pub use files::StoredFile;
 pub use flows::{
     After, AfterWith, BatchOpenRequest, FLOW_KIND, FLOW_NAME_CHARS_MAX, FLOW_PAGE_MAX,
@@ -21,12 +30,18 @@ pub use flows::{
 pub use keys::{
     KEY_BYTES_MAX, KEY_TTL_MS_DEFAULT, KEY_WAIT_MS_DEFAULT, KEY_WINDOW_MS_MAX, KeyMode,
 };
+pub use position::{Ahead, StartEstimate, TaskPosition};
 pub use queues::{
     Pause, PauseRequest, PausedUser, Queue, QueueChange, QueueDetail, QueueList, QueueSettings,
     QueueUser, QueueUserChange,
+};
+pub use schedules::{
+    CatchUp, PREVIEW_DEFAULT, PREVIEW_MAX, Passed, PassedReason, Preview, PreviewRequest, Schedule,
+    ScheduleList, ScheduleRequest, ScheduleSet, ScheduleSetReply, ScheduleStatus, Timing,
 };
 pub use tasks::{
     Attempt, AttemptList, BATCH_TASKS_MAX, BatchItem, BatchReply, BatchRequest, BulkItem,
     BulkReply, BulkRequest, Counts, IDS_MAX, LogLine, LogPage, SubmitRequest, TaskPage,
 };
 pub use waiting::{EditRequest, LinePlace, RescheduleRequest};
+pub use why::{Why, WhyReason};

@@ -62,10 +62,12 @@ codes! {
     /// Only a task that failed or was cancelled can be tried again.
     NotRetryable = "not_retryable", 409,
         "Only a task that failed or was cancelled can be tried again";
+    /// Only a task that has ended can be removed.
+    NotEnded = "not_ended", 409, "Only a task that has ended can be removed";
     /// Only a task that waits can be moved or changed.
     NotWaiting = "not_waiting", 409, "Only a task that waits can be moved or changed";
-    /// The task changed since the caller looked.
-    ChangedMeanwhile = "changed_meanwhile", 409, "The task changed since you looked";
+    /// The task or schedule changed since the caller looked.
+    ChangedMeanwhile = "changed_meanwhile", 409, "It changed since you looked";
     /// The task has ended; there is nothing left to stop.
     AlreadyEnded = "already_ended", 409, "The task has ended";
     /// The flow or batch takes no more tasks.
@@ -81,6 +83,10 @@ codes! {
     UnknownHost = "unknown_host", 421, "This installation does not answer under that name";
     /// The payload does not fit its kind.
     PayloadInvalid = "payload_invalid", 422, "The payload does not fit its kind";
+    /// A schedule of this name is there already.
+    ScheduleExists = "schedule_exists", 409, "A schedule of this name is there already";
+    /// A schedule cannot be as it is asked for.
+    ScheduleInvalid = "schedule_invalid", 422, "The schedule cannot be as it is asked for";
     /// A member of the submission beside its payload is out of bounds.
     SubmissionInvalid = "submission_invalid", 422,
         "A member of the submission is out of bounds";

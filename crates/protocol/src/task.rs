@@ -48,6 +48,9 @@ pub struct Task {
     pub tags: Vec<String>,
     /// The user's key, if one was given.
     pub idempotency_key: Option<String>,
+    /// The schedule that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<MadeBy>,
     /// Who runs it or ran it last.
     pub worker: Option<String>,
     /// RFC 3339.
@@ -72,6 +75,15 @@ pub struct Task {
     pub durability: String,
     /// Whether it has an output (lists leave the output itself out).
     pub has_output: bool,
+}
+
+/// The schedule that made a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MadeBy {
+    /// Its name.
+    pub name: String,
+    /// Its tick; RFC 3339. Nothing where somebody had it run at once.
+    pub at: Option<String>,
 }
 
 /// A stored record that cannot be read.
@@ -122,6 +134,7 @@ impl Task {
             reason: patch.reason,
             tags: d.tags,
             idempotency_key: d.key.map(|(key, _)| key),
+            schedule: d.schedule.map(|(name, at_ms)| MadeBy { name, at: at_ms.map(rfc3339) }),
             worker: patch.worker,
             created_at: rfc3339(d.created_ms),
             run_at: (engine == TaskState::Scheduled)

@@ -6,7 +6,9 @@ mod about;
 pub(crate) mod access;
 mod batch;
 mod body;
+mod bulk;
 mod change;
+mod erase;
 mod files;
 mod flow_draft;
 mod flow_read;
@@ -15,13 +17,16 @@ mod history;
 mod json;
 pub(crate) mod kinds;
 pub(crate) mod operation;
+mod position;
 mod queues;
 pub(crate) mod rate;
 mod read;
+pub(crate) mod schedules;
 pub(crate) mod settings;
 mod submit;
 mod wait;
 mod waiting;
+mod why;
 pub(crate) mod worker;
 
 use std::any::Any;
@@ -72,13 +77,18 @@ pub(crate) fn operations() -> Vec<Operation> {
         read::operations(),
         wait::operations(),
         history::operations(),
+        position::operations(),
         change::operations(),
+        bulk::operations(),
         waiting::operations(),
         flows::operations(),
         flow_read::operations(),
+        why::operations(),
         queues::operations(),
+        schedules::operations(),
         kinds::operations(),
         about::operations(),
+        erase::operations(),
         files::operations(),
         worker::operations(),
     ]

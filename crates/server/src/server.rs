@@ -11,6 +11,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use tasktonic_auth::door::Route;
+use tasktonic_core::routing::PartitionId;
 use tasktonic_files::Files;
 use tasktonic_protocol::problem::Code;
 use tasktonic_store::Store;
@@ -19,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::api::schedules;
 use crate::door::{Passed, Peer};
 use crate::identity::Identity;
 use crate::ledger::FileLedger;
@@ -127,6 +129,14 @@ impl Server {
     #[doc(hidden)]
     pub async fn clean(&self) {
         housekeeping::clean(&self.app).await;
+    }
+
+    /// Takes every tick that is due. For tests with a clock of their own.
+    #[doc(hidden)]
+    pub async fn ticks(&self) {
+        for p in (0..self.app.store.partitions()).map(PartitionId) {
+            while schedules::take_due(&self.app, p).await {}
+        }
     }
 
     /// Serves until `stop` is cancelled, then takes no more connections, closes sockets with 1012

@@ -4,10 +4,14 @@
 
 #[path = "api/access.rs"]
 mod access;
+#[path = "api/bulk.rs"]
+mod bulk;
 #[path = "api/change.rs"]
 mod change;
 #[path = "api/embedded.rs"]
 mod embedded;
+#[path = "api/erase.rs"]
+mod erase;
 #[path = "api/files.rs"]
 mod files;
 #[path = "api/flows.rs"]
@@ -20,16 +24,22 @@ mod isolation;
 mod keys;
 #[path = "api/parts.rs"]
 mod parts;
+#[path = "api/position.rs"]
+mod position;
 #[path = "api/queues.rs"]
 mod queues;
 #[path = "api/read.rs"]
 mod read;
+#[path = "api/schedules.rs"]
+mod schedules;
 #[path = "api/submit.rs"]
 mod submit;
 #[path = "api/support.rs"]
 mod support;
 #[path = "api/waiting.rs"]
 mod waiting;
+#[path = "api/why.rs"]
+mod why;
 #[path = "api/worker.rs"]
 mod worker;
 

@@ -18,8 +18,12 @@ mod hostile;
 mod isolation;
 #[path = "api/keys.rs"]
 mod keys;
+#[path = "api/position.rs"]
+mod position;
 #[path = "api/read.rs"]
 mod read;
+#[path = "api/schedules.rs"]
+mod schedules;
 #[path = "api/submit.rs"]
 mod submit;
 #[path = "api/support.rs"]

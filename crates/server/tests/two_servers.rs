@@ -315,3 +315,53 @@ async fn settled(server: &Running, version: u64) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
+
+/// The times of the ticks that made tasks, in order.
+async fn ticks(server: &Running) -> Vec<i64> {
+    let token = server.token("ana");
+    let bearer = format!("Bearer {token}");
+    let answer =
+        server.ask("GET", "/api/v1/tasks?limit=200", &[("Authorization", &bearer)], "").await;
+    let tasks = answer.json()["tasks"].as_array().unwrap().clone();
+    let at = |task: &Value| {
+        let at = task["schedule"]["at"].as_str().unwrap();
+        tasktonic_protocol::time::parse_rfc3339(at).unwrap()
+    };
+    let mut ticks: Vec<i64> = tasks.iter().map(at).collect();
+    ticks.sort_unstable();
+    ticks
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_servers_that_look_each_tick_is_taken_by_one_and_goes_on_without_the_other() {
+    let a = start().await;
+    let b = a.beside().await;
+    let announced = json!({ "v": 1, "worker": { "id": "w", "host": "h", "version": "1",
+        "kinds": ["noop"], "concurrency": 1 },
+        "kinds": [{ "kind": "noop", "queue": "noop", "schema": true, "attempts_max": 3 }] });
+    assert_eq!(post(&a, "crew", "/api/v1/worker/announce", &announced).await.status, 204);
+    let schedule = json!({ "name": "often", "every_ms": 1_000, "catch_up": "all",
+        "task": { "kind": "noop", "payload": {} } });
+    let bearer = format!("Bearer {}", a.token("ana"));
+    let made = a
+        .ask("POST", "/api/v1/schedules", &[("Authorization", &bearer)], &schedule.to_string())
+        .await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let reach = async |server: &Running, count: usize| {
+        let began = Instant::now();
+        loop {
+            let now = ticks(server).await;
+            if now.len() >= count {
+                return now;
+            }
+            assert!(began.elapsed() < 3 * SOON, "{now:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    reach(&a, 3).await;
+    a.stop.cancel();
+    let all = reach(&b, 6).await;
+    for pair in all.windows(2) {
+        assert_eq!(pair[1] - pair[0], 1_000, "each tick once, and none left out: {all:?}");
+    }
+}

@@ -95,6 +95,8 @@ impl Delta {
                 let (id, text) = small::links(user, task, links.as_ref());
                 self.small.insert(id, text);
             }
+            // Its tasks, keys and small records are gone by name; its events were never kept here.
+            Record::UserGone { .. } => {}
             Record::Schedule { user, name, schedule } => {
                 let (id, text) = small::schedule(user, name, schedule.as_ref());
                 self.small.insert(id, text);

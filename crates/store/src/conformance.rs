@@ -8,11 +8,15 @@
 #![expect(clippy::unwrap_used, reason = "these are tests, shared by the crates of the stores")]
 
 mod differential;
+mod ended;
+mod erased;
 mod fences;
 mod flows;
 mod keys;
 mod lists;
+mod position;
 mod registry;
+mod replay;
 mod scene;
 mod schedules;
 mod settings;
@@ -20,11 +24,15 @@ mod tasks;
 mod waiting;
 
 pub use differential::{Subject, differential};
+pub use ended::*;
+pub use erased::*;
 pub use fences::*;
 pub use flows::*;
 pub use keys::*;
 pub use lists::*;
+pub use position::*;
 pub use registry::*;
+pub use replay::seeds;
 pub use scene::Scene;
 pub use schedules::*;
 pub use settings::*;
@@ -84,6 +92,19 @@ macro_rules! conformance {
             a_batch_calls_back_once_when_all_its_parts_have_ended
             a_part_that_nobody_took_in_time_is_counted
             what_is_swept_has_told_its_end
+            a_part_that_is_purged_leaves_nobody_waiting
+            a_user_with_flows_is_erased_with_all_ties
+            a_purged_task_is_gone_with_all_that_was_kept_of_it
+            a_purged_task_is_not_claimed_from_the_entry_it_left
+            the_key_of_a_purged_task_is_free_again
+            a_dead_letter_is_sent_back_with_another_payload
+            a_list_is_restricted_to_a_queue
+            an_erased_user_is_gone_in_every_state_and_nobody_else_is
+            a_user_with_many_tasks_is_erased_in_steps
+            an_adopted_task_is_erased_with_its_lease
+            a_task_knows_its_place_in_the_line
+            a_line_tells_when_its_tasks_started
+            a_long_line_is_told_as_so_many_or_more
             a_schedule_is_changed_only_by_who_saw_it_last
             a_schedule_is_due_from_its_time_until_it_went_on
             a_tick_is_taken_once_and_makes_its_task_in_the_same_step

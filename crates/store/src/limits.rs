@@ -100,6 +100,7 @@ pub fn check_control(control: &Control) -> Result<()> {
             nodes.len()
         }
         Control::Seal { .. } => 1,
+        Control::Purge { tasks, .. } => tasks.len(),
         Control::Schedule { becomes, .. } => {
             let bytes = becomes.as_ref().map_or(0, |schedule| schedule.text.len());
             return at_most("bytes in one schedule", bytes, SCHEDULE_BYTES_MAX);
@@ -114,7 +115,7 @@ pub fn check_control(control: &Control) -> Result<()> {
         Control::Queues { queues, .. } => {
             return at_most("queues with settings", queues.len(), QUEUES_SET_MAX);
         }
-        Control::User { .. } | Control::Pause { .. } => 0,
+        Control::Erase { .. } | Control::User { .. } | Control::Pause { .. } => 0,
     };
     at_most("tasks in one control command", count, CONTROL_TASKS_MAX)
 }

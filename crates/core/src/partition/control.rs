@@ -1,14 +1,14 @@
 //! What people and operators ask for of tasks. What concerns only tasks that wait is in `waiting`,
 //! what is set of queues and users in `settings`.
 //!
-//! moves: scheduled, waiting, queued -> cancelled; dead, cancelled -> queued, waiting
+//! moves: scheduled, waiting, queued -> cancelled; dead, cancelled -> queued, waiting; terminal -> gone
 
 use super::Partition;
 use super::lease_of;
 use super::step::{StateText, Step};
 use crate::Text;
 use crate::changes::{Place, Record, Signal};
-use crate::command::{Control, MoveTo, Redrive};
+use crate::command::{Control, MoveTo, Purge, Redrive, Rewrite};
 use crate::ids::{Name, TaskId, UserId};
 use crate::reply::Controlled;
 use crate::transitions::TaskState;
@@ -53,6 +53,12 @@ impl Partition {
                 self.lead_on(step);
                 vec![answer]
             }
+            Control::Purge { at_ms, user, tasks } => {
+                // What has ended goes once those who wait for it were told.
+                self.lead_on(step);
+                tasks.into_iter().map(|asked| self.purge(step, at_ms, &user, asked)).collect()
+            }
+            Control::Erase { user } => vec![self.erase(step, &user)],
             Control::Schedule { user, name, seen, becomes } => {
                 vec![self.schedule(step, user, name, seen, becomes)]
             }
@@ -139,8 +145,45 @@ impl Partition {
         } else {
             self.wait(step, user, task, control, MoveTo::Back, ringed)
         };
-        let text = StateText { at_ms, body: "", event: None, logged: true };
+        let mut event = None;
+        if let Some(Rewrite { descriptor, event: told }) = asked.change {
+            step.record(Record::Edited { user: user.clone(), task, text: descriptor });
+            event = Some(told);
+        }
+        let text = StateText { at_ms, body: "", event: event.as_deref(), logged: true };
         step.write(user, task, &control, &text);
+        Controlled::Done
+    }
+
+    /// What refers to the task elsewhere (lists to sweep) names one that is gone, and is dropped at
+    /// its turn.
+    fn purge(&mut self, step: &mut Step, at_ms: i64, user: &UserId, asked: Purge) -> Controlled {
+        let Purge { task, claim, key } = asked;
+        let Some(known) = self.task(user, &task) else { return Controlled::Absent };
+        let state = known.place.state();
+        if !state.is_terminal() {
+            return Controlled::Unfit(state);
+        }
+        let untold = !self.leads.is_empty() && self.links(user, &task).is_some();
+        if known.claim != claim || untold {
+            return Controlled::Changed;
+        }
+        let (claim, n) = (known.claim, known.n);
+        let owner = self.user(user);
+        owner.tasks.remove(&task);
+        owner.counts[state as usize] -= 1;
+        if let Some(key) = key
+            && let Some(held) = owner.keys.get(&key).copied()
+            && held.task == task
+        {
+            owner.keys.remove(&key);
+            self.expiring.remove(&(held.expires_ms, user.clone(), key.clone()));
+            step.record(Record::KeyGone { user: user.clone(), key });
+        }
+        let event = format!(r#"{{"t":"{task}","x":"removed","c":{claim},"n":{n},"at":{at_ms}}}"#);
+        step.event(user, &event);
+        self.drop_links(step, user, task);
+        step.record(Record::TaskGone { user: user.clone(), task });
         Controlled::Done
     }
 }

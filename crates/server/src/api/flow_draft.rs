@@ -14,7 +14,7 @@ use tasktonic_protocol::http::{
 use tasktonic_protocol::problem::{Code, FieldError};
 use tasktonic_protocol::stored::{Descriptor, SubmitEvent};
 
-use super::submit::check_as;
+use super::submit::{Origin, Reserved, check_as};
 use crate::App;
 use crate::problem::Refusal;
 
@@ -50,7 +50,7 @@ pub(super) fn gathering(
 ) -> Result<NewTask, Refusal> {
     let event = SubmitEvent {
         k: FLOW_KIND.into(),
-        q: FLOW_KIND.into(),
+        q: None,
         max: 1,
         tags: tags.clone(),
         key: None,
@@ -69,6 +69,7 @@ pub(super) fn gathering(
         timeout_ms: None,
         keep_s: None,
         due_ms: None,
+        schedule: None,
         tags,
         key: None,
         name: None,
@@ -94,7 +95,8 @@ pub(super) async fn checked(
              is the same.",
         ));
     }
-    Ok(check_as(app, user, app.clock.now_ms(), asked, (task, name)).await?.new)
+    let origin = Origin { name, ..Origin::asked(task, Reserved::Refused) };
+    Ok(check_as(app, user, app.clock.now_ms(), asked, origin).await?.new)
 }
 
 fn fault(at: usize, rest: &str, detail: impl Into<String>) -> FieldError {

@@ -25,6 +25,9 @@ use crate::App;
 use crate::door::Caller;
 use crate::problem::Refusal;
 
+/// Tasks that are named in the answer to why one waits.
+const NAMED_MAX: usize = 10;
+
 pub(super) fn operations() -> Vec<Operation> {
     let paged = |operation: Operation| {
         operation
@@ -80,20 +83,8 @@ async fn links(
     };
     let mut ids: Vec<TaskId> = links.up.iter().map(|up| up.task).collect();
     ids.extend(&links.down);
-    let stored = some(&app, user, ids).await?;
-    let stored: HashMap<TaskId, StoredTask> =
-        stored.into_iter().map(|task| (task.id, task)).collect();
-    let linked = |id: &TaskId, on_failure: OnFailure| -> Result<LinkedTask, Refusal> {
-        let (name, kind, status) = match stored.get(id) {
-            Some(stored) => {
-                let (name, kind, status) = summary(&app, stored)?;
-                (name, Some(kind), Some(status))
-            }
-            None => (None, None, None),
-        };
-        let on_failure = on_failure.into();
-        Ok(LinkedTask { id: id.to_string(), name, kind, status, on_failure })
-    };
+    let ends = Ends::of(&app, user, ids).await?;
+    let linked = |id: &TaskId, on_failure| ends.linked(&app, *id, on_failure);
     let waits_for =
         links.up.iter().map(|up| linked(&up.task, up.on_failure)).collect::<Result<_, _>>()?;
     let of_children = links_of(&app, user, links.down.clone()).await?;
@@ -111,6 +102,74 @@ async fn links(
     };
     let gathers = links.gather.map(|gather| in_short(task, &gather));
     Ok(Json(TaskLinks { part_of, gathers, waits_for, leads_to }))
+}
+
+/// Tasks at the other ends of ties.
+struct Ends(HashMap<TaskId, StoredTask>);
+
+impl Ends {
+    async fn of(app: &App, user: &UserId, ids: Vec<TaskId>) -> Result<Self, Refusal> {
+        let stored = some(app, user, ids).await?;
+        Ok(Self(stored.into_iter().map(|task| (task.id, task)).collect()))
+    }
+
+    fn linked(&self, app: &App, id: TaskId, on_failure: OnFailure) -> Result<LinkedTask, Refusal> {
+        let (name, kind, status) = match self.0.get(&id) {
+            Some(stored) => {
+                let (name, kind, status) = summary(app, stored)?;
+                (name, Some(kind), Some(status))
+            }
+            None => (None, None, None),
+        };
+        let on_failure = on_failure.into();
+        Ok(LinkedTask { id: id.to_string(), name, kind, status, on_failure })
+    }
+}
+
+/// What a waiting task waits for, in a sentence, and some of the tasks; nothing once it waits no more.
+pub(super) async fn waiting_for(
+    app: &App,
+    user: &UserId,
+    task: TaskId,
+) -> Result<Option<(String, Vec<LinkedTask>)>, Refusal> {
+    let Some(links) = links_of(app, user, vec![task]).await?.pop().flatten() else {
+        return Ok(None);
+    };
+    if let Some(gather) = links.gather.filter(|gather| gather.pending() > 0) {
+        let (ended, total) = (gather.ended(), gather.total);
+        let text = match (gather.sealed, gather.runs) {
+            (false, _) => format!(
+                "It is open: {total} tasks so far, of which {ended} have ended. Seal it when all are added."
+            ),
+            (true, true) => {
+                format!("It runs when all its tasks have ended: {ended} of {total} so far.")
+            }
+            (true, false) => {
+                format!("It ends when all its tasks have ended: {ended} of {total} so far.")
+            }
+        };
+        return Ok(Some((text, Vec::new())));
+    }
+    let left: Vec<_> = links.up.iter().filter(|up| !up.told).collect();
+    let some = &left[..left.len().min(NAMED_MAX)];
+    let ends = Ends::of(app, user, some.iter().map(|up| up.task).collect()).await?;
+    let named = some.iter().map(|up| ends.linked(app, up.task, up.on_failure));
+    let named = named.collect::<Result<Vec<_>, _>>()?;
+    if named.is_empty() {
+        return Ok(None);
+    }
+    let word = |task: &LinkedTask| {
+        let name = task.name.as_ref().or(task.kind.as_ref()).unwrap_or(&task.id);
+        match task.status {
+            Some(status) => format!("{name} ({})", status.name()),
+            None => name.clone(),
+        }
+    };
+    let mut words: Vec<String> = named.iter().map(word).collect();
+    if left.len() > named.len() {
+        words.push(format!("{} more", left.len() - named.len()));
+    }
+    Ok(Some((format!("It waits for others to end: {}.", words.join(", ")), named)))
 }
 
 /// A flow or batch with the page of its tasks after `after`.

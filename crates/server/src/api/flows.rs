@@ -21,7 +21,7 @@ use tasktonic_store::KillPoint;
 
 use super::access::{Need, check};
 use super::body;
-use super::change::{Verb, change};
+use super::change::{Verb, ask_store};
 use super::flow_draft::{checked, draft, fresh, gathering, invalid};
 use super::flow_read::{all_parts, flow, links_of};
 use super::operation::{Body, Operation};
@@ -205,7 +205,7 @@ async fn cancel(
     check(&caller, Need::ChangeTasks)?;
     let (task, user) = (id(&flow)?, &caller.0.user);
     gathers(&app, user, task).await?;
-    let outcome = change(&app, user, Verb::Cancel, vec![task]).await?.remove(&task);
+    let outcome = ask_store(&app, user, Verb::Cancel, vec![task]).await?.remove(&task);
     super::change::refused(Verb::Cancel, outcome.unwrap_or(Controlled::Absent))?;
     Ok(Json(shown(&app, &known(&app, user, task).await?, true)?))
 }
@@ -241,7 +241,7 @@ pub(super) async fn send_back(app: &App, user: &UserId, task: TaskId) -> Result<
             .filter(|stored| stored.state.as_deref().is_some_and(over))
             .map(|stored| stored.id)
             .collect();
-        let outcomes = change(app, user, Verb::Retry, failed).await?;
+        let outcomes = ask_store(app, user, Verb::Retry, failed).await?;
         let done = outcomes.values().filter(|outcome| **outcome == Controlled::Done).count();
         sent_back += u32::try_from(done).unwrap_or(u32::MAX);
     }

@@ -95,6 +95,24 @@ impl Operation {
         Self { handler: on(MethodFilter::POST, handler), ..Self::new("post", path, tag) }
     }
 
+    /// A `PUT` answered by `handler`.
+    pub(crate) fn put<H: Handler<T, Arc<App>>, T: 'static>(
+        path: &'static str,
+        tag: &'static str,
+        handler: H,
+    ) -> Self {
+        Self { handler: on(MethodFilter::PUT, handler), ..Self::new("put", path, tag) }
+    }
+
+    /// A `DELETE` answered by `handler`, beside what the path answers already.
+    pub(crate) fn delete<H: Handler<T, Arc<App>>, T: 'static>(
+        path: &'static str,
+        tag: &'static str,
+        handler: H,
+    ) -> Self {
+        Self { handler: on(MethodFilter::DELETE, handler), ..Self::new("delete", path, tag) }
+    }
+
     /// A method of a path that another part of the server answers.
     pub(crate) fn elsewhere(method: &'static str, path: &'static str, tag: &'static str) -> Self {
         Self::new(method, path, tag)

@@ -16,7 +16,7 @@ use tasktonic_core::policy::{Backoff as CoreBackoff, keep_s};
 use tasktonic_core::reply::Submitted;
 use tasktonic_core::routing::{PartitionId, partition_of};
 use tasktonic_core::{TaskId, UserId};
-use tasktonic_protocol::http::SubmitRequest;
+use tasktonic_protocol::http::{BUILT_IN, SubmitRequest};
 use tasktonic_protocol::problem::{Code, FieldError};
 use tasktonic_protocol::stored::{Descriptor, SubmitEvent};
 use tasktonic_protocol::task::Task;
@@ -74,6 +74,31 @@ pub(super) fn operations() -> Vec<Operation> {
     ]
 }
 
+/// Whether a kind of the product's own may be submitted: only its own routes do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reserved {
+    Allowed,
+    Refused,
+}
+
+/// What is known of a task before anybody looks at its submission.
+pub(super) struct Origin {
+    /// Its id.
+    pub(super) task: TaskId,
+    /// The schedule that makes it, and at which tick.
+    pub(super) schedule: Option<(String, Option<i64>)>,
+    /// Its name in the flow it is a part of.
+    pub(super) name: Option<String>,
+    pub(super) reserved: Reserved,
+}
+
+impl Origin {
+    /// A task that somebody asks for.
+    pub(super) const fn asked(task: TaskId, reserved: Reserved) -> Self {
+        Self { task, schedule: None, name: None, reserved }
+    }
+}
+
 /// A task that may be stored: everything about it was checked.
 pub(super) struct Draft {
     /// What the store is given.
@@ -94,7 +119,7 @@ async fn submit(
     take_key_header(&parts.headers, &mut asked)?;
     let user = &caller.0.user;
     let now_ms = app.clock.now_ms();
-    let draft = check_one(&app, user, now_ms, asked).await?;
+    let draft = check_one(&app, user, now_ms, asked, Reserved::Refused).await?;
     let batch = Submit { created_ms: now_ms, tasks: vec![draft.new.clone()] };
     let p = partition(&app, user);
     let outcome = app.store.submit(p, batch).await?.first().copied();
@@ -113,7 +138,10 @@ pub(super) fn partition(app: &App, user: &UserId) -> PartitionId {
     partition_of(user, app.store.partitions())
 }
 
-fn take_key_header(headers: &HeaderMap, asked: &mut SubmitRequest) -> Result<(), Refusal> {
+pub(super) fn take_key_header(
+    headers: &HeaderMap,
+    asked: &mut SubmitRequest,
+) -> Result<(), Refusal> {
     let mut given = headers.get_all(KEY_HEADER).iter();
     let Some(header) = given.next() else { return Ok(()) };
     if given.next().is_some() {
@@ -139,18 +167,28 @@ pub(super) async fn check_one(
     user: &UserId,
     now_ms: i64,
     asked: SubmitRequest,
+    reserved: Reserved,
 ) -> Result<Draft, Refusal> {
-    check_as(app, user, now_ms, asked, (TaskId::new(now_ms, rand::random()), None)).await
+    let origin = Origin::asked(TaskId::new(now_ms, rand::random()), reserved);
+    check_as(app, user, now_ms, asked, origin).await
 }
 
-/// The same for a task whose id is known, and its name in its flow.
+/// The same for a task of which more is known.
 pub(super) async fn check_as(
     app: &App,
     user: &UserId,
     now_ms: i64,
     asked: SubmitRequest,
-    (task, name): (TaskId, Option<String>),
+    Origin { task, schedule, name, reserved }: Origin,
 ) -> Result<Draft, Refusal> {
+    let ours = |name: &str| name.starts_with(BUILT_IN);
+    let named = ours(&asked.kind) || asked.queue.as_deref().is_some_and(ours);
+    if reserved == Reserved::Refused && named {
+        return Err(Refusal::bad_request(
+            "Kinds and queues that begin with `tasktonic.` are the product's own. For operations on many tasks \
+             use `POST /api/v1/tasks/bulk`, for tasks that wait for each other `POST /api/v1/flows`.",
+        ));
+    }
     let due_ms = check_members(&asked, now_ms)?.or_else(|| key::quiet_until(&asked, now_ms));
     let expires_ms = waiting::expiry(&asked, now_ms, due_ms)?;
     check_size(app, &asked.payload)?;
@@ -174,7 +212,7 @@ pub(super) async fn check_as(
     let key_until_ms = key::kept_until_ms(&asked, now_ms);
     let event = SubmitEvent {
         k: asked.kind.clone(),
-        q: queue.to_string(),
+        q: (queue.as_str() != asked.kind).then(|| queue.to_string()),
         max: attempts_max,
         tags: asked.tags.clone(),
         key: asked.idempotency_key.clone(),
@@ -193,6 +231,7 @@ pub(super) async fn check_as(
         timeout_ms,
         keep_s: kept,
         due_ms,
+        schedule,
         tags: asked.tags,
         key: asked.idempotency_key.map(|key| (key, key_until_ms)),
         name,

@@ -143,6 +143,20 @@ impl Site {
         self.post_as(Role::Worker, "crew", "/api/v1/worker/announce", body).await.expect(204);
     }
 
+    /// Announces that `mail` wants a subject too.
+    pub(crate) async fn announce_strict_mail(&self) {
+        let kinds = json!([
+            { "kind": "mail", "queue": "mail", "attempts_max": 2, "schema": {
+                "type": "object", "required": ["to", "subject"],
+            } },
+        ]);
+        let record = json!({
+            "id": "crew", "host": "h", "version": "2", "kinds": ["mail"], "concurrency": 2,
+        });
+        let body = json!({ "v": 1, "worker": record, "kinds": kinds });
+        self.post_as(Role::Worker, "crew", "/api/v1/worker/announce", body).await.expect(204);
+    }
+
     pub(crate) fn token(&self, subject: &str, role: Role) -> String {
         self.identity.mint(subject, role, 3_600 * 24).unwrap()
     }
@@ -155,6 +169,11 @@ impl Site {
     /// What housekeeping does once an hour.
     pub(crate) async fn clean(&self) {
         self.server.clean().await;
+    }
+
+    /// Takes the ticks that are due, as housekeeping does.
+    pub(crate) async fn ticks(&self) {
+        self.server.ticks().await;
     }
 
     /// A request with everything that the door wants.
@@ -183,6 +202,21 @@ impl Site {
     pub(crate) async fn get(&self, user: &str, path: &str) -> Answer {
         let token = self.token(user, Role::User);
         self.send(self.request(Some(&token), "GET", path).body(Body::empty()).unwrap()).await
+    }
+
+    pub(crate) async fn put(&self, user: &str, path: &str, body: impl ToString) -> Answer {
+        let token = self.token(user, Role::User);
+        let request = self
+            .request(Some(&token), "PUT", path)
+            .header("content-type", "application/json")
+            .body(Body::from(body.to_string()))
+            .unwrap();
+        self.send(request).await
+    }
+
+    pub(crate) async fn delete(&self, user: &str, path: &str) -> Answer {
+        let token = self.token(user, Role::User);
+        self.send(self.request(Some(&token), "DELETE", path).body(Body::empty()).unwrap()).await
     }
 
     pub(crate) async fn post_as(

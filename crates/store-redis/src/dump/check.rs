@@ -118,7 +118,7 @@ fn lanes(facts: &Facts, user: &UserId, personal: &Personal, wrong: &mut Vec<Stri
     }
     for (_, kept) in of(personal) {
         let waits = StateHead::of(kept.state.as_deref()).is_some_and(|h| h.pending.is_some());
-        let queue = kept.descriptor.as_deref().and_then(crate::wire::queue_in);
+        let queue = kept.descriptor.as_deref().and_then(tasktonic_protocol::stored::queue_in);
         if let Some(queue) = queue.filter(|_| waits) {
             waits_by_queue.entry(queue).or_default().1 += 1;
         }

@@ -313,6 +313,22 @@ function V.keep_leads()
   popped = 0
 end
 
+-- Takes the ends of a user's tasks out of the line.
+function V.forget_leads(user)
+  if M.ld == 0 then return end
+  local rest, theirs = {}, user .. ','
+  local members = call('LRANGE', LEADS, 0, -1)
+  for i = 1, #members do
+    if string.sub(members[i], 1, #theirs) ~= theirs then rest[#rest + 1] = members[i] end
+  end
+  if #rest == #members then return end
+  call('UNLINK', LEADS)
+  for i = 1, #rest, UNPACK_MAX do
+    call('RPUSH', LEADS, unpack(rest, i, math.min(i + UNPACK_MAX - 1, #rest)))
+  end
+  M.ld = #rest
+end
+
 -- Lets go of the ties of a record that is gone: their keys go to `names`, and `untied` is for
 -- `V.untie`.
 function V.drop_links(r, names, untied)

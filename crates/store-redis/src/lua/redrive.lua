@@ -1,6 +1,7 @@
 -- redrive: send dead letters and cancelled tasks back to their queue, attempts counted anew.
 --
--- reads:   at_ms, user; a count and tasks: id, queue, claim number seen, '' or '='attempt
+-- reads:   at_ms, user; a count and tasks: id, queue, claim number seen, '' or '='attempt,
+--          '' or '='descriptor from now on, event members
 -- replies: one text per task: 'done', 'changed', 'absent', or '!'state it is in
 -- moves:   dead -> queued, cancelled -> queued, dead -> waiting, cancelled -> waiting
 
@@ -12,22 +13,25 @@ local function redrive(one, at, ringed)
   local pending = V.wait_again(r, at)
   if not pending then return '!' .. r.s end
   if one.attempt ~= '' then V.add_attempt(r, string.sub(one.attempt, 2)) end
+  if one.d ~= '' then call('SET', r.U .. 'd:' .. r.t, string.sub(one.d, 2)) end
   r.c, r.n, r.a = r.c + 1, 0, 1
   if pending > 0 then
     r.s = 'waiting'
     V.add_scheduled(V.extra(r.u, one.q), 1)
-    V.write(r, at, ',"on":' .. int(pending), '', '')
+    V.write(r, at, ',"on":' .. int(pending), '', one.event)
   else
     r.s = 'queued'
     V.enter(r.u, one.q, V.entry(r.t, r.a, r.c), true, ringed)
-    V.write(r, at, '', '', '')
+    V.write(r, at, '', '', one.event)
   end
   return 'done'
 end
 
 function V.redrive(take)
   local at, user = take(), take()
-  local list = V.named(take, user, function(one) one.c, one.attempt = take(), take() end)
+  local list = V.named(take, user, function(one)
+    one.c, one.attempt, one.d, one.event = take(), take(), take(), take()
+  end)
   V.want_ties(list)
   local answers, ringed = {}, {}
   for i = 1, #list do answers[i] = redrive(list[i], at, ringed) end

@@ -47,6 +47,7 @@ impl Reconciler {
             for (((user, task), links), glance) in tied.iter().zip(&ties).zip(&glances) {
                 whole.users.insert(user.clone());
                 whole.nodes.insert((user.clone(), *task));
+                whole.queues.extend(glance.queue.clone());
                 let is_part = links.as_ref().is_some_and(|links| links.part.is_some());
                 let is_listed =
                     !is_part || !matches!(listed.next(), None | Some(redis::Value::Nil));

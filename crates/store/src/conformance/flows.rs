@@ -1,10 +1,10 @@
 //! Scenarios of tasks that wait for each other, and of batches.
 
-use tasktonic_core::command::{After, Control, Expiry, Gathers, Node, Report};
+use tasktonic_core::command::{After, Control, Expiry, Gathers, Node, Purge, Report};
 use tasktonic_core::links::{Links, OnFailure};
 use tasktonic_core::reply::{Controlled, Refusal};
 use tasktonic_core::routing::partition_of;
-use tasktonic_core::{TaskId, UserId};
+use tasktonic_core::{TaskId, TaskState, UserId};
 
 use super::scene::{Scene, ack, write};
 use crate::{Held, Query, QueryReply};
@@ -364,6 +364,83 @@ pub async fn a_part_that_nobody_took_in_time_is_counted(scene: Scene) {
     assert_eq!(held.lease.task, end);
     scene.ack_all(vec![held]).await;
     assert_eq!(scene.state("ana", flow).await, "cancelled");
+}
+
+/// Whoever removes a part by hand takes it out of its flow, but not before its end was told.
+pub async fn a_part_that_is_purged_leaves_nobody_waiting(scene: Scene) {
+    let root = scene.root("ana");
+    let flow = root.new.task;
+    let first = scene.part("ana", flow, &[]);
+    let second = scene.part("ana", flow, &[(first.new.task, Fail)]);
+    let (one, two) = (first.new.task, second.new.task);
+    scene.flow("ana", vec![root, first, second]).await;
+    let purge = async |task, claim| {
+        let tasks = vec![Purge { task, claim, key: None }];
+        let user = "ana".parse().expect("a user id");
+        scene.control("ana", Control::Purge { at_ms: scene.now_ms(), user, tasks }).await
+    };
+    assert_eq!(purge(two, 1).await, Controlled::Unfit(TaskState::Waiting));
+    let held = scene.claim_one("w").await;
+    scene.ack_all(vec![held]).await;
+    assert_eq!(purge(one, 1).await, Controlled::Done);
+    assert_eq!((scene.links("ana", one).await, scene.state("ana", one).await), (None, "".into()));
+    assert_eq!(scene.parts("ana", flow, None).await, [two]);
+    let held = scene.claim_one("w").await;
+    scene.ack_all(vec![held]).await;
+    assert_eq!(scene.state("ana", flow).await, "completed");
+    assert_eq!(purge(flow, 1).await, Controlled::Done);
+    assert_eq!(
+        (scene.links("ana", flow).await, scene.parts("ana", flow, None).await),
+        (None, vec![])
+    );
+    assert_eq!(purge(two, 1).await, Controlled::Done);
+    assert_eq!(scene.links("ana", two).await, None);
+}
+
+/// With more ends to be told than one call tells: what is left of them is told to nobody, and the
+/// flows of others go on.
+pub async fn a_user_with_flows_is_erased_with_all_ties(scene: Scene) {
+    let mut roots = Vec::new();
+    for _ in 0..3 {
+        let root = scene.root("ana");
+        let flow = root.new.task;
+        let first = scene.part("ana", flow, &[]);
+        let one = first.new.task;
+        let mut nodes = vec![root, first];
+        nodes.extend((0..100).map(|_| scene.part("ana", flow, &[(one, Fail)])));
+        scene.flow("ana", nodes).await;
+        roots.push(flow);
+    }
+    let other = scene.root("ben");
+    let of = other.new.task;
+    let (first, second) = (scene.part("ben", of, &[]), scene.part("ben", of, &[]));
+    scene.flow("ben", vec![other, first, second]).await;
+    let user: UserId = "ana".parse().expect("a user id");
+    let p = partition_of(&user, scene.store.partitions());
+    let body = r#""why":"asked""#.into();
+    let cancel = Control::Cancel {
+        at_ms: scene.now_ms(),
+        user: user.clone(),
+        tasks: roots.clone(),
+        body,
+        keep_s: 60,
+    };
+    scene.store.control(p, cancel).await.expect("the store takes it");
+    let mut steps = 0;
+    while scene.control("ana", Control::Erase { user: user.clone() }).await != Controlled::Done {
+        steps += 1;
+        assert!(steps < 9, "it ends");
+    }
+    for flow in roots {
+        assert_eq!(scene.links("ana", flow).await, None);
+        assert_eq!(scene.parts("ana", flow, None).await, Vec::new());
+    }
+    scene.rest().await;
+    let held = scene.claim("w", 9).await;
+    assert_eq!(held.len(), 2, "those of ben");
+    scene.ack_all(held).await;
+    assert_eq!(scene.state("ben", of).await, "completed");
+    assert_eq!(scene.claim("w", 9).await, Vec::new());
 }
 
 /// A task that is kept for no time at all is gone at once, but not before its end was told.

@@ -92,6 +92,7 @@ impl Stage {
             soft_timeout_ms: draft.soft_timeout_ms,
             timeout_ms: draft.timeout_ms,
             keep_s: None,
+            schedule: None,
             due_ms: None,
             tags: Vec::new(),
             key: None,

@@ -97,7 +97,7 @@ impl Library {
         let queue = self.queue.to_string();
         let event = SubmitEvent {
             k: KIND.into(),
-            q: queue.clone(),
+            q: None,
             max: ATTEMPTS_MAX,
             tags: Vec::new(),
             key: None,
@@ -115,6 +115,7 @@ impl Library {
             timeout_ms: None,
             soft_timeout_ms: None,
             keep_s: None,
+            schedule: None,
             due_ms: None,
             tags: Vec::new(),
             key: None,

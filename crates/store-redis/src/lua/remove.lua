@@ -1,0 +1,30 @@
+-- remove: takes away all that is kept of tasks.
+--
+-- reads:   records whose tasks are over, and their ties where there are any
+-- replies: nothing
+-- moves:   terminal -> gone
+
+function V.remove(list)
+  local names, index, order, untied = {}, {}, {}, {}
+  if M.fl > 0 then
+    for i = 1, #list do V.want(list[i], false, true) end
+    V.fetch()
+  end
+  for i = 1, #list do
+    local r = list[i]
+    if r.f then V.drop_links(r, names, untied) end
+    for _, letter in ipairs({ 'd', 't', 'a', 'o' }) do
+      names[#names + 1] = r.U .. letter .. ':' .. r.t
+    end
+    if not index[r.u] then
+      index[r.u] = {}
+      order[#order + 1] = r.u
+    end
+    table.insert(index[r.u], r.t)
+  end
+  for i = 1, #names, UNPACK_MAX do
+    call('UNLINK', unpack(names, i, math.min(i + UNPACK_MAX - 1, #names)))
+  end
+  V.untie(untied)
+  for i = 1, #order do call('ZREM', N.user(order[i]) .. 'i', unpack(index[order[i]])) end
+end
