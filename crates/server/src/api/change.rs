@@ -106,6 +106,9 @@ async fn retry(
     let stored = known(&app, user, task).await?;
     let bytes_max = app.limits.body_bytes_max.min(app.limits.payload_bytes_max + AROUND_BYTES_MAX);
     let asked: RetryRequest = body::read(&app, &caller, &parts, content, bytes_max).await?;
+    if asked.payload.is_none() && asked.tags.is_none() {
+        return change_one(&app, user, Verb::Retry, task).await;
+    }
     retry_with(&app, user, stored, asked).await
 }
 
@@ -153,7 +156,15 @@ async fn retry_with(
 
 async fn single(app: &App, caller: &Caller, verb: Verb, task: &str) -> Result<Json<Task>, Refusal> {
     check(caller, Need::ChangeTasks)?;
-    let (task, user) = (id(task)?, &caller.0.user);
+    change_one(app, &caller.0.user, verb, id(task)?).await
+}
+
+async fn change_one(
+    app: &App,
+    user: &UserId,
+    verb: Verb,
+    task: TaskId,
+) -> Result<Json<Task>, Refusal> {
     let outcome = ask_store(app, user, verb, vec![task]).await?.remove(&task);
     let outcome = outcome.unwrap_or(Controlled::Absent);
     // What ends with its parts is tried again by trying these again.

@@ -48,6 +48,11 @@ async fn a_strangers_id_is_answered_like_one_that_does_not_exist() {
     tasks.push(site.submit("ana", later).await["id"].as_str().unwrap().to_owned());
     let file = site.upload("ana", "secret.txt", b"ana's secret").await;
 
+    let body =
+        json!({ "tasks": [{ "task": { "kind": "echo", "payload": 1, "delay_ms": 60_000 } }] });
+    let flow = site.post("ana", "/api/v1/flows", body).await.expect(202);
+    let flow = flow["task"]["id"].as_str().unwrap().to_owned();
+
     let mut asked = 0;
     for (method, path) in guarded() {
         // Queues and users are named by operators and administrators only: see `access`.
@@ -57,6 +62,8 @@ async fn a_strangers_id_is_answered_like_one_that_does_not_exist() {
         }
         let (ids, none) = if path.contains("/files/") {
             (vec![file.clone()], "A".repeat(22))
+        } else if path.contains("/flows/") || path.contains("/batches/") {
+            (vec![flow.clone()], "A".repeat(16))
         } else {
             assert!(path.contains("/tasks/"), "a new sort of id wants a case here: {path}");
             (tasks.clone(), "A".repeat(16))

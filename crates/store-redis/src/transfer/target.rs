@@ -232,8 +232,8 @@ impl Import {
             }
             Record::Attempt { user, task, number, text } => {
                 let p = partition_of(&user, count);
-                let key = self.store.keys(p)?.attempts(&user, task);
-                let row = format!("{number}|{text}");
+                let (key, row) =
+                    (self.store.keys(p)?.attempts(&user, task), format!("{number}|{text}"));
                 to.entry(p).or_default().push(cmd("RPUSH").arg(key).arg(row).clone());
             }
             Record::Log { user, task, first, lines } => {
@@ -241,9 +241,8 @@ impl Import {
                 let key = self.store.keys(p)?.log(&user, task);
                 for (number, line) in (first..).zip(lines) {
                     let id = format!("0-{number}");
-                    to.entry(p)
-                        .or_default()
-                        .push(cmd("XADD").arg(&key).arg(id).arg("l").arg(line.as_bytes()).clone());
+                    let add = cmd("XADD").arg(&key).arg(id).arg("l").arg(line.as_bytes()).clone();
+                    to.entry(p).or_default().push(add);
                 }
             }
             Record::User { queue, user, settings } => {
@@ -283,9 +282,9 @@ impl Import {
             Record::Pause { user, pauses } => {
                 let p = partition_of(&user, count);
                 let keys = self.store.keys(p)?;
-                let (key, by) = (keys.paused(), pauses.to_string());
+                let by = pauses.to_string();
                 let commands = to.entry(p).or_default();
-                commands.push(cmd("HSET").arg(key).arg(user.as_str()).arg(by).clone());
+                commands.push(cmd("HSET").arg(keys.paused()).arg(user.as_str()).arg(by).clone());
                 commands.push(cmd("HINCRBY").arg(keys.meta()).arg("paused").arg(1).clone());
             }
             Record::Queue { queue, settings } => {
