@@ -297,6 +297,7 @@ pub(crate) fn show(task: &Task) {
     }
     line("reason", &harmless(task.reason.as_deref().unwrap_or_default()));
     line("tags", &harmless(&task.tags.join(", ")));
+    line("one of", &harmless(task.serial_key.as_deref().unwrap_or_default()));
     line("worker", &harmless(task.worker.as_deref().unwrap_or_default()));
     line("created", &task.created_at);
     line("due", task.run_at.as_deref().unwrap_or_default());

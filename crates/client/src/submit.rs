@@ -31,6 +31,7 @@ pub fn submission(kind: impl Into<String>, payload: Box<RawValue>) -> SubmitRequ
         idempotency_key: None,
         key_mode: None,
         key_window_ms: None,
+        serial_key: None,
         run_at: None,
         delay_ms: None,
         expires_at: None,

@@ -86,7 +86,17 @@ macro_rules! fragment {
 const SHARED: [(&str, &str); 2] = [fragment!("names"), fragment!("begin")];
 
 static SUBMIT: LazyLock<String> = LazyLock::new(|| {
-    assemble("", &[fragment!("record"), fragment!("gate"), fragment!("lane"), fragment!("submit")])
+    assemble(
+        "",
+        &[
+            fragment!("record"),
+            fragment!("gate"),
+            fragment!("lane"),
+            fragment!("line"),
+            fragment!("stop"),
+            fragment!("submit"),
+        ],
+    )
 });
 
 static SYNC: LazyLock<String> = LazyLock::new(|| {
@@ -96,6 +106,7 @@ static SYNC: LazyLock<String> = LazyLock::new(|| {
             fragment!("record"),
             fragment!("gate"),
             fragment!("lane"),
+            fragment!("line"),
             fragment!("attempt"),
             fragment!("report"),
             fragment!("maintain"),
@@ -113,8 +124,10 @@ static CONTROL: LazyLock<String> = LazyLock::new(|| {
             fragment!("record"),
             fragment!("gate"),
             fragment!("lane"),
+            fragment!("line"),
             fragment!("attempt"),
             fragment!("named"),
+            fragment!("stop"),
             fragment!("cancel"),
             fragment!("redrive"),
             fragment!("reschedule"),
@@ -133,6 +146,8 @@ static TICK: LazyLock<String> = LazyLock::new(|| {
             fragment!("record"),
             fragment!("gate"),
             fragment!("lane"),
+            fragment!("line"),
+            fragment!("stop"),
             fragment!("schedule"),
             fragment!("tick"),
             fragment!("submit"),
@@ -147,6 +162,7 @@ static REPAIR: LazyLock<String> = LazyLock::new(|| {
             fragment!("record"),
             fragment!("gate"),
             fragment!("lane"),
+            fragment!("line"),
             fragment!("schedule"),
             fragment!("repair"),
         ],

@@ -52,6 +52,9 @@ pub struct Descriptor {
     /// key goes by where the task is.
     #[serde(rename = "key", default, skip_serializing_if = "Option::is_none")]
     pub key: Option<(String, i64)>,
+    /// The key of the tasks it may not run beside.
+    #[serde(rename = "sk", default, skip_serializing_if = "Option::is_none")]
+    pub serial_key: Option<String>,
     /// The schedule that made it, and at which tick (wall clock, ms), unless somebody asked for it.
     #[serde(rename = "sch", default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<(String, Option<i64>)>,

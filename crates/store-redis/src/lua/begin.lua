@@ -29,7 +29,7 @@ end
 
 -- Fields of `meta` that every call reads.
 local FACTS = {
-  'schema', 'epoch', 'run', 'lt', 'mt', 'behind', 'keeps', 'cx', 'ex', 'sc', 'closed',
+  'schema', 'epoch', 'run', 'lt', 'mt', 'behind', 'keeps', 'cx', 'ex', 'sk', 'sc', 'closed',
   'paused', 'queues_version',
 }
 
@@ -58,6 +58,9 @@ function V.begin(more)
     ex = tonumber(known.ex) or 0,
     -- When the first schedule comes, if there is one.
     sc = tonumber(known.sc),
+    -- Whether tasks here may have a serial key. Once they had, it stays: then who gives a task back
+    -- looks at its state.
+    sk = known.sk == '1',
     -- Queues that hand out nothing, users whose work is paused, the version of what is set of
     -- queues.
     closed = tonumber(known.closed) or 0,

@@ -11,7 +11,7 @@ local function redrive(one, at, ringed)
   if int(r.c) ~= one.c then return 'changed' end
   if one.attempt ~= '' then V.add_attempt(r, string.sub(one.attempt, 2)) end
   r.s, r.c, r.n, r.a = 'queued', r.c + 1, 0, 1
-  V.enter(r.u, one.q, V.entry(r.t, r.a, r.c), true, ringed)
+  V.wait_in(r, one.q, true, ringed)
   V.write(r, at, '', '', '')
   return 'done'
 end

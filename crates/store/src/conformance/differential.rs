@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tasktonic_core::command::{
-    Again, Claim, Control, Edit, Expiry, Idempotency, KeyMode, MoveTo, NewTask, Op, Redrive,
-    Replaced, Report, Reschedule, Submit, Sync, Write,
+    Again, Claim, Control, Edit, Expiry, Idempotency, KeyMode, MoveTo, NewSerial, NewTask, Op,
+    Redrive, Replaced, Report, Reschedule, Submit, Sync, Write,
 };
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::schedule::{Schedule, Tick};
@@ -220,6 +220,7 @@ impl Walk {
                 event: Text::from(r#""k":"mail""#),
                 expires,
                 idempotency,
+                serial: self.serial(),
                 lane_max: 12,
                 ..NewTask::new(user, task, queue, descriptor)
             });
@@ -228,6 +229,13 @@ impl Walk {
             tasks.push(tasks[0].clone());
         }
         Submit { created_ms: now_ms, tasks }
+    }
+
+    fn serial(&mut self) -> Option<NewSerial> {
+        (self.seed.below(3) == 0).then(|| NewSerial {
+            key: u128::from(self.seed.below(3)),
+            stops_running: self.seed.below(3) == 0,
+        })
     }
 
     fn key_mode(&mut self) -> KeyMode {
