@@ -10,12 +10,15 @@ import { ProfileTable, visible } from "@/features/tasks/detail/profile-table";
 import { ProgressPanel } from "@/features/tasks/detail/progress-panel";
 import { Timeline } from "@/features/tasks/detail/timeline";
 import { useAttempts } from "@/features/tasks/detail/use-attempts";
+import { fitsAll, toBulk } from "@/features/tasks/filters";
 import { titlesOf } from "@/features/tasks/kinds";
 import { SelectionBar } from "@/features/tasks/selection-bar";
 import { nameIn } from "@/features/tasks/stored-file";
 import { isOwnKey, reasonText } from "@/features/tasks/words";
 import { ClockProvider } from "@/lib/clock";
 import { aSnapshot, aTask, FakeSocket, REV } from "../../sdk/typescript/test/make.ts";
+
+vi.mock("next/navigation", () => ({ useRouter: () => ({ push: vi.fn() }), unstable_rethrow: () => {} }));
 
 const at = (msAgo: number) => new Date(Date.now() - msAgo).toISOString();
 const anAttempt = (number: number, over: Partial<Attempt> = {}): Attempt => ({
@@ -166,12 +169,12 @@ describe("what is selected", () => {
     const { live, wrapper } = aWorld();
     const failed = aTask("a", { status: "failed", ended_at: at(0) });
     live.store.applySnapshot(aSnapshot(1, 1, [failed, aTask("b", { status: "running" })]));
-    const bar = render(<SelectionBar ids={["a", "b"]} onClear={() => {}} />, { wrapper });
+    const bar = render(<SelectionBar ids={["a", "b"]} filter={{}} offersAll={false} onClear={() => {}} />, { wrapper });
     const able = (name: string) => !(screen.getByRole("button", { name }) as HTMLButtonElement).disabled;
     expect([able("Cancel"), able("Try again")]).toEqual([true, true]);
     live.store.seed(aTask("b", { status: "completed", rev: REV + 1, ended_at: at(0) }));
     await waitFor(() => expect(able("Cancel")).toBe(false));
-    bar.rerender(<SelectionBar ids={["b"]} onClear={() => {}} />);
+    bar.rerender(<SelectionBar ids={["b"]} filter={{}} offersAll={false} onClear={() => {}} />);
     expect(able("Try again")).toBe(false);
   });
 
@@ -179,11 +182,36 @@ describe("what is selected", () => {
     const { live, wrapper } = aWorld();
     const ended = ["x", "y"].map((id) => aTask(id, { status: "completed", ended_at: at(0) }));
     live.store.applySnapshot(aSnapshot(1, 1, [...ended, aTask("b")]));
-    render(<SelectionBar ids={["x", "y", "b"]} onClear={() => {}} />, { wrapper });
+    render(<SelectionBar ids={["x", "y", "b"]} filter={{}} offersAll={false} onClear={() => {}} />, { wrapper });
     fireEvent.click(screen.getByRole("button", { name: "Cancel" }));
-    expect((await screen.findByRole("dialog")).textContent).toMatch(
-      /^Cancel this task\?.*2 of the selected have ended/,
+    expect((await screen.findByRole("dialog")).textContent).toMatch(/^Cancel 1 task\?.*2 of the selected have ended/);
+  });
+});
+
+describe("all that match", () => {
+  it("can be meant where there is more than what was read, by the verbs that fit the list", async () => {
+    const { live, wrapper } = aWorld();
+    live.store.applySnapshot(aSnapshot(1, 1, [aTask("a", { status: "failed", ended_at: at(0) })]));
+    const bar = (offersAll: boolean) => (
+      <SelectionBar ids={["a"]} filter={{ status: ["failed"] }} offersAll={offersAll} onClear={() => {}} />
     );
+    const { rerender } = render(bar(false), { wrapper });
+    expect(screen.queryByRole("button", { name: "Select all that match" })).toBeNull();
+    rerender(bar(true));
+    fireEvent.click(screen.getByRole("button", { name: "Select all that match" }));
+    expect(screen.getByText("All that match")).toBeTruthy();
+    const able = (name: string) => !(screen.getByRole("button", { name }) as HTMLButtonElement).disabled;
+    expect(["Try again", "Cancel", "Remove"].map(able)).toEqual([true, false, true]);
+  });
+
+  it("are what the list shows, and everything only if it is said", () => {
+    expect(toBulk({ status: ["failed"], q: "AZ", tag: "x" })).toEqual({
+      status: ["failed"],
+      id_prefix: "AZ",
+      tag: "x",
+    });
+    expect(toBulk({})).toEqual({ all: true });
+    expect([fitsAll("purge", {}), fitsAll("purge", { status: ["failed", "queued"] })]).toEqual([true, false]);
   });
 });
 

@@ -9,7 +9,7 @@ import { done, refused } from "@/lib/result";
 import { aTask, FakeSocket, REV } from "../../sdk/typescript/test/make.ts";
 
 const router = vi.hoisted(() => ({ push: vi.fn() }));
-const actions = vi.hoisted(() => ({ editTask: vi.fn(), moveTask: vi.fn() }));
+const actions = vi.hoisted(() => ({ editTask: vi.fn(), moveTask: vi.fn(), retryTask: vi.fn() }));
 const toast = vi.hoisted(() => Object.assign(vi.fn(), { success: vi.fn(), error: vi.fn(), dismiss: vi.fn() }));
 vi.mock("next/navigation", () => ({ useRouter: () => router, unstable_rethrow: () => {} }));
 vi.mock("@/features/tasks/actions", () => actions);
@@ -23,7 +23,8 @@ const { Timeline } = await import("@/features/tasks/detail/timeline");
 const { movedWords, useVerbs } = await import("@/features/tasks/verbs");
 
 beforeEach(() => {
-  for (const one of [router.push, actions.editTask, actions.moveTask, toast.success, toast.error]) one.mockReset();
+  for (const one of [router.push, actions.editTask, actions.moveTask, actions.retryTask, toast.success, toast.error])
+    one.mockReset();
 });
 
 async function trouble(node: HTMLElement) {
@@ -135,7 +136,8 @@ describe("a move", () => {
 });
 
 describe("the menu of a task", () => {
-  const menu = (can: { move: boolean; edit: boolean }) => {
+  const menu = (some: Partial<Record<"move" | "edit" | "mend" | "remove", boolean>>) => {
+    const can = { move: false, edit: false, mend: false, remove: false, ...some };
     const nothing = () => {};
     return (
       <MoreMenu
@@ -143,6 +145,7 @@ describe("the menu of a task", () => {
         onTime={nothing}
         onMove={nothing}
         onEdit={nothing}
+        onRemove={nothing}
         onLink={nothing}
         onCurl={nothing}
         trigger={<button type="button">More</button>}
@@ -170,9 +173,7 @@ describe("a task that ends if nobody starts it", () => {
       </>,
       aWorld(),
     );
-    expect(screen.getByText(/In line for the next free worker/).textContent).toMatch(
-      /It ends in 4 min if nobody has started it by then/,
-    );
+    expect(screen.getByTestId("place").textContent).toMatch(/It ends in 4 min if nobody has started it by then/);
     expect(screen.getByText("Submitted").closest("li")?.textContent).toMatch(/Ends in 4 min if not started/);
   });
 
@@ -287,5 +288,39 @@ describe("an edit of a task that waits", () => {
     await waitFor(() => expect(router.push).toHaveBeenCalledWith("/tasks/a"));
     expect(toast.error.mock.lastCall?.[0]).toBe("Not saved");
     expect(toast.error.mock.lastCall?.[1].description).toMatch(/A worker has it by now/);
+  });
+});
+
+describe("a dead letter", () => {
+  const kind: KindInfo = {
+    kind: "mail",
+    queue: "mail",
+    title: "Mail",
+    description: null,
+    schema: { type: "object", required: ["to"], properties: { to: { type: "string", title: "To" } } },
+    attempts_max: 5,
+    timeout_ms: null,
+    served: true,
+  };
+  const task: Task = { ...aTask("a", { status: "failed", ended_at: inMs(-5) }), kind: "mail", payload: { to: "x" } };
+
+  it("is corrected and sent back in one step", async () => {
+    actions.retryTask.mockResolvedValue(done({ ...task, status: "queued", rev: REV + 1, payload: { to: "y" } }));
+    const { live, wrapper } = aWorld();
+    const { container } = render(<EditTask kind={kind} task={task} />, { wrapper });
+    expect(await trouble(container)).toEqual([]);
+    fireEvent.change(screen.getByLabelText("To"), { target: { value: "y" } });
+    fireEvent.click(screen.getByRole("button", { name: "Try again" }));
+    await waitFor(() => expect(router.push).toHaveBeenCalledWith("/tasks/a"));
+    expect(actions.retryTask.mock.calls).toEqual([[{ id: "a", payload: { to: "y" }, tags: [] }]]);
+    expect(live.store.get("a")).toMatchObject({ status: "queued" });
+  });
+
+  it("that somebody else sent back is shown as it is", async () => {
+    actions.retryTask.mockResolvedValue(refused("not_retryable", "Too late."));
+    render(<EditTask kind={kind} task={task} />, aWorld());
+    fireEvent.click(screen.getByRole("button", { name: "Try again" }));
+    await waitFor(() => expect(router.push).toHaveBeenCalledWith("/tasks/a"));
+    expect(toast.error.mock.lastCall?.[1].description).toMatch(/sent back by somebody else/);
   });
 });

@@ -5,6 +5,7 @@
 //! `xtask-gen`).
 
 mod bench;
+mod chaos;
 mod check;
 mod gen_verb;
 mod metadata;
@@ -45,6 +46,8 @@ enum Verb {
     Gen(gen_verb::Args),
     /// Measure: arguments go to the `tasktonic-bench` binary, built for release
     Bench(bench::Args),
+    /// Break a full deployment for a while, and judge what became of its tasks
+    Chaos(chaos::Args),
 }
 
 fn main() -> ExitCode {
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Verb::Tidy => tidy::tidy(),
         Verb::Gen(args) => gen_verb::generate(&args),
         Verb::Bench(args) => bench::bench(&args),
+        Verb::Chaos(args) => chaos::chaos(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -108,6 +108,9 @@ fn wrong_with(line: &str, tasktonic: &Path) -> Option<String> {
                 ["bench", more @ ..] => {
                     unknown(&places::target().join("debug/tasktonic-bench"), more)
                 }
+                ["chaos", more @ ..] => {
+                    unknown(&places::target().join("debug/tasktonic-chaos"), more)
+                }
                 _ => unknown(&me, rest),
             })
         }

@@ -4,7 +4,9 @@
 //! Two lanes, cargo's and Node's, run beside each other; what needs both comes after. The first
 //! failure stops the rest. Last come a table of the steps and one line `N passed, N failed`.
 
+mod browsed;
 mod browsers;
+mod chaos;
 mod counts;
 pub(crate) mod steps;
 

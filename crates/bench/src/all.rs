@@ -34,6 +34,7 @@ struct Group {
 pub(crate) async fn measure(options: &Options, repository: &Path) -> Result<Vec<Figure>> {
     let scratch = options.scratch()?;
     let machine = Machine::here(repository, scratch.path());
+    machine.warn();
     let at = rfc3339(Clock::system().now_ms());
     let mut groups = Vec::new();
     let mut add = |name: &str, figures: Vec<Figure>| {
@@ -66,36 +67,43 @@ fn keep(run: &Run, folder: &Path) -> Result<()> {
     writeln!(file, "{}", serde_json::to_string(run)?)
         .with_context(|| format!("writing {}", history.display()))?;
     let page = folder.join("README.md");
-    std::fs::write(&page, text(run)).with_context(|| format!("writing {}", page.display()))
+    let is_there = |name: &str| folder.join(name).is_file();
+    std::fs::write(&page, text(run, is_there))
+        .with_context(|| format!("writing {}", page.display()))
 }
 
-fn text(run: &Run) -> String {
+/// Pages of other benches, and what they show.
+const BESIDE: [(&str, &str); 2] = [
+    ("curves.md", "what follows when there is more of something"),
+    ("peers.md", "beside its peers"),
+];
+
+/// The page; it names those pages of other benches that `is_there`.
+fn text(run: &Run, is_there: impl Fn(&str) -> bool) -> String {
     let Run { at, machine, groups } = run;
     let mut text = format!(
         "# Benchmarks\n\n\
          Written by `cargo xtask bench -- all`; every run so far is a line of \
          [figures.jsonl](figures.jsonl). Rates and times hold for this machine and this moment: \
          compare them with the floors measured in the same run, not with other machines.\n\n\
+         `cargo xtask bench -- everything` measures this, the curves and the peers, one after the \
+         other, in about half an hour{}.\n\n\
          | | |\n|---|---|\n\
-         | When | {at} |\n\
-         | Commit | {} |\n\
-         | Processor | {}, {} cores; load, bench and product share them |\n\
-         | Memory | {:.1} GiB |\n\
-         | Kernel, file system | {}, {} |\n\
-         | Load before | {:.2} |\n",
-        machine.commit,
-        machine.processor,
-        machine.cores,
-        machine.memory_bytes as f64 / f64::from(1 << 30),
-        machine.kernel,
-        machine.file_system,
-        machine.load,
+         | When | {at} |\n{}{}",
+        beside(is_there),
+        machine.rows("load, bench and product share them"),
+        machine.busy_mark(),
     );
     for Group { name, figures } in groups {
         // Writing to a text cannot fail.
         let _ = write!(text, "\n## {name}\n\n{}", table(figures));
     }
     text
+}
+
+fn beside(is_there: impl Fn(&str) -> bool) -> String {
+    let there = BESIDE.iter().filter(|(page, _)| is_there(page));
+    there.map(|(page, what)| format!("; [{what}]({page})")).collect()
 }
 
 #[cfg(test)]
@@ -123,5 +131,10 @@ mod tests {
         let page = std::fs::read_to_string(folder.path().join("README.md")).unwrap();
         assert!(page.contains("| submissions | 12.0 per s | 1 producer |"), "{page}");
         assert!(!page.contains("4,321"), "{page}");
+        assert!(!page.contains("curves.md"), "nothing is named that is not there: {page}");
+        std::fs::write(folder.path().join("curves.md"), "").unwrap();
+        keep(&run(1.0), folder.path()).unwrap();
+        let page = std::fs::read_to_string(folder.path().join("README.md")).unwrap();
+        assert!(page.contains("(curves.md)") && !page.contains("(peers.md)"), "{page}");
     }
 }

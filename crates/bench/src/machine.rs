@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -26,7 +27,69 @@ pub(crate) struct Machine {
     pub(crate) commit: String,
 }
 
+/// A machine with more load than this before a run was not quiet.
+const LOAD_QUIET: f64 = 1.5;
+/// How long one bench waits at most for the load of another to fade from the average.
+const SETTLE_WITHIN: Duration = Duration::from_secs(180);
+
+fn load() -> f64 {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or_default()
+}
+
+/// Waits until the last minute was quiet, or long enough.
+pub(crate) async fn settle() {
+    let since = Instant::now();
+    while load() > LOAD_QUIET && since.elapsed() < SETTLE_WITHIN {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+    }
+}
+
 impl Machine {
+    /// Whether something else ran before: rates and times are too poor then.
+    pub(crate) fn was_busy(&self) -> bool {
+        self.load > LOAD_QUIET
+    }
+
+    /// Says aloud that the run means little, if it does.
+    pub(crate) fn warn(&self) {
+        if self.was_busy() {
+            eprintln!(
+                "warning: the load before was {:.2}, above {LOAD_QUIET}; let nothing else run, and \
+                 try again: rates and times will be too poor, and the page says so",
+                self.load
+            );
+        }
+    }
+
+    /// What a page says of such a run; nothing of one on a quiet machine.
+    pub(crate) fn busy_mark(&self) -> &'static str {
+        if self.was_busy() {
+            "\n**The machine was busy before the run: rates and times are too poor, for all of them; \
+             counts are right.**\n"
+        } else {
+            ""
+        }
+    }
+
+    /// The rows of a page's first table, `cores` saying who has them.
+    pub(crate) fn rows(&self, cores: &str) -> String {
+        format!(
+            "| Commit | {} |\n\
+             | Processor | {}, {} cores; {cores} |\n\
+             | Memory | {:.1} GiB |\n\
+             | Kernel, file system | {}, {} |\n\
+             | Load before | {:.2} |\n",
+            self.commit,
+            self.processor,
+            self.cores,
+            self.memory_bytes as f64 / f64::from(1 << 30),
+            self.kernel,
+            self.file_system,
+            self.load,
+        )
+    }
+
     /// This machine, now; `scratch` is on the disk that is measured.
     pub(crate) fn here(repository: &Path, scratch: &Path) -> Self {
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
@@ -47,11 +110,7 @@ impl Machine {
                 &["-n", "-o", "FSTYPE", "-T", &scratch.to_string_lossy()],
                 repository,
             ),
-            load: read("/proc/loadavg")
-                .split(' ')
-                .next()
-                .and_then(|load| load.parse().ok())
-                .unwrap_or_default(),
+            load: load(),
             commit: commit(repository),
         }
     }

@@ -4,13 +4,16 @@
 //! It knows the program's command line and the API, nothing of its insides.
 
 mod all;
+mod curves;
 mod figures;
 mod floors;
 mod gateway;
+mod goals;
 mod lifecycles;
 mod machine;
 mod peers;
 mod pickup;
+mod plot;
 mod product;
 mod redis;
 mod scaling;
@@ -77,7 +80,12 @@ enum Verb {
     /// Task Tonic beside BullMQ, Celery, Dramatiq, arq, RQ, taskiq and apalis, on the same Redis;
     /// written to `docs/benchmarks/peers.md`
     Peers(peers::PeersOptions),
-    /// Everything but the peers, written to `docs/benchmarks` of the repository
+    /// What follows when there is more: tasks that wait, users, masters, kills; and what rests
+    /// costs. Written to `docs/benchmarks/curves.md`
+    Curves(curves::CurvesOptions),
+    /// `all`, `peers` and `curves`, one after the other on a machine that has come to rest
+    Everything,
+    /// The single figures, written to `docs/benchmarks` of the repository
     All {
         /// The repository [default: the folder above this one that holds Cargo.lock]
         #[arg(long, value_name = "DIR")]
@@ -120,6 +128,20 @@ impl Options {
     }
 }
 
+/// All three benches. Each begins when the load of the one before has faded.
+async fn everything(options: &Options) -> Result<Vec<Figure>> {
+    let repository = machine::repository(None)?;
+    machine::settle().await;
+    let mut figures = all::measure(options, &repository).await?;
+    machine::settle().await;
+    let asked = peers::PeersOptions::default();
+    figures.extend(peers::measure(options, &asked, &repository).await?);
+    machine::settle().await;
+    let asked = curves::CurvesOptions::default();
+    figures.extend(curves::measure(options, &asked, &repository).await?);
+    Ok(figures)
+}
+
 fn main() -> Result<()> {
     let Cli { verb, options } = Cli::parse();
     machine::allow_many_files()?;
@@ -137,6 +159,10 @@ fn main() -> Result<()> {
             Verb::Peers(asked) => {
                 peers::measure(&options, &asked, &machine::repository(None)?).await
             }
+            Verb::Curves(asked) => {
+                curves::measure(&options, &asked, &machine::repository(None)?).await
+            }
+            Verb::Everything => everything(&options).await,
             Verb::All { repository } => {
                 all::measure(&options, &machine::repository(repository)?).await
             }

@@ -7,12 +7,11 @@ mod goals;
 mod install;
 mod page;
 mod phases;
-mod plot;
 mod program;
 mod report;
 mod roster;
-mod server;
-mod spent;
+pub(crate) mod server;
+pub(crate) mod spent;
 mod starts;
 
 use std::path::Path;
@@ -35,7 +34,7 @@ use roster::Peer;
 use server::{Cores, Server};
 
 /// What this verb takes.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct PeersOptions {
     /// Only these, by name; nothing is written to the documents then
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
@@ -68,6 +67,7 @@ async fn all(options: &Options, asked: &PeersOptions, repository: &Path) -> Resu
     let repository = &std::path::absolute(repository).context("finding the repository")?;
     let scratch = options.scratch()?;
     let machine = Machine::here(repository, scratch.path());
+    machine.warn();
     let at = rfc3339(Clock::system().now_ms());
     let cores = Cores::of(machine.cores);
     let place = install::place()?;

@@ -1,10 +1,11 @@
-//! `tasktonic export`: a whole store as lines of JSON on standard output.
+//! `tasktonic export`: a whole store, or one user's tasks, as lines of JSON on standard output.
 
 use std::io::{BufWriter, Write as _};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use tasktonic_core::UserId;
 use tasktonic_protocol::transfer::Totals;
 use tasktonic_store::clock::Clock;
 use tasktonic_store::transfer::{self, Source};
@@ -35,6 +36,9 @@ pub(crate) struct Args {
     /// what changes meanwhile may be in the export as it was before or after
     #[arg(long)]
     while_running: bool,
+    /// Only this user's tasks, by id (`/api/v1/me` says it); accounts and other records are left out
+    #[arg(long, value_name = "ID")]
+    user: Option<UserId>,
     /// Tell how much it was as one JSON object on standard error
     #[arg(long)]
     json: bool,
@@ -62,7 +66,7 @@ pub(crate) async fn export(args: Args) -> Result<u8> {
             let options = tasktonic_store_embedded::Options::new(clock.clone());
             let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(folder, options));
             let store = opened.await??;
-            let done = write(&store, &clock, args.json).await;
+            let done = write(&store, &clock, args.user.as_ref(), args.json).await;
             store.close().await;
             done
         }
@@ -75,7 +79,7 @@ pub(crate) async fn export(args: Args) -> Result<u8> {
             if !args.while_running {
                 refuse_if_used(&store, "export it with --while-running").await?;
             }
-            let done = write(&store, &clock, args.json).await;
+            let done = write(&store, &clock, args.user.as_ref(), args.json).await;
             store.close().await;
             done
         }
@@ -109,12 +113,21 @@ pub(super) async fn refuse_if_used(store: &RedisStore, or_else: &str) -> Result<
     Ok(())
 }
 
-async fn write(source: &dyn Source, clock: &Clock, json: bool) -> Result<u8> {
+async fn write(
+    source: &dyn Source,
+    clock: &Clock,
+    user: Option<&UserId>,
+    json: bool,
+) -> Result<u8> {
     let mut out = BufWriter::with_capacity(BUFFER_BYTES, std::io::stdout());
     let mut progress = Progress::new(json);
-    let totals =
-        transfer::export(source, &mut out, clock.now_ms(), &mut |totals| progress.tell(totals))
-            .await?;
+    let mut tell = |totals: &Totals| progress.tell(totals);
+    let totals = match user {
+        Some(user) => {
+            transfer::export_user(source, user, &mut out, clock.now_ms(), &mut tell).await?
+        }
+        None => transfer::export(source, &mut out, clock.now_ms(), &mut tell).await?,
+    };
     out.flush()?;
     done("exported", &totals, json)
 }

@@ -3,9 +3,11 @@
 
 mod account;
 mod api;
+mod built_in;
 mod config;
 mod data;
 mod doctor;
+mod erase;
 mod export;
 mod fleet;
 mod forms;
@@ -113,6 +115,8 @@ enum Verb {
     /// Built-in accounts (of an embedded store: while the server is stopped)
     #[command(subcommand)]
     Account(account::Verb),
+    /// Erase all that is kept of one user. There is no way back
+    Erase(erase::Args),
     /// Write a whole store as lines of JSON to standard output
     Export(export::Args),
     /// Read an export on standard input into an empty store
@@ -149,6 +153,7 @@ fn main() -> ExitCode {
         Verb::Resume(args) => runtime(queue::pause(args, false)),
         Verb::Schedule(verb) => runtime(schedule::schedule(verb)),
         Verb::Account(verb) => runtime(account::account(verb)),
+        Verb::Erase(args) => runtime(erase::erase(args)),
         Verb::Export(args) => runtime(export::export(args)),
         Verb::Import(args) => runtime(import::import(args)),
         Verb::Token(verb) => token::token(verb),

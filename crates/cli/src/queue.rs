@@ -176,8 +176,10 @@ pub(crate) async fn queue(verb: Verb) -> Result<u8> {
 pub(crate) async fn pause(asked: Pause, paused: bool) -> Result<u8> {
     let Pause { user, remote } = asked;
     let now = remote.client()?.pause(user.as_deref(), paused).await?;
-    let whose =
-        user.map_or("your tasks".to_owned(), |user| format!("tasks of {}", harmless(&user)));
+    let of_them = user.as_deref().map(harmless);
+    let whose = of_them.as_ref().map_or("your tasks".into(), |user| format!("the tasks of {user}"));
+    let resume =
+        of_them.map_or("tasktonic resume".into(), |user| format!("tasktonic resume --user {user}"));
     screen::note(&match (now.by_user, now.by_operator) {
         (false, false) => format!("{whose} are started again"),
         (_, true) if !paused => format!(
@@ -186,7 +188,7 @@ pub(crate) async fn pause(asked: Pause, paused: bool) -> Result<u8> {
         (true, _) if !paused => {
             format!("{whose} stay where they are: the user has paused them too")
         }
-        _ => format!("no {whose} are started until `tasktonic resume`; those that run go on"),
+        _ => format!("none of {whose} are started until `{resume}`; those that run go on"),
     });
     Ok(crate::DONE)
 }

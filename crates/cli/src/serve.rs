@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use tasktonic_server::GatewayListen;
 
+use crate::built_in::BuiltIn;
 use crate::data::{self, Data};
 use crate::parent::Parent;
 use crate::product::{self, Door, PagesAt, Product};
@@ -51,17 +52,17 @@ pub(crate) async fn serve(args: Args) -> Result<u8> {
     let choice = args.store.choose(data.store())?;
     let pages = args.pages.map(|address| PagesAt { address, static_files: None });
     let files = args.files.unwrap_or_else(|| data.files_url());
-    let Product { store, server, .. } =
+    let Product { store, files: shared_files, server, .. } =
         Product::open(&data, choice, &files, &args.door, &config.file, pages, args.gateway_listen)
             .await?;
     tracing::info!(address = %server.local_addr(), "listening");
-    let code = tokio::select! {
-        ended = server.run_until(stop) => {
-            ended?;
-            crate::DONE
-        }
+    let mut built_in = BuiltIn::start(store.shared(), shared_files).await;
+    let served = tokio::select! {
+        ended = server.run_until(stop) => ended.map_err(anyhow::Error::new),
         why = store.failed() => return Ok(product::store_failed(&why)),
+        why = built_in.failed() => Err(why),
     };
+    let worked = built_in.end().await;
     store.close().await;
-    Ok(code)
+    served.and(worked).map(|()| crate::DONE)
 }

@@ -11,6 +11,8 @@ use serde_json::Value;
 use tasktonic_client::submission;
 use tasktonic_protocol::http::KeyMode;
 
+pub(crate) use watch::until_ended;
+
 use crate::api::Remote;
 use crate::bad_use;
 use crate::screen;

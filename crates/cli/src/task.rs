@@ -1,13 +1,16 @@
-//! `tasktonic task get | list | cancel | retry | reschedule | edit | attempts | logs`.
+//! `tasktonic task get | list | why | cancel | retry | purge | reschedule | edit | position | attempts |
+//! logs`.
 
+mod many;
+mod position;
 mod waiting;
 
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Subcommand;
 use tasktonic_client::{Client, Filter};
-use tasktonic_protocol::http::{Attempt, BulkItem, LogLine};
+use tasktonic_protocol::http::{Attempt, BulkVerb, LogLine};
 use tasktonic_protocol::status::TaskStatus;
 use tasktonic_protocol::task::Task;
 
@@ -33,6 +36,17 @@ pub(crate) enum Verb {
         #[command(flatten)]
         remote: Remote,
     },
+    /// Say what stands in the way of a task that does not run
+    #[command(after_help = "Example: tasktonic task why AZrS0mXvQ4yKcD1e")]
+    Why {
+        /// The task's id
+        id: String,
+        /// Print the answer as the API gives it
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        remote: Remote,
+    },
     /// List tasks, newest first
     #[command(
         after_help = "Example: tasktonic task list --status running,queued --kind csv.profile"
@@ -44,6 +58,9 @@ pub(crate) enum Verb {
         /// Only of this kind
         #[arg(long)]
         kind: Option<String>,
+        /// Only in this queue
+        #[arg(long)]
+        queue: Option<String>,
         /// Only with this label
         #[arg(long)]
         tag: Option<String>,
@@ -60,11 +77,23 @@ pub(crate) enum Verb {
         remote: Remote,
     },
     /// Stop tasks: those that wait at once, those that run by asking their worker
-    #[command(after_help = "Example: tasktonic task cancel AZrS0mXvQ4yKcD1e")]
-    Cancel(Many),
-    /// Try failed or cancelled tasks again
-    #[command(after_help = "Example: tasktonic task retry AZrS0mXvQ4yKcD1e")]
-    Retry(Many),
+    #[command(after_help = "Examples:\n  \
+        tasktonic task cancel AZrS0mXvQ4yKcD1e\n  \
+        tasktonic task cancel --status queued,scheduled --kind csv.profile --dry-run\n  \
+        tasktonic task cancel --all")]
+    Cancel(many::Many),
+    /// Try failed or cancelled tasks again; of those that match a filter the failed ones, unless
+    /// --status says otherwise
+    #[command(after_help = "Examples:\n  \
+        tasktonic task retry AZrS0mXvQ4yKcD1e\n  \
+        tasktonic task retry AZrS0mXvQ4yKcD1e --data '{\"sleep_ms\":100}'\n  \
+        tasktonic task retry --kind http.request --since 2026-11-24T10:15:00Z")]
+    Retry(many::Again),
+    /// Remove tasks that have ended, with all that is kept of them
+    #[command(after_help = "Examples:\n  \
+        tasktonic task purge AZrS0mXvQ4yKcD1e\n  \
+        tasktonic task purge --status completed --until 2026-11-24T10:15:00Z")]
+    Purge(many::Many),
     /// Give a task that waits another time, or another place in its line
     #[command(after_help = "Example: tasktonic task reschedule AZrS0mXvQ4yKcD1e --delay-ms 60000")]
     Reschedule(waiting::Move),
@@ -73,6 +102,9 @@ pub(crate) enum Verb {
         after_help = "Example: tasktonic task edit AZrS0mXvQ4yKcD1e --data '{\"text\":\"Hi\"}'"
     )]
     Edit(waiting::Change),
+    /// Show where a queued task stands, and when it will probably start
+    #[command(after_help = "Example: tasktonic task position AZrS0mXvQ4yKcD1e --watch")]
+    Position(position::Place),
     /// Show who tried, when, and how it ended
     #[command(after_help = "Example: tasktonic task attempts AZrS0mXvQ4yKcD1e")]
     Attempts {
@@ -100,19 +132,6 @@ pub(crate) enum Verb {
     },
 }
 
-/// Several tasks.
-#[derive(clap::Args)]
-pub(crate) struct Many {
-    /// The tasks' ids
-    #[arg(required = true, num_args = 1..=1000)]
-    ids: Vec<String>,
-    /// Print what became of each as the API gives it
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    remote: Remote,
-}
-
 fn status(word: &str) -> Result<TaskStatus, String> {
     TaskStatus::from_name(word).ok_or_else(|| {
         let names = tasktonic_protocol::status::STATUSES.iter().map(|status| status.name());
@@ -132,8 +151,23 @@ pub(crate) async fn task(verb: Verb) -> Result<u8> {
             }
             Ok(crate::DONE)
         }
-        Verb::List { status, kind, tag, limit, cursor, json, remote } => {
-            let filter = Filter { status, kind, tag, ..Filter::default() };
+        Verb::Why { id, json, remote } => {
+            let why = remote.client()?.why(&id).await?;
+            if json {
+                print_json(&why)?;
+                return Ok(crate::DONE);
+            }
+            let more = match (&why.run_at, &why.behind, why.users_waiting) {
+                (Some(at), ..) => format!(" It is due {}.", harmless(at)),
+                (_, Some(task), _) => format!(" That is {}.", harmless(task)),
+                (.., Some(users)) if users > 1 => format!(" {users} users take turns."),
+                _ => String::new(),
+            };
+            screen::say(&format!("{}{more}", harmless(&why.text)));
+            Ok(crate::DONE)
+        }
+        Verb::List { status, kind, queue, tag, limit, cursor, json, remote } => {
+            let filter = Filter { status, kind, queue, tag, ..Filter::default() };
             let page = remote.client()?.tasks(&filter, limit, cursor.as_deref()).await?;
             if json {
                 print_json(&page)?;
@@ -146,16 +180,12 @@ pub(crate) async fn task(verb: Verb) -> Result<u8> {
             }
             Ok(crate::DONE)
         }
-        Verb::Cancel(many) => {
-            let results = many.remote.client()?.cancel_many(many.ids).await?;
-            told(&results, many.json)
-        }
-        Verb::Retry(many) => {
-            let results = many.remote.client()?.retry_many(many.ids).await?;
-            told(&results, many.json)
-        }
+        Verb::Cancel(many) => many::change(BulkVerb::Cancel, many).await,
+        Verb::Retry(asked) => many::again(asked).await,
+        Verb::Purge(many) => many::change(BulkVerb::Purge, many).await,
         Verb::Reschedule(asked) => waiting::reschedule(asked).await,
         Verb::Edit(asked) => waiting::edit(asked).await,
+        Verb::Position(asked) => position::position(asked).await,
         Verb::Attempts { id, json, remote } => {
             let attempts = remote.client()?.attempts(&id).await?;
             if json {
@@ -169,30 +199,6 @@ pub(crate) async fn task(verb: Verb) -> Result<u8> {
         }
         Verb::Logs { id, follow, json, remote } => logs(&remote.client()?, &id, follow, json).await,
     }
-}
-
-/// One line per task that was named; not done if one of them was refused.
-fn told(results: &[BulkItem], json: bool) -> Result<u8> {
-    if json {
-        print_json(&results)?;
-    }
-    let mut refused = 0;
-    for BulkItem { id, task, error } in results {
-        refused += usize::from(error.is_some());
-        if json {
-            continue;
-        }
-        match (task, error) {
-            (_, Some(error)) => {
-                screen::note(&format!("{id}: {}", screen::problem(error).join(" ")));
-            }
-            (Some(task), None) => {
-                screen::say(&format!("{id}  {}", screen::status(task.status.name())))
-            }
-            (None, None) => bail!("the server said nothing about {id}"),
-        }
-    }
-    Ok(if refused == 0 { crate::DONE } else { crate::FAILED })
 }
 
 async fn logs(client: &Client, id: &str, follow: bool, json: bool) -> Result<u8> {

@@ -13,6 +13,7 @@ use tasktonic_server::Identity;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::built_in::BuiltIn;
 use crate::data::{self, Data};
 use crate::forms::Form;
 use crate::pages::{self, Built};
@@ -129,6 +130,7 @@ async fn one_process(args: Args) -> Result<u8> {
 
     let stop_server = CancellationToken::new();
     let mut serving = tokio::spawn(server.run_until(stop_server.clone()));
+    let mut built_in = BuiltIn::start(store.shared(), files.clone()).await;
     let mut worker = if args.no_workers {
         None
     } else {
@@ -172,6 +174,7 @@ async fn one_process(args: Args) -> Result<u8> {
             }
             ended = &mut serving => ended_early("the server", ended),
             ended = ended(&mut worker) => ended_early("the worker", ended),
+            why = built_in.failed() => Err(why),
         }
     }
     .await;
@@ -189,6 +192,7 @@ async fn one_process(args: Args) -> Result<u8> {
             .and_then(|ended| ended.context("the worker could not work")),
         None => Ok(()),
     };
+    let built_in = built_in.end().await;
     stop_server.cancel();
     let served = match serving.is_finished() {
         // It has said above why.
@@ -200,7 +204,7 @@ async fn one_process(args: Args) -> Result<u8> {
     }
     store.close().await;
     let code = code?;
-    worked.and(served).map(|()| code)
+    worked.and(built_in).and(served).map(|()| code)
 }
 
 /// Waits for the end of a worker, if there is one.

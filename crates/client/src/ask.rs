@@ -64,8 +64,8 @@ impl Ask {
         Self::new(Method::PUT, segments, Repeat::Always)
     }
 
-    pub(crate) fn delete(segments: &[&str]) -> Self {
-        Self::new(Method::DELETE, segments, Repeat::Never)
+    pub(crate) fn delete(segments: &[&str], repeat: Repeat) -> Self {
+        Self::new(Method::DELETE, segments, repeat)
     }
 
     pub(crate) fn query(mut self, name: &'static str, value: Option<String>) -> Self {

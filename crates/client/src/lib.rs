@@ -16,13 +16,16 @@
 
 mod account;
 mod ask;
+mod bulk;
 mod catalogue;
 mod client;
 mod credentials;
+mod erase;
 mod error;
 mod files;
 mod follow;
 mod pause;
+mod payload;
 mod queues;
 mod remote_files;
 mod remote_store;
@@ -39,6 +42,7 @@ pub use error::Error;
 pub use files::Download;
 pub use follow::{Following, Update};
 pub use pause::Pauses;
+pub use payload::{Payload, submission_of};
 pub use remote_files::RemoteFiles;
 pub use remote_store::RemoteStore;
 pub use socket::Socket;

@@ -60,7 +60,7 @@ impl Client {
     /// # Errors
     /// A problem `not_found` if there is none of this name.
     pub async fn remove_schedule(&self, name: &str) -> Result<()> {
-        let ask = Ask::delete(&["api", "v1", "schedules", check(name)?]);
+        let ask = Ask::delete(&["api", "v1", "schedules", check(name)?], Repeat::Never);
         self.answer(&ask, &mut false).await.map(drop)
     }
 

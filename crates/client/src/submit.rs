@@ -24,27 +24,7 @@ pub struct Submitted {
 /// A submission of `kind` with nothing else said.
 #[must_use]
 pub fn submission(kind: impl Into<String>, payload: Box<RawValue>) -> SubmitRequest {
-    SubmitRequest {
-        kind: kind.into(),
-        payload,
-        queue: None,
-        idempotency_key: None,
-        key_mode: None,
-        key_window_ms: None,
-        serial_key: None,
-        run_at: None,
-        delay_ms: None,
-        expires_at: None,
-        expire_after_ms: None,
-        attempts_max: None,
-        crashes_max: None,
-        backoff: None,
-        rules: None,
-        timeout_ms: None,
-        soft_timeout_ms: None,
-        keep: None,
-        tags: Vec::new(),
-    }
+    SubmitRequest::new(kind, payload)
 }
 
 impl Client {
@@ -101,8 +81,13 @@ fn with_key(request: &mut SubmitRequest) -> bool {
         && request.key_mode.is_none()
         && request.key_window_ms.is_none();
     if is_ours {
-        let random = rand::random::<[u8; 16]>();
-        request.idempotency_key = Some(format!("once-{}", URL_SAFE_NO_PAD.encode(random)));
+        request.idempotency_key = Some(random_key());
     }
     is_ours
+}
+
+/// A key that nobody else has.
+pub(crate) fn random_key() -> String {
+    let random = rand::random::<[u8; 16]>();
+    format!("once-{}", URL_SAFE_NO_PAD.encode(random))
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tasktonic_core::TaskId;
 use tasktonic_protocol::http::{
     Attempt, AttemptList, BulkItem, BulkReply, BulkRequest, Counts, EditRequest, LogPage,
-    RescheduleRequest, TaskPage,
+    RescheduleRequest, RetryRequest, TaskPage, TaskPosition, Why,
 };
 use tasktonic_protocol::problem::Code;
 use tasktonic_protocol::status::TaskStatus;
@@ -24,6 +24,8 @@ pub struct Filter {
     pub status: Vec<TaskStatus>,
     /// Of this kind.
     pub kind: Option<String>,
+    /// In this queue.
+    pub queue: Option<String>,
     /// With this label.
     pub tag: Option<String>,
     /// Whose id begins so.
@@ -63,6 +65,7 @@ impl Client {
         let ask = Ask::get(&["api", "v1", "tasks"])
             .query("status", (!status.is_empty()).then(|| status.join(",")))
             .query("kind", filter.kind.clone())
+            .query("queue", filter.queue.clone())
             .query("tag", filter.tag.clone())
             .query("q", filter.id_prefix.clone())
             .query("since", filter.since.clone())
@@ -86,6 +89,14 @@ impl Client {
     /// A problem `not_found` if the caller has no such task.
     pub async fn task(&self, id: &str) -> Result<Task> {
         self.ask(Ask::get(&["api", "v1", "tasks", check(id)?])).await
+    }
+
+    /// What stands in the way of a task that does not run.
+    ///
+    /// # Errors
+    /// As [`Client::task`].
+    pub async fn why(&self, id: &str) -> Result<Why> {
+        self.ask(Ask::get(&["api", "v1", "tasks", check(id)?, "why"])).await
     }
 
     /// A task once it has ended, or as it is after `within` (about 20 s at most).
@@ -129,6 +140,14 @@ impl Client {
         Ok(self.ask::<AttemptList>(ask).await?.attempts)
     }
 
+    /// Where a task stands in its line, and when it will probably start.
+    ///
+    /// # Errors
+    /// As [`Client::task`].
+    pub async fn position(&self, id: &str) -> Result<TaskPosition> {
+        self.ask(Ask::get(&["api", "v1", "tasks", check(id)?, "position"])).await
+    }
+
     /// Log lines of a task above the number `after`.
     ///
     /// # Errors
@@ -154,6 +173,30 @@ impl Client {
     /// A problem `not_retryable` for any other.
     pub async fn retry(&self, id: &str) -> Result<Task> {
         self.change(id, "retry", Code::NotRetryable).await
+    }
+
+    /// The same with another payload, other labels, or both.
+    ///
+    /// # Errors
+    /// As [`Client::retry`]; a problem `payload_invalid` if the payload does not fit its kind.
+    pub async fn retry_with(&self, id: &str, request: &RetryRequest) -> Result<Task> {
+        let ask = Ask::post(&["api", "v1", "tasks", check(id)?, "retry"], Repeat::Always);
+        self.ask(ask.json(request)?).await
+    }
+
+    /// Removes a task that has ended, with all that is kept of it.
+    ///
+    /// # Errors
+    /// A problem `not_ended` for any other.
+    pub async fn purge(&self, id: &str) -> Result<()> {
+        let ask = Ask::post(&["api", "v1", "tasks", check(id)?, "purge"], Repeat::Always);
+        let mut unsure = false;
+        match self.answer(&ask, &mut unsure).await {
+            Ok(_) => Ok(()),
+            // The first sending, whose answer was lost, did it.
+            Err(error) if unsure && error.code() == Some(Code::NotFound) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Gives a task that waits another time, or another place in its line.
@@ -200,6 +243,14 @@ impl Client {
     /// If the request as a whole was not taken.
     pub async fn retry_many(&self, ids: Vec<String>) -> Result<Vec<BulkItem>> {
         self.change_many(ids, "retry").await
+    }
+
+    /// [`Client::purge`] for up to 1,000 tasks, each with its own answer, in order.
+    ///
+    /// # Errors
+    /// If the request as a whole was not taken.
+    pub async fn purge_many(&self, ids: Vec<String>) -> Result<Vec<BulkItem>> {
+        self.change_many(ids, "purge").await
     }
 
     async fn change_many(&self, ids: Vec<String>, verb: &str) -> Result<Vec<BulkItem>> {

@@ -146,6 +146,11 @@ pub enum Record {
         /// The key.
         key: Text,
     },
+    /// Nothing of a user is left, not even the events.
+    UserGone {
+        /// The user.
+        user: UserId,
+    },
     /// A task and everything kept of it is gone.
     TaskGone {
         /// The owner.

@@ -264,6 +264,22 @@ pub enum Control {
         /// The tasks.
         tasks: Vec<Edit>,
     },
+    /// Remove ended tasks now, with all that is kept of them.
+    Purge {
+        /// The server's wall clock in ms.
+        at_ms: i64,
+        /// The owner.
+        user: UserId,
+        /// The tasks.
+        tasks: Vec<Purge>,
+    },
+    /// Remove everything of a user, whatever state it is in: up to
+    /// [`ERASE_MAX`](crate::limits::ERASE_MAX) tasks with one command, and with the last of them all
+    /// the rest. Answers `Changed` while there is more, then `Done`.
+    Erase {
+        /// The user.
+        user: UserId,
+    },
     /// Make, change or remove one of a user's schedules.
     Schedule {
         /// The owner.
@@ -314,6 +330,37 @@ pub struct Redrive {
     pub claim: u32,
     /// Its last attempt for the history, if it had one (JSON text).
     pub attempt: Option<Text>,
+    /// Another payload or other labels for its new life.
+    pub change: Option<Rewrite>,
+}
+
+impl Redrive {
+    /// One that stays as it is.
+    #[must_use]
+    pub fn new(task: TaskId, claim: u32, attempt: Option<Text>) -> Self {
+        Self { task, claim, attempt, change: None }
+    }
+}
+
+/// What a task is to do from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rewrite {
+    /// Its descriptor from now on (JSON text). It names the same queue.
+    pub descriptor: Text,
+    /// Members that only the event of it carries (JSON members without braces, or empty).
+    pub event: Text,
+}
+
+/// One ended task to remove.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Purge {
+    /// The task.
+    pub task: TaskId,
+    /// Its claim number when the asker looked.
+    pub claim: u32,
+    /// The idempotency key of its submission, if it had one: forgotten too while it stands for this
+    /// task.
+    pub key: Option<Text>,
 }
 
 /// One waiting task to move.

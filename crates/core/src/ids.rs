@@ -102,6 +102,14 @@ impl TaskId {
         Self(bytes)
     }
 
+    /// When it was made, wall clock, ms.
+    #[must_use]
+    pub fn created_ms(self) -> i64 {
+        let mut bytes = [0; 8];
+        bytes[2..].copy_from_slice(&self.0[..6]);
+        i64::from_be_bytes(bytes)
+    }
+
     /// The twelve bytes, which sort like the ids.
     #[must_use]
     pub fn to_bytes(self) -> [u8; 12] {

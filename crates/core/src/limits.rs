@@ -35,6 +35,8 @@ pub const CONTROL_TASKS_MAX: usize = 128;
 pub const ADOPT_MAX: usize = 64;
 /// Due tasks promoted by one maintenance turn.
 pub const PROMOTE_MAX: usize = 128;
+/// Tasks removed by one command that erases a user.
+pub const ERASE_MAX: usize = 128;
 /// Tasks that nobody took in time, ended by one maintenance turn.
 pub const EXPIRE_MAX: usize = 128;
 /// Ended tasks removed per retention value by one maintenance turn.
@@ -55,11 +57,17 @@ pub const WAKES_MAX: usize = 2;
 
 /// Waiting tasks of one user in one queue, scheduled ones included, by default.
 pub const LANE_MAX_DEFAULT: u32 = 100_000;
+/// Places of a lane looked at for the place of one task; what is further back is told as so many or
+/// more.
+pub const POSITION_MAX: u32 = 10_000;
 /// Dead references that a lane may hold beyond twice its live ones before they are cleared out.
 pub const LANE_DEAD_MAX: usize = 1_024;
 /// A parked worker that has not parked again for this long in lease time is no longer counted on.
 /// Workers park again once a minute.
 pub const PARKED_MS_MAX: i64 = 180_000;
+/// How often maintenance takes such workers out, in lease time: whenever that passes a multiple of
+/// this. Until then a wake tries them first, and goes on to the next.
+pub const FORGET_PARKED_MS: i64 = 30_000;
 /// Largest weight of a user in a queue.
 pub const WEIGHT_MAX: u32 = 1_000;
 /// Queues with settings of their own.

@@ -11,9 +11,11 @@
 mod claim;
 mod control;
 mod dump;
+mod erase;
 mod line;
 mod maintain;
 mod pick;
+mod position;
 mod queue;
 mod report;
 mod restore;
@@ -26,6 +28,7 @@ mod waiting;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 pub use dump::{queue_lines, user_lines};
+pub use position::Standing;
 pub use restore::{InQueue, KeptSchedule, Key, Records, Row};
 
 use crate::changes::{Changes, Place, TaskControl};
@@ -225,9 +228,13 @@ impl Partition {
         set.map(|(user, settings)| (user.clone(), *settings)).collect()
     }
 
-    /// When a sync would next find something due, in ms from `now_ms`.
+    /// When a sync would next find something due, in ms from `now_ms`; 0 while maintenance has left
+    /// something over.
     #[must_use]
     pub fn next_in_ms(&self, now_ms: i64) -> Option<u64> {
+        if self.behind {
+            return Some(0);
+        }
         let due = self.due.first().map(|(at, ..)| at.saturating_sub(now_ms));
         let over = self.unstarted.first().map(|(at, ..)| at.saturating_sub(now_ms));
         let lost = self.leases.first().map(|(at, ..)| at - self.lease_time(now_ms));

@@ -3,6 +3,7 @@
 
 mod attempts;
 mod backoff;
+pub mod estimate;
 mod retention;
 mod rules;
 

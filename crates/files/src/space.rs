@@ -46,6 +46,11 @@ impl Spaces {
         spaces.entry(user.clone()).or_default().clone()
     }
 
+    /// Forgets what is known of `user`: the next who asks counts anew.
+    pub(crate) fn forget(&self, user: &UserId) {
+        self.0.lock().remove(user);
+    }
+
     /// The space of `user`, counted by `count` unless it is known.
     pub(crate) async fn of(
         &self,

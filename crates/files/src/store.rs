@@ -264,6 +264,30 @@ impl Files {
         Ok(())
     }
 
+    /// Removes everything of a user, whoever uses it: files that can be seen, and what is left of
+    /// others. Answers how many files that were. A second call finds nothing.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: some may still be there.
+    pub async fn erase(&self, user: &UserId) -> Result<u64, Error> {
+        let space = self.uncounted_space(user);
+        let changing = space.changing.lock().await;
+        let found = self.found(user).await?;
+        let files = found.values().filter(|found| found.has_meta).count() as u64;
+        for file in found.into_keys() {
+            self.remove(user, file).await?;
+        }
+        let folder = user_folder(user);
+        let rest: Vec<_> =
+            self.store().list(Some(&folder)).try_collect().await.map_err(|e| unavailable(&e))?;
+        for object in rest {
+            self.remove_one(&object.location).await?;
+        }
+        drop(changing);
+        self.inner.spaces.forget(user);
+        Ok(files)
+    }
+
     /// Removes all there is of a file, what makes it visible first. The caller holds
     /// [`Space::changing`]. Answers the bytes of its content.
     pub(crate) async fn remove(&self, user: &UserId, file: FileId) -> Result<u64, Error> {

@@ -85,6 +85,37 @@ fn on_disk(root: &Path) -> BTreeSet<String> {
 }
 
 #[tokio::test]
+async fn a_user_is_erased_with_every_file_and_folder_and_nobody_else_is() {
+    let scratch = Scratch::new();
+    let files = open(&scratch, FileLimits::default()).await;
+    let (ana, ben) = (UserId::encode("ana"), UserId::encode("ben"));
+    let keep = async |user: &UserId, name: &str| {
+        let content: Content = Box::pin(stream::iter([Ok(Bytes::from_static(b"content"))]));
+        let new = NewFile { name: name.into(), media_type: None, task: None };
+        files.keep(user, new, content).await.unwrap().id
+    };
+    let first = keep(&ana, "a.txt").await;
+    files.attach(&ana, &first, TaskId::new(1, 1)).await.unwrap();
+    keep(&ana, "b.txt").await;
+    let bens = keep(&ben, "c.txt").await;
+    assert_eq!(files.erase(&ana).await.unwrap(), 2);
+    assert_eq!(files.erase(&ana).await.unwrap(), 0);
+    assert!(matches!(files.meta(&ana, &first).await, Err(Error::NotFound)));
+    files.meta(&ben, &bens).await.unwrap();
+    let mut folders = vec![scratch.path().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            assert!(path.file_name().unwrap() != "ana", "not even a folder names them");
+            if path.is_dir() {
+                folders.push(path);
+            }
+        }
+    }
+    keep(&ana, "d.txt").await;
+}
+
+#[tokio::test]
 async fn a_file_comes_back_as_it_went_in() {
     let scratch = Scratch::new();
     let files = open(&scratch, FileLimits::DEFAULT).await;

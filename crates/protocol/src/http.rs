@@ -3,19 +3,28 @@
 
 mod auth;
 mod catalogue;
+mod erase;
 mod files;
 mod keys;
+mod position;
 mod queues;
 mod schedules;
 mod tasks;
 mod waiting;
+mod why;
 
+pub use crate::bulk::{
+    BUILT_IN, BULK_KIND, BulkCount, BulkDone, BulkFilter, BulkOrder, BulkPayload, BulkVerb,
+    RetryRequest,
+};
 pub use auth::{LoginRequest, LogoutRequest, Me, RefreshRequest, Tokens};
 pub use catalogue::{Kind, KindList, Worker, WorkerList};
+pub use erase::{Erasure, ErasureState};
 pub use files::StoredFile;
 pub use keys::{
     KEY_BYTES_MAX, KEY_TTL_MS_DEFAULT, KEY_WAIT_MS_DEFAULT, KEY_WINDOW_MS_MAX, KeyMode,
 };
+pub use position::{Ahead, StartEstimate, TaskPosition};
 pub use queues::{
     Pause, PauseRequest, PausedUser, Queue, QueueChange, QueueDetail, QueueList, QueueSettings,
     QueueUser, QueueUserChange,
@@ -29,3 +38,4 @@ pub use tasks::{
     BulkReply, BulkRequest, Counts, IDS_MAX, LogLine, LogPage, SubmitRequest, TaskPage,
 };
 pub use waiting::{EditRequest, LinePlace, RescheduleRequest};
+pub use why::{Why, WhyReason};

@@ -3,6 +3,7 @@
 //!
 //! This crate never does I/O and never decides anything.
 
+pub mod bulk;
 pub mod frames;
 pub mod http;
 pub mod policy;

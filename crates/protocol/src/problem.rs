@@ -62,6 +62,8 @@ codes! {
     /// Only a task that failed or was cancelled can be tried again.
     NotRetryable = "not_retryable", 409,
         "Only a task that failed or was cancelled can be tried again";
+    /// Only a task that has ended can be removed.
+    NotEnded = "not_ended", 409, "Only a task that has ended can be removed";
     /// Only a task that waits can be moved or changed.
     NotWaiting = "not_waiting", 409, "Only a task that waits can be moved or changed";
     /// The task or schedule changed since the caller looked.

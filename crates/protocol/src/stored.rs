@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tasktonic_core::{Text, limits};
 
-pub use descriptor::{Descriptor, StoredBackoff};
+pub use descriptor::{Descriptor, StoredBackoff, queue_in};
 pub use schedule::{PassedTick, ScheduleText};
 
 /// How far along a task is.
@@ -214,8 +214,9 @@ pub fn output_of(state: &str) -> Option<Box<RawValue>> {
 pub struct SubmitEvent {
     /// Kind.
     pub k: String,
-    /// Queue.
-    pub q: String,
+    /// Queue, where it is not named like the kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub q: Option<String>,
     /// Attempts in all.
     pub max: u32,
     /// Labels.

@@ -130,8 +130,7 @@ fn time(cron: &Cron) -> String {
             (Some(step), _) => format!("{past} of every {step}{} hour", ordinal(step)),
             (None, _) => {
                 let of = ranges(set, |hour| format!("{hour:02}:00"));
-                let parts = format!("{past} in the hours of {}", list(&of));
-                parts
+                format!("{past} in the hours of {}", list(&of))
             }
         },
     }

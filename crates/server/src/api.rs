@@ -6,12 +6,15 @@ mod about;
 pub(crate) mod access;
 mod batch;
 mod body;
+mod bulk;
 mod change;
+mod erase;
 mod files;
 mod history;
 mod json;
 pub(crate) mod kinds;
 pub(crate) mod operation;
+mod position;
 mod queues;
 pub(crate) mod rate;
 mod read;
@@ -20,6 +23,7 @@ pub(crate) mod settings;
 mod submit;
 mod wait;
 mod waiting;
+mod why;
 pub(crate) mod worker;
 
 use std::any::Any;
@@ -70,12 +74,16 @@ pub(crate) fn operations() -> Vec<Operation> {
         read::operations(),
         wait::operations(),
         history::operations(),
+        position::operations(),
         change::operations(),
+        bulk::operations(),
         waiting::operations(),
+        why::operations(),
         queues::operations(),
         schedules::operations(),
         kinds::operations(),
         about::operations(),
+        erase::operations(),
         files::operations(),
         worker::operations(),
     ]

@@ -86,6 +86,7 @@ documents! {
     LostLease "lost_lease",
     MediaTypeUnsupported "media_type_unsupported",
     MethodNotAllowed "method_not_allowed",
+    NotEnded "not_ended",
     NotFound "not_found",
     NotRetryable "not_retryable",
     NotWaiting "not_waiting",

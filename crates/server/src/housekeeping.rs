@@ -2,7 +2,7 @@
 //! old records removed. Several servers may do it at once; every step is one of the store's.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tasktonic_core::WorkerId;
 use tasktonic_core::command::Sync as SyncCommand;
@@ -19,8 +19,10 @@ use crate::api::schedules;
 const ROUND_MS_MAX: u64 = 1_000;
 /// And at most this often.
 const ROUND_MS_MIN: u64 = 20;
+/// A partition that rests is only asked whether it still does, but for one round in so much time.
+const REST: Duration = Duration::from_secs(10);
 /// A tick that could not be taken is tried again after this long.
-const TICK_AGAIN_MS: u64 = 250;
+const TICK_AGAIN_MS: u64 = 1_000;
 /// Key files of external issuers are looked at this often.
 const ISSUERS_EVERY: Duration = Duration::from_secs(5);
 /// The first cleaning comes soon after the start, the others hourly.
@@ -75,7 +77,16 @@ async fn look_after(app: &App, p: PartitionId) {
     let worker = keeper();
     let mut call = 0;
     let mut ops = Vec::new();
+    // Since when it has been known that nothing there comes due.
+    let mut resting: Option<Instant> = None;
     loop {
+        if resting.is_some_and(|since| since.elapsed() < REST)
+            && matches!(app.store.rests(p).await, Ok(true))
+        {
+            sleep(Duration::from_millis(ROUND_MS_MAX)).await;
+            continue;
+        }
+        resting = None;
         call += 1;
         let request = SyncCommand {
             worker: worker.clone(),
@@ -86,7 +97,7 @@ async fn look_after(app: &App, p: PartitionId) {
             woken: Vec::new(),
             park: false,
         };
-        let began = std::time::Instant::now();
+        let began = Instant::now();
         let answer = app.store.sync(p, request).await;
         match &answer {
             Ok(_) => app.metrics.synced(began.elapsed()),
@@ -117,11 +128,18 @@ async fn look_after(app: &App, p: PartitionId) {
                     );
                     0
                 } else {
+                    let comes = reply.next_in_ms.or(reply.schedule_in_ms).is_some();
+                    if !comes && ops.is_empty() {
+                        resting = Some(Instant::now());
+                    }
                     let mut next_in_ms = reply.next_in_ms.unwrap_or(ROUND_MS_MAX);
                     if let Some(in_ms) = reply.schedule_in_ms {
-                        let waits = in_ms > 0 || !schedules::take_due(app, p).await;
-                        next_in_ms =
-                            next_in_ms.min(if waits { in_ms.max(TICK_AGAIN_MS) } else { 0 });
+                        let wait_ms = match in_ms {
+                            0 if schedules::take_due(app, p).await => 0,
+                            0 => TICK_AGAIN_MS,
+                            ahead => ahead,
+                        };
+                        next_in_ms = next_in_ms.min(wait_ms);
                     }
                     next_in_ms.clamp(ROUND_MS_MIN, ROUND_MS_MAX)
                 }
@@ -167,6 +185,7 @@ pub(crate) async fn clean(app: &Arc<App>) {
     if let Err(error) = forget_workers(app).await {
         tracing::warn!(%error, "old workers could not be removed");
     }
+    crate::erasure::resume(app).await;
     crate::sweep::files(app).await;
 }
 

@@ -260,6 +260,21 @@ impl Identity {
         if disabled { self.sign_out_everywhere(&account.subject).await } else { Ok(()) }
     }
 
+    /// Removes the built-in account of a user, and ends what is signed in with it. Access tokens
+    /// already given out end within ten minutes.
+    ///
+    /// # Errors
+    /// [`Error::Store`], [`Error::Unreadable`].
+    pub(crate) async fn forget(&self, user: &tasktonic_core::UserId) -> Result<(), Error> {
+        for account in self.accounts().await? {
+            if tasktonic_core::UserId::encode(&account.subject) == *user {
+                self.sign_out_everywhere(&account.subject).await?;
+                self.registry().delete(Table::Accounts, &account.name).await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn known_account(&self, name: &str) -> Result<Account, Error> {
         let known = match account::account_name(name) {
             Some(key) => self.account(&key).await?,

@@ -7,6 +7,7 @@
 mod api;
 mod app;
 mod door;
+mod erasure;
 mod error_pages;
 mod gateway;
 mod housekeeping;

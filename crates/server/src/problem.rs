@@ -151,6 +151,12 @@ impl From<StoreError> for Refusal {
     }
 }
 
+impl From<tasktonic_store::change::Unreadable> for Refusal {
+    fn from(error: tasktonic_store::change::Unreadable) -> Self {
+        Self::internal(&error)
+    }
+}
+
 impl From<tasktonic_files::Error> for Refusal {
     fn from(error: tasktonic_files::Error) -> Self {
         use tasktonic_files::Error;

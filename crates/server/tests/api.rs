@@ -4,10 +4,14 @@
 
 #[path = "api/access.rs"]
 mod access;
+#[path = "api/bulk.rs"]
+mod bulk;
 #[path = "api/change.rs"]
 mod change;
 #[path = "api/embedded.rs"]
 mod embedded;
+#[path = "api/erase.rs"]
+mod erase;
 #[path = "api/files.rs"]
 mod files;
 #[path = "api/hostile.rs"]
@@ -18,6 +22,8 @@ mod isolation;
 mod keys;
 #[path = "api/parts.rs"]
 mod parts;
+#[path = "api/position.rs"]
+mod position;
 #[path = "api/queues.rs"]
 mod queues;
 #[path = "api/read.rs"]
@@ -30,6 +36,8 @@ mod submit;
 mod support;
 #[path = "api/waiting.rs"]
 mod waiting;
+#[path = "api/why.rs"]
+mod why;
 #[path = "api/worker.rs"]
 mod worker;
 

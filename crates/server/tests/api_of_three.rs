@@ -16,6 +16,8 @@ mod hostile;
 mod isolation;
 #[path = "api/keys.rs"]
 mod keys;
+#[path = "api/position.rs"]
+mod position;
 #[path = "api/read.rs"]
 mod read;
 #[path = "api/schedules.rs"]

@@ -16,6 +16,9 @@ pub(crate) enum Fault {
     /// The disk is full: nothing has changed, try again later.
     #[error("the disk is full")]
     Full,
+    /// Readers are in the way: nothing has changed, try again later.
+    #[error("it is being read; try again later")]
+    Busy,
     /// What is there is not what was written.
     #[error("{0}")]
     Damaged(String),
@@ -40,6 +43,9 @@ impl From<rusqlite::Error> for Fault {
 
 /// What SQLite calls `auto_vacuum = INCREMENTAL`.
 const INCREMENTAL: i64 = 2;
+
+/// How often the log is tried to be emptied; each waits for readers as long as any statement does.
+const REWRITE_TRIES: u32 = 6;
 
 /// One step of a schema: the statements that lead to the next version.
 pub(crate) type Migration = &'static str;
@@ -107,6 +113,24 @@ pub(crate) fn checkpoint(db: &Connection, truncate: bool) -> Result<(), Fault> {
     let mode = if truncate { "TRUNCATE" } else { "PASSIVE" };
     db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()))?;
     Ok(())
+}
+
+/// Writes the file anew without what was removed from it, and empties its log.
+pub(crate) fn rewrite(db: &Connection) -> Result<(), Fault> {
+    db.flush_prepared_statement_cache();
+    // The copy it makes on the way may be larger than memory.
+    db.pragma_update(None, "temp_store", "FILE")?;
+    let rewritten = db.execute_batch("VACUUM");
+    db.pragma_update(None, "temp_store", "MEMORY")?;
+    rewritten?;
+    for _ in 0..REWRITE_TRIES {
+        let busy: i64 = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        if busy == 0 {
+            return Ok(());
+        }
+    }
+    // Readers that have not come to an end for so long hold the old pages: not ours to break off.
+    Err(Fault::Busy)
 }
 
 /// Whether the structure of the file holds together.

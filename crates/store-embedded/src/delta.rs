@@ -91,6 +91,8 @@ impl Delta {
             Record::User { queue, user, settings } => {
                 self.add_small(small::user(&queue, user, settings));
             }
+            // Its tasks, keys and small records are gone by name; its events were never kept here.
+            Record::UserGone { .. } => {}
             Record::Schedule { user, name, schedule } => {
                 let (id, text) = small::schedule(user, name, schedule.as_ref());
                 self.small.insert(id, text);

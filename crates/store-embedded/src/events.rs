@@ -56,6 +56,18 @@ impl Events {
         }
     }
 
+    /// Lets go of all entries of a user.
+    pub(crate) fn forget(&mut self, user: &UserId) {
+        let log = self.logs.remove(user).unwrap_or_default();
+        self.bytes -= log.iter().map(|(_, text)| text.len() as u64).sum::<u64>();
+        self.order.retain(|(of, _)| of != user);
+    }
+
+    /// The entries of a user, the newest first.
+    pub(crate) fn newest(&self, user: &UserId) -> impl Iterator<Item = &Text> {
+        self.logs.get(user).into_iter().flatten().rev().map(|(_, text)| text)
+    }
+
     /// What it takes, in bytes.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes

@@ -6,10 +6,13 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use tasktonic_store::Error;
+
 use crate::database::Fault;
 use crate::delta::Delta;
 use crate::options::{FOLD_WINDOW_BYTES, FULL_RETRY_MS};
-use crate::shared::Shared;
+use crate::round::Answer;
+use crate::shared::{Mail, Shared};
 use crate::tables::Tables;
 
 /// Tasks let go of at once while the state is locked.
@@ -19,6 +22,8 @@ const LET_GO_MAX: usize = 256;
 pub(crate) enum Feed {
     /// A round is durable.
     Round { lsn: u64, delta: Box<Delta>, bytes: u64 },
+    /// Let go of the bytes of what was removed in the rounds so far.
+    Compact(Answer<()>),
     /// Write everything, then close in order.
     Close,
     /// Stop where you are.
@@ -31,6 +36,8 @@ struct Window {
     delta: Delta,
     lsn: u64,
     bytes: u64,
+    /// Who waits for the tables to be written anew.
+    compacting: Vec<Answer<()>>,
 }
 
 /// How a collection of rounds ended.
@@ -46,8 +53,15 @@ pub(crate) fn run(shared: &Arc<Shared>, feed: &Receiver<Feed>, mut tables: Table
     loop {
         let mut window = Window::default();
         let mut next = collect(shared, feed, &mut window);
+        let mut compacting = std::mem::take(&mut window.compacting);
         if next != Next::Abandon && window.lsn > 0 {
-            next = write(shared, feed, &mut tables, window, next);
+            next = write(shared, feed, &mut tables, window, &mut compacting, next);
+        }
+        if next != Next::Abandon
+            && !compacting.is_empty()
+            && !compact(shared, &mut tables, compacting)
+        {
+            return false;
         }
         if next == Next::Abandon {
             return false;
@@ -63,6 +77,27 @@ pub(crate) fn run(shared: &Arc<Shared>, feed: &Receiver<Feed>, mut tables: Table
             };
         }
     }
+}
+
+/// Writes the tables anew, and has the journal follow. Answers whether the store goes on.
+fn compact(shared: &Shared, tables: &mut Tables, waiting: Vec<Answer<()>>) -> bool {
+    let refusal = match tables.compact() {
+        Ok(()) => None,
+        Err(Fault::Full) => Some(Error::DiskFull),
+        Err(Fault::Busy) => Some(Error::Busy),
+        Err(fault) => {
+            shared.fail(format!("the tables cannot be written: {fault}"));
+            return false;
+        }
+    };
+    for to in waiting {
+        match &refusal {
+            Some(error) => drop(to.send(Err(error.clone()))),
+            // The owner thread never waits for this one, so it comes to its mail.
+            None => drop(shared.mail.send(Mail::CompactJournal(to))),
+        }
+    }
+    true
 }
 
 fn collect(shared: &Shared, feed: &Receiver<Feed>, window: &mut Window) -> Next {
@@ -83,6 +118,10 @@ fn collect(shared: &Shared, feed: &Receiver<Feed>, window: &mut Window) -> Next 
                     return Next::Go;
                 }
             }
+            Ok(Feed::Compact(to)) => {
+                window.compacting.push(to);
+                return Next::Go;
+            }
             Ok(Feed::Close) => return Next::Close,
             Ok(Feed::Abandon) | Err(RecvTimeoutError::Disconnected) => return Next::Abandon,
             Err(RecvTimeoutError::Timeout) => return Next::Go,
@@ -96,13 +135,14 @@ fn write(
     feed: &Receiver<Feed>,
     tables: &mut Tables,
     window: Window,
+    compacting: &mut Vec<Answer<()>>,
     mut next: Next,
 ) -> Next {
-    let Window { mut delta, mut lsn, mut bytes } = window;
+    let Window { mut delta, mut lsn, mut bytes, .. } = window;
     loop {
         match tables.fold(&delta, lsn).and_then(|()| tables.upkeep()) {
             Ok(()) => break,
-            Err(Fault::Full) => {}
+            Err(Fault::Full | Fault::Busy) => {}
             Err(fault) => {
                 shared.fail(format!("the tables cannot be written: {fault}"));
                 return Next::Abandon;
@@ -118,6 +158,7 @@ fn write(
                 lsn = newer;
                 bytes += size;
             }
+            Ok(Feed::Compact(to)) => compacting.push(to),
             Ok(Feed::Close) => next = Next::Close,
             Ok(Feed::Abandon) | Err(RecvTimeoutError::Disconnected) => return Next::Abandon,
             Err(RecvTimeoutError::Timeout) => {}

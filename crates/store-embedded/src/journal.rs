@@ -147,6 +147,15 @@ impl Journal {
         Ok(())
     }
 
+    /// Removes all rows up to `folded`, and writes the rest anew: their bytes are in no file then.
+    pub(crate) fn compact(&mut self, folded: u64) -> Result<(), Fault> {
+        self.db.execute("DELETE FROM rounds WHERE lsn <= ?1", [number(folded)])?;
+        self.first = self.first.max(folded + 1);
+        database::rewrite(&self.db)?;
+        self.log_bytes = 0;
+        Ok(())
+    }
+
     /// Whether rows up to `folded` are still there.
     pub(crate) fn wants_trim(&self, folded: u64) -> bool {
         self.first <= folded

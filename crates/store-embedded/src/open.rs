@@ -94,6 +94,7 @@ pub(crate) fn open(
         space_low: false,
         space_asked: None,
         tried: None,
+        compacting: Default::default(),
     };
     let for_owner = Arc::clone(&shared);
     let owner = std::thread::Builder::new()

@@ -55,6 +55,8 @@ pub(crate) struct Owner {
     pub(crate) space_asked: Option<Instant>,
     /// When a full disk was last tried, while it is full.
     pub(crate) tried: Option<Instant>,
+    /// Who waits for the tables, and who for the journal, to be written anew.
+    pub(crate) compacting: (Vec<Answer<()>>, Vec<Answer<()>>),
 }
 
 /// How the thread ends.
@@ -143,7 +145,34 @@ impl Owner {
             reply.send();
         }
         let worked = self.finish(round);
-        worked.and_then(|()| self.journal.upkeep())
+        worked.and_then(|()| self.journal.upkeep()).and_then(|()| self.compact())
+    }
+
+    /// Has the tables written anew, after all rounds so far; and then the journal, whose rows are in
+    /// them.
+    fn compact(&mut self) -> Result<(), Fault> {
+        let (tables, journal) = std::mem::take(&mut self.compacting);
+        for to in tables {
+            if !self.blocked.is_empty() {
+                let _ = to.send(Err(Error::DiskFull));
+            } else if let Err(unsent) = self.feed.send(Feed::Compact(to))
+                && let Feed::Compact(to) = unsent.0
+            {
+                let _ = to.send(Err(closed()));
+            }
+        }
+        if journal.is_empty() {
+            return Ok(());
+        }
+        let answer = match self.journal.compact(self.shared.folded.load(Ordering::SeqCst)) {
+            Ok(()) => Ok(()),
+            Err(Fault::Full) => Err(Error::DiskFull),
+            Err(fault) => return Err(fault),
+        };
+        for to in journal {
+            let _ = to.send(answer.clone());
+        }
+        Ok(())
     }
 
     /// One step of the partition, kept in memory and in the round.
@@ -322,6 +351,7 @@ fn refuse_one(mail: Mail, error: &Error) {
         Mail::Put { to, .. } => drop(to.send(Err(error))),
         Mail::Delete { to, .. } => drop(to.send(Err(error))),
         Mail::Dump(to) => drop(to.send(Err(error))),
+        Mail::Compact(to) | Mail::CompactJournal(to) => drop(to.send(Err(error))),
         Mail::Look | Mail::Close | Mail::Abandon => {}
     }
 }

@@ -14,10 +14,11 @@ use tasktonic_core::{Lease, TaskId, TaskState, Text, UserId};
 use tasktonic_store::filter::matches;
 use tasktonic_store::limits::{LIST_MAX, LOGS_MAX};
 use tasktonic_store::model::{due_schedules, schedules};
+use tasktonic_store::position::History;
 use tasktonic_store::settings;
 use tasktonic_store::{
-    AttemptRow, Counts, Cursor, Error, EventsSince, Held, LogLines, LogRow, Query, QueryReply,
-    Result, StoredTask, TaskFilter, TaskPage,
+    AttemptRow, Counts, Cursor, Error, EventsSince, Held, LogLines, LogRow, Position, Query,
+    QueryReply, Result, StoredTask, TaskFilter, TaskPage,
 };
 
 use crate::options::LIST_EXAMINED_MAX;
@@ -35,11 +36,14 @@ pub(crate) fn may_need_tables(query: &Query) -> bool {
         Query::Counts { .. }
             | Query::EventsSince { .. }
             | Query::EventsHead { .. }
+            | Query::Position { .. }
+            | Query::TurnBefore { .. }
             | Query::Exist { .. }
             | Query::Schedules { .. }
             | Query::DueSchedules
             | Query::Turns { .. }
             | Query::User { .. }
+            | Query::Facts { .. }
             | Query::UsersIn { .. }
             | Query::Paused { .. }
     )
@@ -96,6 +100,12 @@ pub(crate) fn answer(shared: &Shared, query: Query) -> Result<QueryReply> {
             let held = held.map(|claimed| held_of(shared, &state, claimed.lease, claimed.n));
             QueryReply::Held(held.collect::<Result<_>>()?)
         }
+        Query::Position { user, task } => {
+            QueryReply::Position(position(&shared.state.lock(), &user, task))
+        }
+        Query::TurnBefore { user, task } => {
+            QueryReply::TurnBefore(shared.state.lock().partition.turn_before(&user, &task))
+        }
         Query::Exist { tasks } => {
             let state = shared.state.lock();
             let known = |(user, task)| state.partition.task(&user, &task).is_some();
@@ -116,6 +126,9 @@ pub(crate) fn answer(shared: &Shared, query: Query) -> Result<QueryReply> {
         Query::User { user, queues } => {
             QueryReply::User(settings::user(&shared.state.lock().partition, &user, &queues))
         }
+        Query::Facts { user, queue } => {
+            QueryReply::Facts(shared.state.lock().partition.facts(&queue, &user))
+        }
         Query::UsersIn { queue, limit } => {
             QueryReply::UsersIn(settings::users_in(&shared.state.lock().partition, &queue, limit))
         }
@@ -124,6 +137,18 @@ pub(crate) fn answer(shared: &Shared, query: Query) -> Result<QueryReply> {
             QueryReply::Paused(users, more)
         }
     })
+}
+
+fn position(state: &State, user: &UserId, task: TaskId) -> Option<Box<Position>> {
+    let standing = state.partition.standing(user, &task)?;
+    let mut history = History::default();
+    for text in state.events.newest(user) {
+        if !history.take(text) {
+            break;
+        }
+    }
+    let queue_of = |id: &TaskId| state.partition.task(user, id).map(|task| task.queue.clone());
+    Some(Box::new(history.position(standing, queue_of)))
 }
 
 fn held_of(shared: &Shared, state: &State, lease: Lease, n: u32) -> Result<Held> {
@@ -266,9 +291,10 @@ fn list(
     limit: u32,
 ) -> Result<TaskPage> {
     let limit = limit.clamp(1, LIST_MAX) as usize;
-    let TaskFilter { states, kind, tag, since_ms, until_ms, .. } = filter;
+    let TaskFilter { states, kind, queue, tag, since_ms, until_ms, .. } = filter;
     // Without these every task of the right state is one of the page.
-    let texts_decide = kind.is_some() || tag.is_some() || since_ms.is_some() || until_ms.is_some();
+    let labels = kind.is_some() || queue.is_some() || tag.is_some();
+    let texts_decide = labels || since_ms.is_some() || until_ms.is_some();
     let mut page = TaskPage::default();
     let mut at = cursor.map(|Cursor(id)| id);
     let mut examined = 0;

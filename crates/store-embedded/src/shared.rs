@@ -33,6 +33,10 @@ pub(crate) enum Mail {
         to: Answer<bool>,
     },
     Dump(Answer<String>),
+    /// Let go of the bytes of what was removed.
+    Compact(Answer<()>),
+    /// The tables have: now the journal.
+    CompactJournal(Answer<()>),
     /// Something has changed in [`Shared`]: look.
     Look,
     /// Fold everything and end.

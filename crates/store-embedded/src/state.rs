@@ -132,6 +132,7 @@ impl State {
                     self.users.remove(user);
                 }
             }
+            Record::UserGone { user } => self.events.forget(user),
             // The partition itself remembers these.
             Record::Control { .. }
             | Record::Key { .. }

@@ -160,6 +160,10 @@ impl Store for EmbeddedStore {
         "embedded"
     }
 
+    async fn compact(&self) -> Result<()> {
+        self.shared.ask(Mail::Compact).await
+    }
+
     fn registry(&self) -> &dyn Registry {
         self
     }

@@ -237,6 +237,20 @@ impl Tables {
         }
     }
 
+    /// Forgets users of whom nothing is kept, and writes the file anew without what was removed.
+    pub(crate) fn compact(&mut self) -> Result<(), Fault> {
+        self.db.execute(
+            "DELETE FROM users WHERE number NOT IN (SELECT user FROM tasks \
+             UNION SELECT user FROM keys UNION SELECT owner FROM records)",
+            [],
+        )?;
+        // Their numbers may be given again.
+        self.users.clear();
+        database::rewrite(&self.db)?;
+        self.log_bytes = 0;
+        Ok(())
+    }
+
     /// Says that all is in order, and writes the log back.
     pub(crate) fn close(mut self) -> Result<(), Fault> {
         let meta = self.meta()?;

@@ -10,7 +10,7 @@ use tasktonic_core::reply::{Controlled, Submitted};
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::{UserId, WorkerId};
 use tasktonic_store::clock::Clock;
-use tasktonic_store::conformance::{Subject, differential};
+use tasktonic_store::conformance::{Subject, differential, seeds};
 use tasktonic_store::{
     Durability, EventStream, Query, QueryReply, Registry, Result, Store, SyncReply, WakeStream,
 };
@@ -113,8 +113,8 @@ impl Subject for Walker {
     }
 }
 
-async fn walk(seeds: std::ops::Range<u64>, fold_window_ms: u64, texts_bytes_max: u64) {
-    for seed in seeds {
+async fn walk(usual: std::ops::Range<u64>, fold_window_ms: u64, texts_bytes_max: u64) {
+    for seed in seeds(usual) {
         let (clock, hand) = Clock::manual(1_700_000_000_000);
         let scratch = Scratch::new();
         let clock_of_it = clock.clone();

@@ -24,7 +24,8 @@ pub(crate) struct Standing {
     pub(crate) memory_max: u64,
 }
 
-/// The questions that [`standing`] reads the answers of.
+/// The questions that [`standing`] reads the answers of; the second is of matter for
+/// [`Class::Disk`] alone.
 pub(crate) fn questions() -> Pipeline {
     let mut asked = Pipeline::new();
     asked.add_command(cmd("INFO"));
@@ -55,9 +56,14 @@ fn items_or_pairs(value: &Value) -> Vec<String> {
 }
 
 /// Asks every master; those that did not answer are told apart.
-pub(crate) async fn survey(router: &Router) -> (Vec<Standing>, Vec<String>) {
+pub(crate) async fn survey(router: &Router, class: Class) -> (Vec<Standing>, Vec<String>) {
     let (mut standings, mut silent) = (Vec::new(), Vec::new());
-    for (addr, answer) in router.ask_masters(&questions()).await {
+    let mut asked = Pipeline::new();
+    let count = if class == Class::Disk { 2 } else { 1 };
+    for question in questions().cmd_iter().take(count) {
+        asked.add_command(question.clone());
+    }
+    for (addr, answer) in router.ask_masters(&asked).await {
         match answer {
             Ok(replies) if !matches!(replies.first(), Some(Value::ServerError(_))) => {
                 standings.push(standing(&addr, &replies));

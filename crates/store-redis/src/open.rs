@@ -25,7 +25,9 @@ use crate::router::{DialError, Router};
 use crate::store::RedisStore;
 use crate::url::RedisUrl;
 
-pub(crate) use config::{Config, LOOK_EVERY_MS, look_after_config, look_after_meta};
+pub(crate) use config::{
+    CONFIG_EVERY_MS, Config, LOOK_EVERY_MS, REST_EVERY_MS, look_after_config, look_after_meta,
+};
 
 /// The form of what is stored. Each script refuses a partition of another form.
 pub(crate) const SCHEMA: u32 = 1;

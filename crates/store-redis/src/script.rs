@@ -9,9 +9,10 @@ use std::sync::LazyLock;
 
 use tasktonic_core::command::EXPIRED;
 use tasktonic_core::limits::{
-    ADOPT_MAX, ATTEMPTS_KEPT_MAX, CLAIM_LOOKS_MAX, EVENTS_KEPT_MAX, EXPIRE_MAX, KEY_SLACK_MS,
-    LANE_DEAD_MAX, LEASE_TIME_STEP_MS_MAX, LOG_LINES_MAX, LOOK_MS_MAX, MAINTENANCE_MS,
-    PARKED_MS_MAX, PROMOTE_MAX, REV_PER_CLAIM, SCHEDULES_MAX, SWEEP_MAX, UNWATCHED_MS, WAKES_MAX,
+    ADOPT_MAX, ATTEMPTS_KEPT_MAX, CLAIM_LOOKS_MAX, EVENTS_KEPT_MAX, EXPIRE_MAX, FORGET_PARKED_MS,
+    KEY_SLACK_MS, LANE_DEAD_MAX, LEASE_TIME_STEP_MS_MAX, LOG_LINES_MAX, LOOK_MS_MAX,
+    MAINTENANCE_MS, PARKED_MS_MAX, PROMOTE_MAX, REV_PER_CLAIM, SCHEDULES_MAX, SWEEP_MAX,
+    UNWATCHED_MS, WAKES_MAX,
 };
 use tasktonic_core::transitions::STATES;
 
@@ -109,6 +110,7 @@ static SYNC: LazyLock<String> = LazyLock::new(|| {
             fragment!("line"),
             fragment!("attempt"),
             fragment!("report"),
+            fragment!("remove"),
             fragment!("maintain"),
             fragment!("pick"),
             fragment!("claim"),
@@ -134,6 +136,9 @@ static CONTROL: LazyLock<String> = LazyLock::new(|| {
             fragment!("edit"),
             fragment!("schedule"),
             fragment!("settings"),
+            fragment!("remove"),
+            fragment!("purge"),
+            fragment!("erase"),
             fragment!("control"),
         ],
     )
@@ -205,6 +210,7 @@ fn constants() -> String {
     constant("WAKE_TRIES_MAX", &WAKE_TRIES_MAX);
     constant("LANE_DEAD_MAX", &LANE_DEAD_MAX);
     constant("PARKED_MS_MAX", &PARKED_MS_MAX);
+    constant("FORGET_PARKED_MS", &FORGET_PARKED_MS);
     constant("LOG_LINES_MAX", &LOG_LINES_MAX);
     constant("ATTEMPTS_KEPT_MAX", &ATTEMPTS_KEPT_MAX);
     constant("EVENTS_KEPT_MAX", &EVENTS_KEPT_MAX);

@@ -1,6 +1,9 @@
 //! [`RedisStore`]: the trait's verbs, each one call. Never knows how a call reaches its node.
 
+mod erase;
+mod position;
 mod read;
+mod rest;
 mod schedules;
 mod seen;
 mod settings;
@@ -8,7 +11,7 @@ mod settings;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use redis::Pipeline;
+use redis::{Pipeline, Value};
 use tasktonic_core::command::{Control, Submit, Sync as SyncCommand};
 use tasktonic_core::reply::{Controlled, Submitted};
 use tasktonic_core::routing::PartitionId;
@@ -21,9 +24,10 @@ use tasktonic_store::{
 };
 
 use crate::keys::Keys;
-use crate::open::Shared;
+use crate::open::{Shared, items_of, text_of};
 use crate::script::Script;
 use crate::{durability, wire};
+use rest::Rest;
 use seen::Seen;
 
 /// A store on Redis. Cheap to clone; all clones share their connections.
@@ -31,12 +35,14 @@ use seen::Seen;
 pub struct RedisStore {
     pub(crate) shared: Arc<Shared>,
     seen: Arc<Seen>,
+    rest: Arc<Rest>,
 }
 
 impl RedisStore {
     /// The store that `shared` makes up.
     pub(crate) fn of(shared: Arc<Shared>) -> Self {
-        Self { shared, seen: Arc::default() }
+        let rest = Arc::new(Rest::new(shared.partitions()));
+        Self { shared, seen: Arc::default(), rest }
     }
 
     /// The names of partition `p`.
@@ -80,6 +86,7 @@ impl Store for RedisStore {
         let router = &self.shared.router;
         // Repeatable: tasks have their ids before the call, and known ones are not accepted twice.
         let reply = router.run_promised(p, Script::Submit, &words, true, promise).await?;
+        self.shared.watch.heard(p, &reply);
         let verdicts = wire::submitted(&reply, batch.tasks.len())?;
         self.seen.add(fresh);
         Ok(verdicts)
@@ -92,12 +99,39 @@ impl Store for RedisStore {
         // taken, a repeated claim takes other tasks, and even an empty sync may have adopted
         // leases that a second would not name again. The caller asks what it holds.
         let reply = self.shared.router.run(p, Script::Sync, &words, false).await?;
+        self.shared.watch.heard(p, &reply);
         wire::synced(&reply)
+    }
+
+    async fn rests(&self, p: PartitionId) -> Result<bool> {
+        let keys = self.keys(p)?;
+        let mut parked = self.rest.parked(p);
+        if parked.is_none() {
+            let mut asked = Pipeline::new();
+            asked.smembers(keys.parked());
+            let reply = self.shared.router.read(p, &asked).await?;
+            let queues = reply.first().map(items_of).unwrap_or_default();
+            let queues = queues.iter().filter_map(|name| text_of(name).parse().ok()).collect();
+            parked = Some(self.rest.learn(p, queues));
+        }
+        let mut asked = Pipeline::new();
+        let comes = [keys.leases(), keys.due(), keys.unstarted(), keys.schedules()];
+        let waits = parked.iter().flat_map(|queues| queues.iter()).map(|queue| keys.ring(queue));
+        asked.exists(comes.into_iter().chain(waits).collect::<Vec<_>>());
+        let reply = self.shared.router.read(p, &asked).await?;
+        let rests = matches!(reply[..], [Value::Int(0)]);
+        if let Some(reply) = reply.first() {
+            self.shared.watch.heard(p, reply);
+        }
+        Ok(rests)
     }
 
     async fn control(&self, p: PartitionId, control: Control) -> Result<Vec<Controlled>> {
         check_control(&control)?;
         match &control {
+            Control::Erase { user } => {
+                return self.erase(p, user).await.map(|answer| vec![answer]);
+            }
             Control::Tick(tick) => return self.tick(p, tick).await.map(|answer| vec![answer]),
             Control::Schedule { becomes: Some(_), .. } => self.shared.watch.admit(p)?,
             _ => {}
@@ -117,9 +151,10 @@ impl Store for RedisStore {
         let words = wire::control(self.shared.options.script_now_ms(), &control, &descriptors)?;
         let promise = durability::promise(self.shared.options.class);
         let router = &self.shared.router;
-        // Repeatable: what is cancelled stays so, a second redrive meets another claim number, and
-        // settings are set to values. Only the second answer is less friendly than the first.
+        // Repeatable: what is cancelled or removed stays so, a second redrive meets another claim
+        // number, and settings are set to values. Only the second answer is less friendly.
         let reply = router.run_promised(p, Script::Control, &words, true, promise).await?;
+        self.shared.watch.heard(p, &reply);
         wire::controlled(&reply)
     }
 

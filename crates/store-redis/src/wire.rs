@@ -15,7 +15,7 @@ use redis::Value;
 use tasktonic_core::Text;
 use tasktonic_store::{Error, Result};
 
-pub(crate) use control::{control, controlled, named};
+pub(crate) use control::{Erased, Rest, control, controlled, erase, named, unlist};
 pub(crate) use schedule::{kept_schedule, scheduled, tick, ticked};
 pub(crate) use state::StateHead;
 pub(crate) use submit::{submit, submitted};
@@ -172,11 +172,4 @@ pub(crate) fn entries(reply: &Value) -> Result<Vec<(u64, u64, Text)>> {
         Ok((parsed(first)?, parsed(second)?, kept(field)?.ok_or_else(strange)?))
     };
     items(reply)?.iter().map(entry).collect()
-}
-
-/// The queue in the beginning of a descriptor. Before it stand a number and a name, so nothing that
-/// a user wrote can be taken for it.
-pub(crate) fn queue_in(descriptor: &str) -> Option<tasktonic_core::Name> {
-    let (_, rest) = descriptor.split_once(r#""q":""#)?;
-    rest.split_once('"')?.0.parse().ok()
 }

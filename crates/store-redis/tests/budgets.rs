@@ -178,3 +178,42 @@ async fn sixteen_at_a_time_cost_at_most_0_15_calls_and_3_commands() {
         assert!(cost.inner <= if partitions == PARTITIONS { 4.0 } else { 3.0 }, "{cost:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn asking_whether_a_partition_rests_costs_one_command_and_what_comes_due_is_seen() {
+    let mut load = Load::new(PARTITIONS).await;
+    let user = Load::user(0);
+    let p = partition_of(&user, PARTITIONS);
+    // Somebody is parked, and the store learns for which queue.
+    let park = Sync {
+        worker: "w-1".parse().unwrap(),
+        call: 1,
+        lease_ms: 10_000,
+        ops: Vec::new(),
+        claim: Some(Claim { queues: vec!["noop".parse().unwrap()], limit: 1 }),
+        woken: Vec::new(),
+        park: true,
+    };
+    load.store.sync(p, park).await.unwrap();
+    assert!(load.store.rests(p).await.unwrap(), "nothing was ever there");
+    let before = load.counted().1;
+    for _ in 0..10 {
+        assert!(load.store.rests(p).await.unwrap());
+    }
+    assert_eq!(load.counted().1 - before, 10);
+
+    load.submit(&user, 1).await;
+    assert!(!load.store.rests(p).await.unwrap(), "work waits for who is parked");
+    load.sync(p, 1).await;
+    assert!(!load.store.rests(p).await.unwrap(), "there is a lease");
+    load.sync(p, 1).await;
+    assert!(load.store.rests(p).await.unwrap(), "it has ended");
+
+    let draft = |number| {
+        NewTask::new(user.clone(), TaskId::new(NOW_MS, number), "noop".parse().unwrap(), "{}")
+    };
+    let later = NewTask { due_ms: Some(NOW_MS + 1_000), ..draft(9_001) };
+    let batch = Submit { created_ms: NOW_MS, tasks: vec![later] };
+    load.store.submit(p, batch).await.unwrap();
+    assert!(!load.store.rests(p).await.unwrap(), "something comes due");
+}

@@ -12,7 +12,7 @@ use tasktonic_core::limits::{CLAIM_MAX, PROMOTE_MAX};
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::{TaskId, Text};
 use tasktonic_store::clock::Clock;
-use tasktonic_store::conformance::{Subject, differential};
+use tasktonic_store::conformance::{Subject, differential, seeds};
 use tasktonic_store::model::ModelStore;
 use tasktonic_store::{Held, Store, SyncReply};
 use tasktonic_store_redis::RedisStore;
@@ -55,17 +55,10 @@ async fn walk(redis: &Redis, seed: u64, steps: u32) {
     differential(seed, steps, clock, hand, &mut subject).await.unwrap();
 }
 
-/// Walks from `TASKTONIC_SEED` on, `TASKTONIC_SEEDS` of them, where these are set.
-fn seeds() -> std::ops::Range<u64> {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let first = number("TASKTONIC_SEED").unwrap_or(0);
-    first..first + number("TASKTONIC_SEEDS").unwrap_or(SEEDS)
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_and_the_model_walk_the_same_way() {
     let redis = common::server(Server::Redis);
-    for seed in seeds() {
+    for seed in seeds(0..SEEDS) {
         walk(&redis, seed, STEPS).await;
     }
 }
@@ -74,7 +67,7 @@ async fn redis_and_the_model_walk_the_same_way() {
 async fn valkey_and_the_model_walk_the_same_way() {
     for sort in Server::installed().into_iter().filter(|sort| *sort == Server::Valkey) {
         let valkey = common::server(sort);
-        for seed in 500..504 {
+        for seed in seeds(500..504) {
             walk(&valkey, seed, STEPS).await;
         }
     }

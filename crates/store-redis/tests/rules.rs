@@ -250,7 +250,7 @@ async fn an_ended_attempt_falls_out_after_fifty_and_its_numbers_go_on() {
         assert!(store.sync(P, request("w-1", 0, vec![op], 0)).await.unwrap().refused.is_empty());
         let claim = u32::try_from(round).unwrap();
         let attempt = Some(Text::from(format!(r#"{{"a":{round}}}"#)));
-        let tasks = vec![Redrive { task, claim, attempt }];
+        let tasks = vec![Redrive::new(task, claim, attempt)];
         let asked = Control::Redrive { at_ms: NOW_MS, user: ana(), tasks };
         assert_eq!(control(store, asked).await, [Controlled::Done]);
     }

@@ -8,11 +8,15 @@
 #![expect(clippy::unwrap_used, reason = "these are tests, shared by the crates of the stores")]
 
 mod differential;
+mod ended;
+mod erased;
 mod fences;
 mod keys;
 mod lines;
 mod lists;
+mod position;
 mod registry;
+mod replay;
 mod scene;
 mod schedules;
 mod settings;
@@ -20,11 +24,15 @@ mod tasks;
 mod waiting;
 
 pub use differential::{Subject, differential};
+pub use ended::*;
+pub use erased::*;
 pub use fences::*;
 pub use keys::*;
 pub use lines::*;
 pub use lists::*;
+pub use position::*;
 pub use registry::*;
+pub use replay::seeds;
 pub use scene::Scene;
 pub use schedules::*;
 pub use settings::*;
@@ -74,6 +82,17 @@ macro_rules! conformance {
             a_waiting_task_goes_to_the_front_or_the_back_of_its_line
             an_edit_is_seen_by_the_run_or_refused
             an_edit_keeps_the_place_in_line_and_the_time
+            a_purged_task_is_gone_with_all_that_was_kept_of_it
+            a_purged_task_is_not_claimed_from_the_entry_it_left
+            the_key_of_a_purged_task_is_free_again
+            a_dead_letter_is_sent_back_with_another_payload
+            a_list_is_restricted_to_a_queue
+            an_erased_user_is_gone_in_every_state_and_nobody_else_is
+            a_user_with_many_tasks_is_erased_in_steps
+            an_adopted_task_is_erased_with_its_lease
+            a_task_knows_its_place_in_the_line
+            a_line_tells_when_its_tasks_started
+            a_long_line_is_told_as_so_many_or_more
             a_thousand_submits_of_one_key_at_once_make_one_task
             a_key_until_done_is_free_when_its_task_has_ended
             a_key_until_started_is_free_while_its_task_runs
@@ -86,6 +105,8 @@ macro_rules! conformance {
             tasks_of_one_serial_key_run_one_at_a_time_in_order
             a_serial_task_keeps_its_turn_until_it_ends
             who_leaves_a_line_lets_the_next_one_go
+            who_waits_in_a_line_is_told_whose_turn_it_is
+            a_line_is_erased_with_its_user
             a_delayed_serial_task_stands_in_line_when_it_is_due
             of_a_key_the_newest_runs_next_and_alone
             of_a_thousand_that_restart_each_other_one_runs_and_the_last_wins

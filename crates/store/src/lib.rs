@@ -3,6 +3,8 @@
 //!
 //! A store never knows HTTP, sockets, handlers or files. Whoever uses one never knows which.
 
+pub mod bulk;
+pub mod change;
 pub mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -11,6 +13,7 @@ pub mod hub;
 pub mod kill_point;
 pub mod limits;
 pub mod model;
+pub mod position;
 mod query;
 mod registry;
 pub mod settings;
@@ -28,8 +31,8 @@ use tasktonic_core::{Lease, Name, Text, UserId, WorkerId};
 
 pub use kill_point::KillPoint;
 pub use query::{
-    AttemptRow, Counts, Cursor, DueSchedules, EventsSince, LogLines, LogRow, Query, QueryReply,
-    StoredTask, TaskFilter, TaskPage, Turns, UserView, UsersIn,
+    AttemptRow, Counts, Cursor, DueSchedules, EventsSince, LogLines, LogRow, Position, Query,
+    QueryReply, StoredTask, TaskFilter, TaskPage, Turns, UserView, UsersIn,
 };
 pub use registry::{Entry, Expect, Registry, Table};
 pub use settle::{Losses, WORKER_LOST, settle, settle_after};
@@ -197,6 +200,17 @@ pub trait Store: Send + Sync + 'static {
     /// As for submit, but never refused for lack of space.
     async fn sync(&self, p: PartitionId, request: SyncCommand) -> Result<SyncReply>;
 
+    /// Whether nothing in partition `p` comes due by itself or waits for a worker that is parked,
+    /// so that a sync without reports and claim would find nothing to do but remove what was kept
+    /// long enough. Cheaper than such a sync where the store can tell; false where it cannot.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    async fn rests(&self, p: PartitionId) -> Result<bool> {
+        let _ = p;
+        Ok(false)
+    }
+
     /// Does what people and operators ask.
     ///
     /// # Errors
@@ -242,6 +256,16 @@ pub trait Store: Send + Sync + 'static {
             }
         }
         Health { ready: reasons.is_empty(), reasons, ..Health::default() }
+    }
+
+    /// Writes what is kept anew, so that the raw bytes of what was removed before this call are in no
+    /// file of the store any more. It may take as long as copying the store. A store whose files are
+    /// another program's leaves it to that.
+    ///
+    /// # Errors
+    /// [`Error::DiskFull`], [`Error::Busy`], [`Error::Unavailable`]: the bytes may still be there.
+    async fn compact(&self) -> Result<()> {
+        Ok(())
     }
 
     /// What is not a task: accounts, keys, kinds, workers.

@@ -91,6 +91,7 @@ pub fn check_control(control: &Control) -> Result<()> {
         Control::Redrive { tasks, .. } => tasks.len(),
         Control::Reschedule { tasks, .. } => tasks.len(),
         Control::Edit { tasks, .. } => tasks.len(),
+        Control::Purge { tasks, .. } => tasks.len(),
         Control::Schedule { becomes, .. } => {
             let bytes = becomes.as_ref().map_or(0, |schedule| schedule.text.len());
             return at_most("bytes in one schedule", bytes, SCHEDULE_BYTES_MAX);
@@ -105,7 +106,7 @@ pub fn check_control(control: &Control) -> Result<()> {
         Control::Queues { queues, .. } => {
             return at_most("queues with settings", queues.len(), QUEUES_SET_MAX);
         }
-        Control::User { .. } | Control::Pause { .. } => 0,
+        Control::Erase { .. } | Control::User { .. } | Control::Pause { .. } => 0,
     };
     at_most("tasks in one control command", count, CONTROL_TASKS_MAX)
 }

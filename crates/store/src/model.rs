@@ -224,6 +224,9 @@ impl State {
             Record::TaskGone { user, task } => {
                 self.tasks.remove(&(user.clone(), *task));
             }
+            Record::UserGone { user } => {
+                self.events.remove(user);
+            }
             // The partition itself remembers these.
             Record::Control { .. }
             | Record::Key { .. }

@@ -1,6 +1,8 @@
 //! Questions to a store, and their answers.
 
+use tasktonic_core::gate::Facts;
 use tasktonic_core::partition::KeptSchedule;
+use tasktonic_core::policy::estimate::Start;
 use tasktonic_core::settings::{Pauses, UserSettings};
 use tasktonic_core::{Name, TaskId, TaskState, Text, UserId, WorkerId};
 
@@ -69,6 +71,20 @@ pub enum Query {
         /// The worker.
         worker: WorkerId,
     },
+    /// Where a queued task stands in its line, and how that line moved lately.
+    Position {
+        /// The owner.
+        user: UserId,
+        /// The task.
+        task: TaskId,
+    },
+    /// Whose turn it is in the line in which a task waits for its serial key.
+    TurnBefore {
+        /// The owner.
+        user: UserId,
+        /// The task.
+        task: TaskId,
+    },
     /// Which of these tasks exist.
     Exist {
         /// Owners and ids.
@@ -95,6 +111,13 @@ pub enum Query {
         user: UserId,
         /// In which queues, at most 1,000.
         queues: Vec<Name>,
+    },
+    /// What decides about a user's tasks in a queue, but for their turn.
+    Facts {
+        /// The user.
+        user: UserId,
+        /// The queue.
+        queue: Name,
     },
     /// Users of whom anything is set in a queue.
     UsersIn {
@@ -127,6 +150,10 @@ pub enum QueryReply {
     Events(EventsSince),
     /// To `Held`.
     Held(Vec<Held>),
+    /// To `Position`; absent unless the task is in a lane.
+    Position(Option<Box<Position>>),
+    /// To `TurnBefore`; absent unless the task waits for another of its serial key.
+    TurnBefore(Option<TaskId>),
     /// To `Exist`: one answer per task, in order.
     Exist(Vec<bool>),
     /// To `Schedules`.
@@ -137,6 +164,8 @@ pub enum QueryReply {
     Turns(Vec<Turns>),
     /// To `User`.
     User(UserView),
+    /// To `Facts`.
+    Facts(Facts),
     /// To `UsersIn`.
     UsersIn(UsersIn),
     /// To `Paused`: by id, by whom, and whether there are more.
@@ -199,6 +228,8 @@ pub struct TaskFilter {
     pub states: Vec<TaskState>,
     /// Of this kind.
     pub kind: Option<String>,
+    /// In this queue.
+    pub queue: Option<String>,
     /// With this tag.
     pub tag: Option<String>,
     /// Whose id begins with this text.
@@ -247,6 +278,36 @@ impl Counts {
     #[must_use]
     pub fn all(&self) -> u64 {
         self.by_state.iter().sum()
+    }
+}
+
+/// Where a queued task stands in its user's part of a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// The queue.
+    pub queue: Name,
+    /// Tasks of the same user that go before it, at least and at most: a store may not know which of
+    /// the places before it are of tasks that were cancelled. At least
+    /// [`POSITION_MAX`](tasktonic_core::limits::POSITION_MAX) if `more`.
+    pub ahead: (u32, u32),
+    /// Whether it is too far back to be found.
+    pub more: bool,
+    /// Since when the first of the line has been in it, wall clock, ms.
+    pub head_since_ms: i64,
+    /// The newest starts of this line that the user's events tell of, oldest first.
+    pub starts: Vec<Start>,
+}
+
+impl Position {
+    /// Whether this is as good an answer as `exact`: the same, or a range around it.
+    #[must_use]
+    pub fn covers(&self, exact: &Self) -> bool {
+        let around = self.ahead.0 <= exact.ahead.0 && exact.ahead.1 <= self.ahead.1;
+        // The first place may be of a cancelled task, and then another in each store.
+        let head =
+            exact.ahead.1 > 0 || self.ahead.1 > 0 || self.head_since_ms == exact.head_since_ms;
+        let Self { queue, ahead: _, more, head_since_ms: _, starts } = self;
+        around && head && (queue, *more) == (&exact.queue, exact.more) && *starts == exact.starts
     }
 }
 

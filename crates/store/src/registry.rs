@@ -22,6 +22,8 @@ pub enum Table {
     SignIns,
     /// What users' files take and which of them are on the move, by user.
     Files,
+    /// Users who are being erased or were, by a digest of who.
+    Erasures,
 }
 
 impl Table {
@@ -34,6 +36,7 @@ impl Table {
         Self::Settings,
         Self::SignIns,
         Self::Files,
+        Self::Erasures,
     ];
 
     /// The table's name in a store.
@@ -47,6 +50,7 @@ impl Table {
             Self::Settings => "settings",
             Self::SignIns => "sign_ins",
             Self::Files => "files",
+            Self::Erasures => "erasures",
         }
     }
 }

@@ -22,7 +22,7 @@ pub use tasktonic_protocol::transfer::Totals;
 use crate::{Entry, Error, Result, Store, Table};
 
 pub use read::import;
-pub use write::export;
+pub use write::{export, export_user};
 
 /// Tasks of one page of [`Source::rows`].
 pub const ROWS_MAX: usize = 200;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tasktonic_core::routing::PartitionId;
 use tasktonic_store::clock::Clock;
-use tasktonic_store::conformance::{Subject, differential};
+use tasktonic_store::conformance::{Subject, differential, seeds};
 use tasktonic_store::model::ModelStore;
 use tasktonic_store::{Error, Query, Store};
 
@@ -39,7 +39,7 @@ impl Subject for Other {
 
 #[tokio::test]
 async fn two_models_walk_the_same_way() {
-    for seed in 0..20 {
+    for seed in seeds(0..20) {
         let (clock, hand) = Clock::manual(1_700_000_000_000);
         let mut other = Other(Arc::new(ModelStore::new(clock.clone())));
         differential(seed, 400, clock, hand, &mut other).await.unwrap();

@@ -4,7 +4,7 @@
 //! machine lacks (root, loop devices) is an error that names it: a test that cannot run fails, it
 //! never passes quietly.
 //!
-//! This crate is a dev-dependency. It knows nothing of tasks, stores or HTTP: it starts programs
+//! This crate is a dev-dependency, and what `chaos` is made with. It knows nothing of tasks, stores or HTTP: it starts programs
 //! and prepares places for them. A simulated clock is `tasktonic_store::clock`.
 
 pub mod cluster;
@@ -15,11 +15,13 @@ pub mod nginx;
 pub mod ports;
 pub mod process;
 pub mod redis;
+pub mod relay;
 mod resp;
 pub mod scratch;
 pub mod wait;
 
 pub use cluster::Cluster;
+pub use fault_proxy::FaultProxy;
 pub use process::Process;
 pub use redis::Redis;
 pub use scratch::Scratch;

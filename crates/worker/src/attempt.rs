@@ -315,6 +315,9 @@ impl Attempt {
 
     /// A renewal, if it says something new.
     pub(crate) fn renewal_if_new(&mut self, shop: &Shop) -> Option<Op> {
+        // Also where only lines are sent, what is said from now on has to be announced again.
+        let newest = self.desk.catch_up();
+        self.note(newest);
         (self.renews() && self.progress_due).then(|| self.renewal(shop))
     }
 

@@ -1,9 +1,13 @@
 import { ApiError, problemOf, unreachable } from "./errors.ts";
 import type {
   Attempt,
+  BulkCount,
+  BulkDone,
+  BulkOrder,
   BulkResult,
   Counts,
   EditRequest,
+  Erasure,
   Json,
   KindInfo,
   LogPage,
@@ -15,12 +19,21 @@ import type {
   QueueUser,
   QueueUserChange,
   RescheduleRequest,
+  RetryRequest,
+  Schedule,
+  SchedulePreview,
+  ScheduleRequest,
+  ScheduleSet,
+  ScheduleSetReply,
+  ScheduleTiming,
   StoredFile,
   SubmitRequest,
   Task,
   TaskFilter,
   TaskPage,
+  TaskPosition,
   Tokens,
+  Why,
   WorkerInfo,
 } from "./types.ts";
 
@@ -52,6 +65,7 @@ export function filterQuery(filter: TaskFilter): Record<string, string | undefin
   return {
     status: filter.status?.length ? filter.status.join(",") : undefined,
     kind: filter.kind || undefined,
+    queue: filter.queue || undefined,
     tag: filter.tag || undefined,
     q: filter.q || undefined,
     since: filter.since || undefined,
@@ -75,6 +89,10 @@ export class ApiClient {
   task<Out = Json>(id: string, signal?: AbortSignal): Promise<Task<Out>> {
     return this.#ask(`/api/v1/tasks/${path(id)}`, { signal });
   }
+  /** What stands in the way of a task that does not run. */
+  why(id: string, signal?: AbortSignal): Promise<Why> {
+    return this.#ask(`/api/v1/tasks/${path(id)}/why`, { signal });
+  }
   tasks(filter: TaskFilter = {}, page: { limit?: number; cursor?: string } = {}, signal?: AbortSignal) {
     return this.#ask<TaskPage>("/api/v1/tasks", {
       query: { ...filterQuery(filter), limit: page.limit, cursor: page.cursor },
@@ -87,6 +105,10 @@ export class ApiClient {
   async attempts(id: string, signal?: AbortSignal): Promise<Attempt[]> {
     const body = await this.#ask<{ attempts: Attempt[] }>(`/api/v1/tasks/${path(id)}/attempts`, { signal });
     return body.attempts;
+  }
+  /** Where a task stands in its line, and when it will probably start. */
+  position(id: string, signal?: AbortSignal): Promise<TaskPosition> {
+    return this.#ask(`/api/v1/tasks/${path(id)}/position`, { signal });
   }
   logs(id: string, after = 0, limit = 1000, signal?: AbortSignal): Promise<LogPage> {
     return this.#ask(`/api/v1/tasks/${path(id)}/logs`, { query: { after, limit }, signal });
@@ -102,9 +124,13 @@ export class ApiClient {
   cancel(id: string): Promise<Task> {
     return this.#ask(`/api/v1/tasks/${path(id)}/cancel`, { method: "POST" });
   }
-  /** Redrive: sends a failed or cancelled task back to its queue. */
-  retry(id: string): Promise<Task> {
-    return this.#ask(`/api/v1/tasks/${path(id)}/retry`, { method: "POST" });
+  /** Redrive: sends a failed or cancelled task back to its queue, with another payload or other tags if given. */
+  retry(id: string, change?: RetryRequest): Promise<Task> {
+    return this.#ask(`/api/v1/tasks/${path(id)}/retry`, { method: "POST", body: change });
+  }
+  /** Removes a task that has ended, with all that is kept of it. */
+  purge(id: string): Promise<void> {
+    return this.#ask(`/api/v1/tasks/${path(id)}/purge`, { method: "POST" });
   }
   /** Gives a task that waits another time, or another place in its line. */
   reschedule(id: string, to: RescheduleRequest): Promise<Task> {
@@ -120,8 +146,58 @@ export class ApiClient {
   retryMany(ids: string[]): Promise<BulkResult> {
     return this.#ask("/api/v1/tasks/retry", { method: "POST", body: { ids } });
   }
+  purgeMany(ids: string[]): Promise<BulkResult> {
+    return this.#ask("/api/v1/tasks/purge", { method: "POST", body: { ids } });
+  }
+  /** Changes all tasks that match, as a task of its own: follow that, or cancel it to abort. */
+  bulk(order: BulkOrder): Promise<Task<BulkDone>> {
+    return this.#ask("/api/v1/tasks/bulk", { method: "POST", body: order });
+  }
+  /** How many tasks that would concern now. */
+  bulkCount(order: BulkOrder): Promise<BulkCount> {
+    return this.#ask("/api/v1/tasks/bulk", { method: "POST", body: { ...order, dry_run: true } });
+  }
   async kinds(signal?: AbortSignal): Promise<KindInfo[]> {
     return (await this.#ask<{ kinds: KindInfo[] }>("/api/v1/kinds", { signal })).kinds;
+  }
+  async schedules(signal?: AbortSignal): Promise<Schedule[]> {
+    return (await this.#ask<{ schedules: Schedule[] }>("/api/v1/schedules", { signal })).schedules;
+  }
+  schedule(name: string, signal?: AbortSignal): Promise<Schedule> {
+    return this.#ask(`/api/v1/schedules/${path(name)}`, { signal });
+  }
+  addSchedule(request: ScheduleRequest): Promise<Schedule> {
+    return this.#ask("/api/v1/schedules", { method: "POST", body: request });
+  }
+  /** Changes a schedule whole, or makes it. */
+  putSchedule(request: ScheduleRequest): Promise<Schedule> {
+    return this.#ask(`/api/v1/schedules/${path(request.name)}`, { method: "PUT", body: request });
+  }
+  /** Tasks that it made stay. */
+  removeSchedule(name: string): Promise<void> {
+    return this.#ask(`/api/v1/schedules/${path(name)}`, { method: "DELETE" });
+  }
+  /** What comes while it rests is passed over. */
+  pauseSchedule(name: string): Promise<Schedule> {
+    return this.#ask(`/api/v1/schedules/${path(name)}/pause`, { method: "POST" });
+  }
+  resumeSchedule(name: string): Promise<Schedule> {
+    return this.#ask(`/api/v1/schedules/${path(name)}/resume`, { method: "POST" });
+  }
+  /** Submits its task at once, also while it rests. */
+  runSchedule(name: string): Promise<Task> {
+    return this.#ask(`/api/v1/schedules/${path(name)}/run`, { method: "POST" });
+  }
+  nextOfSchedule(name: string, count = 5, signal?: AbortSignal): Promise<SchedulePreview> {
+    return this.#ask(`/api/v1/schedules/${path(name)}/next`, { query: { count }, signal });
+  }
+  /** When a schedule would come. Nothing is kept. */
+  previewSchedule(timing: ScheduleTiming & { count?: number }, signal?: AbortSignal): Promise<SchedulePreview> {
+    return this.#ask("/api/v1/schedule-preview", { method: "POST", body: timing, signal });
+  }
+  /** Brings a set of schedules about: those of it that are left out are removed. */
+  declareSchedules(set: ScheduleSet): Promise<ScheduleSetReply> {
+    return this.#ask("/api/v1/schedules", { method: "PUT", body: set });
   }
   /** Queues, what is set of them, and users whose work is paused; for operators. */
   queues(signal?: AbortSignal): Promise<QueueList> {
@@ -150,6 +226,14 @@ export class ApiClient {
   }
   me(signal?: AbortSignal): Promise<Me> {
     return this.#ask("/api/v1/me", { signal });
+  }
+  /** Erases all that is kept of the caller, whose id is said once more. There is no way back. */
+  eraseOwn(confirm: string): Promise<Erasure> {
+    return this.#ask("/api/v1/me/data", { method: "DELETE", query: { confirm } });
+  }
+  /** How far that is. */
+  erasure(signal?: AbortSignal): Promise<Erasure> {
+    return this.#ask("/api/v1/me/data", { signal });
   }
   async workers(signal?: AbortSignal): Promise<WorkerInfo[]> {
     return (await this.#ask<{ workers: WorkerInfo[] }>("/api/v1/workers", { signal })).workers;

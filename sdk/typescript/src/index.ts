@@ -12,7 +12,7 @@ export {
   type SocketLike,
   type SocketOptions,
 } from "./socket.ts";
-export { canCancel, canEdit, canReschedule, canTryAgain, hasEnded, STATUSES } from "./states.ts";
+export { canCancel, canEdit, canRemove, canReschedule, canTryAgain, hasEnded, STATUSES } from "./states.ts";
 export { LiveStore, soon } from "./store.ts";
 export type * from "./types.ts";
 export { uploadFile } from "./upload.ts";

@@ -34,4 +34,6 @@ export const canCancel = (status: TaskStatus): boolean => !ENDED[status] && stat
 export const canReschedule = (status: TaskStatus): boolean => IN_LINE[status];
 /** So is another payload: the API answers 409 for the rest. */
 export const canEdit = (status: TaskStatus): boolean => IN_LINE[status];
+/** Only what has ended can be removed: the API answers 409 for the rest. */
+export const canRemove = (status: TaskStatus): boolean => ENDED[status];
 export const STATUSES = Object.keys(ENDED) as TaskStatus[];

@@ -1,6 +1,6 @@
 import type { EventsFrame, LoggedEvent, ProgressFrame, SnapshotFrame, TaskPatch } from "./frames.ts";
-import { canEdit } from "./states.ts";
-import type { Counts, Task, TaskSummary } from "./types.ts";
+import { canEdit, canTryAgain } from "./states.ts";
+import type { Counts, Task, TaskStatus, TaskSummary } from "./types.ts";
 
 type Wake = () => void;
 
@@ -205,8 +205,8 @@ export class LiveStore {
     // The time a task waited for is over once it waits for it no more, and a patch does not say so.
     const due = canEdit(old.status) && fields.run_at === undefined ? { run_at: null } : {};
     const next = stillAsked(old, { ...old, ...due, ...fields, rev: fields.rev });
-    // What changes while a task waits names the labels only if it is an edit, and that may have brought another payload.
-    if (canEdit(old.status) && fields.tags !== undefined && next.payload !== undefined) delete next.payload;
+    // What changes a task that no worker has names the labels only if it may have brought another payload.
+    if (mayGetAnother(old.status) && fields.tags !== undefined && next.payload !== undefined) delete next.payload;
     this.#replace(old, next);
   }
 
@@ -307,12 +307,12 @@ function stillAsked(other: Task, newer: Task): Task {
 }
 
 /**
- * `newer` with the payload, policy and output that only `older` knows. A policy never changes, and a payload not once
- * a worker had it; before that an edit may lie between the two. An output is kept only while the newer record still
+ * `newer` with the payload, policy and output that only `older` knows. A policy never changes, and a payload not while
+ * a worker has it nor once it completed; an edit may lie between the two otherwise. An output is kept only while the newer record still
  * has one. Gives `newer` itself when there is nothing to add.
  */
 function fill(newer: Task, older: Task): Task {
-  const edited = canEdit(older.status) && newer.rev !== older.rev;
+  const edited = mayGetAnother(older.status) && newer.rev !== older.rev;
   const payload = newer.payload === undefined && older.payload !== undefined && !edited;
   const policy = newer.policy === undefined && older.policy !== undefined;
   const output = newer.output == null && older.output != null && newer.has_output;
@@ -324,6 +324,9 @@ function fill(newer: Task, older: Task): Task {
     ...(output ? { output: older.output } : {}),
   } as Task;
 }
+
+/** Whether a task may get another payload: by an edit while it waits, or when it is tried again. */
+const mayGetAnother = (status: TaskStatus): boolean => canEdit(status) || canTryAgain(status);
 
 /** Whether nothing changed, so that nobody needs to be woken. */
 function same(a: Task, b: Task): boolean {

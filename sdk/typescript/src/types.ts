@@ -66,6 +66,8 @@ export type TaskSummary = {
   reason: string | null;
   tags: string[];
   idempotency_key: string | null;
+  /** The schedule that made it; without `at` where somebody had it run at once. */
+  schedule?: { name: string; at: string | null } | null;
   worker: string | null;
   created_at: string;
   run_at: string | null;
@@ -239,9 +241,38 @@ export type RescheduleRequest = { run_at: string } | { delay_ms: number } | { pl
 /** What is absent stays. With `rev` only if that is still the task's. */
 export type EditRequest<In = Json> = { payload?: In; tags?: string[]; rev?: number };
 
+/** When a task will start, or why that cannot be said. */
+export type StartEstimate =
+  /** Between so many ms from the position's `at`; a true start lies inside with this probability. */
+  | { is: "range"; from_ms: number; to_ms: number; probability: number }
+  /** Too few of the user's tasks of this queue started lately. */
+  | { is: "few_starts"; starts: number; starts_min: number }
+  /** Nothing of this line has started for much longer than usual. */
+  | { is: "still"; for_ms: number }
+  | { is: "far_back" }
+  | { is: "not_before"; at: string }
+  /** Not before this task has ended: it has the same serial key, and its turn. */
+  | { is: "behind"; task: string }
+  | { is: "not_queued" };
+
+/** Where a task stands in its line. */
+export type TaskPosition = {
+  id: string;
+  status: TaskStatus;
+  queue: string;
+  /** The user's own tasks that go before it, `more` if so far back nobody counts; null unless it is queued. */
+  ahead: { least: number; most: number; more: boolean } | null;
+  /** People whose tasks wait in this queue, the user among them; null unless it is queued. */
+  users: number | null;
+  start: StartEstimate;
+  /** When all this was true. */
+  at: string;
+};
+
 export type TaskFilter = {
   status?: TaskStatus[];
   kind?: string;
+  queue?: string;
   tag?: string;
   /** The beginning of a task id. */
   q?: string;
@@ -263,7 +294,99 @@ export type Problem = {
 };
 
 /** One result per id, in the order they were asked for. */
+/** What an operation on many tasks does with each: stop it, send it back, or remove it with all that is kept of it. */
+export type BulkVerb = "cancel" | "retry" | "purge";
+
+/**
+ * Which tasks an operation is for: those that exist when it is asked for. `all` is said where nothing else is. Without
+ * a status a retry is for those that failed, the other verbs for all that they can be for.
+ */
+export type BulkFilter = {
+  status?: TaskStatus[];
+  kind?: string;
+  queue?: string;
+  tag?: string;
+  id_prefix?: string;
+  since?: string;
+  until?: string;
+  all?: boolean;
+};
+
+export type BulkOrder = { verb: BulkVerb; filter: BulkFilter; idempotency_key?: string };
+
+/** So many match; with `more` at least so many. */
+export type BulkCount = { tasks: number; more: boolean };
+
+/** The output of an operation. `asked`: those that run and whose worker was asked to stop. */
+export type BulkDone = { changed: number; asked: number; skipped: number };
+
+/** Another payload or other labels for the new life of a task that is tried again. */
+export type RetryRequest = { payload?: Json; tags?: string[] };
+
+/** How far the erasure of all that is kept of a user is. */
+export type Erasure = {
+  state: "removing" | "rewriting" | "done";
+  asked_at: string;
+  done_at: string | null;
+  tasks: number;
+  more: boolean;
+  files: number;
+  account: boolean;
+};
+
 export type BulkResult = { results: { id: string; task?: TaskSummary; error?: Problem }[] };
+
+/** What becomes of the times of a schedule at which nobody was there. */
+export type CatchUp = "skip" | "one" | "all";
+
+/** When a schedule comes: `cron` in `zone`, or `every_ms`. */
+export type ScheduleTiming = {
+  /** Five fields: minute, hour, day of the month, month, day of the week; or `@daily` and the like. */
+  cron?: string | null;
+  /** An IANA time zone; UTC unless said. */
+  zone?: string | null;
+  every_ms?: number | null;
+  starts_at?: string | null;
+  ends_at?: string | null;
+};
+
+export type ScheduleRequest = ScheduleTiming & {
+  /** 1 to 64 characters of A-Z a-z 0-9 _ . - */
+  name: string;
+  catch_up?: CatchUp;
+  paused?: boolean;
+  /** Only if this is still its version, so that nobody's change is lost. */
+  version?: string;
+  /** The task of each tick: without times and key of its own, and without files. */
+  task: SubmitRequest;
+};
+
+export type ScheduleStatus = "active" | "paused" | "ended";
+export type PassedReason = "missed" | "line_full" | "refused";
+
+export type Schedule = ScheduleTiming & {
+  name: string;
+  version: string;
+  /** The set it was declared with. */
+  set: string | null;
+  /** When it comes, in plain words. */
+  words: string;
+  catch_up: CatchUp;
+  status: ScheduleStatus;
+  next_at: string | null;
+  /** The last tick that made a task, and that task; it may be gone by now. */
+  last_at: string | null;
+  last_task: string | null;
+  /** The last tick that made none. */
+  passed: { at: string; reason: PassedReason; detail?: string } | null;
+  created_at: string;
+  updated_at: string;
+  task: SubmitRequest;
+};
+
+export type ScheduleSet = { set: string; schedules: ScheduleRequest[] };
+export type ScheduleSetReply = { added: string[]; changed: string[]; unchanged: string[]; removed: string[] };
+export type SchedulePreview = { words: string; zone: string | null; next: string[] };
 
 /** What holds for everybody in a queue. */
 export type QueueSettings = {
@@ -329,4 +452,31 @@ export type PausedUser = {
   user: string;
   by_user: boolean;
   by_operator: boolean;
+};
+
+/** What stands in a task's way; `turn` is nothing but its turn. */
+export type WhyReason =
+  | "ended"
+  | "running"
+  | "scheduled"
+  | "waiting"
+  | "serial_key"
+  | "queue_paused"
+  | "operator_paused"
+  | "user_paused"
+  | "user_paused_in_queue"
+  | "no_worker"
+  | "turn";
+
+/** Why a task does not run. */
+export type Why = {
+  reason: WhyReason;
+  /** The same in a sentence. */
+  text: string;
+  /** Only for one that is scheduled. */
+  run_at?: string;
+  /** The task whose turn it is. Only for one that waits for another of its serial key. */
+  behind?: string;
+  /** Users who take turns where it waits, its own among them. */
+  users_waiting?: number;
 };

@@ -32,6 +32,29 @@ describe("the client", () => {
     ]);
   });
 
+  it("asks for schedules by their names, each verb in its own way", async () => {
+    const { api, asked } = aClient(() => json({ schedules: [] }));
+    const task = { kind: "noop", payload: {} };
+    await api.schedules();
+    await api.addSchedule({ name: "a", every_ms: 1000, task });
+    await api.putSchedule({ name: "a/b", cron: "@daily", task });
+    await api.pauseSchedule("a");
+    await api.runSchedule("a");
+    await api.nextOfSchedule("a", 2);
+    await api.previewSchedule({ cron: "@daily" });
+    await api.declareSchedules({ set: "s", schedules: [] });
+    expect(asked.map(({ url, init }) => `${init.method} ${url.slice("http://api/api/v1/".length)}`)).toEqual([
+      "GET schedules",
+      "POST schedules",
+      "PUT schedules/a%2Fb",
+      "POST schedules/a/pause",
+      "POST schedules/a/run",
+      "GET schedules/a/next?count=2",
+      "POST schedule-preview",
+      "PUT schedules",
+    ]);
+  });
+
   it("sets what holds in queues, and only says what changes", async () => {
     const { api, asked } = aClient(() => json({ paused: true }));
     await api.setQueue("a.b", { paused: true, waiting_max: null });
@@ -43,6 +66,20 @@ describe("the client", () => {
       ["queues/a.b/users", '{"user":"ana","weight":3}'],
       ["me/pause", '{"paused":true}'],
       ["users/x%2Fy/pause", undefined],
+    ]);
+  });
+
+  it("changes many tasks by what they have in common, and counts them without changing any", async () => {
+    const { api, asked } = aClient(() => json({}));
+    await api.bulk({ verb: "retry", filter: { kind: "mail" } });
+    await api.bulkCount({ verb: "purge", filter: { all: true } });
+    await api.retry("t", { payload: 1 });
+    await api.purge("t");
+    expect(asked.map(({ url, init }) => [url.slice("http://api/api/v1/tasks/".length), init.body])).toEqual([
+      ["bulk", '{"verb":"retry","filter":{"kind":"mail"}}'],
+      ["bulk", '{"verb":"purge","filter":{"all":true},"dry_run":true}'],
+      ["t/retry", '{"payload":1}'],
+      ["t/purge", undefined],
     ]);
   });
 

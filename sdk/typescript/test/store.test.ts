@@ -198,6 +198,17 @@ describe("the store", () => {
     expect([store.get("a")?.payload, store.get("b")?.payload]).toEqual([{ width: 2 }, undefined]);
   });
 
+  it("forgets the payload of a dead letter that was corrected, and keeps that of one that was only sent back", () => {
+    const { store } = aStore();
+    const dead = { status: "failed", ended_at: "2026-11-01T11:00:00.000Z" } as const;
+    store.applySnapshot(aSnapshot(1, 1, [aTask("a", dead), aTask("b", dead)]));
+    store.seed({ ...aTask("a", dead), payload: { width: 1 } });
+    store.seed({ ...aTask("b", dead), payload: { width: 1 } });
+    const queued = { rev: 2 * REV, status: "queued" } as const;
+    store.applyEvents(someEvents(1, 2, { id: "a", ...queued, tags: [] }, { id: "b", ...queued }));
+    expect([store.get("a")?.payload, store.get("b")?.payload]).toEqual([undefined, { width: 1 }]);
+  });
+
   it("knows no time for a task that was moved to now", () => {
     const { store } = aStore();
     store.applySnapshot(aSnapshot(1, 1, [aTask("a", { status: "scheduled", run_at: "2026-11-01T11:00:00.000Z" })]));

@@ -3,6 +3,9 @@
 //!
 //! With `--check` nothing is written; a file that is not what the sources say fails the run.
 
+mod acceptance;
+#[path = "../test/browsed.rs"]
+mod browsed;
 mod documents;
 mod lua;
 mod typescript;
@@ -19,8 +22,7 @@ struct Rendered {
 fn main() -> ExitCode {
     let check = std::env::args().any(|argument| argument == "--check");
     let mut wrong = Vec::new();
-    for rendered in [documents::states(), documents::errors(), lua::states(), typescript::states()]
-    {
+    for rendered in all() {
         match rendered {
             Ok(rendered) => wrong.extend(settle(&rendered, check)),
             Err(error) => wrong.push(error),
@@ -31,6 +33,17 @@ fn main() -> ExitCode {
         eprintln!("{line}");
     }
     if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Every generated file.
+fn all() -> [Result<Rendered, String>; 5] {
+    [
+        documents::states(),
+        documents::errors(),
+        acceptance::table(),
+        lua::states(),
+        typescript::states(),
+    ]
 }
 
 /// Compares, and writes unless only asked to check. Returns what is wrong.
@@ -96,9 +109,7 @@ mod tests {
 
     #[test]
     fn what_is_committed_is_what_the_sources_say() {
-        for rendered in
-            [documents::states(), documents::errors(), lua::states(), typescript::states()]
-        {
+        for rendered in all() {
             assert_eq!(settle(&rendered.unwrap(), true), None);
         }
         assert_eq!(documents::pages_missing(), Vec::<String>::new());

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
+use super::browsed;
 use super::counts::{self, Counts};
 use super::steps::{Done, binary, counted};
 use crate::{places, run, sources};
@@ -19,24 +20,6 @@ enum Form {
     /// The same over a cluster of Redis.
     Cluster,
 }
-
-/// What is tested in [`Form::Full`] only, or also in [`Form::Cluster`].
-const FLEET_ONLY: &[&str] = &["architecture", "pages", "tap"];
-/// What is tested in [`Form::Full`] beside that; what is left out shows nothing there that it does
-/// not show in one process.
-const FULL: &[&str] = &[
-    "isolation",
-    "large-table",
-    "photos",
-    "server-killed",
-    "sign-in",
-    "two-users",
-    "verbs",
-    "worker-lost",
-];
-/// What is tested in [`Form::Cluster`].
-const CLUSTER: &[&str] =
-    &["architecture", "isolation", "photos", "server-killed", "two-users", "worker-lost"];
 
 impl Form {
     /// As the tests are told.
@@ -68,9 +51,9 @@ impl Form {
     /// Whether the file of this name is tested in this form.
     fn tests(self, name: &str) -> bool {
         match self {
-            Self::One => !FLEET_ONLY.contains(&name),
-            Self::Full => FLEET_ONLY.contains(&name) || FULL.contains(&name),
-            Self::Cluster => CLUSTER.contains(&name),
+            Self::One => browsed::in_one(name),
+            Self::Full => browsed::in_full(name),
+            Self::Cluster => browsed::in_cluster(name),
         }
     }
 }
@@ -180,7 +163,7 @@ mod tests {
         for name in &names {
             assert!(Form::One.tests(name) || Form::Full.tests(name), "{name} is never run");
         }
-        for name in [FLEET_ONLY, FULL, CLUSTER].concat() {
+        for name in [browsed::FLEET_ONLY, browsed::FULL, browsed::CLUSTER].concat() {
             assert!(names.iter().any(|there| there == name), "tests/e2e/{name}.test.mjs");
         }
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 
 use super::browsers;
+use super::chaos;
 use super::counts::{self, Counts};
 use crate::{metadata, node, places, prerequisites, readme, run, tidy, tools};
 
@@ -103,6 +104,12 @@ pub(crate) const STEPS: &[Step] = &[
         what: "the same over a Redis Cluster",
         lane: Lane::Last,
         work: browsers::cluster,
+    },
+    Step {
+        name: "chaos",
+        what: "full deployments of every form while everything breaks",
+        lane: Lane::Last,
+        work: chaos::all,
     },
     Step {
         name: "readme",

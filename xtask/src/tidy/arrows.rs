@@ -19,6 +19,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("gateway", &[]),
     ("files", &["core", "protocol"]),
     ("worker", &["core", "protocol", "store", "files"]),
+    ("bulk", &["core", "protocol", "store", "worker"]),
     ("handlers", &["core", "protocol", "files", "worker"]),
     ("client", &["core", "protocol", "store", "files"]),
     ("server", &["core", "schedule", "protocol", "store", "auth", "files"]),
@@ -34,6 +35,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
             "gateway",
             "files",
             "worker",
+            "bulk",
             "handlers",
             "client",
             "server",
@@ -41,6 +43,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ),
     ("bench", &["core", "protocol", "store", "client", "gateway"]),
     ("testkit", &["core", "protocol", "store", "gateway"]),
+    ("chaos", &["protocol", "client", "testkit"]),
     ("xtask", &["core", "protocol"]),
 ];
 
@@ -48,6 +51,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
 /// of a crate whatever stands on the same floor of the table or below.
 const TESTS_MAY_DEPEND: &[(&str, &[&str])] = &[
     ("worker", &["store-embedded"]),
+    ("bulk", &["store-embedded", "store-redis"]),
     ("handlers", &["store", "store-embedded"]),
     ("client", &["server", "store-embedded", "auth", "worker"]),
     ("server", &["store-embedded", "worker", "client"]),

@@ -12,7 +12,14 @@ pub(crate) fn check() -> Result<Findings> {
     let claims: toml::Table = text.parse().context(FILE)?;
     let mut findings = Findings::new();
     for (claim, proof) in &claims {
-        let proofs = match proof {
+        let tests = match proof {
+            // `{ feature = "…", tests = … }`: a row of the table of what is proved where.
+            toml::Value::Table(row) if row.get("feature").is_some_and(toml::Value::is_str) => {
+                row.get("tests").unwrap_or(proof)
+            }
+            other => other,
+        };
+        let proofs = match tests {
             toml::Value::Array(list) => list.iter().filter_map(toml::Value::as_str).collect(),
             other => other.as_str().into_iter().collect::<Vec<_>>(),
         };

@@ -3,95 +3,7 @@
 use super::report::{Measured, Report};
 use super::roster::OURS;
 use super::spent::PerTask;
-use crate::figures::rounded;
-
-/// How a goal fared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// The further one too.
-    Surpassed,
-    Reached,
-    Missed,
-    /// What it needs could not be measured in this run.
-    Unknown,
-    /// Another verb measures it.
-    Elsewhere,
-}
-
-impl Verdict {
-    pub(crate) const fn words(self) -> &'static str {
-        match self {
-            Self::Surpassed => "reached, the further goal too",
-            Self::Reached => "reached",
-            Self::Missed => "**not reached**",
-            Self::Unknown => "not measured",
-            Self::Elsewhere => "measured elsewhere",
-        }
-    }
-}
-
-/// One line of the table of goals.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Goal {
-    /// Number of the figure, and what it is.
-    pub(crate) figure: &'static str,
-    pub(crate) aim: String,
-    pub(crate) value: String,
-    pub(crate) verdict: Verdict,
-    /// Why it was not reached, or where it is measured.
-    pub(crate) why: &'static str,
-}
-
-#[derive(Clone, Copy)]
-enum Way {
-    AtMost,
-    AtLeast,
-}
-
-/// A figure, what it should be at first, and what further on.
-struct Aim {
-    figure: &'static str,
-    way: Way,
-    aim: f64,
-    further: Option<f64>,
-    unit: &'static str,
-    why: &'static str,
-}
-
-impl Aim {
-    fn held_against(&self, value: Option<f64>) -> Goal {
-        let Self { figure, way, aim, further, unit, why } = *self;
-        let holds = |value: f64, aim: f64| match way {
-            Way::AtMost => value <= aim,
-            Way::AtLeast => value >= aim,
-        };
-        let verdict = match value {
-            None => Verdict::Unknown,
-            Some(value) if !holds(value, aim) => Verdict::Missed,
-            Some(value) if further.is_some_and(|further| holds(value, further)) => {
-                Verdict::Surpassed
-            }
-            Some(_) => Verdict::Reached,
-        };
-        let word = match way {
-            Way::AtMost => "at most",
-            Way::AtLeast => "at least",
-        };
-        let then = further.map(|more| format!(", then {}", plain(more))).unwrap_or_default();
-        Goal {
-            figure,
-            aim: format!("{word} {}{then} {unit}", plain(aim)).trim_end().to_owned(),
-            value: value.map_or("–".into(), |value| format!("{} {unit}", rounded(value))),
-            verdict,
-            why: if verdict == Verdict::Missed { why } else { "" },
-        }
-    }
-}
-
-/// A goal as it was set, without digits that nobody chose.
-fn plain(aim: f64) -> String {
-    if aim >= 1_000.0 { rounded(aim) } else { aim.to_string() }
-}
+use crate::goals::{Aim, Goal, Verdict, Way};
 
 /// All goals, in the order of their numbers.
 pub(crate) fn judge(report: &Report) -> Vec<Goal> {
@@ -239,8 +151,9 @@ const EMPTY_LANES: &str = "a lane that is empty again after its claim is taken o
     put back by the next submission, which costs three commands more";
 const PARTITIONS: &str = "a call is of one partition, of eight: a hundred attempts at once are a \
     dozen for each of them";
-const REDIS_CPU: &str = "each task is a record, a place in a lane, a lease and three events; a \
-    command inside a script costs Redis more than a microsecond";
+const REDIS_CPU: &str = "each task is a record, a place in a lane, a lease and three events; \
+    about three quarters of the time in scripts is Lua itself, which cuts words and spells \
+    states, and the rest its commands";
 const WORKER_CPU: &str = "each attempt parses its descriptor and payload, runs in a task of its \
     own, is watched for cancellation and time limits, and reports its output as JSON";
 const TURNS: &str = "ten attempts at once are one or two for each of eight partitions, so that a \
@@ -249,9 +162,8 @@ const TWO_CORES: &str = "Redis has one of two cores and the worker the other one
     them is full is the limit (the costs per task above say which)";
 const TO_BROWSER: &str = "not by a bench yet; the way to the owner's socket, without nginx and \
     browser, is `cargo xtask bench -- pickup`, in [the other figures](README.md)";
-const LEAD: &str = "the best peer here may be one in Rust that claims and acknowledges in batches \
-    too, but has no turns between users, no fence and no log of events; those are what the \
-    commands above buy";
+const LEAD: &str = "Redis has one core and is full of either: what one task costs it, above, is \
+    the ratio. Turns between users, a fence, and each user's log and live events are part of ours";
 const ONE_TRIP: &str = "a submission is one script: its round trip, and record, lane, ring, event \
     and wake-up inside";
 const ONE_REDIS: &str = "one thread of Redis writes record, lane and event of each task, and the \
@@ -261,33 +173,13 @@ const PICK_UP: &str = "a submission, the wake-up by pub/sub and a claim are thre
 const SHARED: &str = "the one that submits and the worker share a core";
 const MEMORY: &str = "record, state and event of each task are kept, for whoever asks or listens";
 const LOOKS: &str = "the store looks after its partitions: repairs, configuration, announcements";
-const LEASES: &str = "a lease lasts 10 s, but its time goes on by 2 s at most from one look at \
-    its partition to the next, and here a worker that is alone looks only when it expects \
-    something. A server, which is not part of this run, looks every second";
+const LEASES: &str = "a lease lasts 10 s. Where no server looks, its time goes on by 2 s at most \
+    from one look to the next, and a worker alone may come to its first look 5 s late";
 
 #[cfg(test)]
 mod tests {
     use super::super::report::tests::report;
     use super::*;
-
-    fn aim(way: Way) -> Aim {
-        Aim { figure: "f", way, aim: 15.0, further: Some(10.0), unit: "µs", why: "because" }
-    }
-
-    #[test]
-    fn a_goal_is_missed_reached_or_surpassed_and_says_why_only_when_missed() {
-        let verdict = |value| aim(Way::AtMost).held_against(value);
-        assert_eq!(verdict(Some(15.1)).verdict, Verdict::Missed);
-        assert_eq!(verdict(Some(15.1)).why, "because");
-        assert_eq!(verdict(Some(15.0)).verdict, Verdict::Reached);
-        assert_eq!(verdict(Some(10.0)).verdict, Verdict::Surpassed);
-        assert_eq!(verdict(Some(10.0)).why, "");
-        assert_eq!(verdict(None).verdict, Verdict::Unknown);
-        let least = Aim { further: Some(20.0), ..aim(Way::AtLeast) };
-        assert_eq!(least.held_against(Some(14.0)).verdict, Verdict::Missed);
-        assert_eq!(least.held_against(Some(20.0)).verdict, Verdict::Surpassed);
-        assert_eq!(least.held_against(None).aim, "at least 15, then 20 µs");
-    }
 
     #[test]
     fn all_twelve_figures_and_recovery_are_judged() {

@@ -2,15 +2,14 @@
 
 use std::fmt::Write as _;
 
-use super::goals::{Verdict, judge, whole};
-use super::plot::Bars;
+use super::goals::{judge, whole};
 use super::report::{Measured, Report};
 use crate::figures::rounded;
+use crate::goals::table as table_of;
+use crate::plot::Bars;
 
 /// Concurrencies that are measured.
 pub(crate) const CONCURRENCIES: [usize; 3] = [1, 10, 100];
-/// A machine with more load per core than this before the run was not quiet.
-const QUIET_LOAD: f64 = 0.3;
 
 /// The pictures: names of files, and what is in them.
 pub(crate) fn pictures(report: &Report) -> Vec<(&'static str, String)> {
@@ -108,12 +107,7 @@ fn head(report: &Report) -> String {
     if *quick {
         page.push_str("\n**A quick try of the bench itself: these figures mean nothing.**\n");
     }
-    if machine.load > QUIET_LOAD * machine.cores as f64 {
-        page.push_str(
-            "\n**The machine was busy before the run: rates and times are too poor, for all of \
-             them; counts are right.**\n",
-        );
-    }
+    page.push_str(machine.busy_mark());
     page
 }
 
@@ -257,29 +251,9 @@ fn delivery(page: &mut String, report: &Report) {
 fn goals(page: &mut String, report: &Report) {
     page.push_str(
         "\n## Goals\n\nEvery goal that was set, by its number; nothing is left out because it was \
-         missed.\n\n| Figure | Goal | Here | | Why, or where |\n|---|---|---:|---|---|\n",
+         missed.\n\n",
     );
-    let goals = judge(report);
-    for goal in &goals {
-        let _ = writeln!(
-            page,
-            "| {} | {} | {} | {} | {} |",
-            goal.figure,
-            goal.aim,
-            goal.value.trim(),
-            goal.verdict.words(),
-            goal.why
-        );
-    }
-    let count =
-        |verdicts: &[Verdict]| goals.iter().filter(|goal| verdicts.contains(&goal.verdict)).count();
-    let _ = writeln!(
-        page,
-        "\n{} reached, {} not, {} not measured by this bench.",
-        count(&[Verdict::Reached, Verdict::Surpassed]),
-        count(&[Verdict::Missed]),
-        count(&[Verdict::Unknown, Verdict::Elsewhere]),
-    );
+    page.push_str(&table_of(&judge(report)));
 }
 
 fn settings(page: &mut String, report: &Report) {

@@ -14,7 +14,7 @@ use crate::task::log_line;
 const BAR_CELLS: usize = 30;
 
 /// Follows `task` to its end. With `quiet` nothing is shown.
-pub(super) async fn until_ended(client: &Client, task: &Task, quiet: bool) -> Result<Task> {
+pub(crate) async fn until_ended(client: &Client, task: &Task, quiet: bool) -> Result<Task> {
     let mut line =
         StatusLine { on: std::io::stderr().is_terminal() && !quiet, last: String::new() };
     let mut following = client.follow(&task.id);

@@ -69,6 +69,42 @@ fn tasks_are_listed_cancelled_tried_again_and_their_logs_shown() {
 }
 
 #[test]
+fn all_that_match_are_counted_stopped_tried_again_and_removed() {
+    let installation = Installation::up(&[]);
+    let task = |args: &[&str]| said(installation.client().arg("task").args(args));
+    for _ in 0..70 {
+        installation.submit("noop", "{}", &["--delay-ms", "3600000", "--tag", "blue"]);
+    }
+    let kept = installation.submit("noop", "{}", &["--delay-ms", "3600000"]);
+    let counted = task(&["cancel", "--tag", "blue", "--dry-run"]);
+    assert_eq!(counted, "70 tasks match\n");
+    assert_eq!(task(&["cancel", "--tag", "blue"]), "70 tasks changed\n");
+    assert_eq!(installation.task(&kept)["status"], "scheduled");
+    assert_eq!(task(&["retry", "--tag", "blue", "--dry-run"]), "0 tasks match\n", "none failed");
+    let purge = task(&["purge", "--tag", "blue", "--status", "cancelled", "--json"]);
+    let operation: Value = serde_json::from_str(&purge).expect("a task");
+    assert_eq!(operation["output"]["changed"], 70, "{operation}");
+    assert_eq!(operation["kind"], "tasktonic.bulk");
+    // One dead letter, corrected.
+    let broken = ["--attempts-max", "1"];
+    let id = installation.submit("noop", r#"{"fail_rate":1}"#, &broken);
+    tasktonic_testkit::wait::until("it to fail", PATIENCE, || {
+        installation.task(&id)["status"] == "failed"
+    });
+    task(&["retry", &id, "--data", r#"{"sleep_ms":1}"#]);
+    tasktonic_testkit::wait::until("it to complete", PATIENCE, || {
+        installation.task(&id)["status"] == "completed"
+    });
+    assert!(task(&["purge", &id]).contains("removed"));
+    let (code, words) = refused(installation.client().args(["task", "purge", &kept]));
+    assert!(code == 1 && words.contains("Cancel it first"), "{words}");
+    for bad in [&["cancel"][..], &["purge", &id, "--all"], &["retry", &id, "--dry-run"]] {
+        let (code, _) = refused(installation.client().arg("task").args(bad));
+        assert_eq!(code, 2, "{bad:?}");
+    }
+}
+
+#[test]
 fn help_is_for_everybody_and_shows_examples() {
     for verb in [&["up"][..], &["work"], &["submit"], &["task", "list"], &["token", "mint"]] {
         let help = said(tasktonic().args(verb).arg("--help"));

@@ -1,13 +1,13 @@
 //! What people and operators ask for of tasks. What concerns only tasks that wait is in `waiting`,
 //! what is set of queues and users in `settings`.
 //!
-//! moves: scheduled, queued -> cancelled; dead, cancelled -> queued
+//! moves: scheduled, queued -> cancelled; dead, cancelled -> queued; terminal -> gone
 
 use super::Partition;
 use super::step::{StateText, Step};
 use crate::Text;
 use crate::changes::{Place, Record};
-use crate::command::{Control, MoveTo, Redrive};
+use crate::command::{Control, MoveTo, Purge, Redrive, Rewrite};
 use crate::ids::{Name, TaskId, UserId};
 use crate::reply::Controlled;
 use crate::transitions::TaskState;
@@ -40,6 +40,10 @@ impl Partition {
             Control::Edit { at_ms, user, tasks } => {
                 tasks.into_iter().map(|edit| self.edit(step, at_ms, &user, edit)).collect()
             }
+            Control::Purge { at_ms, user, tasks } => {
+                tasks.into_iter().map(|asked| self.purge(step, at_ms, &user, asked)).collect()
+            }
+            Control::Erase { user } => vec![self.erase(step, &user)],
             Control::Schedule { user, name, seen, becomes } => {
                 vec![self.schedule(step, user, name, seen, becomes)]
             }
@@ -103,8 +107,43 @@ impl Partition {
             step.record(Record::Attempt { user: user.clone(), task, number, text });
         }
         let control = self.wait(step, user, task, control, MoveTo::Back, ringed);
-        let text = StateText { at_ms, body: "", event: None, logged: true };
+        let mut event = None;
+        if let Some(Rewrite { descriptor, event: told }) = asked.change {
+            step.record(Record::Edited { user: user.clone(), task, text: descriptor });
+            event = Some(told);
+        }
+        let text = StateText { at_ms, body: "", event: event.as_deref(), logged: true };
         step.write(user, task, &control, &text);
+        Controlled::Done
+    }
+
+    /// What refers to the task elsewhere (lists to sweep) names one that is gone, and is dropped at
+    /// its turn.
+    fn purge(&mut self, step: &mut Step, at_ms: i64, user: &UserId, asked: Purge) -> Controlled {
+        let Purge { task, claim, key } = asked;
+        let Some(known) = self.task(user, &task) else { return Controlled::Absent };
+        let state = known.place.state();
+        if !state.is_terminal() {
+            return Controlled::Unfit(state);
+        }
+        if known.claim != claim {
+            return Controlled::Changed;
+        }
+        let (claim, n) = (known.claim, known.n);
+        let owner = self.user(user);
+        owner.tasks.remove(&task);
+        owner.counts[state as usize] -= 1;
+        if let Some(key) = key
+            && let Some(held) = owner.keys.get(&key).copied()
+            && held.task == task
+        {
+            owner.keys.remove(&key);
+            self.expiring.remove(&(held.expires_ms, user.clone(), key.clone()));
+            step.record(Record::KeyGone { user: user.clone(), key });
+        }
+        let event = format!(r#"{{"t":"{task}","x":"removed","c":{claim},"n":{n},"at":{at_ms}}}"#);
+        step.event(user, &event);
+        step.record(Record::TaskGone { user: user.clone(), task });
         Controlled::Done
     }
 }

@@ -89,7 +89,8 @@ impl Partition {
     pub(super) fn settle_lines(&mut self, step: &mut Step) {
         let mut ringed = Vec::new();
         for Touched { user: owner, key } in step.take_touched() {
-            let user = self.user(&owner);
+            // A user who was erased stays gone.
+            let Some(user) = self.users.get_mut(&owner) else { continue };
             let Some(line) = user.lines.get_mut(&key).filter(|line| line.holder.is_none()) else {
                 continue;
             };
@@ -104,6 +105,17 @@ impl Partition {
             step.record(Record::Control { user: owner, task, control });
         }
         self.wake_for(step, ringed);
+    }
+
+    /// Whose turn it is in the line in which a task waits; nothing if it waits in none.
+    #[must_use]
+    pub fn turn_before(&self, user: &UserId, task: &TaskId) -> Option<TaskId> {
+        let known = self.users.get(user)?;
+        let control = known.tasks.get(task)?;
+        let stands =
+            matches!(control.place, Place::Queued { .. }) && Self::must_stand_in_line(control);
+        let serial = control.serial.as_deref().filter(|_| stands)?;
+        known.lines.get(&serial.key)?.holder
     }
 
     /// Asks whoever holds a key to stop, if it runs.

@@ -10,8 +10,8 @@ use super::{Ended, Partition, lease_of};
 use crate::changes::{Place, Record};
 use crate::ids::WorkerId;
 use crate::limits::{
-    ADOPT_MAX, FORGET_MAX, KEY_SLACK_MS, MAINTENANCE_MS, PARKED_MS_MAX, PROMOTE_MAX, SWEEP_MAX,
-    WAKES_MAX,
+    ADOPT_MAX, FORGET_MAX, FORGET_PARKED_MS, KEY_SLACK_MS, MAINTENANCE_MS, PARKED_MS_MAX,
+    PROMOTE_MAX, SWEEP_MAX, WAKES_MAX,
 };
 use crate::reply::Synced;
 
@@ -35,6 +35,7 @@ impl Partition {
         if !self.behind && (0..MAINTENANCE_MS).contains(&since) {
             return false;
         }
+        let before_lt = self.lt;
         self.lt = self.lease_time(step.now_ms);
         self.mt = step.now_ms;
         self.adopt(step, caller, reply);
@@ -42,7 +43,7 @@ impl Partition {
         // milliseconds would be a rate, and below that of completions nothing would ever shrink.
         let left = [self.expire(step), self.promote(step), self.sweep(step), self.forget(step)];
         self.behind = left.contains(&true);
-        self.heal_wakes(step);
+        self.heal_wakes(step, before_lt);
         true
     }
 
@@ -166,11 +167,13 @@ impl Partition {
     }
 
     /// Work in a ring while somebody is idle means that a wake was lost. Workers that are gone
-    /// without a word must not swallow wakes meant for others.
-    fn heal_wakes(&mut self, step: &mut Step) {
-        let parked_after_lt = self.lt - PARKED_MS_MAX;
-        for queue in self.queues.values_mut() {
-            queue.idle.retain(|_, parked_lt| *parked_lt >= parked_after_lt);
+    /// without a word must not swallow wakes meant for others: now and then they are forgotten.
+    fn heal_wakes(&mut self, step: &mut Step, before_lt: i64) {
+        if before_lt / FORGET_PARKED_MS != self.lt / FORGET_PARKED_MS {
+            let parked_after_lt = self.lt - PARKED_MS_MAX;
+            for queue in self.queues.values_mut() {
+                queue.idle.retain(|_, parked_lt| *parked_lt >= parked_after_lt);
+            }
         }
         let names: Vec<_> = self
             .queues

@@ -1,7 +1,7 @@
 //! What is bounded stays so: caps, dead references, maintenance that keeps pace, counts of holders.
 
 use tasktonic_core::command::{Again, Claim, Command, Idempotency, NewTask, Report, Submit, Sync};
-use tasktonic_core::limits::{PARKED_MS_MAX, REV_PER_CLAIM};
+use tasktonic_core::limits::{FORGET_PARKED_MS, PARKED_MS_MAX, REV_PER_CLAIM};
 use tasktonic_core::reply::{Controlled, Reply, Submitted};
 use tasktonic_core::{TaskId, TaskState};
 
@@ -115,7 +115,7 @@ fn workers_that_went_without_a_word_swallow_no_wake() {
     for i in 0..50 {
         world.apply(park(&format!("gone-{i}")));
     }
-    for _ in 0..(PARKED_MS_MAX / 1_000 + 2) {
+    for _ in 0..((PARKED_MS_MAX + FORGET_PARKED_MS) / 1_000 + 2) {
         world.pass(1_000);
         world.sync("server", Vec::new(), 0);
     }

@@ -85,7 +85,7 @@ impl World {
     pub(crate) fn redrive(&mut self, user: &str, task: TaskId) -> Controlled {
         let user: UserId = user.parse().unwrap();
         let claim = self.partition.task(&user, &task).map_or(1, |t| t.claim);
-        let (at_ms, tasks) = (self.now_ms, vec![Redrive { task, claim, attempt: None }]);
+        let (at_ms, tasks) = (self.now_ms, vec![Redrive::new(task, claim, None)]);
         self.control(Control::Redrive { at_ms, user, tasks })
     }
 

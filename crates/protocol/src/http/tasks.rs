@@ -84,6 +84,32 @@ pub struct SubmitRequest {
 }
 
 impl SubmitRequest {
+    /// A submission of `kind` with nothing else said.
+    #[must_use]
+    pub fn new(kind: impl Into<String>, payload: Box<RawValue>) -> Self {
+        Self {
+            kind: kind.into(),
+            payload,
+            queue: None,
+            idempotency_key: None,
+            key_mode: None,
+            key_window_ms: None,
+            serial_key: None,
+            run_at: None,
+            delay_ms: None,
+            expires_at: None,
+            expire_after_ms: None,
+            attempts_max: None,
+            crashes_max: None,
+            backoff: None,
+            rules: None,
+            timeout_ms: None,
+            soft_timeout_ms: None,
+            keep: None,
+            tags: Vec::new(),
+        }
+    }
+
     /// What it says of attempts.
     #[must_use]
     pub fn policy(&self) -> Asked {
@@ -214,7 +240,7 @@ pub struct LogPage {
     pub capped: bool,
 }
 
-/// `POST /api/v1/tasks/cancel`, `POST /api/v1/tasks/retry`.
+/// `POST /api/v1/tasks/cancel`, `POST /api/v1/tasks/retry`, `POST /api/v1/tasks/purge`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BulkRequest {
@@ -227,7 +253,7 @@ pub struct BulkRequest {
 pub struct BulkItem {
     /// The id as it was asked for.
     pub id: String,
-    /// The task as it is now.
+    /// The task as it is now; absent once it is removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<Task>,
     /// Why it was refused.

@@ -24,6 +24,10 @@ pub(crate) enum Need {
     ReadLimits,
     /// Set something of queues and users.
     ChangeLimits,
+    /// Have all that is kept of oneself erased.
+    EraseOwn,
+    /// Have all that is kept of any user erased.
+    EraseUsers,
     /// Speak as a worker.
     Work,
 }
@@ -39,6 +43,8 @@ impl Need {
             Self::WriteFiles => "files:write",
             Self::ReadLimits => "limits:read",
             Self::ChangeLimits => "limits:change",
+            Self::EraseOwn => "me:erase",
+            Self::EraseUsers => "users:erase",
             Self::Work => "work",
         }
     }
@@ -47,6 +53,7 @@ impl Need {
     /// lease on and nothing else.
     const fn allowed_to(self, role: Role) -> bool {
         match self {
+            Self::EraseUsers => matches!(role, Role::Admin),
             Self::Work => matches!(role, Role::Worker | Role::Service | Role::Admin),
             Self::ReadLimits | Self::ChangeLimits => {
                 matches!(role, Role::Operator | Role::Admin)

@@ -16,7 +16,7 @@ use tasktonic_store::limits::Together;
 
 use super::access::{Need, check};
 use super::operation::{Body, Operation};
-use super::submit::{Draft, answer, check_one, partition};
+use super::submit::{Draft, Reserved, answer, check_one, partition};
 use super::{body, json};
 use crate::App;
 use crate::door::Caller;
@@ -65,7 +65,7 @@ async fn batch(
     let mut drafts = Vec::new();
     for (index, raw) in tasks.iter().enumerate() {
         let draft = match json::parse(raw.get().as_bytes()) {
-            Ok(asked) => check_one(&app, user, now_ms, asked).await,
+            Ok(asked) => check_one(&app, user, now_ms, asked, Reserved::Refused).await,
             Err(refusal) => Err(refusal),
         };
         match draft {

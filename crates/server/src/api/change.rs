@@ -1,27 +1,27 @@
-//! Cancelling tasks and sending them back, one or many.
+//! Cancelling tasks, sending them back and removing them, one or many by their ids. Many by what they
+//! have in common are in `bulk`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::HttpBody as _;
 use axum::extract::{Request, State};
-use tasktonic_core::command::{Control, Redrive};
-use tasktonic_core::limits::CONTROL_TASKS_MAX;
-use tasktonic_core::policy::keep_s;
+use axum::http::StatusCode;
+use tasktonic_core::command::{Control, Redrive, Rewrite};
 use tasktonic_core::reply::Controlled;
-use tasktonic_core::{TaskId, TaskState, UserId};
-use tasktonic_protocol::http::{BulkItem, BulkReply, BulkRequest, IDS_MAX};
+use tasktonic_core::{TaskId, UserId};
+use tasktonic_protocol::http::{BulkItem, BulkReply, BulkRequest, IDS_MAX, RetryRequest};
 use tasktonic_protocol::problem::Code;
-use tasktonic_protocol::stored::{Descriptor, StateBody, StoredState};
+use tasktonic_protocol::stored::{Descriptor, EditEvent};
 use tasktonic_protocol::task::Task;
-use tasktonic_store::StoredTask;
+use tasktonic_store::{StoredTask, change};
 
 use super::access::{Need, check};
 use super::body;
-use super::history::last_attempt;
 use super::operation::{Body, Operation};
-use super::read::{Named, id, shown, some};
-use super::submit::partition;
+use super::read::{Named, id, known, shown, some};
+use super::submit::{AROUND_BYTES_MAX, check_payload, check_size, check_tags, partition};
 use crate::App;
 use crate::door::Caller;
 use crate::problem::Refusal;
@@ -38,9 +38,24 @@ pub(super) fn operations() -> Vec<Operation> {
             .answers(200, "The task as it is now.", Body::Json("Task"))
             .refuses(&[Code::NotFound, Code::AlreadyEnded]),
         Operation::post("/api/v1/tasks/{id}/retry", "tasks", retry)
-            .about("Sends a task that failed or was cancelled back to its queue.")
+            .about(
+                "Sends a task that failed or was cancelled back to its queue, with another payload \
+                 or other tags if the body has them.",
+            )
+            .takes(Body::Json("RetryRequest"))
             .answers(200, "The task as it is now.", Body::Json("Task"))
-            .refuses(&[Code::NotFound, Code::NotRetryable]),
+            .refuses(&[
+                Code::NotFound,
+                Code::NotRetryable,
+                Code::PayloadTooLarge,
+                Code::MediaTypeUnsupported,
+                Code::PayloadInvalid,
+                Code::KindUnknown,
+            ]),
+        Operation::post("/api/v1/tasks/{id}/purge", "tasks", purge)
+            .about("Removes a task that has ended, now and with all that is kept of it.")
+            .answers(204, "It is gone.", Body::Nothing)
+            .refuses(&[Code::NotFound, Code::NotEnded]),
         Operation::post("/api/v1/tasks/cancel", "tasks", cancel_many)
             .about("Stops up to 1,000 tasks.")
             .takes(Body::Json("BulkRequest"))
@@ -48,6 +63,11 @@ pub(super) fn operations() -> Vec<Operation> {
             .refuses(&[Code::PayloadTooLarge, Code::MediaTypeUnsupported]),
         Operation::post("/api/v1/tasks/retry", "tasks", retry_many)
             .about("Sends up to 1,000 tasks back to their queues.")
+            .takes(Body::Json("BulkRequest"))
+            .answers(200, "What became of each, in order.", Body::Json("BulkReply"))
+            .refuses(&[Code::PayloadTooLarge, Code::MediaTypeUnsupported]),
+        Operation::post("/api/v1/tasks/purge", "tasks", purge_many)
+            .about("Removes up to 1,000 tasks that have ended.")
             .takes(Body::Json("BulkRequest"))
             .answers(200, "What became of each, in order.", Body::Json("BulkReply"))
             .refuses(&[Code::PayloadTooLarge, Code::MediaTypeUnsupported]),
@@ -59,6 +79,7 @@ pub(super) fn operations() -> Vec<Operation> {
 enum Verb {
     Cancel,
     Retry,
+    Purge,
 }
 
 async fn cancel(
@@ -73,17 +94,90 @@ async fn retry(
     State(app): State<Arc<App>>,
     caller: Caller,
     Named(task): Named,
+    request: Request,
 ) -> Result<Json<Task>, Refusal> {
-    single(&app, &caller, Verb::Retry, &task).await
+    let (parts, content) = request.into_parts();
+    if content.is_end_stream() {
+        return single(&app, &caller, Verb::Retry, &task).await;
+    }
+    check(&caller, Need::ChangeTasks)?;
+    let (task, user) = (id(&task)?, &caller.0.user);
+    // Before the body: what is wrong with that is nobody's business whose task it is not.
+    let stored = known(&app, user, task).await?;
+    let bytes_max = app.limits.body_bytes_max.min(app.limits.payload_bytes_max + AROUND_BYTES_MAX);
+    let asked: RetryRequest = body::read(&app, &caller, &parts, content, bytes_max).await?;
+    retry_with(&app, user, stored, asked).await
+}
+
+/// Sends a task back with another payload or other labels, as one step.
+async fn retry_with(
+    app: &App,
+    user: &UserId,
+    mut stored: StoredTask,
+    asked: RetryRequest,
+) -> Result<Json<Task>, Refusal> {
+    let (task, RetryRequest { payload, tags }) = (stored.id, asked);
+    if let Some(tags) = &tags {
+        check_tags(tags)?;
+    }
+    for look in 0..LOOKS_MAX {
+        let mut descriptor = Descriptor::parse(&stored.descriptor)
+            .map_err(|error| Refusal::internal(&format!("task {task}: {error}")))?;
+        if let Some(payload) = &payload {
+            if look == 0 {
+                check_size(app, payload)?;
+                let kind = app.api.kinds.find(&*app.store, &descriptor.kind).await?;
+                check_payload(app, user, &kind, payload, task).await?;
+            }
+            descriptor.payload.clone_from(payload);
+        }
+        if let Some(tags) = &tags {
+            descriptor.tags.clone_from(tags);
+        }
+        // Whoever shows the task knows by this that the payload may be another one.
+        let event = EditEvent { ed: descriptor.tags.clone() }.members();
+        let change = Some(Rewrite { descriptor: descriptor.text(), event });
+        let asked = Redrive { change, ..change::redrive(&stored)? };
+        let at_ms = app.clock.now_ms();
+        let control = Control::Redrive { at_ms, user: user.clone(), tasks: vec![asked] };
+        let answers = app.store.control(partition(app, user), control).await?;
+        let outcome = answers.first().copied().unwrap_or(Controlled::Absent);
+        stored = known(app, user, task).await?;
+        if outcome != Controlled::Changed || look + 1 == LOOKS_MAX {
+            refused(Verb::Retry, outcome)?;
+            break;
+        }
+    }
+    Ok(Json(shown(app, &stored, true)?))
 }
 
 async fn single(app: &App, caller: &Caller, verb: Verb, task: &str) -> Result<Json<Task>, Refusal> {
     check(caller, Need::ChangeTasks)?;
     let (task, user) = (id(task)?, &caller.0.user);
-    let outcome = change(app, user, verb, vec![task]).await?.remove(&task);
+    let outcome = ask_store(app, user, verb, vec![task]).await?.remove(&task);
     refused(verb, outcome.unwrap_or(Controlled::Absent))?;
-    let stored = super::read::known(app, user, task).await?;
+    let stored = known(app, user, task).await?;
     Ok(Json(shown(app, &stored, true)?))
+}
+
+async fn purge(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Named(task): Named,
+) -> Result<StatusCode, Refusal> {
+    check(&caller, Need::ChangeTasks)?;
+    let task = id(&task)?;
+    let outcome = ask_store(&app, &caller.0.user, Verb::Purge, vec![task]).await?.remove(&task);
+    refused(Verb::Purge, outcome.unwrap_or(Controlled::Absent))?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn purge_many(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    request: Request,
+) -> Result<Json<BulkReply>, Refusal> {
+    many(&app, &caller, Verb::Purge, request).await
 }
 
 async fn cancel_many(
@@ -119,7 +213,7 @@ async fn many(
     let mut tasks: Vec<TaskId> = ids.iter().filter_map(|text| text.parse().ok()).collect();
     tasks.sort_unstable();
     tasks.dedup();
-    let outcomes = change(app, user, verb, tasks.clone()).await?;
+    let outcomes = ask_store(app, user, verb, tasks.clone()).await?;
     let after = some(app, user, tasks).await?;
     let after: HashMap<TaskId, StoredTask> =
         after.into_iter().map(|stored| (stored.id, stored)).collect();
@@ -127,11 +221,14 @@ async fn many(
         let known: Option<TaskId> = text.parse().ok();
         let outcome = known.and_then(|task| outcomes.get(&task).copied());
         let result = refused(verb, outcome.unwrap_or(Controlled::Absent)).and_then(|()| {
+            if verb == Verb::Purge {
+                return Ok(None);
+            }
             let stored = known.and_then(|task| after.get(&task)).ok_or_else(Refusal::not_found)?;
-            shown(app, stored, false)
+            shown(app, stored, false).map(Some)
         });
         match result {
-            Ok(task) => BulkItem { id: text, task: Some(task), error: None },
+            Ok(task) => BulkItem { id: text, task, error: None },
             Err(refusal) => BulkItem { id: text, task: None, error: Some(refusal.problem(None)) },
         }
     };
@@ -148,6 +245,14 @@ fn refused(verb: Verb, outcome: Controlled) -> Result<(), Refusal> {
             Code::AlreadyEnded,
             "There is nothing left to stop. Look at the task to see how it ended.",
         )),
+        (Controlled::Unfit(_), Verb::Purge) => Err(Refusal::new(
+            Code::NotEnded,
+            "Cancel it first, or wait until it has ended. Nothing was removed.",
+        )),
+        (Controlled::Changed, Verb::Purge) => Err(Refusal::new(
+            Code::NotEnded,
+            "The task was sent back at the same moment. Look at it again.",
+        )),
         (Controlled::Unfit(_), Verb::Retry) => Err(Refusal::new(
             Code::NotRetryable,
             "Wait until the task has failed or was cancelled, or submit it anew.",
@@ -160,7 +265,7 @@ fn refused(verb: Verb, outcome: Controlled) -> Result<(), Refusal> {
 }
 
 /// Asks the store, in as many calls as its limits want; one outcome per task.
-async fn change(
+async fn ask_store(
     app: &App,
     user: &UserId,
     verb: Verb,
@@ -171,12 +276,7 @@ async fn change(
     for _ in 0..LOOKS_MAX {
         let stored = some(app, user, left.clone()).await?;
         for control in controls(app, user, verb, &stored)? {
-            let named: Vec<TaskId> = match &control {
-                Control::Cancel { tasks, .. } => tasks.clone(),
-                Control::Redrive { tasks, .. } => tasks.iter().map(|asked| asked.task).collect(),
-                // Not among those of `controls`.
-                _ => Vec::new(),
-            };
+            let named = change::named(&control);
             let answers = app.store.control(partition(app, user), control).await?;
             outcomes.extend(named.into_iter().zip(answers));
         }
@@ -188,8 +288,7 @@ async fn change(
     Ok(outcomes)
 }
 
-/// The commands for tasks as they stand. How long a cancelled task is kept is its own affair, and
-/// one command has one answer to that.
+/// The commands for tasks as they stand.
 fn controls(
     app: &App,
     user: &UserId,
@@ -197,49 +296,20 @@ fn controls(
     stored: &[StoredTask],
 ) -> Result<Vec<Control>, Refusal> {
     let at_ms = app.clock.now_ms();
-    if verb == Verb::Retry {
-        let mut asked = Vec::with_capacity(stored.len());
-        for task in stored {
-            asked.push(redrive(task)?);
+    let stored = stored.iter();
+    Ok(match verb {
+        Verb::Cancel => {
+            let kept = stored.map(|task| Ok((task.id, change::keep_cancelled_s(task, at_ms)?)));
+            let kept = kept.collect::<Result<Vec<_>, Refusal>>()?;
+            change::cancels(user, at_ms, "cancelled by user", kept)
         }
-        let control = |tasks: &[Redrive]| Control::Redrive {
-            at_ms,
-            user: user.clone(),
-            tasks: tasks.to_vec(),
-        };
-        return Ok(asked.chunks(CONTROL_TASKS_MAX).map(control).collect());
-    }
-    let body = StateBody { reason: Some("cancelled by user".into()), ..StateBody::default() };
-    let body = body.members();
-    let mut by_keep: BTreeMap<u32, Vec<TaskId>> = BTreeMap::new();
-    for task in stored {
-        let keep = match Descriptor::parse(&task.descriptor) {
-            Ok(d) => keep_s(
-                d.retention().of(TaskState::Cancelled),
-                d.key.as_ref().map(|(_, at)| *at),
-                at_ms,
-            ),
-            Err(error) => return Err(Refusal::internal(&format!("task {}: {error}", task.id))),
-        };
-        by_keep.entry(keep).or_default().push(task.id);
-    }
-    let mut controls = Vec::new();
-    for (keep_s, tasks) in by_keep {
-        for tasks in tasks.chunks(CONTROL_TASKS_MAX) {
-            let (user, tasks, body) = (user.clone(), tasks.to_vec(), body.clone());
-            controls.push(Control::Cancel { at_ms, user, tasks, body, keep_s });
+        Verb::Retry => {
+            let asked = stored.map(change::redrive).collect::<Result<Vec<_>, _>>()?;
+            change::redrives(user, at_ms, &asked)
         }
-    }
-    Ok(controls)
-}
-
-fn redrive(stored: &StoredTask) -> Result<Redrive, Refusal> {
-    let state = stored.state.as_deref().map(serde_json::from_str::<StoredState>).transpose();
-    let state =
-        state.map_err(|error| Refusal::internal(&format!("task {}: {error}", stored.id)))?;
-    Ok(Redrive {
-        task: stored.id,
-        claim: state.map_or(1, |state| state.c),
-        attempt: last_attempt(stored)?.map(|attempt| attempt.text()),
+        Verb::Purge => {
+            let asked = stored.map(change::purge).collect::<Result<Vec<_>, _>>()?;
+            change::purges(user, at_ms, &asked)
+        }
     })
 }

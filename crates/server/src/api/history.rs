@@ -6,13 +6,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::Uri;
 use serde::Deserialize;
-use tasktonic_core::TaskState;
 use tasktonic_protocol::http::{Attempt, AttemptList, LogLine, LogPage};
 use tasktonic_protocol::problem::Code;
-use tasktonic_protocol::stored::{self, AttemptRecord, StoredState};
+use tasktonic_protocol::stored::{self, AttemptRecord};
 use tasktonic_protocol::time::rfc3339;
 use tasktonic_store::limits::LOGS_MAX;
-use tasktonic_store::{Query, QueryReply, StoredTask};
+use tasktonic_store::{Query, QueryReply, change};
 
 use super::access::{Need, check};
 use super::operation::{Body, Operation};
@@ -38,32 +37,6 @@ pub(super) fn operations() -> Vec<Operation> {
             .answers(200, "The lines in order.", Body::Json("LogPage"))
             .refuses(&[Code::NotFound]),
     ]
-}
-
-/// The attempt that a state tells of: the one that runs, or the one that ended the task. Absent
-/// while the task waits, and for a task that was cancelled before it ran.
-pub(super) fn last_attempt(stored: &StoredTask) -> Result<Option<AttemptRecord>, Refusal> {
-    let Some(text) = stored.state.as_deref() else { return Ok(None) };
-    let state: StoredState = serde_json::from_str(text)
-        .map_err(|error| Refusal::internal(&format!("task {}: {error}", stored.id)))?;
-    let lost = state.body.err.as_ref().is_some_and(|error| error.code == "worker_lost");
-    let outcome = match TaskState::from_name(&state.s) {
-        Some(TaskState::Running) => "running",
-        Some(TaskState::Completed) => "succeeded",
-        Some(TaskState::Dead) if lost => "lost",
-        Some(TaskState::Dead) => "failed",
-        Some(TaskState::Cancelled) if state.body.st.is_some() => "cancelled",
-        _ => return Ok(None),
-    };
-    let running = outcome == "running";
-    Ok(Some(AttemptRecord {
-        a: state.a,
-        o: outcome.into(),
-        wk: state.worker(),
-        st: state.body.st.or(running.then_some(state.at)),
-        en: state.at,
-        err: if running { None } else { state.body.err },
-    }))
 }
 
 fn attempt(record: AttemptRecord) -> Attempt {
@@ -98,7 +71,7 @@ async fn attempts(
     };
     let mut attempts =
         rows.into_iter().map(|row| read(row).map(attempt)).collect::<Result<Vec<_>, _>>()?;
-    attempts.extend(last_attempt(&stored)?.map(attempt));
+    attempts.extend(change::last_attempt(&stored)?.map(attempt));
     Ok(Json(AttemptList { attempts }))
 }
 

@@ -11,7 +11,7 @@ use jsonschema::{PatternOptions, Validator};
 use parking_lot::RwLock;
 use serde_json::Value;
 use tasktonic_files::FileId;
-use tasktonic_protocol::http::KindList;
+use tasktonic_protocol::http::{BUILT_IN, KindList};
 use tasktonic_protocol::problem::{Code, FieldError};
 use tasktonic_protocol::worker::{KindRecord, WorkerRecord};
 use tasktonic_store::{Entry, Store, Table};
@@ -225,12 +225,17 @@ fn record(entry: &Entry) -> Result<KindRecord, Refusal> {
     })
 }
 
-/// Workers heard of lately, by id. Records that cannot be read are left out.
+/// Workers heard of lately, by id. Records that cannot be read are left out, and so are the product's
+/// own, which serve nobody's kinds.
 pub(super) async fn workers_alive(app: &App) -> Result<Vec<WorkerRecord>, Refusal> {
     let now_ms = app.clock.now_ms();
     let entries = app.store.registry().list(Table::Workers).await?;
     let read = |entry: Entry| serde_json::from_str::<WorkerRecord>(&entry.value).ok();
-    Ok(entries.into_iter().filter_map(read).filter(|worker| worker.is_alive(now_ms)).collect())
+    let is_ours = |worker: &WorkerRecord| {
+        !worker.kinds.is_empty() && worker.kinds.iter().all(|kind| kind.starts_with(BUILT_IN))
+    };
+    let shown = |worker: &WorkerRecord| worker.is_alive(now_ms) && !is_ours(worker);
+    Ok(entries.into_iter().filter_map(read).filter(shown).collect())
 }
 
 async fn list(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<KindList>, Refusal> {
@@ -242,6 +247,10 @@ async fn list(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<KindLi
     for entry in entries {
         // One record that cannot be read must not hide the others.
         let Ok(record) = record(&entry) else { continue };
+        // Nobody submits these.
+        if record.kind.starts_with(BUILT_IN) {
+            continue;
+        }
         let served = workers.iter().any(|worker| worker.kinds.contains(&record.kind));
         kinds.push(record.shown(served));
     }

@@ -104,7 +104,7 @@ impl Operation {
         Self { handler: on(MethodFilter::PUT, handler), ..Self::new("put", path, tag) }
     }
 
-    /// A `DELETE` answered by `handler`.
+    /// A `DELETE` answered by `handler`, beside what the path answers already.
     pub(crate) fn delete<H: Handler<T, Arc<App>>, T: 'static>(
         path: &'static str,
         tag: &'static str,

@@ -95,7 +95,7 @@ async fn everywhere(app: &App, query: Query) -> Result<Vec<QueryReply>, Refusal>
 }
 
 /// How many users wait in each of these queues, over all partitions.
-async fn turns(app: &App, names: &[Name]) -> Result<Vec<Turns>, Refusal> {
+pub(super) async fn turns(app: &App, names: &[Name]) -> Result<Vec<Turns>, Refusal> {
     let mut sums = Vec::with_capacity(names.len());
     for names in names.chunks(ASKED_MAX) {
         let mut some = vec![Turns::default(); names.len()];

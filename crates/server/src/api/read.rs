@@ -37,6 +37,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .about("A page of your tasks, newest first, without payload and output.")
             .query("status", "string", "One or more statuses, separated by commas.")
             .query("kind", "string", "Of this kind.")
+            .query("queue", "string", "In this queue.")
             .query("tag", "string", "With this tag.")
             .query("q", "string", "Whose id begins like this.")
             .query("since", "string", "Created at or after; RFC 3339.")
@@ -150,6 +151,7 @@ async fn counts(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<Coun
 struct ListQuery {
     status: Option<String>,
     kind: Option<String>,
+    queue: Option<String>,
     tag: Option<String>,
     q: Option<String>,
     since: Option<String>,
@@ -208,6 +210,7 @@ impl ListQuery {
         let filter = TaskFilter {
             states,
             kind: text(self.kind),
+            queue: text(self.queue),
             tag,
             id_prefix: text(self.q),
             since_ms: time("since", text(self.since))?,

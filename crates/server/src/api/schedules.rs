@@ -31,7 +31,7 @@ use super::access::{Need, check};
 use super::body;
 use super::operation::{Body, Operation};
 use super::read::{Named, out_of_kind, query};
-use super::submit::{AROUND_BYTES_MAX, answer, check_as, partition};
+use super::submit::{AROUND_BYTES_MAX, Reserved, answer, check_as, partition};
 use crate::App;
 use crate::door::Caller;
 use crate::problem::Refusal;
@@ -338,7 +338,7 @@ async fn run(
         .map_err(|error| Refusal::internal(&format!("schedule {name}: {error}")))?;
     let (now_ms, origin) = (app.clock.now_ms(), Some((name.to_string(), None)));
     let task = TaskId::new(now_ms, rand::random());
-    let draft = check_as(&app, user, now_ms, asked, task, origin).await?;
+    let draft = check_as(&app, user, now_ms, asked, task, origin, Reserved::Refused).await?;
     let batch = Submit { created_ms: now_ms, tasks: vec![draft.new.clone()] };
     let outcome = app.store.submit(partition(&app, user), batch).await?.first().copied();
     let outcome = outcome.ok_or_else(out_of_kind)?;

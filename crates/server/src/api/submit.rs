@@ -16,7 +16,7 @@ use tasktonic_core::policy::{Backoff as CoreBackoff, keep_s};
 use tasktonic_core::reply::Submitted;
 use tasktonic_core::routing::{PartitionId, partition_of};
 use tasktonic_core::{TaskId, UserId};
-use tasktonic_protocol::http::SubmitRequest;
+use tasktonic_protocol::http::{BUILT_IN, SubmitRequest};
 use tasktonic_protocol::problem::{Code, FieldError};
 use tasktonic_protocol::stored::{Descriptor, SubmitEvent};
 use tasktonic_protocol::task::Task;
@@ -74,6 +74,13 @@ pub(super) fn operations() -> Vec<Operation> {
     ]
 }
 
+/// Whether a kind of the product's own may be submitted: only its own routes do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reserved {
+    Allowed,
+    Refused,
+}
+
 /// A task that may be stored: everything about it was checked.
 pub(super) struct Draft {
     /// What the store is given.
@@ -94,7 +101,7 @@ async fn submit(
     take_key_header(&parts.headers, &mut asked)?;
     let user = &caller.0.user;
     let now_ms = app.clock.now_ms();
-    let draft = check_one(&app, user, now_ms, asked).await?;
+    let draft = check_one(&app, user, now_ms, asked, Reserved::Refused).await?;
     let batch = Submit { created_ms: now_ms, tasks: vec![draft.new.clone()] };
     let p = partition(&app, user);
     let outcome = app.store.submit(p, batch).await?.first().copied();
@@ -113,7 +120,10 @@ pub(super) fn partition(app: &App, user: &UserId) -> PartitionId {
     partition_of(user, app.store.partitions())
 }
 
-fn take_key_header(headers: &HeaderMap, asked: &mut SubmitRequest) -> Result<(), Refusal> {
+pub(super) fn take_key_header(
+    headers: &HeaderMap,
+    asked: &mut SubmitRequest,
+) -> Result<(), Refusal> {
     let mut given = headers.get_all(KEY_HEADER).iter();
     let Some(header) = given.next() else { return Ok(()) };
     if given.next().is_some() {
@@ -139,8 +149,9 @@ pub(super) async fn check_one(
     user: &UserId,
     now_ms: i64,
     asked: SubmitRequest,
+    reserved: Reserved,
 ) -> Result<Draft, Refusal> {
-    check_as(app, user, now_ms, asked, TaskId::new(now_ms, rand::random()), None).await
+    check_as(app, user, now_ms, asked, TaskId::new(now_ms, rand::random()), None, reserved).await
 }
 
 /// The same for the task of this id, made by a schedule at a tick.
@@ -151,7 +162,16 @@ pub(super) async fn check_as(
     asked: SubmitRequest,
     task: TaskId,
     schedule: Option<(String, Option<i64>)>,
+    reserved: Reserved,
 ) -> Result<Draft, Refusal> {
+    let ours = |name: &str| name.starts_with(BUILT_IN);
+    let named = ours(&asked.kind) || asked.queue.as_deref().is_some_and(ours);
+    if reserved == Reserved::Refused && named {
+        return Err(Refusal::bad_request(
+            "Kinds and queues that begin with `tasktonic.` are the product's own. For operations on many tasks \
+             use `POST /api/v1/tasks/bulk`.",
+        ));
+    }
     let due_ms = check_members(&asked, now_ms)?.or_else(|| key::quiet_until(&asked, now_ms));
     let expires_ms = waiting::expiry(&asked, now_ms, due_ms)?;
     check_size(app, &asked.payload)?;
@@ -177,7 +197,7 @@ pub(super) async fn check_as(
     let serial_key = asked.serial().map(ToOwned::to_owned);
     let event = SubmitEvent {
         k: asked.kind.clone(),
-        q: queue.to_string(),
+        q: (queue.as_str() != asked.kind).then(|| queue.to_string()),
         max: attempts_max,
         tags: asked.tags.clone(),
         key: asked.idempotency_key.clone(),

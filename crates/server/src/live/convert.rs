@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use tasktonic_core::{TaskId, TaskState};
 use tasktonic_protocol::frames::{Event, ServerFrame, StreamCursor};
 use tasktonic_protocol::http;
-use tasktonic_protocol::stored::{LogLine, StoredState};
+use tasktonic_protocol::stored::{LogLine, StoredState, rev};
 use tasktonic_protocol::task::{Patch, Task};
 use tasktonic_protocol::time::rfc3339;
 use tasktonic_store::{Counts, LogRow, StoredTask};
@@ -23,6 +23,10 @@ struct Head<'a> {
     t: &'a str,
     #[serde(borrow, default)]
     x: Option<&'a RawValue>,
+    #[serde(default)]
+    c: Option<u32>,
+    #[serde(default)]
+    n: Option<u32>,
     #[serde(default)]
     k: Option<String>,
     #[serde(default)]
@@ -80,15 +84,20 @@ impl Converter {
             }
             return Some(Event::CancelRequested { id, cancel_requested: true });
         }
+        if head.x.is_some_and(|x| x.get() == "\"removed\"") {
+            self.asked.remove(&task);
+            let rev = rev(head.c?, head.n.unwrap_or(0));
+            return Some(Event::Removed { id, removed: true, rev });
+        }
         let state: StoredState = serde_json::from_str(text).ok()?;
         self.asked.remove(&task);
         let patch = Patch { tags: head.ed, ..Patch::of(&id, &state, false) };
-        Some(match (head.k, head.q) {
-            (Some(kind), Some(queue)) => Event::New {
+        Some(match head.k {
+            Some(kind) => Event::New {
                 task: Box::new(Task {
                     id,
+                    queue: head.q.unwrap_or_else(|| kind.clone()),
                     kind,
-                    queue,
                     status: patch.status,
                     state: patch.state,
                     attempt: patch.attempt,
@@ -116,7 +125,7 @@ impl Converter {
                     has_output: patch.has_output,
                 }),
             },
-            _ => Event::Changed { task: patch },
+            None => Event::Changed { task: patch },
         })
     }
 
@@ -237,18 +246,24 @@ mod tests {
     }
 
     #[test]
-    fn the_three_kinds_of_event_are_told_apart() {
+    fn the_kinds_of_event_are_told_apart() {
         let text = format!(
             r#"[{{"t":"{ID}","s":"queued","c":1,"n":0,"at":5,"a":1,"k":"noop","q":"q","max":3}},
                {{"t":"{ID}","s":"running","c":1,"n":1,"at":6,"a":1,"w":"w-1.7"}},
-               {{"t":"{ID}","x":"cancel_requested","at":7}}]"#
+               {{"t":"{ID}","x":"cancel_requested","at":7}},
+               {{"t":"{ID}","x":"removed","c":2,"n":3,"at":8}},
+               {{"t":"{ID}","s":"queued","c":1,"n":0,"at":5,"a":1,"k":"noop","max":3}}]"#
         );
         let frame = events(&text);
+        let removed = serde_json::json!({ "id": ID, "removed": true, "rev": 200_000_003 });
+        assert_eq!(frame["events"][3], removed);
         assert_eq!(frame["events"][0]["task"]["kind"], "noop");
+        assert_eq!(frame["events"][0]["task"]["queue"], "q");
         assert_eq!(frame["events"][0]["task"]["rev"], 100_000_000);
         assert_eq!(frame["events"][1]["task"]["status"], "running");
         assert!(frame["events"][1]["task"].get("kind").is_none());
         assert_eq!(frame["events"][2]["cancel_requested"], true);
+        assert_eq!(frame["events"][4]["task"]["queue"], "noop", "its kind's, unless it says so");
     }
 
     #[test]

@@ -50,7 +50,9 @@ async fn a_strangers_id_is_answered_like_one_that_does_not_exist() {
 
     let mut asked = 0;
     for (method, path) in guarded() {
-        if !path.contains("{id}") {
+        // Queues and users are named by operators and administrators only: see `access`.
+        let is_of_all = ["/api/v1/users/", "/api/v1/queues/"].iter().any(|at| path.starts_with(at));
+        if !path.contains("{id}") || is_of_all {
             continue;
         }
         let (ids, none) = if path.contains("/files/") {

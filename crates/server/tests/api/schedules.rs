@@ -198,6 +198,7 @@ async fn what_cannot_be_a_schedule_says_where_and_why() {
         (json!({ "starts_at": "tomorrow" }), "/starts_at"),
         (json!({ "ends_at": "2020-01-01T00:00:00Z" }), "/ends_at"),
         (json!({ "name": "two words" }), "/name"),
+        (json!({ "name": ".." }), "/name"),
         (
             json!({ "task": { "kind": "echo", "payload": 1, "run_at": "2030-01-01T00:00:00Z" } }),
             "/task/run_at",

@@ -135,7 +135,7 @@ impl Running {
         let id = TaskId::new(now_ms, self.next.fetch_add(1, Ordering::SeqCst));
         let event = SubmitEvent {
             k: "noop".into(),
-            q: "noop".into(),
+            q: None,
             max: 3,
             tags: Vec::new(),
             key: None,

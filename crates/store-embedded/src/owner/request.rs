@@ -77,6 +77,8 @@ impl Owner {
                 Ok(text) => round.replies.push(Reply::Dump(to, text)),
                 Err(error) => drop(to.send(Err(error))),
             },
+            Mail::Compact(to) => self.compacting.0.push(to),
+            Mail::CompactJournal(to) => self.compacting.1.push(to),
             Mail::Look | Mail::Close | Mail::Abandon => {}
         }
     }

@@ -61,6 +61,7 @@ impl Readers {
         answer.map_err(|fault| {
             let what = match fault {
                 Fault::Full => "the disk is full".to_owned(),
+                Fault::Busy => "it is being written; try again".to_owned(),
                 Fault::Damaged(what) => format!("the record is damaged: {what}"),
                 Fault::Fatal(error) => format!("the tables cannot be read: {error}"),
             };

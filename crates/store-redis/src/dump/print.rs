@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use serde::Deserialize;
 use tasktonic_core::partition::{queue_lines, user_lines};
 use tasktonic_core::transitions::STATES;
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
+use tasktonic_protocol::stored::queue_in;
 use tasktonic_store::model::dump_texts;
 
 use super::{Facts, Kept, Personal, entry};
@@ -129,12 +129,8 @@ fn counts(lines: &mut BTreeSet<String>, user: &UserId, personal: &Personal) {
 
 /// The queue that a descriptor names.
 fn queue(kept: &Kept) -> String {
-    #[derive(Deserialize)]
-    struct Queue {
-        q: String,
-    }
     let text = kept.descriptor.as_deref().unwrap_or_default();
-    serde_json::from_str(text).map_or_else(|_| "?".into(), |Queue { q }| q)
+    queue_in(text).map_or_else(|| "?".into(), |queue| queue.to_string())
 }
 
 fn task_line(facts: &Facts, user: &UserId, task: TaskId, kept: &Kept) -> String {

@@ -1,7 +1,7 @@
 -- control: what people and operators ask for.
 --
--- reads:   ARGV[3] the verb: 'cancel', 'redrive', 'reschedule', 'edit', 'schedule', 'queues', 'user' or
---          'pause'; the rest is the verb's
+-- reads:   ARGV[3] the verb: 'cancel', 'redrive', 'reschedule', 'edit', 'purge', 'erase', 'unlist',
+--          'schedule', 'queues', 'user' or 'pause'; the rest is the verb's
 -- replies: the verb's
 -- moves:   by the verbs
 

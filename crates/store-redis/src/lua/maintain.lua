@@ -10,8 +10,13 @@
 -- Leases past their end change hands: the caller settles them by policy. A crash of the caller
 -- only repeats this. The text of the state stays: it says how far the lost attempt had come.
 local function adopt(holder, lease_ms, adopted)
+  -- Nearly always none has ended, and then the first one also says when to look again.
+  local first = call('ZRANGE', LEASES, 0, 0, 'WITHSCORES')
+  if not first[2] or tonumber(first[2]) > M.lt then
+    V.first_lease = first
+    return
+  end
   local lost = call('ZRANGE', LEASES, '-inf', int(M.lt), 'BYSCORE', 'LIMIT', 0, ADOPT_MAX, 'WITHSCORES')
-  if #lost == 0 then return end
   local old, new, names, list = {}, {}, {}, {}
   for i = 1, #lost, 2 do
     local front, claim = string.match(lost[i], '^([^|]+|[^|]+|[^|]+|%d+)|(%d+)|')
@@ -68,8 +73,12 @@ local function expire()
 end
 
 local function promote()
+  local first = call('ZRANGE', DUE, 0, 0, 'WITHSCORES')
+  if not first[2] or tonumber(first[2]) > now() then
+    V.first_due = first
+    return false
+  end
   local members = call('ZRANGE', DUE, '-inf', int(now()), 'BYSCORE', 'LIMIT', 0, PROMOTE_MAX)
-  if #members == 0 then return false end
   call('ZREM', DUE, unpack(members))
   local list = {}
   for i = 1, #members do
@@ -125,24 +134,16 @@ local function remove(entries)
     end
   end
   V.fetch()
-  local names, index, order = {}, {}, {}
+  local gone = {}
   for i = 1, #list do
     local r = list[i].r
     -- A task that was redriven since is none of this entry's business.
     if not r.gone and r.c == list[i].c and V.is_ended(r) then
       r.gone = true
-      for _, letter in ipairs({ 'd', 't', 'a', 'o' }) do
-        names[#names + 1] = r.U .. letter .. ':' .. r.t
-      end
-      if not index[r.u] then
-        index[r.u] = {}
-        order[#order + 1] = r.u
-      end
-      table.insert(index[r.u], r.t)
+      gone[#gone + 1] = r
     end
   end
-  if #names > 0 then call('UNLINK', unpack(names)) end
-  for i = 1, #order do call('ZREM', N.user(order[i]) .. 'i', unpack(index[order[i]])) end
+  V.remove(gone)
 end
 
 local function sweep()
@@ -176,17 +177,26 @@ local function sweep()
 end
 
 -- Work in a ring while somebody is idle means that a wake was lost. Workers that are gone without
--- a word must not swallow wakes meant for others.
-local function heal_wakes()
+-- a word must not swallow wakes meant for others: now and then they are forgotten.
+local function heal_wakes(before_lt)
   local queues = call('SMEMBERS', PARKED)
+  if #queues == 0 then return end
   table.sort(queues)
-  for i = 1, #queues do
-    local queue = queues[i]
-    call('ZREMRANGEBYSCORE', N.idle(queue), '-inf', '(' .. int(M.lt - PARKED_MS_MAX))
-    if call('EXISTS', N.idle(queue)) == 0 then
-      call('SREM', PARKED, queue)
-    elseif call('EXISTS', N.ring(queue)) == 1 then
-      V.wake(queue, WAKES_MAX)
+  if math.floor(before_lt / FORGET_PARKED_MS) ~= math.floor(M.lt / FORGET_PARKED_MS) then
+    for i = 1, #queues do
+      local idle = N.idle(queues[i])
+      call('ZREMRANGEBYSCORE', idle, '-inf', '(' .. int(M.lt - PARKED_MS_MAX))
+      if call('EXISTS', idle) == 0 then call('SREM', PARKED, queues[i]) end
+    end
+  end
+  -- Nearly always nothing waits while somebody is idle: one command says so.
+  for from = 1, #queues, UNPACK_MAX do
+    local last, rings = math.min(from + UNPACK_MAX - 1, #queues), {}
+    for i = from, last do rings[#rings + 1] = N.ring(queues[i]) end
+    if call('EXISTS', unpack(rings)) > 0 then
+      for i = from, last do
+        if call('EXISTS', N.ring(queues[i])) == 1 then V.wake(queues[i], WAKES_MAX) end
+      end
     end
   end
 end
@@ -198,13 +208,14 @@ function V.maintain(holder, lease_ms, adopted)
   M.unwatched = since > UNWATCHED_MS
   V.fetch()
   V.settle()
+  local before_lt = M.lt
   M.lt = lease_time()
   M.mt = now()
   adopt(holder, lease_ms, adopted)
   -- What a turn leaves over is the next sync's, at once.
   local expiring, promoting, sweeping = expire(), promote(), sweep()
-  local behind = expiring or promoting or sweeping
-  call('HSET', META, 'lt', int(M.lt), 'mt', int(M.mt), 'behind', behind and '1' or '')
-  heal_wakes()
+  M.behind = expiring or promoting or sweeping
+  call('HSET', META, 'lt', int(M.lt), 'mt', int(M.mt), 'behind', M.behind and '1' or '')
+  heal_wakes(before_lt)
   return true
 end

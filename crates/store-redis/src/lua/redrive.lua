@@ -1,6 +1,7 @@
 -- redrive: send dead letters and cancelled tasks back to their queue, attempts counted anew.
 --
--- reads:   at_ms, user; a count and tasks: id, queue, claim number seen, '' or '='attempt
+-- reads:   at_ms, user; a count and tasks: id, queue, claim number seen, '' or '='attempt,
+--          '' or '='descriptor from now on, event members
 -- replies: one text per task: 'done', 'changed', 'absent', or '!'state it is in
 -- moves:   dead -> queued, cancelled -> queued
 
@@ -10,15 +11,18 @@ local function redrive(one, at, ringed)
   if r.s ~= 'dead' and r.s ~= 'cancelled' then return '!' .. r.s end
   if int(r.c) ~= one.c then return 'changed' end
   if one.attempt ~= '' then V.add_attempt(r, string.sub(one.attempt, 2)) end
+  if one.d ~= '' then call('SET', r.U .. 'd:' .. r.t, string.sub(one.d, 2)) end
   r.s, r.c, r.n, r.a = 'queued', r.c + 1, 0, 1
   V.wait_in(r, one.q, true, ringed)
-  V.write(r, at, '', '', '')
+  V.write(r, at, '', '', one.event)
   return 'done'
 end
 
 function V.redrive(take)
   local at, user = take(), take()
-  local list = V.named(take, user, function(one) one.c, one.attempt = take(), take() end)
+  local list = V.named(take, user, function(one)
+    one.c, one.attempt, one.d, one.event = take(), take(), take(), take()
+  end)
   local answers, ringed = {}, {}
   for i = 1, #list do answers[i] = redrive(list[i], at, ringed) end
   V.wake_for(ringed)

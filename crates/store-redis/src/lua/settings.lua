@@ -48,18 +48,25 @@ function V.queues(take)
   return { 'done' }
 end
 
--- What holds for one user in a queue. A lane that was set aside gets in again, and is looked at
--- when its turn comes.
-function V.user(take)
-  local queue, user, text = take(), take(), take()
+-- Keeps what holds for one user in a queue, nothing of which is not kept; answers whether it is
+-- another than before.
+function V.keep_user(queue, user, text)
   local name, field = N.overrides(queue), 'q:' .. queue
-  if (call('HGET', name, user) or '') == text then return { 'done' } end
+  if (call('HGET', name, user) or '') == text then return false end
   if text ~= '' then call('HSET', name, user, text) else call('HDEL', name, user) end
   local exist = call('EXISTS', name) == 1
   local known = call('HGET', META, field)
   local set = V.queue(known)
   if not exist then call('UNLINK', N.credit(queue)) end
   if exist ~= (set ~= nil and set.users) then V.set_queue(queue, exist, V.of_queue(known)) end
+  return true
+end
+
+-- What holds for one user in a queue. A lane that was set aside gets in again, and is looked at
+-- when its turn comes.
+function V.user(take)
+  local queue, user, text = take(), take(), take()
+  if not V.keep_user(queue, user, text) then return { 'done' } end
   if call('ZREM', N.full(queue), user) == 1 then
     call('RPUSH', N.ring(queue), user)
     V.wake_for({ queue })

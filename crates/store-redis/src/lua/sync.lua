@@ -54,9 +54,12 @@ for i = 1, #woken do
   if call('EXISTS', N.ring(woken[i])) == 1 then V.wake(woken[i], 1) end
 end
 local next_in = -1
-if maintained or count == 0 then
-  local due = call('ZRANGE', DUE, 0, 0, 'WITHSCORES')
-  local lost = call('ZRANGE', LEASES, 0, 0, 'WITHSCORES')
+if M.behind then
+  next_in = 0
+elseif maintained or count == 0 then
+  -- What maintenance found is still so, but for leases that were given out since.
+  local due = V.first_due or call('ZRANGE', DUE, 0, 0, 'WITHSCORES')
+  local lost = count == 0 and V.first_lease or call('ZRANGE', LEASES, 0, 0, 'WITHSCORES')
   local over = M.ex > 0 and call('ZRANGE', UNSTARTED, 0, 0, 'WITHSCORES') or {}
   if due[2] then next_in = math.max(0, tonumber(due[2]) - now()) end
   if over[2] then

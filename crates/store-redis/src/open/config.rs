@@ -17,9 +17,13 @@ use crate::url::RedisUrl;
 
 /// How often the facts of each partition and the memory of each master are looked at, in ms.
 pub(crate) const LOOK_EVERY_MS: u64 = 1_000;
+/// The same while nobody wants to know what is seen, in ms.
+pub(crate) const REST_EVERY_MS: u64 = 30_000;
+/// How often the configuration is looked at, and the newest epoch written down, in ms.
+pub(crate) const CONFIG_EVERY_MS: u64 = 3_000;
 /// How far epochs may have risen since the newest one was written down: a partition whose facts
 /// are lost goes on so far above it. They rise once per failover or restart of a server, and are
-/// written down every second.
+/// written down every few seconds.
 const EPOCHS_UNSEEN: u32 = 1_000;
 
 /// What every process agrees on.
@@ -215,8 +219,27 @@ pub(crate) async fn look_after_meta(
     config: &Mutex<Config>,
     options: &Options,
 ) -> Result<(), Error> {
-    let known = config.lock().clone();
-    let meta = ensure_meta(router, p, &known, options).await?;
+    // Nearly always they are there, and say so to a plain question.
+    let mut asked = Pipeline::new();
+    asked.add_command(
+        cmd("HMGET").arg(keys.meta()).arg("schema").arg("partitions").arg("epoch").clone(),
+    );
+    let reply = router.read(p, &asked).await?;
+    let facts: Vec<String> =
+        reply.first().map(items_of).unwrap_or_default().iter().map(text_of).collect();
+    let number = |at: usize| facts.get(at).and_then(|text| text.parse::<u32>().ok());
+    let meta = match (number(0), number(1), number(2)) {
+        (Some(schema), Some(partitions), Some(epoch)) => Meta {
+            schema,
+            partitions: partitions.try_into().unwrap_or_default(),
+            epoch,
+            made: false,
+        },
+        _ => {
+            let known = config.lock().clone();
+            ensure_meta(router, p, &known, options).await?
+        }
+    };
     {
         let mut config = config.lock();
         config.epoch = config.epoch.max(meta.epoch);

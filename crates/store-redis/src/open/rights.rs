@@ -32,7 +32,7 @@ try('HGET', key, 'f') try('HMGET', key, 'f') try('HSET', key, 'f', '') try('HDEL
 try('HGETALL', key) try('HLEN', key) try('HSCAN', key, '0')
 try('RPUSH', key, '') try('LPUSH', key, '') try('LPOP', key) try('RPOP', key) try('LLEN', key)
 try('LRANGE', key, 0, 0) try('LINDEX', key, 0) try('LREM', key, 0, '') try('LTRIM', key, 0, 0)
-try('LPOS', key, '') try('LMOVE', key, key, 'LEFT', 'RIGHT')
+try('LSET', key, 0, '') try('LPOS', key, '') try('LMOVE', key, key, 'LEFT', 'RIGHT')
 try('SADD', key, '') try('SREM', key, '') try('SCARD', key) try('SISMEMBER', key, '')
 try('SMISMEMBER', key, '') try('SMEMBERS', key) try('SSCAN', key, '0')
 try('ZADD', key, 0, '') try('ZREM', key, '') try('ZCARD', key) try('ZSCORE', key, '')

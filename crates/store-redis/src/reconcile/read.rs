@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 use redis::{Cmd, Pipeline, Value, cmd};
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::{Name, TaskId, UserId};
+use tasktonic_protocol::stored::queue_in;
 use tasktonic_store::Result;
 
 use crate::keys::Keys;
 use crate::open::{items_of, text_of};
 use crate::router::Router;
-use crate::wire::{StateHead, queue_in};
+use crate::wire::StateHead;
 
 /// After a call the pass rests this many times as long as the call took.
 const REST: u32 = 50;

@@ -24,7 +24,7 @@ const LOOKS_MAX: usize = 5_000;
 /// Tasks counted; then the numbers are least ones.
 const COUNT_MAX: usize = 10_000;
 /// Bytes of a state that are looked at for its name: its fixed beginning is shorter.
-const STATE_BYTES: usize = 191;
+pub(super) const STATE_BYTES: usize = 255;
 /// Leases looked at in one round trip for those of one worker.
 const SCAN_COUNT: usize = 1_000;
 
@@ -51,6 +51,12 @@ impl RedisStore {
             }
             Query::EventsHead { user } => QueryReply::Events(self.events_head(p, &user).await?),
             Query::Held { worker } => QueryReply::Held(self.held(p, &worker).await?),
+            Query::Position { user, task } => {
+                QueryReply::Position(self.standing(p, &user, task).await?)
+            }
+            Query::TurnBefore { user, task } => {
+                QueryReply::TurnBefore(self.turn_before(p, &user, task).await?)
+            }
             Query::Exist { tasks } => QueryReply::Exist(self.exist(p, &tasks).await?),
             Query::Schedules { user, name } => {
                 QueryReply::Schedules(self.schedules_of(p, &user, name.as_ref()).await?)
@@ -59,6 +65,9 @@ impl RedisStore {
             Query::Turns { queues } => QueryReply::Turns(self.turns(p, &queues).await?),
             Query::User { user, queues } => {
                 QueryReply::User(self.user_view(p, &user, &queues).await?)
+            }
+            Query::Facts { user, queue } => {
+                QueryReply::Facts(self.facts_of(p, &user, &queue).await?)
             }
             Query::UsersIn { queue, limit } => {
                 QueryReply::UsersIn(self.users_in(p, &queue, limit).await?)

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use redis::{Pipeline, cmd};
+use tasktonic_core::gate::Facts;
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::settings::{Pauses, UserSettings};
 use tasktonic_core::{Name, UserId};
@@ -49,6 +50,29 @@ impl RedisStore {
         Ok(UserView {
             pauses: text(pauses)?.map(parsed).transpose()?.unwrap_or_default(),
             settings: settings.iter().map(one).collect::<Result<Vec<UserSettings>>>()?,
+        })
+    }
+
+    /// What the scripts decide by, read from where they read it.
+    pub(super) async fn facts_of(
+        &self,
+        p: PartitionId,
+        user: &UserId,
+        queue: &Name,
+    ) -> Result<Facts> {
+        let keys = self.keys(p)?;
+        let mut asked = Pipeline::new();
+        asked.hget(keys.meta(), format!("q:{queue}"));
+        asked.hget(keys.overrides(queue), user.as_str());
+        asked.hget(keys.paused(), user.as_str());
+        let answers = self.ask(p, &asked).await?;
+        // Before the first comma stands whether anything is set of users.
+        let of_queue = text(&answers[0])?.and_then(|field| field.split_once(','));
+        let of_queue = of_queue.map(|(_, settings)| parsed(settings)).transpose()?;
+        Ok(Facts {
+            queue: of_queue.unwrap_or_default(),
+            user: text(&answers[1])?.map(parsed).transpose()?.unwrap_or_default(),
+            all_work: text(&answers[2])?.map(parsed).transpose()?.unwrap_or_default(),
         })
     }
 

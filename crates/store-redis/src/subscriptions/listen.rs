@@ -20,8 +20,8 @@ use crate::router::{Addr, Echo, Reader, Upstream, Writer, resp};
 const CHANNELS_TOGETHER_MAX: usize = 256;
 /// How long a server may take to confirm all channels.
 const CONFIRM_MS: u64 = 2_000;
-/// How often we call into each partition, and so the longest time in which a dead subscription
-/// is not noticed, times two.
+/// How often we call ourselves, and so the longest time in which a dead connection is not noticed,
+/// times two.
 const ECHO_MS: u64 = 1_500;
 /// The first and the longest pause before the connection is made again.
 const AGAIN_MS: u64 = 20;
@@ -47,6 +47,7 @@ pub(crate) async fn keep(
             missing: HashSet::new(),
             lagging: HashSet::new(),
             heard: Vec::new(),
+            turn: 0,
         };
         let end = tokio::select! {
             () = ended.cancelled() => return,
@@ -95,6 +96,8 @@ struct Session<'a> {
     lagging: HashSet<super::Listener>,
     /// Per part of `parts`: whether the last echo came.
     heard: Vec<bool>,
+    /// The part that was called last, where one is called at a time.
+    turn: usize,
 }
 
 impl Session<'_> {
@@ -158,7 +161,6 @@ impl Session<'_> {
                     if calling.is_some() || self.heard.contains(&false) {
                         return End::Fault("an echo did not come".into());
                     }
-                    self.heard.fill(false);
                     calling = Some(self.call());
                     if let Err(end) = self.drop_unwanted(&mut writer).await { return end; }
                     if let Err(end) = self.ask_again(&mut writer).await { return end; }
@@ -215,10 +217,19 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Calls into every partition of the server.
-    fn call(&self) -> Echo {
-        let of = |p: &usize| (*p, self.subscriptions.parts[*p].echo.clone());
-        self.upstream.echo(self.parts.iter().map(of).collect())
+    /// Calls into every partition of the server; into one in turn where it has all of them. Then
+    /// no slot can have left it unheard, and one echo tells whether the connection lives.
+    fn call(&mut self) -> Echo {
+        let parts = &self.subscriptions.parts;
+        let called = if self.parts.len() == parts.len() && !self.parts.is_empty() {
+            self.turn = (self.turn + 1) % self.parts.len();
+            self.turn..self.turn + 1
+        } else {
+            0..self.parts.len()
+        };
+        self.heard[called.clone()].fill(false);
+        let of = |p: &usize| (*p, parts[*p].echo.clone());
+        self.upstream.echo(self.parts[called].iter().map(of).collect())
     }
 
     fn take(&mut self, value: Value) -> Result<(), End> {

@@ -11,6 +11,7 @@ use tasktonic_core::policy::Retention;
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::settings::QueueSettings;
 use tasktonic_core::{Lease, Name, TaskId, TaskState, UserId};
+use tasktonic_protocol::stored::queue_in;
 use tasktonic_store::transfer::{ROWS_MAX, Settings, Source};
 use tasktonic_store::{Result, Store as _};
 
@@ -134,7 +135,7 @@ impl RedisStore {
         for (task, replies) in tasks.iter().zip(replies.chunks_exact(4)) {
             let (state, descriptor) = (text_of(&replies[0]), text_of(&replies[1]));
             let head = StateHead::of(Some(state.as_str()).filter(|state| !state.is_empty()));
-            let Some(queue) = crate::wire::queue_in(&descriptor) else { continue };
+            let Some(queue) = queue_in(&descriptor) else { continue };
             let Some(head) = head else { continue };
             let last = text_of(&replies[2]);
             let attempts_kept =

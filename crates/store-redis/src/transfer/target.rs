@@ -10,6 +10,7 @@ use tasktonic_core::partition::Key;
 use tasktonic_core::routing::{PartitionId, partition_of};
 use tasktonic_core::settings::QueueSettings;
 use tasktonic_core::{Name, TaskId, UserId};
+use tasktonic_protocol::stored::queue_in;
 use tasktonic_store::transfer::{Target, TransferError};
 use tasktonic_store::{Entry, Error, Result, Store as _, Table};
 
@@ -17,7 +18,6 @@ use crate::keys;
 use crate::open::{items_of, text_of};
 use crate::router::Place;
 use crate::store::RedisStore;
-use crate::wire;
 
 /// Commands sent in one piece.
 const TOGETHER_MAX: usize = 500;
@@ -275,6 +275,7 @@ impl Import {
             | Record::Schedule { schedule: None, .. }
             | Record::Control { .. }
             | Record::KeyGone { .. }
+            | Record::UserGone { .. }
             | Record::TaskGone { .. } => {}
         }
         Ok(())
@@ -293,7 +294,7 @@ impl Import {
             let texts = router.commands(Place::Partition(p), &asked, true).await?;
             let set = |(key, text): (&Key, &redis::Value)| {
                 let Key { user, key, task, body_hash, expires_ms } = key;
-                let queue = wire::queue_in(&text_of(text));
+                let queue = queue_in(&text_of(text));
                 let queue = queue.as_ref().map_or("", Name::as_str);
                 let value = format!("{task}|{body_hash:032x}|{expires_ms}|{queue}");
                 let left_ms = expires_ms.saturating_sub(now_ms).clamp(0, KEY_MS_MAX) + KEY_SLACK_MS;

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use redis::Value;
-use serde::Deserialize;
 use tasktonic_core::command::{Control, MoveTo};
 use tasktonic_core::reply::Controlled;
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
+use tasktonic_protocol::stored::queue_in;
 use tasktonic_store::{Error, Result};
 
 use super::{Words, items, strange, text, word};
@@ -31,7 +31,11 @@ pub(crate) fn named(control: &Control) -> Option<Named<'_>> {
         Control::Edit { user, tasks, .. } => {
             Some(Named { user, tasks: tasks.iter().map(|edit| edit.task).collect() })
         }
-        Control::Schedule { .. }
+        Control::Purge { user, tasks, .. } => {
+            Some(Named { user, tasks: tasks.iter().map(|asked| asked.task).collect() })
+        }
+        Control::Erase { .. }
+        | Control::Schedule { .. }
         | Control::Tick(_)
         | Control::Queues { .. }
         | Control::User { .. }
@@ -39,18 +43,13 @@ pub(crate) fn named(control: &Control) -> Option<Named<'_>> {
     }
 }
 
-/// The queue a descriptor names: the one thing the scripts need that only it says. Absent when
-/// there is no descriptor.
+/// The queue a descriptor names, or its kind where it names none: the one thing the scripts need
+/// that only it says. Absent when there is no descriptor.
 pub(crate) fn queue(descriptor: &Value) -> Result<Option<Name>> {
-    #[derive(Deserialize)]
-    struct Queue {
-        q: String,
-    }
     let Some(text) = text(descriptor)? else { return Ok(None) };
-    let queue = serde_json::from_str(text).ok().and_then(|Queue { q }| q.parse().ok());
     let unreadable = "the stored description of this task cannot be read; it is buried when a \
                       worker takes it";
-    queue.map(Some).ok_or_else(|| Error::Invalid(unreadable.into()))
+    queue_in(text).map(Some).ok_or_else(|| Error::Invalid(unreadable.into()))
 }
 
 /// A control command; `descriptors` are those of the tasks it names, in order.
@@ -88,6 +87,9 @@ pub(crate) fn control(
                 task(&mut words, &asked.task)?;
                 words.put(asked.claim);
                 words.maybe(asked.attempt.as_deref());
+                let change = asked.change.as_ref();
+                words.maybe(change.map(|change| &*change.descriptor));
+                words.text(change.map_or("", |change| &change.event));
             }
         }
         Control::Reschedule { at_ms, user, tasks } => {
@@ -118,6 +120,19 @@ pub(crate) fn control(
                 words.text(&edit.event);
             }
         }
+        Control::Purge { at_ms, user, tasks } => {
+            words.text("purge");
+            words.put(at_ms);
+            words.text(user.as_str());
+            words.put(tasks.len());
+            for asked in tasks {
+                task(&mut words, &asked.task)?;
+                words.put(asked.claim);
+                words.maybe(asked.key.as_deref());
+            }
+        }
+        // It takes several calls, see `store::erase`.
+        Control::Erase { user } => return Ok(erase(now_ms, user, &[], None)),
         Control::Schedule { user, name, seen, becomes } => {
             super::schedule::change(&mut words, user, name, *seen, becomes.as_ref());
         }
@@ -146,6 +161,60 @@ pub(crate) fn control(
         }
     }
     Ok(words.done())
+}
+
+/// What else is there of a user, beside tasks.
+#[derive(Debug, Default)]
+pub(crate) struct Rest {
+    /// Queues that may know the user.
+    pub(crate) queues: std::collections::BTreeSet<Name>,
+    /// Keys of the user's.
+    pub(crate) keys: Vec<String>,
+}
+
+/// A task to remove, with the queue that its descriptor names and the lease that was found of it.
+pub(crate) type Erased = (TaskId, Option<Name>, Option<String>);
+
+/// Removes tasks of a user; with `rest` everything.
+pub(crate) fn erase(
+    now_ms: Option<i64>,
+    user: &UserId,
+    tasks: &[Erased],
+    rest: Option<&Rest>,
+) -> Vec<Bytes> {
+    let mut words = Words::new(now_ms);
+    words.text("erase");
+    words.text(user.as_str());
+    words.put(tasks.len());
+    for (task, queue, lease) in tasks {
+        words.put(task);
+        words.text(queue.as_ref().map_or("", Name::as_str));
+        words.text(lease.as_deref().unwrap_or_default());
+    }
+    words.flag(rest.is_some());
+    let nothing = Rest::default();
+    let Rest { queues, keys } = rest.unwrap_or(&nothing);
+    words.put(queues.len());
+    queues.iter().for_each(|queue| words.text(queue.as_str()));
+    words.put(keys.len());
+    keys.iter().for_each(|key| words.text(key));
+    words.done()
+}
+
+/// Takes a user out of entries of a list of ended tasks, counted from its end.
+pub(crate) fn unlist(
+    now_ms: Option<i64>,
+    user: &UserId,
+    keep_s: u32,
+    (first, last): (i64, i64),
+) -> Vec<Bytes> {
+    let mut words = Words::new(now_ms);
+    words.text("unlist");
+    words.text(user.as_str());
+    words.put(keep_s);
+    words.put(first);
+    words.put(last);
+    words.done()
 }
 
 /// The answers to a control command.

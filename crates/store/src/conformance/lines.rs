@@ -2,12 +2,12 @@
 
 use tasktonic_core::TaskId;
 use tasktonic_core::command::{
-    Again, Expiry, Idempotency, KeyMode, MoveTo, NewSerial, NewTask, Replaced, Report,
+    Again, Control, Expiry, Idempotency, KeyMode, MoveTo, NewSerial, NewTask, Replaced, Report,
 };
 use tasktonic_core::reply::{Controlled, Submitted};
 
 use super::scene::{Scene, ack, nack, write};
-use crate::Held;
+use crate::{Held, Query, QueryReply};
 
 impl Scene {
     /// A task of `user` that runs beside no other of the serial key `key`.
@@ -37,6 +37,18 @@ impl Scene {
             serial: Some(NewSerial { key: 7, stops_running }),
             ..self.draft(user)
         }
+    }
+}
+
+impl Scene {
+    /// Whose turn it is before a task, and whether that stands in a lane.
+    async fn turn_before(&self, user: &str, task: TaskId) -> (Option<TaskId>, bool) {
+        let owner: tasktonic_core::UserId = user.parse().unwrap();
+        let ask = Query::TurnBefore { user: owner.clone(), task };
+        let QueryReply::TurnBefore(turn) = self.read(user, ask).await else { panic!() };
+        let ask = Query::Position { user: owner, task };
+        let QueryReply::Position(position) = self.read(user, ask).await else { panic!() };
+        (turn, position.is_some())
     }
 }
 
@@ -199,4 +211,43 @@ pub async fn of_a_thousand_that_restart_each_other_one_runs_and_the_last_wins(sc
     for task in made {
         assert_eq!(scene.state("ana", task).await, "cancelled");
     }
+}
+
+/// Who waits is told whose end that is for, and has no place in a lane; whose turn it is waits for
+/// nobody and has one.
+pub async fn who_waits_in_a_line_is_told_whose_turn_it_is(scene: Scene) {
+    let [first, second, third] = scene.submit_serial("ana", 1, 3).await[..] else { panic!() };
+    let plain = scene.submit("ana").await;
+    assert_eq!(scene.turn_before("ana", first).await, (None, true));
+    assert_eq!(scene.turn_before("ana", second).await, (Some(first), false));
+    assert_eq!(scene.turn_before("ana", third).await, (Some(first), false));
+    assert_eq!(scene.turn_before("ana", plain).await, (None, true));
+    assert_eq!(scene.turn_before("ben", second).await, (None, false));
+    let held = scene.claim("w1", 9).await;
+    let turn = held.iter().find(|held| held.lease.task == first).expect("its turn");
+    assert_eq!(scene.turn_before("ana", first).await, (None, false));
+    assert_eq!(scene.turn_before("ana", second).await, (Some(first), false));
+    assert!(scene.report(&turn.lease, ack(turn.n + 1)).await);
+    assert_eq!(scene.turn_before("ana", second).await, (None, true));
+    assert_eq!(scene.turn_before("ana", third).await, (Some(second), false));
+}
+
+/// Whoever is erased leaves no line behind, whether its holder runs, waits or is due later; what is
+/// submitted under the same keys afterwards stands in no old line.
+pub async fn a_line_is_erased_with_its_user(scene: Scene) {
+    let running = scene.submit_serial("ana", 1, 3).await;
+    let [held] = &scene.claim("w1", 1).await[..] else { panic!() };
+    assert_eq!(held.lease.task, running[0]);
+    scene.submit_serial("ana", 2, 2).await;
+    let due_ms = Some(scene.now_ms() + 1_000);
+    scene.submit_as(NewTask { due_ms, ..scene.serial("ana", 3) }).await;
+    let [bens, next] = scene.submit_serial("ben", 1, 2).await[..] else { panic!() };
+    let erase = Control::Erase { user: "ana".parse().unwrap() };
+    assert_eq!(scene.control("ana", erase).await, Controlled::Done);
+    assert!(!scene.report(&held.lease, ack(held.n + 1)).await, "its lease is gone");
+    scene.pass(2_000);
+    assert_eq!(tasks(&scene.claim("w1", 9).await), [bens]);
+    assert_eq!(scene.turn_before("ben", next).await, (Some(bens), false));
+    let again = scene.submit_serial("ana", 1, 2).await;
+    assert_eq!(tasks(&scene.claim("w1", 9).await), [again[0]]);
 }

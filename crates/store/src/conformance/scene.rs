@@ -167,7 +167,7 @@ impl Scene {
 
     /// Redrives one task.
     pub async fn redrive(&self, user: &str, task: TaskId, claim: u32) -> Controlled {
-        let tasks = vec![Redrive { task, claim, attempt: Some(Text::from(r#"{"a":1}"#)) }];
+        let tasks = vec![Redrive::new(task, claim, Some(Text::from(r#"{"a":1}"#)))];
         let user_id = user.parse().expect("a user id");
         let control = Control::Redrive { at_ms: self.now_ms(), user: user_id, tasks };
         self.control(user, control).await
@@ -197,6 +197,7 @@ impl Scene {
         self.control(user, control).await
     }
 
+    /// Sends a control command about one task.
     pub(super) async fn control(&self, user: &str, control: Control) -> Controlled {
         let user: UserId = user.parse().expect("a user id");
         let p = partition_of(&user, self.store.partitions());

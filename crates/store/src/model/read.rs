@@ -8,10 +8,11 @@ use tasktonic_core::{Name, Partition, TaskId, UserId};
 use super::{Kept, State};
 use crate::filter::matches;
 use crate::limits::{LIST_MAX, LOGS_MAX};
+use crate::position::History;
 use crate::settings;
 use crate::{
-    AttemptRow, Counts, Cursor, DueSchedules, EventsSince, LogLines, LogRow, Query, QueryReply,
-    StoredTask, TaskFilter, TaskPage,
+    AttemptRow, Counts, Cursor, DueSchedules, EventsSince, LogLines, LogRow, Position, Query,
+    QueryReply, StoredTask, TaskFilter, TaskPage,
 };
 
 /// Schedules of a user in a partition, by name; with a name only that one.
@@ -73,6 +74,10 @@ impl State {
                 let held = self.partition.held_by(&worker).into_iter();
                 QueryReply::Held(held.map(|c| self.held(c.lease, c.n)).collect())
             }
+            Query::Position { user, task } => QueryReply::Position(self.position(&user, task)),
+            Query::TurnBefore { user, task } => {
+                QueryReply::TurnBefore(self.partition.turn_before(&user, &task))
+            }
             Query::Exist { tasks } => {
                 let known = |(user, task): (UserId, TaskId)| self.partition.task(&user, &task);
                 QueryReply::Exist(tasks.into_iter().map(|t| known(t).is_some()).collect())
@@ -85,6 +90,7 @@ impl State {
             Query::User { user, queues } => {
                 QueryReply::User(settings::user(&self.partition, &user, &queues))
             }
+            Query::Facts { user, queue } => QueryReply::Facts(self.partition.facts(&queue, &user)),
             Query::UsersIn { queue, limit } => {
                 QueryReply::UsersIn(settings::users_in(&self.partition, &queue, limit))
             }
@@ -93,6 +99,18 @@ impl State {
                 QueryReply::Paused(users, more)
             }
         }
+    }
+
+    fn position(&self, user: &UserId, task: TaskId) -> Option<Box<Position>> {
+        let standing = self.partition.standing(user, &task)?;
+        let mut history = History::default();
+        for entry in self.events.get(user).into_iter().flatten().rev() {
+            if !history.take(&entry.text) {
+                break;
+            }
+        }
+        let queue_of = |id: &TaskId| self.partition.task(user, id).map(|task| task.queue.clone());
+        Some(Box::new(history.position(standing, queue_of)))
     }
 
     fn stored(&self, user: &UserId, task: TaskId) -> Option<StoredTask> {

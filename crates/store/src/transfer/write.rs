@@ -6,7 +6,7 @@ use std::io::Write;
 use tasktonic_core::changes::{Place, Serial, TaskControl};
 use tasktonic_core::partition::Row;
 use tasktonic_core::policy::Retention;
-use tasktonic_core::routing::PartitionId;
+use tasktonic_core::routing::{PartitionId, partition_of};
 use tasktonic_core::schedule::Schedule;
 use tasktonic_core::settings::QueueSettings;
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
@@ -24,6 +24,8 @@ struct Writer<'a> {
     progress: &'a mut (dyn FnMut(&Totals) + Send),
     now_ms: i64,
     totals: Totals,
+    /// Only this one.
+    only: Option<&'a UserId>,
 }
 
 /// Writes everything of `source` to `out`, telling `progress` from time to time how much it was.
@@ -37,7 +39,26 @@ pub async fn export(
     now_ms: i64,
     progress: &mut (dyn FnMut(&Totals) + Send),
 ) -> std::result::Result<Totals, TransferError> {
-    let mut writer = Writer { source, out, progress, now_ms, totals: Totals::default() };
+    let mut writer =
+        Writer { source, out, progress, now_ms, totals: Totals::default(), only: None };
+    writer.all().await?;
+    Ok(writer.totals)
+}
+
+/// The same of one user: their tasks with all that is kept of them, keys, weights and schedules, and
+/// nothing of the registry. It is an export like any other, and can be imported.
+///
+/// # Errors
+/// As [`export`].
+pub async fn export_user(
+    source: &dyn Source,
+    user: &UserId,
+    out: &mut (dyn Write + Send),
+    now_ms: i64,
+    progress: &mut (dyn FnMut(&Totals) + Send),
+) -> std::result::Result<Totals, TransferError> {
+    let (totals, only) = (Totals::default(), Some(user));
+    let mut writer = Writer { source, out, progress, now_ms, totals, only };
     writer.all().await?;
     Ok(writer.totals)
 }
@@ -54,7 +75,8 @@ impl Writer<'_> {
         let source = self.source;
         let (from, epoch) = (source.name().to_owned(), source.epoch().await?);
         self.line(&Line::Head { v: V, from, epoch, at_ms: self.now_ms })?;
-        for table in Table::ALL {
+        let tables = if self.only.is_none() { Table::ALL } else { &[] };
+        for table in tables {
             for entry in source.registry().list(*table).await? {
                 self.totals.records += 1;
                 let table = table.name().to_owned();
@@ -63,15 +85,24 @@ impl Writer<'_> {
             }
         }
         let mut newest = (0, Vec::new());
-        for p in (0..source.partitions()).map(PartitionId) {
-            for user in source.users(p).await? {
+        let home = self.only.map(|user| partition_of(user, source.partitions()));
+        let all = (0..source.partitions()).map(PartitionId);
+        for p in all.filter(|p| home.is_none_or(|home| home == *p)) {
+            let users = match self.only {
+                Some(user) => vec![user.clone()],
+                None => source.users(p).await?,
+            };
+            let only = self.only.cloned();
+            let is_meant = |user: &UserId| only.as_ref().is_none_or(|only| only == user);
+            for user in users {
                 let before = self.totals.tasks;
                 self.user(p, &user).await?;
                 self.totals.users += u64::from(self.totals.tasks > before);
                 (self.progress)(&self.totals);
             }
             let now_ms = self.now_ms;
-            for key in source.keys(p).await?.into_iter().filter(|k| k.expires_ms > now_ms) {
+            let keys = source.keys(p).await?.into_iter();
+            for key in keys.filter(|k| k.expires_ms > now_ms && is_meant(&k.user)) {
                 self.totals.keys += 1;
                 self.line(&Line::Key {
                     user: key.user.to_string(),
@@ -82,24 +113,24 @@ impl Writer<'_> {
                 })?;
             }
             let set = source.settings(p).await?;
-            for of in set.in_queues {
+            for of in set.in_queues.into_iter().filter(|of| is_meant(&of.user)) {
                 self.totals.settings += 1;
                 let (queue, user) = (of.queue.to_string(), of.user.to_string());
                 self.line(&Line::User { queue, user, settings: of.settings.to_string() })?;
             }
-            for of in source.schedules(p).await? {
+            for of in source.schedules(p).await?.into_iter().filter(|of| is_meant(&of.user)) {
                 self.totals.schedules += 1;
                 let (user, name) = (of.user.to_string(), of.name.to_string());
                 let Schedule { version, next_ms, text } = of.schedule;
                 let text = text.to_string();
                 self.line(&Line::Schedule { user, name, version, next_ms, text })?;
             }
-            for (user, by) in set.paused {
+            for (user, by) in set.paused.into_iter().filter(|(user, _)| is_meant(user)) {
                 self.totals.settings += 1;
                 self.line(&Line::Paused { user: user.to_string(), by: by.to_string() })?;
             }
             // They are the same everywhere, but where a change has not come to yet.
-            if set.queues_version > newest.0 {
+            if self.only.is_none() && set.queues_version > newest.0 {
                 newest = (set.queues_version, set.queues);
             }
         }

@@ -5,6 +5,7 @@
 
 mod ends;
 mod leases;
+mod reports;
 mod sharing;
 mod stage;
 mod trouble;

@@ -4,6 +4,7 @@ import type { Task, TaskFilter } from "@tasktonic/client";
 export function matches(task: Task, filter: TaskFilter): boolean {
   if (filter.status?.length && !filter.status.includes(task.status)) return false;
   if (filter.kind && task.kind !== filter.kind) return false;
+  if (filter.queue && task.queue !== filter.queue) return false;
   if (filter.tag && !task.tags.includes(filter.tag)) return false;
   if (filter.q && !task.id.startsWith(filter.q)) return false;
   const created = Date.parse(task.created_at);

@@ -1,6 +1,6 @@
 "use client";
 
-import { Keyboard, LogOut, Monitor, Moon, Sun } from "lucide-react";
+import { Eraser, Keyboard, LogOut, Monitor, Moon, Sun } from "lucide-react";
 import { Kbd } from "@/components/ui/bits";
 import type { MenuButton } from "@/components/ui/lazy-menu";
 import {
@@ -25,11 +25,12 @@ type Props = {
   theme: Theme;
   onTheme: (theme: Theme) => void;
   onHelp: () => void;
+  onErase: () => void;
   trigger: MenuButton;
 };
 
 /** Who is signed in, the look, the keys, and the way out. */
-export function AccountMenu({ user, theme, onTheme, onHelp, trigger }: Props) {
+export function AccountMenu({ user, theme, onTheme, onHelp, onErase, trigger }: Props) {
   return (
     <Menu modal={false} defaultOpen>
       <MenuTrigger asChild>{trigger}</MenuTrigger>
@@ -62,6 +63,9 @@ export function AccountMenu({ user, theme, onTheme, onHelp, trigger }: Props) {
         <MenuLine />
         <MenuItem onSelect={onHelp}>
           <Keyboard /> Keys <Kbd className="ml-auto">?</Kbd>
+        </MenuItem>
+        <MenuItem onSelect={onErase}>
+          <Eraser /> Erase my data…
         </MenuItem>
         <MenuItem onSelect={() => void signOut()}>
           <LogOut /> Sign out

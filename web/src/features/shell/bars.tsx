@@ -1,6 +1,6 @@
 "use client";
 
-import { ListChecks, Plus, Search } from "lucide-react";
+import { CalendarClock, ListChecks, Plus, Search } from "lucide-react";
 import Link from "next/link";
 import { usePathname } from "next/navigation";
 import { Kbd } from "@/components/ui/bits";
@@ -20,9 +20,10 @@ type BarProps = {
   onTheme: (theme: Theme) => void;
   onPalette: () => void;
   onHelp: () => void;
+  onErase: () => void;
 };
 
-export function TopBar({ user, theme, onTheme, onPalette, onHelp }: BarProps) {
+export function TopBar({ user, theme, onTheme, onPalette, onHelp, onErase }: BarProps) {
   const path = usePathname();
   const command = useCommandKey();
   return (
@@ -35,6 +36,9 @@ export function TopBar({ user, theme, onTheme, onPalette, onHelp }: BarProps) {
         <nav aria-label="Main" className="ml-3 hidden items-center gap-1 sm:flex">
           <NavLink href="/tasks" active={path.startsWith("/tasks")}>
             Tasks
+          </NavLink>
+          <NavLink href="/schedules" active={path.startsWith("/schedules")}>
+            Schedules
           </NavLink>
           <NavLink href="/new" active={path.startsWith("/new")}>
             Run a task
@@ -62,7 +66,7 @@ export function TopBar({ user, theme, onTheme, onPalette, onHelp }: BarProps) {
               {initials(user.name)}
             </button>
           }
-          props={{ user, theme, onTheme, onHelp }}
+          props={{ user, theme, onTheme, onHelp, onErase }}
         />
       </div>
     </header>
@@ -84,7 +88,7 @@ function NavLink({ href, active, children }: { href: string; active: boolean; ch
   );
 }
 
-/** On a phone the two ways to go are under the thumb. */
+/** On a phone the ways to go are under the thumb. */
 export function BottomNav({ onPalette }: { onPalette: () => void }) {
   const path = usePathname();
   const item = "flex flex-1 flex-col items-center justify-center gap-0.5 text-2xs font-medium";
@@ -106,6 +110,14 @@ export function BottomNav({ onPalette }: { onPalette: () => void }) {
           <Plus aria-hidden className="size-4.5" />
         </span>
         Run a task
+      </Link>
+      <Link
+        href="/schedules"
+        aria-current={path.startsWith("/schedules") ? "page" : undefined}
+        className={cn(item, path.startsWith("/schedules") ? "text-ink" : "text-ink-faint")}
+      >
+        <CalendarClock aria-hidden className="size-5" />
+        Schedules
       </Link>
       <button type="button" onClick={onPalette} className={cn(item, "text-ink-faint")}>
         <Search aria-hidden className="size-5" />

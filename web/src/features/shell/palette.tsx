@@ -3,7 +3,7 @@
 import type { KindInfo } from "@tasktonic/client";
 import { newestFirst, useLive } from "@tasktonic/react";
 import { Command } from "cmdk";
-import { FilePlus2, Hash, Keyboard, ListChecks, LogOut, Moon, Plus, Search, Sun } from "lucide-react";
+import { CalendarClock, FilePlus2, Hash, Keyboard, ListChecks, LogOut, Moon, Plus, Search, Sun } from "lucide-react";
 import { useRouter } from "next/navigation";
 import { type ReactNode, useEffect, useMemo, useState } from "react";
 import { Kbd } from "@/components/ui/bits";
@@ -127,6 +127,9 @@ function PaletteBody({ onOpen, onHelp, onTheme }: Props) {
         <Group heading="Go">
           <Item icon={<ListChecks />} onSelect={goes("/tasks")}>
             My tasks
+          </Item>
+          <Item icon={<CalendarClock />} onSelect={goes("/schedules")}>
+            Schedules
           </Item>
           {(Object.keys(TABS) as TabId[])
             .filter((id) => id !== "all" && typed !== "")

@@ -14,8 +14,11 @@ import { useSilence } from "@/lib/line";
 import type { Theme } from "@/lib/theme";
 import { BottomNav, TopBar } from "./bars";
 
-// Neither is on the first screen, so neither is in its scripts.
+// None is on the first screen, so none is in its scripts.
 const Palette = dynamic(() => import("./palette").then((module) => module.Palette), { ssr: false });
+const EraseDialog = dynamic(() => import("@/features/session/erase-dialog").then((module) => module.EraseDialog), {
+  ssr: false,
+});
 const HelpDialog = dynamic(() => import("./help-dialog").then((module) => module.HelpDialog), { ssr: false });
 
 export type ShellUser = { id: string; name: string; role: string };
@@ -26,6 +29,7 @@ export function Shell({ user, expiresAt, now, theme: initialTheme, children }: P
   const router = useRouter();
   const [palette, setPalette] = useState(false);
   const [help, setHelp] = useState(false);
+  const [erasing, setErasing] = useState(false);
   const [theme, setTheme] = useState(initialTheme);
 
   useKeys({ "?": () => setHelp(true), n: () => router.push("/new"), g: () => router.push("/tasks") });
@@ -46,6 +50,7 @@ export function Shell({ user, expiresAt, now, theme: initialTheme, children }: P
           onTheme={setTheme}
           onPalette={() => setPalette(true)}
           onHelp={() => setHelp(true)}
+          onErase={() => setErasing(true)}
         />
         <main
           id="content"
@@ -57,6 +62,7 @@ export function Shell({ user, expiresAt, now, theme: initialTheme, children }: P
         <BottomNav onPalette={() => setPalette(true)} />
         {palette ? <Palette open onOpen={setPalette} onHelp={() => setHelp(true)} onTheme={setTheme} /> : null}
         {help ? <HelpDialog open onOpen={setHelp} /> : null}
+        {erasing ? <EraseDialog user={user.id} onClose={() => setErasing(false)} /> : null}
         <EndToasts />
         <Silence />
         <Toaster

@@ -1,8 +1,8 @@
 "use client";
 
-import { type ApiClient, canEdit, type Json, type KindInfo, type Task } from "@tasktonic/client";
+import { type ApiClient, canEdit, canTryAgain, type Json, type KindInfo, type Task } from "@tasktonic/client";
 import { useLive } from "@tasktonic/react";
-import { ChevronLeft, Save } from "lucide-react";
+import { ChevronLeft, RotateCcw, Save } from "lucide-react";
 import Link from "next/link";
 import { useRouter } from "next/navigation";
 import { useId, useState } from "react";
@@ -11,7 +11,7 @@ import { Card, Notice } from "@/components/ui/bits";
 import { Button } from "@/components/ui/button";
 import { CopyButton } from "@/components/ui/copy-button";
 import { describedBy, Field, Input } from "@/components/ui/field";
-import { editTask } from "@/features/tasks/actions";
+import { editTask, retryTask } from "@/features/tasks/actions";
 import { tooLate } from "@/features/tasks/words";
 import { call } from "@/lib/call";
 import type { Result } from "@/lib/result";
@@ -38,8 +38,12 @@ async function save(change: Change, seen: Task, api: ApiClient): Promise<Saved> 
   return canEdit(now.status) && isSame(seen, now) ? { result: await send(now.rev), now } : { result, now };
 }
 
-/** The input and the labels of a task that waits, to be changed before a worker takes it. */
+/**
+ * The input and the labels of a task: of one that waits before a worker takes it, of one that failed before it is
+ * sent back.
+ */
 export function EditTask({ kind, task }: { kind: KindInfo; task: Task }) {
+  const again = canTryAgain(task.status);
   const router = useRouter();
   const { api, store } = useLive();
   const payload = usePayloadForm(kind.schema, task.payload);
@@ -58,15 +62,19 @@ export function EditTask({ kind, task }: { kind: KindInfo; task: Task }) {
     const change = { payload: payload.built.payload, tags: tagsOf(tags) };
     setSending(true);
     payload.forget();
-    const { result, now } = await save(change, seen, api);
+    const { result, now }: Saved = again
+      ? { result: await call(() => retryTask({ id: task.id, ...change })) }
+      : await save(change, seen, api);
     if (result.ok) {
       store.seed(result.value);
-      toast.success("Saved", { id: `verb-${task.id}`, description: "It keeps its place and its time." });
+      if (again) toast.success("Back in line", { id: `verb-${task.id}`, description: "With what you corrected." });
+      else toast.success("Saved", { id: `verb-${task.id}`, description: "It keeps its place and its time." });
       router.push(page);
       return;
     }
-    if (result.code === "not_waiting" || (now && !canEdit(now.status))) {
-      toast.error("Not saved", { id: `verb-${task.id}`, description: tooLate("not_waiting", result.message) });
+    const late = again ? "not_retryable" : "not_waiting";
+    if (result.code === late || (now && !canEdit(now.status))) {
+      toast.error("Not saved", { id: `verb-${task.id}`, description: tooLate(late, result.message) });
       if (now) store.seed(now);
       router.push(page);
       return;
@@ -89,9 +97,13 @@ export function EditTask({ kind, task }: { kind: KindInfo; task: Task }) {
       <Link href={page} className="inline-flex items-center gap-0.5 rounded-sm text-sm text-ink-faint hover:text-ink">
         <ChevronLeft aria-hidden className="-ml-1 size-4" /> The task
       </Link>
-      <h1 className="mt-3 text-2xl font-semibold">Edit: {kind.title ?? kind.kind}</h1>
+      <h1 className="mt-3 text-2xl font-semibold">
+        {again ? "Correct" : "Edit"}: {kind.title ?? kind.kind}
+      </h1>
       <p className="mt-1.5 max-w-2xl text-ink-soft">
-        It has not started yet, so it can still be changed. It keeps its place in line and its time.
+        {again
+          ? "It goes back to its line with what you change here, and starts with its first attempt. What became of it so far is kept."
+          : "It has not started yet, so it can still be changed. It keeps its place in line and its time."}
       </p>
       <form
         ref={payload.form}
@@ -130,8 +142,8 @@ export function EditTask({ kind, task }: { kind: KindInfo; task: Task }) {
         </Card>
         <div className="sticky bottom-18 z-10 -mx-4 flex items-center gap-3 bg-gradient-to-t from-canvas from-70% to-transparent px-4 pt-6 pb-3 sm:static sm:mx-0 sm:bg-none sm:p-0">
           <Button type="submit" look="solid" size="lg" busy={sending} disabled={uploads > 0} className="max-sm:flex-1">
-            {sending ? null : <Save />}
-            {uploads > 0 ? `Sending ${uploads} ${uploads === 1 ? "file" : "files"}…` : "Save"}
+            {sending ? null : again ? <RotateCcw /> : <Save />}
+            {uploads > 0 ? `Sending ${uploads} ${uploads === 1 ? "file" : "files"}…` : again ? "Try again" : "Save"}
           </Button>
           <Button asChild look="ghost" size="lg">
             <Link href={page}>Leave it</Link>

@@ -5,14 +5,14 @@ import { Prose } from "@/components/ui/prose";
 import { Bubbles } from "@/features/tasks/empty-states";
 
 /** Everything a worker has said it can do. */
-export function KindPicker({ kinds }: { kinds: KindInfo[] }) {
+export function KindPicker({ kinds, to = "/new" }: { kinds: KindInfo[]; to?: string }) {
   if (kinds.length === 0) return <NoKinds />;
   return (
     <ul className="grid gap-3 sm:grid-cols-2 lg:grid-cols-3">
       {kinds.map((kind) => (
         <li key={kind.kind}>
           <Link
-            href={`/new?kind=${encodeURIComponent(kind.kind)}`}
+            href={`${to}?kind=${encodeURIComponent(kind.kind)}`}
             className="group flex h-full flex-col rounded-lg border border-line bg-surface p-5 shadow-soft transition-all hover:-translate-y-px hover:border-line-strong hover:shadow-float"
           >
             <span className="flex items-start justify-between gap-3">

@@ -1,6 +1,6 @@
 "use server";
 
-import type { Json, RescheduleRequest } from "@tasktonic/client";
+import { type BulkOrder, type Json, type RescheduleRequest, STATUSES } from "@tasktonic/client";
 import { z } from "zod";
 import { action } from "@/lib/action";
 import { TASK_ID } from "./ids";
@@ -71,11 +71,35 @@ const Move = z.union([
 ]);
 const Edit = z.strictObject({ id: TaskId, payload: JsonValue, tags: Tags, rev: z.int().min(0) });
 
+const Again = z.strictObject({ id: TaskId, payload: JsonValue.optional(), tags: Tags.optional() });
+
+const Word = z.string().min(1).max(128).optional();
+const Order = z.strictObject({
+  verb: z.enum(["cancel", "retry", "purge"]),
+  filter: z.strictObject({
+    status: z.array(z.enum(STATUSES)).max(STATUSES.length).optional(),
+    kind: Word,
+    queue: Word,
+    tag: Word,
+    id_prefix: Word,
+    since: z.iso.datetime().optional(),
+    until: z.iso.datetime().optional(),
+    all: z.literal(true).optional(),
+  }),
+});
+
 export const submitTask = action(Submission, ({ input, api }) => api.submit(input));
 
 export const cancelTask = action(One, ({ input, api }) => api.cancel(input.id));
 
-export const retryTask = action(One, ({ input, api }) => api.retry(input.id));
+export const retryTask = action(Again, ({ input: { id, ...change }, api }) =>
+  Object.keys(change).length > 0 ? api.retry(id, change) : api.retry(id),
+);
+
+export const removeTask = action(One, async ({ input, api }) => {
+  await api.purge(input.id);
+  return { id: input.id };
+});
 
 export const moveTask = action(Move, ({ input: { id, ...to }, api }) => api.reschedule(id, to as RescheduleRequest));
 
@@ -84,6 +108,16 @@ export const editTask = action(Edit, ({ input: { id, ...change }, api }) => api.
 export const cancelTasks = action(Many, async ({ input, api }) => tally(await api.cancelMany(input.ids)));
 
 export const retryTasks = action(Many, async ({ input, api }) => tally(await api.retryMany(input.ids)));
+
+export const removeTasks = action(Many, async ({ input, api }) => tally(await api.purgeMany(input.ids)));
+
+export const countTasks = action(Order, ({ input, api }) => api.bulkCount(input as BulkOrder));
+
+/** The operation is a task: the key makes a second press find the first. */
+export const changeTasks = action(
+  Order.extend({ key: z.string().min(1).max(255) }),
+  ({ input: { key, ...order }, api }) => api.bulk({ ...(order as BulkOrder), idempotency_key: key }),
+);
 
 function tally({ results }: { results: { id: string; error?: { code: string; detail: string } }[] }) {
   const failures = results.flatMap(({ id, error }) => (error ? [{ id, code: error.code, message: error.detail }] : []));

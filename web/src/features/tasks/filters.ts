@@ -1,4 +1,13 @@
-import type { Counts, TaskFilter, TaskStatus } from "@tasktonic/client";
+import {
+  type BulkFilter,
+  type BulkVerb,
+  type Counts,
+  canCancel,
+  canRemove,
+  canTryAgain,
+  type TaskFilter,
+  type TaskStatus,
+} from "@tasktonic/client";
 import { count } from "@/lib/format";
 
 /** The tabs above the list, each with the statuses behind it. */
@@ -79,3 +88,20 @@ export function toFilter(query: ListQuery, nowMs: number): TaskFilter {
 /** Whether anything but the tab narrows the list. */
 export const isNarrowed = (query: ListQuery): boolean =>
   query.kind !== "" || query.tag !== "" || query.q !== "" || query.span !== "";
+
+const FITS: Record<BulkVerb, (status: TaskStatus) => boolean> = {
+  // Who was asked to stop already is left alone.
+  cancel: (status) => canCancel(status) || status === "cancelling",
+  retry: canTryAgain,
+  purge: canRemove,
+};
+
+/** Whether a verb can be for all tasks of this list. */
+export const fitsAll = (verb: BulkVerb, filter: TaskFilter): boolean =>
+  !filter.status?.length || filter.status.every(FITS[verb]);
+
+/** What an operation on all tasks of this list is for. */
+export function toBulk({ q, status, ...rest }: TaskFilter): BulkFilter {
+  const filter: BulkFilter = { ...rest, ...(status?.length ? { status } : {}), ...(q ? { id_prefix: q } : {}) };
+  return Object.keys(filter).length > 0 ? filter : { all: true };
+}

@@ -1,8 +1,15 @@
 import type { KindInfo } from "@tasktonic/client";
 
+/** The product's own kinds: nobody submits them, so no list of kinds has them. */
+const BUILT_IN: Record<string, string> = { "tasktonic.bulk": "Change many tasks" };
+export const isBuiltIn = (kind: string): boolean => kind.startsWith("tasktonic.");
+
 /** What people call a kind: its title, or its code where it has none. */
 export function titlesOf(kinds: readonly KindInfo[]): (kind: string) => string {
-  const titles = new Map(kinds.flatMap(({ kind, title }) => (title ? [[kind, title] as const] : [])));
+  const titles = new Map(Object.entries(BUILT_IN));
+  for (const [kind, title] of kinds.flatMap(({ kind, title }) => (title ? [[kind, title] as const] : []))) {
+    titles.set(kind, title);
+  }
   return (kind) => titles.get(kind) ?? kind;
 }
 
@@ -12,4 +19,4 @@ const heard = new Map<string, string>();
 export function learnKinds(kinds: readonly KindInfo[]): void {
   for (const { kind, title } of kinds) if (title) heard.set(kind, title);
 }
-export const heardTitle = (kind: string): string => heard.get(kind) ?? kind;
+export const heardTitle = (kind: string): string => heard.get(kind) ?? BUILT_IN[kind] ?? kind;

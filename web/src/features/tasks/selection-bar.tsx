@@ -1,32 +1,58 @@
 "use client";
 
-import { canCancel, canTryAgain, type TaskStatus } from "@tasktonic/client";
+import { type BulkVerb, canCancel, canRemove, canTryAgain, type TaskFilter, type TaskStatus } from "@tasktonic/client";
 import { useLive } from "@tasktonic/react";
-import { RotateCcw, Square, X } from "lucide-react";
+import { RotateCcw, Square, Trash2, X } from "lucide-react";
 import dynamic from "next/dynamic";
-import { useCallback, useEffect, useState, useSyncExternalStore } from "react";
+import { useRouter } from "next/navigation";
+import { useCallback, useEffect, useMemo, useState, useSyncExternalStore } from "react";
 import { Button } from "@/components/ui/button";
+import { fitsAll, toBulk } from "./filters";
 import { useVerbs } from "./verbs";
 
-const loadDialog = () => import("./cancel-dialog");
-const CancelDialog = dynamic(() => loadDialog().then((module) => module.CancelDialog), { ssr: false });
+const loadDialog = () => import("./all-dialog");
+const AllDialog = dynamic(() => loadDialog().then((module) => module.AllDialog), { ssr: false });
+
+type Props = {
+  ids: string[];
+  /** What the list shows: all of it can be meant, also what was not read yet. */
+  filter: TaskFilter;
+  /** Whether all that was read is selected, and there is more that matches. */
+  offersAll: boolean;
+  onClear: () => void;
+};
 
 /** What can be done to all that is selected: a verb that would change none of them cannot be pressed. */
-export function SelectionBar({ ids, onClear }: { ids: string[]; onClear: () => void }) {
-  const { many } = useVerbs();
-  const [asking, setAsking] = useState(false);
-  const [busy, setBusy] = useState<"cancel" | "retry">();
-  const cancellable = useFitting(ids, canCancel);
-  const repeatable = useFitting(ids, canTryAgain);
+export function SelectionBar({ ids, filter, offersAll, onClear }: Props) {
+  const router = useRouter();
+  const { many, all } = useVerbs();
+  const [asking, setAsking] = useState<BulkVerb>();
+  const [busy, setBusy] = useState(false);
+  const [chosenAll, setChosenAll] = useState(false);
+  const isAll = chosenAll && offersAll;
+  const bulk = useMemo(() => toBulk(filter), [filter]);
+  const fitting = {
+    cancel: useFitting(ids, canCancel),
+    retry: useFitting(ids, canTryAgain),
+    purge: useFitting(ids, canRemove),
+  };
   // Whoever selects may press next: the question is there without a wait.
   useEffect(() => void loadDialog(), []);
 
-  const run = async (verb: "cancel" | "retry") => {
-    setBusy(verb);
-    if (await many(verb, ids)) onClear();
-    setBusy(undefined);
-    setAsking(false);
+  const run = async (verb: BulkVerb) => {
+    setBusy(true);
+    if (isAll) {
+      const operation = await all(verb, bulk, `web-all-${crypto.randomUUID()}`);
+      if (operation) router.push(`/tasks/${operation}`);
+    } else if (await many(verb, ids)) {
+      onClear();
+    }
+    setBusy(false);
+    setAsking(undefined);
   };
+  const off = (verb: BulkVerb) => (isAll ? !fitsAll(verb, filter) : fitting[verb] === 0);
+  const press = (verb: BulkVerb) => (verb === "retry" && !isAll ? void run(verb) : setAsking(verb));
+  const others = asking ? ids.length - fitting[asking] : 0;
   return (
     <>
       <div
@@ -34,28 +60,45 @@ export function SelectionBar({ ids, onClear }: { ids: string[]; onClear: () => v
         aria-label="Selected tasks"
         className="fixed bottom-20 left-1/2 z-30 flex -translate-x-1/2 animate-rise items-center gap-1 rounded-xl border border-line bg-raised p-1.5 pl-4 shadow-float sm:bottom-6"
       >
-        <span className="tabular mr-2 text-sm font-medium whitespace-nowrap">{ids.length} selected</span>
-        <Button look="ghost" busy={busy === "retry"} disabled={repeatable === 0} onClick={() => void run("retry")}>
+        <span className="tabular mr-2 text-sm font-medium whitespace-nowrap">
+          {isAll ? "All that match" : `${ids.length} selected`}
+        </span>
+        {offersAll && !isAll ? (
+          <Button look="ghost" onClick={() => setChosenAll(true)}>
+            Select all that match
+          </Button>
+        ) : null}
+        <Button look="ghost" busy={busy && !asking} disabled={off("retry")} onClick={() => press("retry")}>
           <RotateCcw /> <span className="max-sm:sr-only">Try again</span>
         </Button>
-        <Button look="ghost" disabled={cancellable === 0} onClick={() => setAsking(true)}>
+        <Button look="ghost" disabled={off("cancel")} onClick={() => press("cancel")}>
           <Square /> <span className="max-sm:sr-only">Cancel</span>
+        </Button>
+        <Button look="ghost" disabled={off("purge")} onClick={() => press("purge")}>
+          <Trash2 /> <span className="max-sm:sr-only">Remove</span>
         </Button>
         <Button look="ghost" size="icon" aria-label="Clear the selection" onClick={onClear}>
           <X />
         </Button>
       </div>
       {asking ? (
-        <CancelDialog
-          n={cancellable}
-          ended={ids.length - cancellable}
-          busy={busy === "cancel"}
-          onOpen={setAsking}
-          onCancel={() => void run("cancel")}
+        <AllDialog
+          verb={asking}
+          {...(isAll ? { filter: bulk } : { n: fitting[asking] })}
+          {...(!isAll && others > 0 ? { note: noteOn(asking, others) } : {})}
+          onOpen={(open) => (open ? undefined : setAsking(undefined))}
+          onYes={() => run(asking)}
         />
       ) : null}
     </>
   );
+}
+
+/** What a verb leaves alone of what is selected. */
+function noteOn(verb: BulkVerb, n: number): string {
+  if (verb === "cancel")
+    return `${n} of the selected ${n === 1 ? "has ended or stops" : "have ended or stop"} already.`;
+  return `${n} of the selected ${n === 1 ? "has" : "have"} not ended.`;
 }
 
 /** How many of these a verb fits, live. What nobody has told us of may fit. */

@@ -10,6 +10,7 @@ import { Button } from "@/components/ui/button";
 import { Checkbox } from "@/components/ui/checkbox";
 import { cn } from "@/lib/cn";
 import { useKeys } from "@/lib/keys";
+import { DeadLetters } from "./dead-letters";
 import { FirstTask, NothingHere } from "./empty-states";
 import { EVERYTHING, isNarrowed, type ListQuery, writeQuery } from "./filters";
 import { learnKinds, titlesOf } from "./kinds";
@@ -68,6 +69,7 @@ export function TaskList({ user, query, filter, initial, counts, kinds }: Props)
     <div className="flex flex-col gap-4">
       <StatusTabs query={query} counts={counts} />
       <FilterBar query={query} kinds={kinds.map((kind) => kind.kind)} titleOf={titleOf} onChange={go} />
+      {query.status === "failed" && list.ids.length > 0 ? <DeadLetters filter={filter} /> : null}
       <Pill n={list.fresh} onShow={list.refresh} />
       <Card
         aria-label="Tasks"
@@ -113,7 +115,14 @@ export function TaskList({ user, query, filter, initial, counts, kinds }: Props)
         <p className="text-center text-xs text-ink-faint">That is all of them.</p>
       ) : null}
 
-      {selected.size > 0 ? <SelectionBar ids={[...selected]} onClear={clear} /> : null}
+      {selected.size > 0 ? (
+        <SelectionBar
+          ids={[...selected]}
+          filter={filter}
+          offersAll={list.hasMore && selected.size === list.ids.length}
+          onClear={clear}
+        />
+      ) : null}
     </div>
   );
 }

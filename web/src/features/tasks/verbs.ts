@@ -1,12 +1,32 @@
 "use client";
 
-import { canCancel, canEdit, canReschedule, canTryAgain, type RescheduleRequest, type Task } from "@tasktonic/client";
+import {
+  type BulkFilter,
+  type BulkVerb,
+  canCancel,
+  canEdit,
+  canRemove,
+  canReschedule,
+  canTryAgain,
+  type RescheduleRequest,
+  type Task,
+} from "@tasktonic/client";
 import { useLive } from "@tasktonic/react";
 import { useCallback } from "react";
 import { toast } from "sonner";
 import { call } from "@/lib/call";
 import { when } from "@/lib/format";
-import { cancelTask, cancelTasks, moveTask, retryTask, retryTasks } from "./actions";
+import {
+  cancelTask,
+  cancelTasks,
+  changeTasks,
+  moveTask,
+  removeTask,
+  removeTasks,
+  retryTask,
+  retryTasks,
+} from "./actions";
+import { isBuiltIn } from "./kinds";
 import { tooLate } from "./words";
 
 /** Tasks that somebody here asked to stop, and that have not stopped yet. */
@@ -24,6 +44,28 @@ export function tellStopped(task: Task): boolean {
 }
 
 const tasks = (n: number) => (n === 1 ? "1 task" : `${n} tasks`);
+
+/** How each verb is carried out on many, which tasks it fits, and what is said of it. */
+const VERBS = {
+  cancel: {
+    run: (ids: string[]) => cancelTasks({ ids }),
+    fits: canCancel,
+    done: "cancelled",
+    none: "All of these have ended already.",
+  },
+  retry: {
+    run: (ids: string[]) => retryTasks({ ids }),
+    fits: canTryAgain,
+    done: "back in line",
+    none: "None of these has failed or was cancelled.",
+  },
+  purge: {
+    run: (ids: string[]) => removeTasks({ ids }),
+    fits: canRemove,
+    done: "removed",
+    none: "None of these has ended.",
+  },
+} as const satisfies Record<BulkVerb, unknown>;
 
 /** What can be done to tasks, with the words people get to see for it. */
 export function useVerbs() {
@@ -80,32 +122,53 @@ export function useVerbs() {
     [live, store],
   );
 
+  const remove = useCallback(async (id: string) => {
+    const result = await call(() => removeTask({ id }));
+    if (result.ok) toast.success("Removed", { id: `verb-${id}`, description: "Nothing of it is kept." });
+    else toast.error("Not removed", { id: `verb-${id}`, description: result.message });
+    return result.ok;
+  }, []);
+
   const many = useCallback(
-    async (verb: "cancel" | "retry", ids: string[]) => {
-      const fits = verb === "cancel" ? canCancel : canTryAgain;
+    async (verb: BulkVerb, ids: string[]) => {
+      const { run, fits, done, none } = VERBS[verb];
       const wanted = ids.filter((id) => {
         const task = store.get(id);
         return task === undefined || fits(task.status);
       });
       if (wanted.length === 0) {
-        toast(verb === "cancel" ? "All of these have ended already." : "None of these has failed or was cancelled.");
+        toast(none);
         return false;
       }
-      const result = await call(() => (verb === "cancel" ? cancelTasks : retryTasks)({ ids: wanted }));
+      const result = await call(() => run(wanted));
       if (!result.ok) {
         toast.error("Nothing was changed", { description: result.message });
         return false;
       }
       const { changed, failures } = result.value;
-      const done = verb === "cancel" ? `${tasks(changed)} cancelled` : `${tasks(changed)} back in line`;
-      if (failures.length === 0) toast.success(done);
-      else toast.error(`${done}, ${tasks(failures.length)} not`, { description: failures[0]?.message });
+      const said = `${tasks(changed)} ${done}`;
+      if (failures.length === 0) toast.success(said);
+      else toast.error(`${said}, ${tasks(failures.length)} not`, { description: failures[0]?.message });
       return true;
     },
     [store],
   );
 
-  return { tryAgain, cancel, move, many };
+  /** Changes all that match; answers the operation, which is a task to follow. */
+  const all = useCallback(
+    async (verb: BulkVerb, filter: BulkFilter, key: string) => {
+      const result = await call(() => changeTasks({ verb, filter, key } as Parameters<typeof changeTasks>[0]));
+      if (!result.ok) {
+        toast.error("Nothing was changed", { description: result.message });
+        return undefined;
+      }
+      store.seed(result.value);
+      return result.value.id;
+    },
+    [store],
+  );
+
+  return { tryAgain, cancel, move, remove, many, all };
 }
 
 /** Where a task is now that it was moved. */
@@ -119,5 +182,8 @@ export const verbsFor = (task: Task) => ({
   cancel: canCancel(task.status),
   tryAgain: canTryAgain(task.status),
   move: canReschedule(task.status),
-  edit: canEdit(task.status),
+  edit: canEdit(task.status) && !isBuiltIn(task.kind),
+  mend: canTryAgain(task.status) && !isBuiltIn(task.kind),
+  remove: canRemove(task.status),
+  repeat: !isBuiltIn(task.kind),
 });

@@ -15,6 +15,8 @@ export function tooLate(code: string, message: string): string {
   switch (code) {
     case "not_waiting":
       return "A worker has it by now, or it has ended. The page shows it as it is.";
+    case "not_retryable":
+      return "It was sent back by somebody else, or it is gone. The page shows it as it is.";
     case "changed_meanwhile":
       return "It was changed at the same time. The page shows it as it is now; try again.";
     default:

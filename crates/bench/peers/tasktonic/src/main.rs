@@ -97,7 +97,7 @@ impl Library {
         let queue = self.queue.to_string();
         let event = SubmitEvent {
             k: KIND.into(),
-            q: queue.clone(),
+            q: None,
             max: ATTEMPTS_MAX,
             tags: Vec::new(),
             key: None,

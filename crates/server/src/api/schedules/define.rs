@@ -15,7 +15,7 @@ use tasktonic_schedule::{self as schedule, Cron, Plan, Zone};
 
 use crate::App;
 use crate::api::json;
-use crate::api::submit::check_as;
+use crate::api::submit::{Reserved, check_as};
 use crate::problem::Refusal;
 
 /// The policy in the words of the arithmetic.
@@ -162,7 +162,9 @@ async fn check_task(
         let faults = files.iter().map(|file| fault(&file.pointer, detail)).collect();
         return Err(in_payload(faults));
     }
-    let draft = check_as(app, user, now_ms, asked.clone(), TaskId::new(now_ms, 0), None).await;
+    let draft =
+        check_as(app, user, now_ms, asked.clone(), TaskId::new(now_ms, 0), None, Reserved::Refused)
+            .await;
     draft.map(drop).map_err(|refusal| match refusal.code {
         Code::SubmissionInvalid => {
             let faults = refusal.errors.into_iter();
@@ -187,7 +189,9 @@ pub(super) fn next_tick(text: &ScheduleText, plan: &Plan, now_ms: i64) -> Option
 
 /// The name of a schedule.
 pub(super) fn name(text: &str) -> Result<Name, Refusal> {
-    text.parse().map_err(|_| {
+    // Dots alone mean something else in an address.
+    let known = text.parse().ok().filter(|_| text.bytes().any(|b| b != b'.'));
+    known.ok_or_else(|| {
         invalid(vec![fault("/name", "a name is 1 to 64 characters of A-Z a-z 0-9 _ . -")])
     })
 }

@@ -13,11 +13,11 @@ use tasktonic_protocol::http::{PassedReason, SubmitRequest};
 use tasktonic_protocol::problem::Code;
 use tasktonic_protocol::stored::{PassedTick, ScheduleText};
 use tasktonic_schedule::turn;
-use tasktonic_store::{Query, QueryReply, Result};
+use tasktonic_store::{Error, Query, QueryReply, Result};
 
 use super::define::{catch_up, plan};
 use crate::App;
-use crate::api::submit::check_as;
+use crate::api::submit::{Reserved, check_as};
 
 /// Takes the ticks of a partition that are due; whether any schedule went on.
 pub(crate) async fn take_due(app: &App, p: PartitionId) -> bool {
@@ -36,6 +36,10 @@ pub(crate) async fn take_due(app: &App, p: PartitionId) -> bool {
             Ok(taken) => went_on |= taken,
             Err(error) => {
                 tracing::warn!(%user, schedule = %name, %error, "a tick could not be taken; it is tried again");
+                // What the store has not taken of one it will not take of the next either.
+                if !matches!(error, Error::Invalid(_)) {
+                    break;
+                }
             }
         }
     }
@@ -123,7 +127,9 @@ async fn made(
         crate::problem::Refusal::new(Code::ScheduleInvalid, say)
     })?;
     let origin = Some((name.to_string(), Some(at_ms)));
-    let draft = check_as(app, user, now_ms, asked, task_of(user, name, at_ms), origin).await?;
+    let draft =
+        check_as(app, user, now_ms, asked, task_of(user, name, at_ms), origin, Reserved::Refused)
+            .await?;
     Ok(draft.new)
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use tasktonic_core::{Name, WorkerId};
+use tasktonic_protocol::http::BUILT_IN;
 use tasktonic_protocol::worker::{Announce, KindRecord, WorkerRecord};
 use tasktonic_store::{Expect, Table};
 
@@ -101,6 +102,11 @@ fn check_kind(kind: &KindRecord) -> Result<(), Refusal> {
         return refuse("A kind and its queue are 1 to 64 characters of A-Z a-z 0-9 _ . -".into());
     }
     let name = &kind.kind;
+    if name.starts_with(BUILT_IN) || kind.queue.starts_with(BUILT_IN) {
+        return refuse(format!(
+            "Kinds and queues that begin with `{BUILT_IN}` are the product's own."
+        ));
+    }
     let short = |text: &Option<String>| text.as_ref().is_none_or(|t| t.len() <= ABOUT_BYTES_MAX);
     if !short(&kind.title) || !short(&kind.description) {
         return refuse(format!(

@@ -1,6 +1,7 @@
 "use client";
 
 import { type Attempt, hasEnded, type Task } from "@tasktonic/client";
+import Link from "next/link";
 import type { ReactNode } from "react";
 import { Ago } from "@/lib/clock";
 import { duration } from "@/lib/format";
@@ -27,6 +28,14 @@ export function Facts({ task, attempts }: { task: Task; attempts: Attempt[] }) {
       <Fact name="Worker">
         <span className="font-mono text-xs">{task.worker ?? "–"}</span>
       </Fact>
+      {task.schedule ? (
+        <Fact name="Made by the schedule" className="col-span-full">
+          <Link href={`/schedules/${encodeURIComponent(task.schedule.name)}`} className="underline underline-offset-2">
+            {task.schedule.name}
+          </Link>
+          {task.schedule.at ? null : <span className="font-normal text-ink-soft">, because somebody asked for it</span>}
+        </Fact>
+      ) : null}
       {task.idempotency_key && !isOwnKey(task.idempotency_key) ? (
         <Fact name="Idempotency key" className="col-span-full">
           <span className="font-mono text-xs whitespace-normal break-all">{task.idempotency_key}</span>

@@ -1,6 +1,6 @@
 "use client";
 
-import type { Progress, Task } from "@tasktonic/client";
+import type { Progress, Task, TaskPosition } from "@tasktonic/client";
 import { useRef } from "react";
 import { Card, Notice } from "@/components/ui/bits";
 import { ProgressBar } from "@/components/ui/progress-bar";
@@ -8,9 +8,10 @@ import { Ago, useNow } from "@/lib/clock";
 import { duration, fraction, progressParts, progressText, when } from "@/lib/format";
 import { useSilence } from "@/lib/line";
 import { hasExpired, reasonText } from "../words";
+import { InLine } from "./in-line";
 
 /** What is going on right now, in one glance: the bar, the numbers, or why nothing moves. */
-export function ProgressPanel({ task }: { task: Task }) {
+export function ProgressPanel({ task, position }: { task: Task; position?: TaskPosition | undefined }) {
   switch (task.status) {
     case "running":
     case "cancelling":
@@ -36,9 +37,9 @@ export function ProgressPanel({ task }: { task: Task }) {
       );
     case "queued":
       return (
-        <Quiet>
-          In line for the next free worker. <Expiry task={task} />
-        </Quiet>
+        <InLine task={task} {...(position ? { initial: position } : {})}>
+          <Expiry task={task} />
+        </InLine>
       );
     case "waiting":
       return <Quiet>Waits for other tasks to end.</Quiet>;

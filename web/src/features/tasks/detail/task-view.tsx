@@ -1,6 +1,14 @@
 "use client";
 
-import { type Attempt, hasEnded, type Json, type LogPage, type RescheduleRequest, type Task } from "@tasktonic/client";
+import {
+  type Attempt,
+  hasEnded,
+  type Json,
+  type LogPage,
+  type RescheduleRequest,
+  type Task,
+  type TaskPosition,
+} from "@tasktonic/client";
 import { useTask } from "@tasktonic/react";
 import { ChevronLeft, Ellipsis, PencilLine, RotateCcw, Square } from "lucide-react";
 import dynamic from "next/dynamic";
@@ -38,12 +46,13 @@ type Props = {
   initial: Task;
   attempts: Attempt[];
   logs: LogPage;
+  position?: TaskPosition | undefined;
   title: string;
   schema: Json | undefined;
   tab: string | undefined;
 };
 
-export function TaskView({ initial, attempts: before, logs, title, schema, tab: asked }: Props) {
+export function TaskView({ initial, attempts: before, logs, position, title, schema, tab: asked }: Props) {
   const { task = initial, error } = useTask(initial.id, { initial, whole: true });
   const live = useTask(initial.id).task;
   const attempts = useAttempts(task, before);
@@ -78,7 +87,7 @@ export function TaskView({ initial, attempts: before, logs, title, schema, tab: 
   return (
     <article className="flex flex-col gap-5">
       <Header task={task} title={title} />
-      <ProgressPanel task={task} />
+      <ProgressPanel task={task} position={position} />
       <Facts task={task} attempts={attempts} />
       <Tabs value={tab} onValueChange={choose} className="mt-1">
         <TabList aria-label="Parts of this task">
@@ -147,7 +156,7 @@ const loadMoreMenu = () => import("./more-menu").then((module) => module.MoreMen
 
 function Header({ task, title }: { task: Task; title: string }) {
   const router = useRouter();
-  const { cancel, tryAgain, move } = useVerbs();
+  const { cancel, tryAgain, move, remove } = useVerbs();
   const [timing, setTiming] = useState(false);
   const can = verbsFor(task);
   const origin = useOrigin();
@@ -158,7 +167,7 @@ function Header({ task, title }: { task: Task; title: string }) {
   useKeys({
     r: () => can.tryAgain && void tryAgain(task.id),
     c: () => can.cancel && void cancel(task.id),
-    e: edit,
+    e: () => can.repeat && edit(),
     y: () => void copy(task.id, "Id"),
   });
   return (
@@ -197,9 +206,11 @@ function Header({ task, title }: { task: Task; title: string }) {
               <RotateCcw /> Try again
             </ActionButton>
           ) : null}
-          <Button onClick={edit} className="max-sm:flex-1">
-            <PencilLine /> Run again with edits
-          </Button>
+          {can.repeat ? (
+            <Button onClick={edit} className="max-sm:flex-1">
+              <PencilLine /> Run again with edits
+            </Button>
+          ) : null}
           <LazyMenu
             load={loadMoreMenu}
             trigger={
@@ -208,10 +219,13 @@ function Header({ task, title }: { task: Task; title: string }) {
               </Button>
             }
             props={{
-              can: { move: can.move, edit: can.edit },
+              can: { move: can.move, edit: can.edit, mend: can.mend, remove: can.remove },
               onTime: () => setTiming(true),
               onMove: (to: RescheduleRequest) => void move(task.id, to),
               onEdit: () => router.push(`/tasks/${task.id}/edit`),
+              onRemove: async () => {
+                if (await remove(task.id)) router.push("/tasks");
+              },
               onLink: () => void copy(`${origin}/tasks/${task.id}`, "Link"),
               onCurl: () => void copy(curlFor(origin, task), "curl command"),
             }}

@@ -3,6 +3,7 @@ import type { Metadata } from "next";
 import { notFound } from "next/navigation";
 import { TaskView } from "@/features/tasks/detail/task-view";
 import { TASK_ID } from "@/features/tasks/ids";
+import { titlesOf } from "@/features/tasks/kinds";
 import { api, requireUser } from "@/lib/api/server";
 
 type Props = {
@@ -30,6 +31,8 @@ export default async function TaskPage({ params, searchParams }: Props) {
       tasktonic.logs(id, 0, LINES),
       tasktonic.kinds(),
     ]);
+    // The page says at once where the task stands, not only after a look of its own.
+    const position = task.status === "queued" ? await tasktonic.position(id).catch(() => undefined) : undefined;
     const kind = kinds.find((kind) => kind.kind === task.kind);
     return (
       <TaskView
@@ -37,7 +40,8 @@ export default async function TaskPage({ params, searchParams }: Props) {
         initial={task}
         attempts={attempts}
         logs={logs}
-        title={kind?.title ?? task.kind}
+        position={position}
+        title={titlesOf(kind ? [kind] : [])(task.kind)}
         schema={kind?.schema}
         tab={Array.isArray(tab) ? tab[0] : tab}
       />

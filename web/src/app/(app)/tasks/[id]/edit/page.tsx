@@ -1,4 +1,4 @@
-import { ApiError, canEdit } from "@tasktonic/client";
+import { ApiError, canEdit, canTryAgain } from "@tasktonic/client";
 import type { Metadata } from "next";
 import Link from "next/link";
 import { notFound } from "next/navigation";
@@ -20,7 +20,7 @@ export default async function EditPage({ params }: Props) {
   const tasktonic = await api();
   try {
     const [task, kinds] = await Promise.all([tasktonic.task(id), tasktonic.kinds()]);
-    if (canEdit(task.status)) {
+    if (canEdit(task.status) || canTryAgain(task.status)) {
       const kind = kinds.find((kind) => kind.kind === task.kind) ?? unannounced(task);
       return <EditTask key={id} kind={kind} task={task} />;
     }
@@ -28,7 +28,7 @@ export default async function EditPage({ params }: Props) {
       <>
         <h1 className="mb-4 text-2xl font-semibold">Edit a task</h1>
         <Notice tone="amber" title="This task can be changed no more" className="max-w-3xl">
-          A worker has it by now, or it has ended.
+          A worker has it by now, or it has completed.
         </Notice>
         <div className="mt-5 flex flex-wrap gap-2">
           <Button asChild look="solid">

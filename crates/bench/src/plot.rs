@@ -1,9 +1,13 @@
-//! Bars as SVG, in text of our own: a logarithmic scale, since peers differ by orders of magnitude,
-//! with the value beside each bar. Pure.
+//! Pictures as SVG, in text of our own, readable on light and on dark pages: bars on a logarithmic
+//! scale, since what they compare differs by orders of magnitude, with the value beside each; lines
+//! are in [`lines`]. Pure.
+
+mod lines;
 
 use std::fmt::Write as _;
 
 use crate::figures::rounded;
+pub(crate) use lines::{Line, Lines};
 
 /// A picture of bars.
 pub(crate) struct Bars {
@@ -22,8 +26,12 @@ const RIGHT: f64 = 90.0;
 const TOP: f64 = 84.0;
 const BAR: f64 = 14.0;
 const GAP: f64 = 14.0;
-/// From dark to light, told apart also without colours by their order.
-const FILLS: [&str; 4] = ["#1d4e89", "#2a9d8f", "#e9a03b", "#c8553d"];
+/// Told apart also without colours: bars by their order, lines by their dashes and names.
+const FILLS: [&str; 4] = ["#3a78c2", "#2a9d8f", "#d08a1d", "#c8553d"];
+/// A page's colours decide, as far as the browser tells a picture.
+const STYLE: &str = "<style>.page{fill:#fff}.ink{fill:#1b1b1f}.soft{fill:#55565c}\
+    .grid{stroke:#e2e2e8}@media(prefers-color-scheme:dark){.page{fill:#0d1117}.ink{fill:#e8e8ee}\
+    .soft{fill:#a5a6ae}.grid{stroke:#2b3038}}</style>\n";
 
 impl Bars {
     /// The picture.
@@ -31,35 +39,14 @@ impl Bars {
         let bars = self.series.len() as f64;
         let group = bars * BAR + GAP;
         let height = TOP + self.groups.len() as f64 * group + 12.0;
-        let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
-             role=\"img\" font-family=\"system-ui, sans-serif\" font-size=\"12\">\n\
-             <title>{}</title>\n\
-             <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n\
-             <text x=\"16\" y=\"26\" font-size=\"16\" font-weight=\"600\" fill=\"#1b1b1f\">{}</text>\n\
-             <text x=\"16\" y=\"45\" fill=\"#55565c\">{}</text>\n",
-            escaped(&self.title),
-            escaped(&self.title),
-            escaped(&self.subtitle),
-        );
-        let mut x = 16.0;
-        for (name, fill) in self.series.iter().zip(FILLS) {
-            // Writing to a text cannot fail.
-            let _ = writeln!(
-                svg,
-                "<rect x=\"{x}\" y=\"57\" width=\"11\" height=\"11\" fill=\"{fill}\"/>\
-                 <text x=\"{}\" y=\"67\" fill=\"#1b1b1f\">{}</text>",
-                x + 16.0,
-                escaped(name)
-            );
-            x += 40.0 + 7.0 * name.chars().count() as f64;
-        }
+        let mut svg = head(&self.title, &self.subtitle, height);
+        legend(&mut svg, self.series.iter().copied().zip(FILLS));
         let (low, high) = self.scale();
         for (at, (name, values)) in self.groups.iter().enumerate() {
             let top = TOP + at as f64 * group;
             let _ = writeln!(
                 svg,
-                "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"#1b1b1f\">{}</text>",
+                "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\" class=\"ink\">{}</text>",
                 LEFT - 10.0,
                 top + bars * BAR / 2.0 + 4.0,
                 escaped(name)
@@ -74,7 +61,7 @@ impl Bars {
                     svg,
                     "<rect x=\"{LEFT}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{}\" \
                      fill=\"{fill}\"/><text x=\"{:.1}\" y=\"{:.1}\" font-size=\"11\" \
-                     fill=\"#55565c\">{label}</text>",
+                     class=\"soft\">{label}</text>",
                     BAR - 2.0,
                     LEFT + width + 5.0,
                     y + BAR - 4.0,
@@ -105,6 +92,35 @@ fn length(value: f64, low: f64, high: f64) -> f64 {
         return 0.0;
     }
     ((value.log10() - low) / (high - low)).clamp(0.0, 1.0) * (WIDTH - LEFT - RIGHT)
+}
+
+/// The beginning of a picture: what it is called, for those who do not see it too.
+fn head(title: &str, subtitle: &str, height: f64) -> String {
+    let (title, subtitle) = (escaped(title), escaped(subtitle));
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" \
+         font-family=\"system-ui, sans-serif\" font-size=\"12\">\n\
+         <title>{title}</title>\n<desc>{subtitle}</desc>\n{STYLE}\
+         <rect width=\"100%\" height=\"100%\" class=\"page\"/>\n\
+         <text x=\"16\" y=\"26\" font-size=\"16\" font-weight=\"600\" class=\"ink\">{title}</text>\n\
+         <text x=\"16\" y=\"45\" class=\"soft\">{subtitle}</text>\n"
+    )
+}
+
+/// Which colour is whose.
+fn legend<'a>(svg: &mut String, names: impl Iterator<Item = (&'a str, &'a str)>) {
+    let mut x = 16.0;
+    for (name, fill) in names {
+        // Writing to a text cannot fail.
+        let _ = writeln!(
+            svg,
+            "<rect x=\"{x}\" y=\"57\" width=\"11\" height=\"11\" fill=\"{fill}\"/>\
+             <text x=\"{}\" y=\"67\" class=\"ink\">{}</text>",
+            x + 16.0,
+            escaped(name)
+        );
+        x += 40.0 + 7.0 * name.chars().count() as f64;
+    }
 }
 
 fn escaped(text: &str) -> String {

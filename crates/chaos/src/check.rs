@@ -1,0 +1,144 @@
+//! The judge. It reads a history and nothing else, shares no code with what made it, and says of
+//! each law whether it held and where not.
+
+mod figures;
+mod laws;
+#[cfg(test)]
+mod tests;
+mod world;
+
+use serde::Serialize;
+
+use crate::history::Line;
+
+pub(crate) use figures::{Figures, RESET, SITUATIONS, unmet};
+use world::World;
+
+/// How many places a report names for one law.
+const EXAMPLES_MAX: usize = 10;
+
+/// What must hold, whatever was broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Law {
+    /// I1: what was accepted is there.
+    Lost,
+    /// I8: what was accepted has ended.
+    Unended,
+    /// I8: what can run starts within 15 s once nothing is broken.
+    Late,
+    /// I2: nothing from nowhere, and nothing that was refused.
+    Unexpected,
+    /// I6: a key is a task.
+    Keys,
+    /// I3: a life ends once.
+    EndsOnce,
+    /// I4: only the newest claim is believed.
+    Stale,
+    /// I4: every claim has a fence of its own, and it rises.
+    Fences,
+    /// I7: attempts are counted, and have a maximum.
+    Attempts,
+    /// What is completed was done.
+    Effects,
+    /// Nothing starts before its time.
+    Early,
+    /// A cancellation that was answered sticks.
+    Cancelled,
+    /// A run sees all of an edit that was answered.
+    Edited,
+    /// I9: events are numbered without holes, revs rise.
+    Order,
+    /// I10: what was heard last is what is.
+    Agreement,
+    /// I14: who is asked to stop ends in order, and nobody ends by itself.
+    Processes,
+}
+
+impl Law {
+    /// In the order of the table.
+    pub(crate) const ALL: [Self; 16] = [
+        Self::Lost,
+        Self::Unended,
+        Self::Late,
+        Self::Unexpected,
+        Self::Keys,
+        Self::EndsOnce,
+        Self::Stale,
+        Self::Fences,
+        Self::Attempts,
+        Self::Effects,
+        Self::Early,
+        Self::Cancelled,
+        Self::Edited,
+        Self::Order,
+        Self::Agreement,
+        Self::Processes,
+    ];
+
+    /// What it says.
+    pub(crate) const fn sentence(self) -> &'static str {
+        match self {
+            Self::Lost => "every accepted task is there at the end",
+            Self::Unended => "every task has ended once nothing is broken any more",
+            Self::Late => "what can run starts within 15 s once nothing is broken",
+            Self::Unexpected => "nothing runs that nobody asked for or that was refused",
+            Self::Keys => "one idempotency key is one task",
+            Self::EndsOnce => "a task ends once, and again only after it was sent back",
+            Self::Stale => "nothing of a superseded attempt is believed or shown",
+            Self::Fences => "every claim has a fence of its own, and fences rise with attempts",
+            Self::Attempts => "attempts never exceed their maximum",
+            Self::Effects => "what is completed was done, by the attempt it names",
+            Self::Early => "nothing starts before its time",
+            Self::Cancelled => "what was cancelled does not start again by itself",
+            Self::Edited => "a run sees all of an edit that was accepted before it",
+            Self::Order => "events are numbered without holes, and revs rise",
+            Self::Agreement => "what was heard last of a task is what it is",
+            Self::Processes => "who is asked to stop ends in order, and nobody ends by itself",
+        }
+    }
+}
+
+/// Whether one law held.
+#[derive(Debug, Serialize)]
+pub(crate) struct Ruling {
+    /// Which.
+    pub(crate) law: Law,
+    /// What it says.
+    pub(crate) sentence: &'static str,
+    /// How often it did not hold.
+    pub(crate) broken: usize,
+    /// Where, for the first few.
+    pub(crate) examples: Vec<String>,
+}
+
+/// The judgement over a run.
+#[derive(Debug, Serialize)]
+pub(crate) struct Verdict {
+    /// One per law.
+    pub(crate) rulings: Vec<Ruling>,
+    /// What was counted on the way.
+    pub(crate) figures: Figures,
+}
+
+impl Verdict {
+    /// Whether every law held.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.rulings.iter().all(|ruling| ruling.broken == 0)
+    }
+}
+
+/// Judges a history, whose lines are in the order of time.
+pub(crate) fn check(lines: &[Line]) -> Verdict {
+    let world = World::of(lines);
+    let rulings = Law::ALL
+        .iter()
+        .map(|law| {
+            let mut examples = laws::broken(*law, &world);
+            let broken = examples.len();
+            examples.truncate(EXAMPLES_MAX);
+            Ruling { law: *law, sentence: law.sentence(), broken, examples }
+        })
+        .collect();
+    Verdict { rulings, figures: Figures::of(&world) }
+}

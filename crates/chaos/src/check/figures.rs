@@ -1,0 +1,199 @@
+//! What is counted beside the laws: how much happened, how long recovery took, and what a run must
+//! have met with to prove anything.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::world::{World, is_end};
+use crate::history::{Line, Op, Phase};
+
+/// How long before its worker died an attempt may have begun that died with it, ms.
+const UNDER_WAY_MS: u64 = 5_000;
+
+/// How much happened.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Figures {
+    /// Tasks that a submission was answered with.
+    pub(crate) accepted: usize,
+    /// Tasks of submissions that had no answer, and that were there all the same.
+    pub(crate) recovered: usize,
+    /// Attempts that began.
+    pub(crate) attempts: usize,
+    /// Tasks whose work was done more than once.
+    pub(crate) done_again: usize,
+    /// Tasks at the end, by status.
+    pub(crate) completed: usize,
+    /// As above.
+    pub(crate) failed: usize,
+    /// As above.
+    pub(crate) cancelled: usize,
+    /// From the death of a worker to the next beginning of its tasks, ms: how many, the middle one,
+    /// the 99th percentile, the longest. Other faults meanwhile are part of it.
+    pub(crate) recoveries: usize,
+    /// As above.
+    pub(crate) recovery_p50_ms: u64,
+    /// As above.
+    pub(crate) recovery_p99_ms: u64,
+    /// As above.
+    pub(crate) recovery_max_ms: u64,
+    /// From the end of faults to the end of all work, ms.
+    pub(crate) drained_after_ms: u64,
+    /// What was met with, and how often.
+    pub(crate) met: Vec<Met>,
+}
+
+/// Something that a run met with.
+#[derive(Debug, Serialize)]
+pub(crate) struct Met {
+    /// What.
+    pub(crate) what: String,
+    /// How often.
+    pub(crate) times: usize,
+}
+
+impl Figures {
+    pub(super) fn of(world: &World<'_>) -> Self {
+        let mut figures = Self::default();
+        let mut accepted = BTreeSet::new();
+        for (_, _, tasks) in world.accepted() {
+            accepted.extend(tasks);
+        }
+        figures.accepted = accepted.len();
+        for (task, story) in &world.tasks {
+            figures.attempts += story.starts.len();
+            let done: BTreeSet<_> = story.commits.iter().map(|commit| commit.token).collect();
+            figures.done_again += usize::from(done.len() > 1);
+            let status = story.ends.and_then(|end| end.status.as_deref());
+            figures.completed += usize::from(status == Some("completed"));
+            figures.failed += usize::from(status == Some("failed"));
+            figures.cancelled += usize::from(status == Some("cancelled"));
+            figures.recovered += usize::from(is_end(status) && !accepted.contains(task));
+        }
+        let mut waits = recoveries(world);
+        waits.sort_unstable();
+        figures.recoveries = waits.len();
+        if let Some(longest) = waits.last() {
+            let at = |part: usize| waits[(waits.len() * part / 100).min(waits.len() - 1)];
+            figures.recovery_p50_ms = at(50);
+            figures.recovery_p99_ms = at(99);
+            figures.recovery_max_ms = *longest;
+        }
+        if let (Some(healed), Some(drained)) = (world.since("healed"), world.since("drained")) {
+            figures.drained_after_ms = drained.saturating_sub(healed);
+        }
+        figures.met = met(world);
+        figures
+    }
+
+    /// How often something was met with.
+    pub(crate) fn times(&self, what: &str) -> usize {
+        self.met.iter().find(|met| met.what == what).map_or(0, |met| met.times)
+    }
+}
+
+/// How long tasks of workers that died waited for their next attempt, ms.
+fn recoveries(world: &World<'_>) -> Vec<u64> {
+    let deaths = world.faults.iter().filter(|fault| {
+        fault.phase == Phase::Ok
+            && fault.proc.starts_with("worker")
+            && fault
+                .status
+                .as_deref()
+                .is_some_and(|name| name.contains("kill") || name.contains("dies"))
+    });
+    let mut waits = Vec::new();
+    for death in deaths {
+        for story in world.tasks.values() {
+            let Some(begun) = story.starts.iter().rfind(|start| start.t <= death.t) else {
+                continue;
+            };
+            let is_of_it = begun.proc == death.proc && begun.t + UNDER_WAY_MS >= death.t;
+            let is_done = story.commits.iter().any(|c| c.token == begun.token && c.t <= death.t);
+            let next = story.starts.iter().find(|s| s.t > death.t && s.token > begun.token);
+            if let (true, false, Some(next)) = (is_of_it, is_done, next) {
+                waits.push(next.t - death.t);
+            }
+        }
+    }
+    waits
+}
+
+/// What no fault's name says and a run must have met with.
+pub(crate) const SITUATIONS: &[&str] = &[
+    "a submission without an answer",
+    "a key that found its task",
+    "a key with another body, refused",
+    "a waiting task cancelled",
+    "a running task asked to stop",
+    "an ended task sent back",
+    "a waiting task moved",
+    "a waiting task edited",
+    "a change refused because its task no longer waited",
+    "a task begun again by another worker",
+    "a stream resumed by its cursor",
+    "progress shown",
+];
+/// Of a store whose epoch rises.
+pub(crate) const RESET: &str = "a stream reset by another life of the store";
+
+/// The situations that a history has not met with.
+pub(crate) fn unmet(lines: &[Line]) -> Vec<&'static str> {
+    let met = met(&World::of(lines));
+    let is_met = |what: &str| met.iter().any(|met| met.what == what && met.times > 0);
+    SITUATIONS.iter().copied().chain([RESET]).filter(|what| !is_met(what)).collect()
+}
+
+fn met(world: &World<'_>) -> Vec<Met> {
+    let sendings = || world.intents.values().flat_map(|intent| &intent.sendings);
+    let ends = |op: Op| {
+        let of_all = world.tasks.values().flat_map(|story| &story.calls);
+        of_all.filter(move |call| call.invoked.op == op).filter_map(|call| call.ended)
+    };
+    let with = |op: Op, phase: Phase, status: Option<&'static str>| {
+        let fits = move |line: &&Line| {
+            line.phase == phase
+                && status.is_none_or(|wanted| line.status.as_deref() == Some(wanted))
+        };
+        ends(op).filter(fits).count()
+    };
+    let submits =
+        |fits: fn(&Line) -> bool| sendings().filter(|call| call.ended.is_some_and(fits)).count();
+    let heard = |op: Op| world.streams.values().flatten().filter(move |line| line.op == op);
+    let not_waiting = |op| ends(op).filter(|l| l.why.as_deref() == Some("not_waiting")).count();
+    let elsewhere = world.tasks.values().filter(|story| {
+        let workers: BTreeSet<_> = story.starts.iter().map(|start| &start.proc).collect();
+        workers.len() > 1
+    });
+    let resumed = heard(Op::Hello).filter(|line| line.status.as_deref() == Some("resumed"));
+    // One that the observer asked for itself has a status.
+    let resets = heard(Op::Reset).filter(|line| line.status.is_none());
+    let counts = [
+        submits(|line| line.phase == Phase::Info),
+        submits(|line| line.status.as_deref() == Some("existing")),
+        submits(|line| line.why.as_deref() == Some("idempotency_conflict")),
+        with(Op::Cancel, Phase::Ok, Some("cancelled")),
+        with(Op::Cancel, Phase::Ok, Some("cancelling")),
+        with(Op::Retry, Phase::Ok, None),
+        with(Op::Reschedule, Phase::Ok, None),
+        with(Op::Edit, Phase::Ok, None),
+        not_waiting(Op::Edit) + not_waiting(Op::Reschedule),
+        elsewhere.count(),
+        resumed.count(),
+        world.tasks.values().map(|story| story.progress.len()).sum(),
+    ];
+    let mut all: Vec<Met> = SITUATIONS
+        .iter()
+        .zip(counts)
+        .map(|(what, times)| Met { what: (*what).to_owned(), times })
+        .collect();
+    all.push(Met { what: RESET.to_owned(), times: resets.count() });
+    for fault in world.faults.iter().filter(|fault| fault.phase == Phase::Ok) {
+        let name = fault.status.as_deref().unwrap_or_default();
+        match all.iter_mut().find(|met| met.what == name) {
+            Some(met) => met.times += 1,
+            None => all.push(Met { what: name.to_owned(), times: 1 }),
+        }
+    }
+    all
+}

@@ -1,0 +1,406 @@
+//! The laws, one function each: every line of an answer is one place where it did not hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Law;
+use super::world::{Story, World, is_end};
+use crate::history::{Line, Op, Phase};
+
+/// How late something that can run may start, ms: what is promised of a worker that died.
+const LATE_MS: u64 = 15_000;
+/// How far before its time a task may be seen to start, ms: clocks are read at different places.
+const EARLY_MS: u64 = 250;
+
+/// Where `law` did not hold.
+pub(super) fn broken(law: Law, world: &World<'_>) -> Vec<String> {
+    match law {
+        Law::Lost => lost(world),
+        Law::Unended => unended(world),
+        Law::Late => late(world),
+        Law::Unexpected => unexpected(world),
+        Law::Keys => keys(world),
+        Law::EndsOnce => each(world, ends_once),
+        Law::Stale => each(world, stale),
+        Law::Fences => each(world, fences),
+        Law::Attempts => each(world, attempts),
+        Law::Effects => each(world, effects),
+        Law::Early => early(world),
+        Law::Cancelled => each(world, cancelled),
+        Law::Edited => each(world, edited),
+        Law::Order => order(world),
+        Law::Agreement => each(world, agreement),
+        Law::Processes => processes(world),
+    }
+}
+
+/// A law of single tasks.
+fn each(world: &World<'_>, law: fn(&World<'_>, &Story<'_>) -> Vec<String>) -> Vec<String> {
+    let found = world.tasks.iter().flat_map(|(task, story)| {
+        law(world, story).into_iter().map(move |text| format!("task {task}: {text}"))
+    });
+    found.collect()
+}
+
+fn lost(world: &World<'_>) -> Vec<String> {
+    let mut found = Vec::new();
+    for (nonce, _, tasks) in world.accepted() {
+        for task in tasks {
+            let end = world.tasks.get(task).and_then(|story| story.ends);
+            if end.is_none_or(|end| end.status.as_deref() == Some("absent")) {
+                found.push(format!("task {task} ({nonce}) was accepted and is nowhere"));
+            }
+        }
+    }
+    found
+}
+
+fn unended(world: &World<'_>) -> Vec<String> {
+    let mut found = Vec::new();
+    for (task, story) in &world.tasks {
+        let Some(end) = story.ends else { continue };
+        let status = end.status.as_deref();
+        if !is_end(status) && status != Some("absent") {
+            found.push(format!("task {task} is {} at the end", status.unwrap_or("nothing")));
+        }
+    }
+    found
+}
+
+/// Of what had not ended when everything was healed, and of what came later.
+fn late(world: &World<'_>) -> Vec<String> {
+    let Some(healed) = world.since("healed") else { return Vec::new() };
+    let mut found = Vec::new();
+    for (nonce, intent, tasks) in world.accepted() {
+        for task in tasks {
+            let Some(story) = world.tasks.get(task) else { continue };
+            let submitted = intent.sendings.iter().filter_map(|c| c.done_at()).min().unwrap_or(0);
+            let due = intent.sendings.iter().map(|call| call.invoked.due);
+            let moved = story.calls_of(Op::Reschedule).map(|call| call.invoked.due);
+            let due = due.chain(moved).flatten().max().unwrap_or(0);
+            let heard: Vec<&Line> = story.events.iter().chain(&story.snapshots).copied().collect();
+            let before = heard.iter().filter(|l| l.t <= healed).max_by_key(|l| (l.t, l.rev));
+            if before.is_some_and(|line| is_end(line.status.as_deref())) {
+                continue;
+            }
+            let can_run = healed.max(due).max(submitted);
+            let ends = heard.iter().filter(|line| is_end(line.status.as_deref())).copied();
+            let next =
+                story.starts.iter().copied().chain(ends).map(|l| l.t).filter(|t| *t > healed);
+            if let Some(next) = next.min().filter(|next| *next > can_run + LATE_MS) {
+                let after = next - can_run;
+                found.push(format!("task {task} ({nonce}) went on only {after} ms after it could"));
+            }
+        }
+    }
+    found
+}
+
+fn unexpected(world: &World<'_>) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut judge = |line: &Line, verb: &str| {
+        let Some(nonce) = line.nonce.as_deref() else { return };
+        let task = line.task.as_deref().unwrap_or("?");
+        match world.intents.get(nonce) {
+            None => found.push(format!("task {task} ({nonce}) {verb}, and nobody asked for it")),
+            Some(intent) if intent.is_refused() => {
+                found.push(format!("task {task} ({nonce}) {verb}, and was refused"));
+            }
+            Some(_) => {}
+        }
+    };
+    for story in world.tasks.values() {
+        if let Some(start) = story.starts.first() {
+            judge(start, "ran");
+        }
+        if let Some(end) = story.ends {
+            judge(end, "is there");
+        }
+    }
+    found
+}
+
+fn keys(world: &World<'_>) -> Vec<String> {
+    let mut found = Vec::new();
+    // One intent, one task: by what was answered, what ran and what is there.
+    let mut tasks_of: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut nonces_of_key: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
+    for (nonce, intent, tasks) in world.accepted() {
+        tasks_of.entry(nonce).or_default().extend(tasks);
+        for call in intent.sendings.iter().filter(|call| call.done_at().is_some()) {
+            if let (Some(user), Some(key)) = (&call.invoked.user, &call.invoked.key) {
+                nonces_of_key.entry((user, key)).or_default().insert(nonce);
+            }
+        }
+    }
+    for (task, story) in &world.tasks {
+        for line in story.starts.iter().chain(story.ends.iter()) {
+            if let Some(nonce) = line.nonce.as_deref() {
+                tasks_of.entry(nonce).or_default().insert(task);
+            }
+        }
+    }
+    for (nonce, tasks) in tasks_of.iter().filter(|(_, tasks)| tasks.len() > 1) {
+        found.push(format!("{nonce} became {} tasks: {tasks:?}", tasks.len()));
+    }
+    for ((user, key), nonces) in nonces_of_key.iter().filter(|(_, nonces)| nonces.len() > 1) {
+        found.push(format!("key {key} of {user} was accepted with {} bodies", nonces.len()));
+    }
+    found
+}
+
+fn ends_once(world: &World<'_>, story: &Story<'_>) -> Vec<String> {
+    let heard = story.events.iter().chain(&story.snapshots);
+    let mut ends: BTreeMap<u64, &Line> = BTreeMap::new();
+    for line in heard.chain(story.ends.iter()).filter(|line| is_end(line.status.as_deref())) {
+        ends.entry(line.rev.unwrap_or(0)).or_insert(line);
+    }
+    let lives = 1 + story.calls_of(Op::Retry).count();
+    let last = ends.values().map(|line| line.t).max().unwrap_or(0);
+    let kept = ends.values().filter(|line| !world.may_be_forgotten(line.t, last)).count();
+    if kept <= lives {
+        return Vec::new();
+    }
+    let all: Vec<String> = ends
+        .values()
+        .map(|line| {
+            format!("{} at rev {}", line.status.as_deref().unwrap_or(""), line.rev.unwrap_or(0))
+        })
+        .collect();
+    vec![format!("it ended {kept} times in {lives} lives: {}", all.join(", "))]
+}
+
+/// What is shown at the end, and what was shown on the way, is of the newest claim.
+fn stale(world: &World<'_>, story: &Story<'_>) -> Vec<String> {
+    let mut found = Vec::new();
+    if let (Some(end), Some(newest)) = (story.ends, story.newest_start()) {
+        let shown =
+            end.token.filter(|_| matches!(end.status.as_deref(), Some("completed" | "failed")));
+        if let Some(shown) = shown
+            && newest.token > Some(shown)
+            && !world.may_be_forgotten(newest.t, end.t)
+        {
+            found.push(format!(
+                "its end is of fence {shown}, and fence {} had begun",
+                newest.token.unwrap_or(0)
+            ));
+        }
+    }
+    let mut before: Option<&Line> = None;
+    for line in story.progress.iter().filter(|line| line.token.is_some()) {
+        if let Some(before) = before.filter(|before| before.token > line.token)
+            && !world.may_be_forgotten(before.t, line.t)
+        {
+            found.push(format!(
+                "progress of fence {} was shown after that of {}",
+                line.token.unwrap_or(0),
+                before.token.unwrap_or(0)
+            ));
+        }
+        before = Some(line);
+    }
+    for pair in story.log_lines.windows(2) {
+        let began = story.starts.iter().find(|start| start.token == pair[0].token);
+        let t = began.map_or(0, |start| start.t);
+        if pair[0].token > pair[1].token && !world.may_be_forgotten(t, pair[1].t) {
+            found.push(format!(
+                "a log line of fence {} stands behind one of {}",
+                pair[1].token.unwrap_or(0),
+                pair[0].token.unwrap_or(0)
+            ));
+        }
+    }
+    found
+}
+
+fn fences(world: &World<'_>, story: &Story<'_>) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut starts = story.starts.clone();
+    starts.sort_by_key(|start| start.token);
+    let mut falls = 0;
+    for pair in starts.windows(2) {
+        if pair[0].token == pair[1].token {
+            found.push(format!("two attempts began with fence {}", pair[0].token.unwrap_or(0)));
+        }
+        if pair[0].attempt > pair[1].attempt && !world.may_be_forgotten(pair[0].t, pair[1].t) {
+            falls += 1;
+        }
+    }
+    // Attempts are counted anew in every life.
+    if falls > story.calls_of(Op::Retry).count() {
+        found.push(format!("the count of attempts fell {falls} times while fences rose"));
+    }
+    found
+}
+
+fn attempts(_: &World<'_>, story: &Story<'_>) -> Vec<String> {
+    let Some(max) = story.ends.and_then(|end| end.attempts_max) else { return Vec::new() };
+    let said = story.starts.iter().chain(&story.events).chain(story.ends.iter());
+    let above = said.filter_map(|line| line.attempt).max().filter(|attempt| *attempt > max);
+    above.map(|attempt| format!("attempt {attempt} of {max}")).into_iter().collect()
+}
+
+fn effects(_: &World<'_>, story: &Story<'_>) -> Vec<String> {
+    let Some(end) = story.ends.filter(|end| end.status.as_deref() == Some("completed")) else {
+        return Vec::new();
+    };
+    let done = story.commits.iter().any(|commit| commit.token == end.token);
+    if done && end.token.is_some() {
+        return Vec::new();
+    }
+    vec![format!("it is completed by fence {:?}, which did not do it", end.token)]
+}
+
+fn early(world: &World<'_>) -> Vec<String> {
+    let mut found = Vec::new();
+    for (nonce, intent, tasks) in world.accepted() {
+        let Some(due) = intent.sendings.iter().filter_map(|call| call.invoked.due).min() else {
+            continue;
+        };
+        for task in tasks {
+            let Some(story) = world.tasks.get(task) else { continue };
+            // It may have been moved to an earlier time, or ended and been sent back.
+            let moved = story.calls.iter().filter(|call| {
+                matches!(call.invoked.op, Op::Reschedule | Op::Retry) && call.may_have_happened()
+            });
+            let moved = moved.map(|call| call.invoked.t).min().unwrap_or(u64::MAX);
+            if let Some(start) = story.starts.first()
+                && start.t + EARLY_MS < due
+                && start.t < moved
+            {
+                let ms = due - start.t;
+                found.push(format!("task {task} ({nonce}) began {ms} ms before its time"));
+            }
+        }
+    }
+    found
+}
+
+fn cancelled(world: &World<'_>, story: &Story<'_>) -> Vec<String> {
+    let mut found = Vec::new();
+    for call in story.calls_of(Op::Cancel) {
+        let Some(end) = call
+            .ended
+            .filter(|end| end.phase == Phase::Ok && end.status.as_deref() == Some("cancelled"))
+        else {
+            continue;
+        };
+        let sent_back = story
+            .calls_of(Op::Retry)
+            .any(|retry| retry.ended.is_none_or(|answer| answer.t >= call.invoked.t));
+        let before = story.starts.iter().filter(|start| start.t <= end.t);
+        let newest = before.filter_map(|start| start.token).max().unwrap_or(0);
+        let after = story.starts.iter().find(|s| s.t > end.t && s.token > Some(newest));
+        if let Some(start) = after
+            && !sent_back
+            && !world.may_be_forgotten(end.t, start.t)
+        {
+            let ms = start.t - end.t;
+            found.push(format!("it began {ms} ms after its cancellation was answered"));
+        }
+    }
+    found
+}
+
+fn edited(world: &World<'_>, story: &Story<'_>) -> Vec<String> {
+    let mut found = Vec::new();
+    let edits: Vec<_> = story.calls_of(Op::Edit).collect();
+    for start in &story.starts {
+        let Some(version) = start.version else { continue };
+        let asked = version == 0 || edits.iter().any(|edit| edit.invoked.version == Some(version));
+        if !asked {
+            found.push(format!("it ran with version {version}, which no edit made"));
+        }
+        // Versions rise with the calls of the one user who makes them. An attempt that was claimed
+        // before the edit cannot be: the edit would have been refused.
+        let known = edits.iter().filter(|edit| {
+            edit.done_at().is_some_and(|t| t <= start.t && !world.may_be_forgotten(t, start.t))
+        });
+        if let Some(newest) = known.filter_map(|edit| edit.invoked.version).max()
+            && version < newest
+        {
+            found.push(format!("it ran with version {version} after edit {newest} was accepted"));
+        }
+    }
+    found
+}
+
+fn order(world: &World<'_>) -> Vec<String> {
+    let mut found = Vec::new();
+    for (eyes, lines) in &world.streams {
+        let mut at: Option<(u32, u64)> = None;
+        let mut asked = false;
+        for line in lines {
+            let here = line.epoch.zip(line.seq);
+            match line.op {
+                Op::Reset => at = None,
+                Op::Snapshot => at = here,
+                // A hole that the client sees and asks about is no fault; what follows is judged.
+                Op::Gap => asked = true,
+                Op::Hello => asked = false,
+                Op::Event => {
+                    if let (Some((epoch, seq)), Some((new_epoch, new_seq))) = (at, here) {
+                        let follows = epoch == new_epoch && (new_seq == seq || new_seq == seq + 1);
+                        if !follows {
+                            let (a, b) = ((epoch, seq), (new_epoch, new_seq));
+                            found.push(format!(
+                                "{eyes}: event {b:?} came after {a:?} (asked: {asked})"
+                            ));
+                        }
+                    }
+                    at = here;
+                }
+                _ => {}
+            }
+        }
+    }
+    found.extend(each(world, revs));
+    found
+}
+
+/// Within an epoch revs of logged events rise.
+fn revs(_: &World<'_>, story: &Story<'_>) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut newest: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
+    for line in &story.events {
+        let (Some(epoch), Some(seq), Some(rev)) = (line.epoch, line.seq, line.rev) else {
+            continue;
+        };
+        if let Some((before, rev_before)) = newest.get(&epoch)
+            && *before < seq
+            && *rev_before >= rev
+        {
+            found.push(format!("rev {rev} of event {seq} came after rev {rev_before}"));
+        }
+        newest.insert(epoch, (seq, rev));
+    }
+    found
+}
+
+fn agreement(world: &World<'_>, story: &Story<'_>) -> Vec<String> {
+    let Some(end) = story.ends else { return Vec::new() };
+    let heard = story.events.iter().chain(&story.snapshots);
+    let Some(last) = heard.max_by_key(|line| (line.epoch, line.seq, line.rev)) else {
+        return Vec::new();
+    };
+    let same = last.rev == end.rev && last.status == end.status;
+    // A snapshot holds the newest tasks; of an older one that changed before it nothing is heard.
+    let stream = world.streams.get(last.proc.as_str());
+    let reset = stream.is_some_and(|all| all.iter().any(|l| l.op == Op::Reset && l.t >= last.t));
+    if same || reset || end.status.as_deref() == Some("absent") {
+        return Vec::new();
+    }
+    let text = |line: &Line| {
+        format!("{} at rev {}", line.status.as_deref().unwrap_or("?"), line.rev.unwrap_or(0))
+    };
+    vec![format!("heard was {}, and it is {}", text(last), text(end))]
+}
+
+fn processes(world: &World<'_>) -> Vec<String> {
+    let wrong = world.marks.iter().filter(|mark| mark.phase == Phase::Fail);
+    wrong
+        .map(|mark| {
+            let [what, why] = [&mark.status, &mark.why].map(|text| text.as_deref().unwrap_or(""));
+            format!("{} {what}: {why}", mark.proc)
+        })
+        .collect()
+}

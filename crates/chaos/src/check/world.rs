@@ -1,0 +1,162 @@
+//! A history put together by task, by intent and by phase: facts, no judgement.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::history::{Line, Op, Phase};
+
+/// How long before and after the loss of a server something may be that it had not passed on, ms.
+/// Within its class a submission is not; ends of attempts, claims and changes are.
+pub(super) const FORGOTTEN_BEFORE_MS: u64 = 2_000;
+pub(super) const FORGOTTEN_AFTER_MS: u64 = 2_000;
+
+/// Everything that is known of one task.
+#[derive(Debug, Default)]
+pub(super) struct Story<'a> {
+    pub(super) starts: Vec<&'a Line>,
+    pub(super) commits: Vec<&'a Line>,
+    /// Logged events, as they were heard.
+    pub(super) events: Vec<&'a Line>,
+    pub(super) snapshots: Vec<&'a Line>,
+    pub(super) progress: Vec<&'a Line>,
+    pub(super) log_lines: Vec<&'a Line>,
+    pub(super) ends: Option<&'a Line>,
+    /// Calls about it, with their ends.
+    pub(super) calls: Vec<Call<'a>>,
+}
+
+/// A call and how it ended, if it did.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Call<'a> {
+    pub(super) invoked: &'a Line,
+    pub(super) ended: Option<&'a Line>,
+}
+
+impl Call<'_> {
+    /// Whether it may have been carried out.
+    pub(super) fn may_have_happened(&self) -> bool {
+        self.ended.is_none_or(|end| end.phase != Phase::Fail)
+    }
+
+    /// When it was known to be carried out.
+    pub(super) fn done_at(&self) -> Option<u64> {
+        self.ended.filter(|end| end.phase == Phase::Ok).map(|end| end.t)
+    }
+}
+
+impl<'a> Story<'a> {
+    /// The calls of a sort that may have been carried out.
+    pub(super) fn calls_of(&self, op: Op) -> impl Iterator<Item = &Call<'a>> {
+        self.calls.iter().filter(move |c| c.invoked.op == op && c.may_have_happened())
+    }
+
+    /// The newest fence under which an attempt began.
+    pub(super) fn newest_start(&self) -> Option<&'a Line> {
+        self.starts.iter().max_by_key(|start| start.token).copied()
+    }
+}
+
+/// One intent to have a task: all sendings of it.
+#[derive(Debug, Default)]
+pub(super) struct Intent<'a> {
+    pub(super) sendings: Vec<Call<'a>>,
+}
+
+impl Intent<'_> {
+    /// Whether every sending of it was refused.
+    pub(super) fn is_refused(&self) -> bool {
+        self.sendings.iter().all(|call| !call.may_have_happened())
+    }
+
+    /// The tasks that its sendings were answered with.
+    pub(super) fn tasks(&self) -> BTreeSet<&str> {
+        let answered = self.sendings.iter().filter(|call| call.done_at().is_some());
+        answered.filter_map(|call| call.ended?.task.as_deref()).collect()
+    }
+}
+
+/// All of a history.
+#[derive(Debug, Default)]
+pub(super) struct World<'a> {
+    pub(super) tasks: BTreeMap<&'a str, Story<'a>>,
+    pub(super) intents: BTreeMap<&'a str, Intent<'a>>,
+    /// Phases of the run, and what must not be, by name.
+    pub(super) marks: Vec<&'a Line>,
+    pub(super) faults: Vec<&'a Line>,
+    /// What each observer heard, in its order.
+    pub(super) streams: BTreeMap<&'a str, Vec<&'a Line>>,
+    forgets: Vec<u64>,
+}
+
+impl<'a> World<'a> {
+    pub(super) fn of(lines: &'a [Line]) -> Self {
+        let mut ends: BTreeMap<u64, &Line> = BTreeMap::new();
+        for line in lines.iter().filter(|line| line.phase != Phase::Invoke) {
+            ends.extend(line.call.map(|call| (call, line)));
+        }
+        let mut world = Self::default();
+        for line in lines {
+            world.take(line, &ends);
+        }
+        world
+    }
+
+    fn take(&mut self, line: &'a Line, ends: &BTreeMap<u64, &'a Line>) {
+        let call =
+            || Call { invoked: line, ended: line.call.and_then(|call| ends.get(&call).copied()) };
+        let story = line.task.as_deref().map(|task| self.tasks.entry(task).or_default());
+        match (line.op, story) {
+            (Op::Submit, _) if line.phase == Phase::Invoke => {
+                let nonce = line.nonce.as_deref().unwrap_or_default();
+                self.intents.entry(nonce).or_default().sendings.push(call());
+            }
+            (Op::Cancel | Op::Retry | Op::Reschedule | Op::Edit, Some(story))
+                if line.phase == Phase::Invoke =>
+            {
+                story.calls.push(call());
+            }
+            (Op::Start, Some(story)) => story.starts.push(line),
+            (Op::Commit, Some(story)) => story.commits.push(line),
+            (Op::Progress, Some(story)) => story.progress.push(line),
+            (Op::LogLine, Some(story)) => story.log_lines.push(line),
+            (Op::Final, Some(story)) => story.ends = Some(line),
+            (Op::Event, Some(story)) if line.status.is_some() => story.events.push(line),
+            (Op::Snapshot, Some(story)) => story.snapshots.push(line),
+            (Op::Mark, _) => self.marks.push(line),
+            (Op::Fault, _) => {
+                if line.forgets && line.phase == Phase::Invoke {
+                    self.forgets.push(line.t);
+                }
+                self.faults.push(line);
+            }
+            _ => {}
+        }
+        if matches!(line.op, Op::Event | Op::Snapshot | Op::Reset | Op::Gap | Op::Hello) {
+            self.streams.entry(&line.proc).or_default().push(line);
+        }
+    }
+
+    /// Whether what was true at `t` may have been forgotten since, before `seen`.
+    pub(super) fn may_be_forgotten(&self, t: u64, seen: u64) -> bool {
+        self.forgets.iter().any(|lost| {
+            t + FORGOTTEN_BEFORE_MS >= *lost && t <= lost + FORGOTTEN_AFTER_MS && seen >= *lost
+        })
+    }
+
+    /// When the phase of this name began.
+    pub(super) fn since(&self, name: &str) -> Option<u64> {
+        self.marks
+            .iter()
+            .find(|mark| mark.phase == Phase::Ok && mark.status.as_deref() == Some(name))
+            .map(|mark| mark.t)
+    }
+
+    /// The intents and the tasks they were answered with.
+    pub(super) fn accepted(&self) -> impl Iterator<Item = (&'a str, &Intent<'a>, BTreeSet<&str>)> {
+        self.intents.iter().map(|(nonce, intent)| (*nonce, intent, intent.tasks()))
+    }
+}
+
+/// Whether a status is an end.
+pub(super) fn is_end(status: Option<&str>) -> bool {
+    matches!(status, Some("completed" | "failed" | "cancelled"))
+}

@@ -1,0 +1,105 @@
+//! Why a task does not run.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// `GET /api/v1/tasks/{id}/why`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Why {
+    /// What stands first in its way.
+    pub reason: WhyReason,
+    /// The same in a sentence.
+    pub text: String,
+    /// When its time comes; RFC 3339. Only for one that is scheduled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_at: Option<String>,
+    /// The task whose turn it is. Only for one that waits for another of its serial key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behind: Option<String>,
+    /// Users who take turns where it waits, its own among them. Only for one whose turn it is not
+    /// yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users_waiting: Option<u64>,
+}
+
+/// What stands in a task's way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WhyReason {
+    /// It has ended.
+    Ended,
+    /// A worker has it.
+    Running,
+    /// Its time has not come.
+    Scheduled,
+    /// It waits for other tasks.
+    Waiting,
+    /// Another task of its serial key has not ended.
+    SerialKey,
+    /// Its queue is paused.
+    QueuePaused,
+    /// Whoever runs the installation has paused all work of its user.
+    OperatorPaused,
+    /// Its user has paused all their own work.
+    UserPaused,
+    /// Its user is paused in its queue.
+    UserPausedInQueue,
+    /// No worker that is at work knows its kind.
+    NoWorker,
+    /// Nothing: it is a matter of its turn, and of a worker with room.
+    Turn,
+}
+
+impl WhyReason {
+    /// The word on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ended => "ended",
+            Self::Running => "running",
+            Self::Scheduled => "scheduled",
+            Self::Waiting => "waiting",
+            Self::SerialKey => "serial_key",
+            Self::QueuePaused => "queue_paused",
+            Self::OperatorPaused => "operator_paused",
+            Self::UserPaused => "user_paused",
+            Self::UserPausedInQueue => "user_paused_in_queue",
+            Self::NoWorker => "no_worker",
+            Self::Turn => "turn",
+        }
+    }
+
+    /// The same in a sentence.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Ended => "It has ended.",
+            Self::Running => "A worker has it.",
+            Self::Scheduled => "Its time has not come.",
+            Self::Waiting => "It waits for other tasks.",
+            Self::SerialKey => "It waits for another task of the same serial key to end.",
+            Self::QueuePaused => "Its queue is paused. It starts when an operator lets it go on.",
+            Self::OperatorPaused => "Whoever runs this installation has paused all your work.",
+            Self::UserPaused => "You have paused all your work. It starts after you resume.",
+            Self::UserPausedInQueue => {
+                "You are paused in its queue, by whoever runs this installation."
+            }
+            Self::NoWorker => "No worker that is at work now knows its kind.",
+            Self::Turn => {
+                "Nothing is in its way: it starts when its turn comes and a worker has room."
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_spelled_as_its_name() {
+        for reason in [WhyReason::SerialKey, WhyReason::UserPausedInQueue, WhyReason::Turn] {
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason.name());
+        }
+    }
+}
