@@ -13,6 +13,7 @@ mod control;
 mod dump;
 mod erase;
 mod flow;
+mod line;
 mod links;
 mod maintain;
 mod pick;
@@ -42,6 +43,7 @@ use crate::schedule::Schedule;
 use crate::settings::{Pauses, UserSettings};
 use crate::transitions::{STATES, TaskState};
 use crate::{Lease, Text};
+use line::Line;
 use links::Lead;
 use queue::Queue;
 use step::Step;
@@ -95,6 +97,8 @@ struct User {
     links: HashMap<TaskId, Links>,
     /// Parts by the flow or batch they are of.
     parts: HashMap<TaskId, BTreeSet<TaskId>>,
+    /// Tasks that run one at a time, by serial key; none is empty.
+    lines: HashMap<u128, Line>,
     schedules: BTreeMap<Name, Schedule>,
     seq: u64,
     counts: [u64; STATES.len()],
@@ -162,6 +166,7 @@ impl Partition {
             Command::Sync(sync) => Reply::Sync(self.sync(&mut step, sync)),
             Command::Control(control) => Reply::Control(self.control(&mut step, control)),
         };
+        self.settle_lines(&mut step);
         let epoch = self.epoch;
         let changes = step.finish(epoch, |user| {
             let user = self.users.entry(user.clone()).or_default();
@@ -292,6 +297,7 @@ impl Partition {
             }
         }
         self.lead_on(step);
+        self.settle_lines(step);
         for name in &woken {
             if self.queues.get(name).is_some_and(Queue::has_turns) {
                 self.wake(step, name, 1);

@@ -93,7 +93,17 @@ macro_rules! fragment {
 const SHARED: [(&str, &str); 2] = [fragment!("names"), fragment!("begin")];
 
 static SUBMIT: LazyLock<String> = LazyLock::new(|| {
-    assemble("", &[fragment!("record"), fragment!("gate"), fragment!("lane"), fragment!("submit")])
+    assemble(
+        "",
+        &[
+            fragment!("record"),
+            fragment!("gate"),
+            fragment!("lane"),
+            fragment!("line"),
+            fragment!("stop"),
+            fragment!("submit"),
+        ],
+    )
 });
 
 static SYNC: LazyLock<String> = LazyLock::new(|| {
@@ -103,7 +113,9 @@ static SYNC: LazyLock<String> = LazyLock::new(|| {
             fragment!("record"),
             fragment!("gate"),
             fragment!("lane"),
+            fragment!("line"),
             fragment!("attempt"),
+            fragment!("stop"),
             fragment!("links"),
             fragment!("report"),
             fragment!("remove"),
@@ -122,9 +134,11 @@ static CONTROL: LazyLock<String> = LazyLock::new(|| {
             fragment!("record"),
             fragment!("gate"),
             fragment!("lane"),
+            fragment!("line"),
             fragment!("attempt"),
             fragment!("links"),
             fragment!("named"),
+            fragment!("stop"),
             fragment!("cancel"),
             fragment!("redrive"),
             fragment!("reschedule"),
@@ -145,6 +159,8 @@ static FLOW: LazyLock<String> = LazyLock::new(|| {
         fragment!("record"),
         fragment!("gate"),
         fragment!("lane"),
+        fragment!("line"),
+        fragment!("stop"),
         fragment!("links"),
         fragment!("flow"),
     ];
@@ -158,6 +174,8 @@ static TICK: LazyLock<String> = LazyLock::new(|| {
             fragment!("record"),
             fragment!("gate"),
             fragment!("lane"),
+            fragment!("line"),
+            fragment!("stop"),
             fragment!("schedule"),
             fragment!("tick"),
             fragment!("submit"),
@@ -172,6 +190,8 @@ static REPAIR: LazyLock<String> = LazyLock::new(|| {
             fragment!("record"),
             fragment!("gate"),
             fragment!("lane"),
+            fragment!("line"),
+            fragment!("stop"),
             fragment!("links"),
             fragment!("schedule"),
             fragment!("repair"),

@@ -3,6 +3,7 @@
 
 mod source;
 mod target;
+mod ties;
 
 use std::time::Duration;
 

@@ -5,8 +5,8 @@
 mod common;
 
 use tasktonic_core::command::{
-    After, Claim, Control, Expiry, Gathers, Idempotency, NewTask, Node, Op, Report, Submit, Sync,
-    Write,
+    After, Claim, Control, Expiry, Gathers, Idempotency, NewSerial, NewTask, Node, Op, Report,
+    Submit, Sync, Write,
 };
 use tasktonic_core::links::OnFailure;
 use tasktonic_core::reply::Controlled;
@@ -32,6 +32,8 @@ async fn submit(store: &RedisStore, user: &str, numbers: std::ops::Range<u64>, q
         NewTask {
             idempotency: Some(Idempotency::new(key, 7, 3_600_000)),
             due_ms: (number % 5 == 1).then_some(NOW_MS + 60_000),
+            serial: (number % 9 == 4)
+                .then_some(NewSerial { key: u128::from(number % 2), stops_running: false }),
             expires: (number % 7 == 1).then_some(Expiry { at_ms: NOW_MS + 70_000, keep_s: 60 }),
             ..NewTask::new(user.clone(), TaskId::new(1, number), queue.parse().unwrap(), text)
         }

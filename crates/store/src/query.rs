@@ -96,6 +96,13 @@ pub enum Query {
         /// The task.
         task: TaskId,
     },
+    /// Whose turn it is in the line in which a task waits for its serial key.
+    TurnBefore {
+        /// The owner.
+        user: UserId,
+        /// The task.
+        task: TaskId,
+    },
     /// Which of these tasks exist.
     Exist {
         /// Owners and ids.
@@ -165,8 +172,10 @@ pub enum QueryReply {
     Links(Vec<Option<Links>>),
     /// To `Parts`.
     Parts(Vec<TaskId>),
-    /// To `Position`; absent unless the task is queued.
+    /// To `Position`; absent unless the task is in a lane.
     Position(Option<Box<Position>>),
+    /// To `TurnBefore`; absent unless the task waits for another of its serial key.
+    TurnBefore(Option<TaskId>),
     /// To `Exist`: one answer per task, in order.
     Exist(Vec<bool>),
     /// To `Schedules`.

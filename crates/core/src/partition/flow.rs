@@ -8,8 +8,8 @@ use super::Partition;
 use super::links::Lead;
 use super::step::{StateText, Step};
 use super::submit::End;
-use crate::changes::{Place, Record, TaskControl};
-use crate::command::{After, Gathers, Node};
+use crate::changes::{Place, Record, Serial, TaskControl};
+use crate::command::{After, Gathers, NewSerial, NewTask, Node};
 use crate::ids::{Name, TaskId, UserId};
 use crate::limits::{LINKS_MAX, PARTS_MAX};
 use crate::links::{Gather, Links, Part, Up};
@@ -150,7 +150,7 @@ impl Partition {
         node: Node,
         ringed: &mut Vec<Name>,
     ) {
-        let crate::command::NewTask { task, queue, due_ms, descriptor, event, expires, .. } =
+        let NewTask { task, queue, due_ms, descriptor, event, expires, serial: asked, .. } =
             node.new;
         step.record(Record::Descriptor { user: user.clone(), task, text: descriptor });
         let links = self.links(user, &task).expect("put there before");
@@ -166,12 +166,16 @@ impl Partition {
             None => Place::Queued { position: 0 },
         };
         let expires = expires.map(Box::new);
-        let mut control = TaskControl { expires, ..TaskControl::new(queue, place) };
+        let serial = asked.map(|NewSerial { key, .. }| Box::new(Serial { key, holds: false }));
+        let mut control = TaskControl { expires, serial, ..TaskControl::new(queue, place) };
         let queue = control.queue.clone();
         self.put(user, task, control.clone());
         match control.place {
             Place::Scheduled { due_ms } => {
                 self.due.insert((due_ms, user.clone(), task));
+            }
+            Place::Queued { .. } if control.serial.is_some() => {
+                control = self.enter_line(step, user, task, End::Back);
             }
             Place::Queued { .. } => {
                 control = self.enter_lane(user, task, End::Back, ringed, queue);
@@ -185,12 +189,16 @@ impl Partition {
             (_, true) => event,
         };
         let state = StateText { at_ms, body: &body, event: Some(&told), logged: true };
-        if matches!(control.place, Place::Queued { .. }) && control.expires.is_none() {
+        let is_plain = control.expires.is_none() && control.serial.is_none();
+        if matches!(control.place, Place::Queued { .. }) && is_plain {
             let told = StateText { body: &told, event: None, ..state };
             step.event(user, &told.event_only(task, &control));
             step.record(Record::Task { user: user.clone(), task, control, text: None });
         } else {
             step.write(user, task, &control, &state);
+        }
+        if let Some(NewSerial { key, stops_running: true }) = asked {
+            self.stop_holder(step, at_ms, user, key);
         }
     }
 

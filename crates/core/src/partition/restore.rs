@@ -3,7 +3,7 @@
 use super::links::{FIRST, Lead};
 use super::{Ended, Entry, KeyOwner, Partition, User};
 use crate::Text;
-use crate::changes::{Place, TaskControl};
+use crate::changes::{Place, Serial, TaskControl};
 use crate::ids::{Name, TaskId, UserId};
 use crate::limits::LEASE_MS_DEFAULT;
 use crate::links::Links;
@@ -108,6 +108,10 @@ impl Partition {
         partition.mt = now_ms;
         rows.sort_by(|a, b| order(a).cmp(&order(b)));
         for Row { user, task, mut control } in rows {
+            let serial = control.serial.as_deref().copied();
+            if let Some(Serial { key, holds: true }) = serial {
+                partition.user(&user).lines.entry(key).or_default().holder = Some(task);
+            }
             match &mut control.place {
                 Place::Scheduled { due_ms } => {
                     partition.due.insert((*due_ms, user.clone(), task));
@@ -116,6 +120,12 @@ impl Partition {
                 Place::Queued { position } => {
                     partition.back = partition.back.max(*position + 1);
                     partition.front = partition.front.min(*position - 1);
+                    if let Some(Serial { key, holds: false }) = serial {
+                        let line = partition.user(&user).lines.entry(key).or_default();
+                        line.waiting.insert((*position, task), ());
+                        partition.put(&user, task, control);
+                        continue;
+                    }
                     let entry = Entry { task, claim: control.claim };
                     let lanes = &mut partition.user(&user).lanes;
                     let lane = lanes.entry(control.queue.clone()).or_default();

@@ -73,6 +73,7 @@ pub(super) fn gathering(
         tags,
         key: None,
         name: None,
+        serial_key: None,
         payload: RawValue::from_string("{}".into()).expect("an empty object is JSON"),
     };
     let queue = FLOW_KIND.parse().map_err(|error| Refusal::internal(&error))?;

@@ -52,9 +52,9 @@ local COUNTS = { 'cx', 'ex', 'paused', 'fl', 'ld' }
 -- nothing.
 function V.begin(more)
   local values = call('HMGET', META, 'schema', 'epoch', 'run', 'lt', 'mt', 'behind', 'keeps', 'cx',
-    'ex', 'sc', 'closed', 'paused', 'queues_version', 'fl', 'ld', unpack(more))
-  local schema, epoch, run, lt, mt, behind, keeps, cx, ex, sc, closed, paused, version,
-    fl, ld = unpack(values, 1, 15)
+    'ex', 'sk', 'sc', 'closed', 'paused', 'queues_version', 'fl', 'ld', unpack(more))
+  local schema, epoch, run, lt, mt, behind, keeps, cx, ex, sk, sc, closed, paused, version, fl, ld =
+    unpack(values, 1, 16)
   if not tonumber(schema) then
     return redis.error_reply('-UNREADY the partition has no meta')
   end
@@ -74,13 +74,16 @@ function V.begin(more)
     before = { cx = cx, ex = ex, paused = paused, fl = fl, ld = ld },
     -- When the first schedule comes, if there is one.
     sc = tonumber(sc),
+    -- Whether tasks here may have a serial key. Once they had, it stays: then who gives a task back
+    -- looks at its state.
+    sk = sk == '1',
     -- Queues that hand out nothing, and the version of what is set of queues.
     closed = tonumber(closed) or 0,
     queues_version = tonumber(version) or 0,
     -- Fields to set when the call ends.
     set = {},
   }
-  for i = 1, #more do M[i] = values[15 + i] end
+  for i = 1, #more do M[i] = values[16 + i] end
   if run ~= ARGV[1] then
     -- Another server process than last time: it may have forgotten what the former one answered,
     -- so nothing written from here on may carry a number of that life.

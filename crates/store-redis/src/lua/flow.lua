@@ -2,7 +2,7 @@
 --
 -- reads:   ARGV[3] at_ms, user, '1' if the user is seen for the first time; a count and tasks: id,
 --          queue, due_ms or '', descriptor, event members, lane_max, expires_ms or '', followed by
---          keep_s if it expires, the flow it is a part of or '', what it gathers: '', 'f' a flow,
+--          keep_s if it expires, '' or a serial key followed by '1' to ask who holds it to stop, the flow it is a part of or '', what it gathers: '', 'f' a flow,
 --          'b' a batch or 'r' a batch that runs; a count and tasks that it waits for: id, letter
 -- replies: one text per task: 'done', or '-' and why it was refused
 -- moves:   nothing -> waiting, nothing -> queued, nothing -> scheduled
@@ -20,6 +20,8 @@ for i = 1, tonumber(take()) do
   local new = { t = take(), q = take(), due = take(), d = take(), event = take(), most = tonumber(take()) }
   new.x = take()
   if new.x == '' then new.x = nil else new.k = take() end
+  new.sk = take()
+  if new.sk == '' then new.sk = nil else new.stops = take() == '1' end
   new.of, new.gathers = take(), GATHERS[take()]
   if new.of == '' then new.of = nil end
   new.after = {}
@@ -129,7 +131,8 @@ for i = 1, #nodes do
   local new = nodes[i]
   local r = V.record(user, new.t)
   new.r = r
-  r.known, r.exists, r.s, r.c, r.n, r.a, r.x, r.k = true, true, 'waiting', 1, 0, 1, new.x, new.k
+  r.known, r.exists, r.s, r.c, r.n, r.a, r.x, r.k, r.sk =
+    true, true, 'waiting', 1, 0, 1, new.x, new.k, new.sk
   r.f = { q = new.q, of = new.of, oc = '-', up = new.after, down = {} }
   if new.gathers then r.f.g = { unpack(new.gathers) } end
   if new.of then
@@ -174,6 +177,7 @@ for i = 1, #nodes do
     expiring[#expiring + 1] = r.id .. ',' .. new.q
     M.ex = M.ex + 1
   end
+  if new.sk then V.use_lines() end
   if pending > 0 then
     V.add_scheduled(new.lane.x, 1)
     V.write(r, at, ',"on":' .. int(pending), body, told)
@@ -185,10 +189,15 @@ for i = 1, #nodes do
     V.write(r, at, ',"due":' .. new.due, body, told)
   else
     r.s = 'queued'
-    if #new.lane.entries == 0 then order[#order + 1] = new.lane end
-    table.insert(new.lane.entries, V.entry(new.t, 1, 1))
-    if new.x then V.write(r, at, '', body, told) else V.tell(r, at, told) end
+    if new.sk then
+      V.enter_line(r, new.q, true)
+    else
+      if #new.lane.entries == 0 then order[#order + 1] = new.lane end
+      table.insert(new.lane.entries, V.entry(new.t, 1, 1))
+    end
+    if new.x or new.sk then V.write(r, at, '', body, told) else V.tell(r, at, told) end
   end
+  if new.stops then V.stop_holder(user, new.sk, at) end
   answers[i] = 'done'
 end
 for i = 1, #touched do
@@ -217,5 +226,6 @@ end
 V.list_ended(ended)
 V.wake_for(ringed)
 V.lead_on()
+V.settle_lines()
 V.finish()
 return answers

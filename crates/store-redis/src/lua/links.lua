@@ -126,16 +126,6 @@ function V.leads_left()
   return M.ld - popped + here
 end
 
--- Asks the holder of a running task to stop, once.
-function V.ask_to_stop(r, queue, at)
-  if call('SADD', CANCELS, r.id) == 0 then return end
-  M.cx = M.cx + 1
-  local token = queue .. '|' .. r.u .. '|' .. r.t .. '|' .. int(r.a) .. '|' .. int(r.c) .. '|' .. (r.w or '')
-  -- If it is lost, the holder's next report tells it.
-  call('SPUBLISH', N.wake(string.match(r.w or '', '^[^.]*')), 'c' .. token)
-  V.emit(r.u, '{"t":"' .. r.t .. '","x":"cancel_requested","at":' .. at .. '}')
-end
-
 -- A waiting task goes on waiting, for what its ties say now, or to its lane.
 function V.waits_less(r, body, ringed)
   local f = V.links(r)
@@ -147,7 +137,7 @@ function V.waits_less(r, body, ringed)
   else
     r.s = 'queued'
     V.add_scheduled(V.extra(r.u, f.q), -1)
-    V.enter(r.u, f.q, V.entry(r.t, r.a, r.c), true, ringed)
+    V.wait_in(r, f.q, true, ringed)
     V.write(r, int(now()), '', body, body)
   end
 end

@@ -21,7 +21,7 @@ local function redrive(one, at, ringed)
     V.write(r, at, ',"on":' .. int(pending), '', one.event)
   else
     r.s = 'queued'
-    V.enter(r.u, one.q, V.entry(r.t, r.a, r.c), true, ringed)
+    V.wait_in(r, one.q, true, ringed)
     V.write(r, at, '', '', one.event)
   end
   return 'done'

@@ -55,6 +55,7 @@ end
 V.fetch()
 V.settle()
 V.lead_on()
+V.settle_lines()
 -- A call that was woken and leaves work behind wakes one more.
 for i = 1, #woken do
   if call('EXISTS', N.ring(woken[i])) == 1 then V.wake(woken[i], 1) end

@@ -14,6 +14,7 @@ use tasktonic_protocol::stored::queue_in;
 use tasktonic_store::transfer::{Target, TransferError};
 use tasktonic_store::{Entry, Error, Result, Store as _, Table};
 
+use super::ties;
 use crate::keys;
 use crate::open::{items_of, text_of};
 use crate::router::Place;
@@ -255,14 +256,7 @@ impl Import {
             }
             Record::Links { user, task, links: Some(links) } => {
                 let p = partition_of(&user, count);
-                let keys = self.store.keys(p)?;
-                let commands = to.entry(p).or_default();
-                if let Some(part) = links.part {
-                    let name = keys.parts(&user, part.of);
-                    commands.push(cmd("ZADD").arg(name).arg(0).arg(task.to_string()).clone());
-                }
-                commands.push(cmd("SADD").arg(keys.nodes()).arg(format!("{user},{task}")).clone());
-                commands.push(cmd("HINCRBY").arg(keys.meta()).arg("fl").arg(1).clone());
+                ties::list(self.store.keys(p)?, &user, task, &links, to.entry(p).or_default());
                 self.ties = Some((user, task, links));
             }
             Record::Schedule { user, name, schedule: Some(schedule) } => {
@@ -295,8 +289,8 @@ impl Import {
             Record::QueuesVersion(version) => self.queues_version = version,
             // An export holds whole tasks only; keys go by `Import::keys`.
             Record::Edited { .. }
-            | Record::Schedule { schedule: None, .. }
             | Record::Key { .. }
+            | Record::Schedule { schedule: None, .. }
             | Record::Control { .. }
             | Record::Links { .. }
             | Record::KeyGone { .. }
@@ -341,7 +335,7 @@ impl Import {
         to: &mut Vec<Cmd>,
     ) -> Result<()> {
         let keys = self.store.keys(p)?;
-        let TaskControl { queue, claim, attempt, expires, place, .. } = control;
+        let TaskControl { queue, claim, attempt, expires, serial, place, .. } = control;
         if let Some(expiry) = expires {
             let member = format!("{user},{task},{queue}");
             to.push(cmd("ZADD").arg(keys.unstarted()).arg(expiry.at_ms).arg(member).clone());
@@ -349,21 +343,27 @@ impl Import {
         }
         to.push(cmd("ZADD").arg(keys.index(user)).arg(0).arg(task.to_string()).clone());
         if let Some((_, _, links)) = self.ties.take_if(|(of, id, _)| of == user && *id == task) {
-            to.push(cmd("SET").arg(keys.links(user, task)).arg(format!("{queue}|{links}")).clone());
-            // Who waits for it may not have been told; to be told twice does no harm.
-            if matches!(place, At::Ended { .. }) {
-                let mut leads = vec![format!("{user},{task}")];
-                if links.gather.is_some() {
-                    leads.push(format!("{user},{task},{}", TaskId::from_bytes([0; 12])));
+            let over = matches!(place, At::Ended { .. });
+            ties::keep(keys, (user, task, queue), &links, over, to);
+        }
+        let in_line = serial.as_deref().is_some_and(|serial| !serial.holds);
+        if let Some(serial) = serial {
+            to.push(cmd("HSET").arg(keys.meta()).arg("sk").arg("1").clone());
+            let (line, member) = (keys.line(user, serial.key), format!("{task},{queue}"));
+            match place {
+                _ if serial.holds => to.push(cmd("ZADD").arg(line).arg("-inf").arg(member).clone()),
+                At::Queued { position } => {
+                    to.push(cmd("ZADD").arg(line).arg(*position).arg(member).clone());
+                    *self.scheduled.entry(queue.clone()).or_default() += 1;
                 }
-                to.push(cmd("RPUSH").arg(keys.leads()).arg(&leads).clone());
-                to.push(cmd("HINCRBY").arg(keys.meta()).arg("ld").arg(leads.len()).clone());
+                _ => {}
             }
         }
         match place {
             At::Waiting { .. } => {
                 *self.scheduled.entry(queue.clone()).or_default() += 1;
             }
+            At::Queued { .. } if in_line => {}
             At::Queued { .. } => {
                 let entry = format!("{task}:{attempt}:{claim}");
                 to.push(cmd("RPUSH").arg(keys.lane(user, queue)).arg(entry).clone());

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use redis::Value;
-use tasktonic_core::command::{After, Control, Expiry, Gathers, MoveTo, Node};
+use tasktonic_core::command::{After, Control, Expiry, Gathers, MoveTo, NewSerial, Node};
 use tasktonic_core::reply::{Controlled, Refusal};
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
 use tasktonic_protocol::stored::queue_in;
@@ -192,6 +192,13 @@ fn flow(words: &mut Words, at_ms: i64, user: &UserId, nodes: &[Node], fresh: boo
             Some(Expiry { at_ms, keep_s }) => {
                 words.put(at_ms);
                 words.put(keep_s);
+            }
+            None => words.text(""),
+        }
+        match new.serial {
+            Some(NewSerial { key, stops_running }) => {
+                words.put(format_args!("{key:032x}"));
+                words.flag(stops_running);
             }
             None => words.text(""),
         }

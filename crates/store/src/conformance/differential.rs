@@ -2,6 +2,7 @@
 //! step, restarts included.
 
 mod flows;
+mod queries;
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -9,8 +10,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tasktonic_core::command::{
-    Again, Claim, Control, Edit, Expiry, Idempotency, KeyMode, MoveTo, NewTask, Op, Purge, Redrive,
-    Replaced, Report, Reschedule, Rewrite, Submit, Sync, Write,
+    Again, Claim, Control, Edit, Expiry, Idempotency, KeyMode, MoveTo, NewSerial, NewTask, Op,
+    Purge, Redrive, Replaced, Report, Reschedule, Rewrite, Submit, Sync, Write,
 };
 use tasktonic_core::limits::ADOPT_MAX;
 use tasktonic_core::routing::PartitionId;
@@ -240,6 +241,7 @@ impl Walk {
                 event: Text::from(r#""k":"mail""#),
                 expires,
                 idempotency,
+                serial: self.serial(),
                 lane_max: 12,
                 ..NewTask::new(user, task, queue, descriptor)
             });
@@ -248,6 +250,13 @@ impl Walk {
             tasks.push(tasks[0].clone());
         }
         Submit { created_ms: now_ms, tasks }
+    }
+
+    fn serial(&mut self) -> Option<NewSerial> {
+        (self.seed.below(3) == 0).then(|| NewSerial {
+            key: u128::from(self.seed.below(3)),
+            stops_running: self.seed.below(3) == 0,
+        })
     }
 
     fn key_mode(&mut self) -> KeyMode {
@@ -435,45 +444,6 @@ impl Walk {
             self.seed.next()
         );
         Edit { task, claim, n, descriptor: descriptor.into(), event: Text::from(r#""ed":true"#) }
-    }
-
-    fn query(&mut self) -> Query {
-        let (user, task) = self.task_of();
-        match self.seed.below(19) {
-            16 => Query::Facts { user, queue: self.queue() },
-            17 => Query::Links { user, tasks: vec![task, TaskId::new(1, 1)] },
-            18 => self.parts(),
-            8 => Query::DueSchedules,
-            9 => Query::Schedules { user, name: None },
-            10 => Query::Turns { queues: vec![self.queue(), self.queue()] },
-            11 => Query::User { user, queues: vec![self.queue()] },
-            12 => Query::UsersIn { queue: self.queue(), limit: self.small(4) },
-            13 => Query::Paused { limit: self.small(3) },
-            0 => Query::Tasks { user, tasks: vec![task, task] },
-            1 | 2 => {
-                let states = tasktonic_core::transitions::STATES;
-                let filter = TaskFilter {
-                    states: if self.seed.below(2) == 0 {
-                        Vec::new()
-                    } else {
-                        vec![states[self.seed.pick(states.len())]]
-                    },
-                    kind: (self.seed.below(3) == 0).then(|| self.queue().to_string()),
-                    queue: (self.seed.below(4) == 0).then(|| self.queue().to_string()),
-                    tag: (self.seed.below(3) == 0).then(|| format!("x{}", self.seed.below(3))),
-                    ..TaskFilter::default()
-                };
-                let cursor = (self.seed.below(3) == 0).then_some(crate::Cursor(task));
-                let limit = 1 + u32::try_from(self.seed.below(5)).unwrap_or(0);
-                Query::List { user, filter, cursor, limit }
-            }
-            3 => Query::Counts { user },
-            4 => Query::Attempts { user, task },
-            5 => Query::Logs { user, task, after: 1, limit: 3 },
-            14 | 15 => Query::Position { user, task },
-            6 => Query::EventsSince { user, epoch: 1, seq: self.seed.below(20) },
-            _ => Query::Exist { tasks: vec![(user, task)] },
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Scenarios of tasks that wait for each other, and of batches.
 
-use tasktonic_core::command::{After, Control, Expiry, Gathers, Node, Purge, Report};
+use tasktonic_core::command::{After, Control, Expiry, Gathers, NewSerial, Node, Purge, Report};
 use tasktonic_core::links::{Links, OnFailure};
 use tasktonic_core::reply::{Controlled, Refusal};
 use tasktonic_core::routing::partition_of;
@@ -364,6 +364,38 @@ pub async fn a_part_that_nobody_took_in_time_is_counted(scene: Scene) {
     assert_eq!(held.lease.task, end);
     scene.ack_all(vec![held]).await;
     assert_eq!(scene.state("ana", flow).await, "cancelled");
+}
+
+/// Parts of one serial key stand in its line from when they wait for nobody else.
+pub async fn parts_of_one_serial_key_run_one_at_a_time(scene: Scene) {
+    let root = scene.root("ana");
+    let flow = root.new.task;
+    let serial = Some(NewSerial { key: 7, stops_running: false });
+    let first = scene.part("ana", flow, &[]);
+    let one = first.new.task;
+    let mut nodes = vec![root, first];
+    for _ in 0..3 {
+        let mut node = scene.part("ana", flow, &[(one, Fail)]);
+        node.new.serial = serial;
+        nodes.push(node);
+    }
+    let mut alone = scene.part("ana", flow, &[]);
+    alone.new.serial = serial;
+    let ahead = alone.new.task;
+    nodes.push(alone);
+    let all = ids(&nodes);
+    assert_eq!(scene.flow("ana", nodes).await, [Controlled::Done; 6]);
+    let held = scene.claim("w", 9).await;
+    assert_eq!(held.iter().map(|held| held.lease.task).collect::<Vec<_>>(), [one, ahead]);
+    for held in held {
+        scene.ack_all(vec![held]).await;
+    }
+    for task in &all[2..5] {
+        let held = scene.claim("w", 9).await;
+        assert_eq!(held.iter().map(|held| held.lease.task).collect::<Vec<_>>(), [*task]);
+        scene.ack_all(held).await;
+    }
+    assert_eq!(scene.state("ana", flow).await, "completed");
 }
 
 /// Whoever removes a part by hand takes it out of its flow, but not before its end was told.

@@ -97,6 +97,7 @@ impl Stage {
             tags: Vec::new(),
             key: None,
             name: None,
+            serial_key: None,
             payload: to_raw_value(&draft.payload).unwrap(),
         };
         let queue = draft.kind.parse().unwrap();
