@@ -22,7 +22,7 @@ use tasktonic_core::{Lease, TaskId, Text, UserId};
 use super::replay;
 use crate::clock::{Clock, ManualClock};
 use crate::model::ModelStore;
-use crate::{Query, QueryReply, Store, SyncReply, TaskFilter};
+use crate::{Query, QueryReply, Store, SyncReply};
 
 /// A store under differential test.
 #[async_trait]
