@@ -18,6 +18,7 @@ mod position;
 mod queue;
 mod report;
 mod restore;
+mod room;
 mod schedule;
 mod settings;
 mod step;
@@ -26,7 +27,7 @@ mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-pub use dump::{queue_lines, user_lines};
+pub use dump::{queue_lines, runs_line, user_lines};
 pub use position::Standing;
 pub use restore::{InQueue, KeptSchedule, Key, Records, Row};
 
@@ -82,6 +83,8 @@ struct User {
     /// Tasks that wait, scheduled or queued, per queue: what the cap counts. A lane's length would
     /// count dead references too.
     waiting: BTreeMap<Name, u32>,
+    /// Tasks that run, per queue.
+    running: BTreeMap<Name, u32>,
     /// Queues whose ring this user's lane has left because all work of the user is paused.
     aside: BTreeSet<Name>,
     keys: HashMap<Text, KeyOwner>,
@@ -259,6 +262,7 @@ impl Partition {
                 reply.refused.push(index);
             }
         }
+        self.make_room(step);
         let caller = maintain::Caller { worker: &worker, call, lease_ms };
         // Without a lease time nobody is there who could settle what is adopted: a store passes
         // wakes on this way.
@@ -278,6 +282,7 @@ impl Partition {
                 self.wake(step, name, 1);
             }
         }
+        self.wake_for_room(step);
         if maintained || reply.claimed.is_empty() {
             reply.next_in_ms = self.next_in_ms(step.now_ms);
             // Lease time moves by looks: where nobody else looks, a lease would end late.

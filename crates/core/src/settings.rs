@@ -12,6 +12,8 @@ pub struct QueueSettings {
     pub paused: bool,
     /// Waiting tasks of one user, scheduled ones included; absent: what the submission says.
     pub waiting_max: Option<u32>,
+    /// Tasks of one user that run at once; absent: no limit.
+    pub running_max: Option<u32>,
 }
 
 /// What holds for one user in one queue, before what holds for everybody.
@@ -23,11 +25,13 @@ pub struct UserSettings {
     pub paused: bool,
     /// Waiting tasks of this user, scheduled ones included.
     pub waiting_max: Option<u32>,
+    /// Tasks of this user that run at once.
+    pub running_max: Option<u32>,
 }
 
 impl Default for UserSettings {
     fn default() -> Self {
-        Self { weight: 1, paused: false, waiting_max: None }
+        Self { weight: 1, paused: false, waiting_max: None, running_max: None }
     }
 }
 
@@ -37,6 +41,12 @@ impl QueueSettings {
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
+
+    /// Whether it limits how tasks of a user start, so that those that run have to be counted.
+    #[must_use]
+    pub fn limits_starts(&self) -> bool {
+        self.running_max.is_some()
+    }
 }
 
 impl UserSettings {
@@ -44,6 +54,12 @@ impl UserSettings {
     #[must_use]
     pub fn is_default(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Whether it limits how tasks start, so that those that run have to be counted.
+    #[must_use]
+    pub fn limits_starts(&self) -> bool {
+        self.running_max.is_some()
     }
 
     /// These, with the weight within its bounds.
@@ -94,6 +110,12 @@ pub fn waiting_max(queue: &QueueSettings, user: &UserSettings, asked: u32) -> u3
     user.waiting_max.or(queue.waiting_max).unwrap_or(asked)
 }
 
+/// How many tasks of a user may run at once in a queue; absent: as many as workers have room for.
+#[must_use]
+pub fn running_max(queue: &QueueSettings, user: &UserSettings) -> Option<u32> {
+    user.running_max.or(queue.running_max)
+}
+
 /// It is not spelled as settings are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("settings are numbers between commas")]
@@ -134,8 +156,8 @@ impl<'a> Parts<'a> {
 
 impl fmt::Display for QueueSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { paused, waiting_max } = *self;
-        write!(f, "{},{}", flag(paused), Maybe(waiting_max))
+        let Self { paused, waiting_max, running_max } = *self;
+        write!(f, "{},{},{}", flag(paused), Maybe(waiting_max), Maybe(running_max))
     }
 }
 
@@ -144,14 +166,18 @@ impl FromStr for QueueSettings {
 
     fn from_str(text: &str) -> Result<Self, Unreadable> {
         let mut parts = Parts::of(text);
-        Ok(Self { paused: parts.flag()?, waiting_max: parts.number()? })
+        Ok(Self {
+            paused: parts.flag()?,
+            waiting_max: parts.number()?,
+            running_max: parts.number()?,
+        })
     }
 }
 
 impl fmt::Display for UserSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { weight, paused, waiting_max } = *self;
-        write!(f, "{weight},{},{}", flag(paused), Maybe(waiting_max))
+        let Self { weight, paused, waiting_max, running_max } = *self;
+        write!(f, "{weight},{},{},{}", flag(paused), Maybe(waiting_max), Maybe(running_max))
     }
 }
 
@@ -162,7 +188,8 @@ impl FromStr for UserSettings {
     fn from_str(text: &str) -> Result<Self, Unreadable> {
         let mut parts = Parts::of(text);
         let weight = parts.number()?.unwrap_or(1);
-        Ok(Self { weight, paused: parts.flag()?, waiting_max: parts.number()? }.bounded())
+        let (paused, waiting_max) = (parts.flag()?, parts.number()?);
+        Ok(Self { weight, paused, waiting_max, running_max: parts.number()? }.bounded())
     }
 }
 
@@ -209,12 +236,13 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_spelled_is_read_also_with_parts_behind_it(
-            paused: bool, waiting_max: Option<u32>, weight in 1_u32..1_000, more in "[0-9,]{0,9}",
+            paused: bool, waiting_max: Option<u32>, running_max: Option<u32>, weight in 1_u32..1_000,
+            more in "[0-9,]{0,9}",
         ) {
-            let queue = QueueSettings { paused, waiting_max };
+            let queue = QueueSettings { paused, waiting_max, running_max };
             prop_assert_eq!(queue.to_string().parse(), Ok(queue));
             prop_assert_eq!(format!("{queue},{more}").parse(), Ok(queue));
-            let user = UserSettings { weight, paused, waiting_max };
+            let user = UserSettings { weight, paused, waiting_max, running_max };
             prop_assert_eq!(user.to_string().parse(), Ok(user));
             prop_assert_eq!(format!("{user},{more}").parse(), Ok(user));
             let pauses = Pauses { own: paused, operator: weight % 2 == 0 };

@@ -26,6 +26,8 @@ struct Facts {
     meta: BTreeMap<String, String>,
     rings: BTreeMap<Name, Vec<UserId>>,
     full: BTreeMap<Name, BTreeSet<UserId>>,
+    /// How many tasks of a user run, where that is counted.
+    running: BTreeMap<Name, BTreeMap<UserId, u32>>,
     overrides: BTreeMap<Name, BTreeMap<UserId, UserSettings>>,
     credit: BTreeMap<Name, BTreeMap<UserId, u32>>,
     paused: BTreeMap<UserId, Pauses>,
@@ -160,7 +162,7 @@ fn question(name: &str, rest: &str) -> Option<redis::Cmd> {
     };
     let kind = rest.split(':').next()?;
     match kind {
-        "meta" | "overrides" | "paused" | "credit" => ask(&["HGETALL"]),
+        "meta" | "overrides" | "paused" | "credit" | "running" => ask(&["HGETALL"]),
         "ring" | "sweep" => ask(&["LRANGE", "0", "-1"]),
         "leases" | "due" | "unstarted" | "schedules" => ask(&["ZRANGE", "0", "-1", "WITHSCORES"]),
         "cancels" => ask(&["SMEMBERS"]),
@@ -194,6 +196,9 @@ impl Facts {
             }
             "credit" => {
                 self.credit.insert(parsed(of)?, by_user(answer)?);
+            }
+            "running" => {
+                self.running.insert(parsed(of)?, by_user(answer)?);
             }
             "overrides" => {
                 self.overrides.insert(parsed(of)?, by_user(answer)?);
@@ -274,12 +279,13 @@ impl Facts {
         Ok(Some(()))
     }
 
-    /// What `meta` says of queues: whether anything is set of their users, and what is set of them.
-    fn queues(&self) -> BTreeMap<Name, (bool, QueueSettings)> {
+    /// What `meta` says of queues: whether anything is set of their users, more by one for each of
+    /// them whom it limits, and what is set of the queue.
+    fn queues(&self) -> BTreeMap<Name, (usize, QueueSettings)> {
         let field = |(field, text): (&String, &String)| {
             let name = field.strip_prefix("q:")?.parse().ok()?;
             let (users, settings) = text.split_once(',')?;
-            Some((name, (users == "1", settings.parse().ok()?)))
+            Some((name, (users.parse().unwrap_or(0), settings.parse().ok()?)))
         };
         self.meta.iter().filter_map(field).collect()
     }

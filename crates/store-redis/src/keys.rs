@@ -57,6 +57,11 @@ impl Keys {
         format!("{}full:{queue}", self.base)
     }
 
+    /// HASH of how many tasks of a user run in `queue`, by user; only where something limits that.
+    pub(crate) fn running(&self, queue: &Name) -> String {
+        format!("{}running:{queue}", self.base)
+    }
+
     /// HASH of what is set of users in `queue`, by user.
     pub(crate) fn overrides(&self, queue: &Name) -> String {
         format!("{}overrides:{queue}", self.base)

@@ -9,6 +9,7 @@ mod dates;
 mod pass;
 mod read;
 mod schedules;
+mod settings;
 mod suspect;
 
 use std::collections::{BTreeMap, HashMap};

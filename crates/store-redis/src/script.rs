@@ -96,6 +96,7 @@ static SYNC: LazyLock<String> = LazyLock::new(|| {
         &[
             fragment!("record"),
             fragment!("gate"),
+            fragment!("room"),
             fragment!("lane"),
             fragment!("attempt"),
             fragment!("report"),
@@ -114,6 +115,7 @@ static CONTROL: LazyLock<String> = LazyLock::new(|| {
         &[
             fragment!("record"),
             fragment!("gate"),
+            fragment!("room"),
             fragment!("lane"),
             fragment!("attempt"),
             fragment!("named"),
@@ -151,6 +153,7 @@ static REPAIR: LazyLock<String> = LazyLock::new(|| {
         &[
             fragment!("record"),
             fragment!("gate"),
+            fragment!("room"),
             fragment!("lane"),
             fragment!("schedule"),
             fragment!("repair"),

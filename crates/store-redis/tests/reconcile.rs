@@ -107,14 +107,19 @@ impl Stage {
             0 => Control::Pause { user, by: By::Owner, paused: self.random.random_bool(0.6) },
             1 => {
                 self.version += 1;
-                let settings =
-                    QueueSettings { paused: self.random.random_bool(0.3), waiting_max: Some(500) };
+                let settings = QueueSettings {
+                    paused: self.random.random_bool(0.3),
+                    waiting_max: Some(500),
+                    running_max: self.random.random_bool(0.6).then_some(2),
+                };
                 Control::Queues { version: self.version, queues: vec![(queue, settings)] }
             }
             _ => {
                 let (weight, paused) =
                     (self.random.random_range(1..4), self.random.random_bool(0.4));
-                let settings = UserSettings { weight, paused, ..UserSettings::default() };
+                let running_max = self.random.random_bool(0.3).then_some(1);
+                let settings =
+                    UserSettings { weight, paused, running_max, ..UserSettings::default() };
                 Control::User { queue, user, settings }
             }
         }

@@ -12,6 +12,7 @@ mod ended;
 mod erased;
 mod fences;
 mod keys;
+mod limits;
 mod lists;
 mod position;
 mod registry;
@@ -27,6 +28,7 @@ pub use ended::*;
 pub use erased::*;
 pub use fences::*;
 pub use keys::*;
+pub use limits::*;
 pub use lists::*;
 pub use position::*;
 pub use registry::*;
@@ -116,6 +118,11 @@ macro_rules! conformance {
             nobody_takes_back_anothers_pause
             a_user_paused_in_one_queue_waits_there_and_nowhere_else
             an_older_version_of_settings_changes_nothing
+            a_lane_at_its_limit_delays_nobody_and_goes_on_when_one_ends
+            a_lowered_limit_stops_new_claims_only
+            what_is_counted_survives_a_lost_lease
+            a_lane_that_gets_in_again_wakes_who_is_idle
+            an_erased_user_is_not_counted
             an_ended_task_is_gone_after_its_retention
             a_forgotten_key_may_be_used_again
             a_stale_worker_is_refused_and_nothing_of_it_is_shown

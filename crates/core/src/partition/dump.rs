@@ -59,6 +59,12 @@ impl Partition {
                 lines.insert(format!("full {name} = {}", users.join(" ")));
             }
             lines.extend(queue_lines(name, &queue.settings));
+            if queue.is_counted() {
+                for (user, known) in &self.users {
+                    let count = known.running.get(name).map(|count| runs_line(name, user, *count));
+                    lines.extend(count);
+                }
+            }
             for (user, settings) in &queue.users {
                 lines.extend(user_lines(name, user, settings));
             }
@@ -88,7 +94,7 @@ impl Partition {
         let (mut places, mut expiring) = (0, 0);
         for (user, known) in &self.users {
             let mut counts = [0_u64; STATES.len()];
-            let mut waiting = BTreeMap::new();
+            let (mut waiting, mut running) = (BTreeMap::new(), BTreeMap::new());
             for (task, control) in &known.tasks {
                 counts[control.place.state() as usize] += 1;
                 if control.place.is_waiting() {
@@ -101,6 +107,7 @@ impl Partition {
                     }
                     Place::Running { deadline_lt, .. } => {
                         places += 1;
+                        *running.entry(control.queue.clone()).or_default() += 1;
                         self.leases.contains(&(*deadline_lt, user.clone(), *task))
                     }
                     Place::Queued { .. } => {
@@ -130,6 +137,9 @@ impl Partition {
             if waiting != known.waiting {
                 wrong.push(format!("{user} has {waiting:?} waiting, says {:?}", known.waiting));
             }
+            if running != known.running {
+                wrong.push(format!("{user} has {running:?} running, says {:?}", known.running));
+            }
             for (name, lane) in &known.lanes {
                 let queue = self.queues.get(name);
                 let turns =
@@ -155,7 +165,7 @@ impl Partition {
             for user in queue.ring.iter().chain(&queue.full).filter(|user| !has_lane(user)) {
                 wrong.push(format!("ring {name} names {user}, who has no lane there"));
             }
-            for user in queue.full.iter().filter(|user| !queue.user(user).paused) {
+            for user in queue.full.iter().filter(|user| !self.is_held_back(name, user)) {
                 wrong.push(format!("{user} is kept out of {name} by nothing"));
             }
             for user in queue.credit.keys().filter(|user| !has_lane(user)) {
@@ -189,19 +199,20 @@ impl Partition {
 /// The lines of a dump about what is set of a queue.
 #[must_use]
 pub fn queue_lines(name: &Name, settings: &QueueSettings) -> Vec<String> {
-    let QueueSettings { paused, waiting_max } = *settings;
+    let QueueSettings { paused, waiting_max, running_max } = *settings;
     let mut lines = Vec::new();
     if paused {
         lines.push(format!("queue {name} paused"));
     }
     lines.extend(waiting_max.map(|max| format!("queue {name} waiting_max {max}")));
+    lines.extend(running_max.map(|max| format!("queue {name} running_max {max}")));
     lines
 }
 
 /// The lines of a dump about what is set of a user in a queue.
 #[must_use]
 pub fn user_lines(name: &Name, user: &UserId, settings: &UserSettings) -> Vec<String> {
-    let UserSettings { weight, paused, waiting_max } = *settings;
+    let UserSettings { weight, paused, waiting_max, running_max } = *settings;
     let mut lines = Vec::new();
     if weight != 1 {
         lines.push(format!("weight {name} {user} = {weight}"));
@@ -210,7 +221,14 @@ pub fn user_lines(name: &Name, user: &UserId, settings: &UserSettings) -> Vec<St
         lines.push(format!("user {user} paused in {name}"));
     }
     lines.extend(waiting_max.map(|max| format!("user {user} waiting_max in {name} {max}")));
+    lines.extend(running_max.map(|max| format!("user {user} running_max in {name} {max}")));
     lines
+}
+
+/// The line of a dump about how many tasks of a user run in a queue that counts.
+#[must_use]
+pub fn runs_line(name: &Name, user: &UserId, count: u32) -> String {
+    format!("runs {name} {user} = {count}")
 }
 
 fn task_line(user: &UserId, task: TaskId, control: &TaskControl) -> String {

@@ -25,6 +25,8 @@ impl Partition {
             self.erase_task(step, user, task);
         }
         if !is_last {
+            self.make_room(step);
+            self.wake_for_room(step);
             return Controlled::Changed;
         }
         self.erase_rest(step, user);
@@ -35,15 +37,7 @@ impl Partition {
     fn erase_task(&mut self, step: &mut Step, user: &UserId, task: TaskId) {
         let owner = self.user(user);
         let Some(control) = owner.tasks.remove(&task) else { return };
-        owner.counts[control.place.state() as usize] -= 1;
-        if control.place.is_waiting()
-            && let Some(count) = owner.waiting.get_mut(&control.queue)
-        {
-            *count -= 1;
-            if *count == 0 {
-                owner.waiting.remove(&control.queue);
-            }
-        }
+        owner.uncount(&control);
         match &control.place {
             Place::Scheduled { due_ms } => {
                 self.due.remove(&(*due_ms, user.clone(), task));
@@ -52,6 +46,7 @@ impl Partition {
                 self.leases.remove(&(*deadline_lt, user.clone(), task));
                 let lease = lease_of(user, task, &control).expect("it is running");
                 step.signal(Signal::Cancel { lease });
+                self.leaves(step, &control.queue, user);
             }
             // Its entry in the lane, or in the list to sweep, names a task that is gone.
             Place::Queued { .. } | Place::Ended { .. } => {}

@@ -19,6 +19,8 @@ pub(super) struct Queue {
     pub(super) settings: QueueSettings,
     /// What holds for one user, where that is anything.
     pub(super) users: HashMap<UserId, UserSettings>,
+    /// How many of them have limits on what starts.
+    limited: usize,
     /// What is left of a turn that was cut short; only while anything is set of users.
     pub(super) credit: HashMap<UserId, u32>,
 }
@@ -36,14 +38,21 @@ impl Queue {
 
     /// Sets what holds for a user; all defaults are not kept.
     pub(super) fn set_user(&mut self, user: UserId, settings: UserSettings) {
-        if !settings.is_default() {
-            self.users.insert(user, settings);
-            return;
-        }
-        self.users.remove(&user);
+        self.limited += usize::from(settings.limits_starts());
+        let before = if settings.is_default() {
+            self.users.remove(&user)
+        } else {
+            self.users.insert(user, settings)
+        };
+        self.limited -= usize::from(before.is_some_and(|before| before.limits_starts()));
         if !self.is_weighted() {
             self.credit.clear();
         }
+    }
+
+    /// Whether anything limits how tasks of a user start, so that those that run count.
+    pub(super) fn is_counted(&self) -> bool {
+        self.settings.limits_starts() || self.limited > 0
     }
 
     /// Whether anything in it may be handed out, but for what is set of its users.

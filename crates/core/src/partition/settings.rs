@@ -37,9 +37,13 @@ impl Partition {
             if queue.settings == settings {
                 continue;
             }
-            let was_open = queue.is_open();
+            let (was_open, before) = (queue.is_open(), queue.settings.running_max);
             queue.settings = settings;
-            let opens = !was_open && queue.has_turns();
+            let lets_in = before != settings.running_max && !queue.full.is_empty();
+            if lets_in {
+                self.let_all_in(&name);
+            }
+            let opens = (lets_in || !was_open) && self.queue(&name).has_turns();
             step.record(Record::Queue { queue: name.clone(), settings });
             if opens {
                 self.wake(step, &name, WAKES_MAX);

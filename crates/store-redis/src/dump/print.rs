@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use tasktonic_core::partition::{queue_lines, user_lines};
+use tasktonic_core::partition::{queue_lines, runs_line, user_lines};
 use tasktonic_core::transitions::STATES;
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
 use tasktonic_protocol::stored::queue_in;
@@ -60,6 +60,9 @@ pub(super) fn dump(facts: &Facts, now_ms: i64) -> String {
     for (queue, users) in &facts.full {
         let users: Vec<_> = users.iter().map(UserId::as_str).collect();
         lines.insert(format!("full {queue} = {}", users.join(" ")));
+    }
+    for (queue, of) in &facts.running {
+        lines.extend(of.iter().map(|(user, count)| runs_line(queue, user, *count)));
     }
     for (queue, (_, settings)) in facts.queues() {
         lines.extend(queue_lines(&queue, &settings));

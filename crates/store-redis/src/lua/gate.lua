@@ -1,8 +1,9 @@
 -- gate: what is set of queues and users, and whether tasks of a user may start in a queue: as in
 -- `gate.rs` and `settings.rs` of core.
 --
--- reads:   meta fields q:<queue> = 1 if anything is set of its users, and what is set of it: paused,
---          most waiting tasks of a user; settings of users: weight, paused, most waiting tasks.
+-- reads:   meta fields q:<queue> = 1 if anything is set of its users, more by one for each of them
+--          whom it limits, and what is set of the queue: paused, most waiting tasks of a user, most
+--          that run at once; settings of users: weight, paused, most waiting tasks, most that run.
 --          Numbers between commas, empty where nothing is set; further parts may follow.
 -- replies: nothing
 -- moves:   nothing
@@ -10,8 +11,38 @@
 -- What the field q:<queue> says; nothing where there is none.
 function V.queue(text)
   if not text then return nil end
-  local users, paused, most = string.match(text .. ',,,', '^(%d*),(%d*),(%d*),')
-  return { users = users == '1', paused = paused == '1', most = tonumber(most) }
+  local users, paused, most, running =
+    string.match(text .. ',,,,', '^(%d*),(%d*),(%d*),(%d*),')
+  users = tonumber(users) or 0
+  return {
+    users = users > 0, limited = math.max(0, users - 1),
+    paused = paused == '1', most = tonumber(most), running = tonumber(running),
+  }
+end
+
+-- What is set of queues, as far as it has been read.
+local sets = {}
+
+-- The field of a queue has been read.
+function V.learn_queue(queue, text)
+  sets[queue] = V.queue(text) or false
+end
+
+-- What is set of a queue, if anything is.
+function V.set_of(queue)
+  if sets[queue] == nil then V.learn_queue(queue, call('HGET', META, 'q:' .. queue)) end
+  return sets[queue]
+end
+
+-- Whether anything limits how tasks of a user start, so that those that run are counted. `set` is
+-- what `V.queue` answers.
+function V.is_counted(set)
+  return set and (set.running ~= nil or set.limited > 0) or false
+end
+
+-- What the field says of users.
+function V.said_users(set)
+  return set and set.users and 1 + set.limited or 0
 end
 
 -- What is set of the queue itself in that field.
@@ -20,20 +51,33 @@ function V.of_queue(text)
   return string.find(rest, '%d') and rest or ''
 end
 
--- Writes the field; `users` whether anything is set of users, `text` what is set of the queue.
-function V.set_queue(queue, users, text)
-  if users or text ~= '' then
-    call('HSET', META, 'q:' .. queue, (users and '1,' or ',') .. text)
+-- Writes the field, which said `before` until now: of how many users anything is set, as the field
+-- says it, and what is set of the queue.
+function V.set_queue(queue, before, users, text)
+  if users > 0 or text ~= '' then
+    local field = (users > 0 and int(users) or '') .. ',' .. text
+    call('HSET', META, 'q:' .. queue, field)
+    V.learn_queue(queue, field)
   else
     call('HDEL', META, 'q:' .. queue)
+    V.learn_queue(queue, false)
   end
+  local is_counted = V.is_counted(V.set_of(queue))
+  if is_counted ~= V.is_counted(before) then V.recount(queue, is_counted) end
 end
 
 -- What is set of a user in a queue.
 function V.user_settings(text)
-  local weight, paused, most = string.match((text or '') .. ',,,', '^(%d*),(%d*),(%d*),')
-  return { weight = tonumber(weight) or 1, paused = paused == '1', most = tonumber(most) }
+  local weight, paused, most, running =
+    string.match((text or '') .. ',,,,', '^(%d*),(%d*),(%d*),(%d*),')
+  return {
+    weight = tonumber(weight) or 1, paused = paused == '1', most = tonumber(most),
+    running = tonumber(running),
+  }
 end
+
+-- Whether settings of a user limit how their tasks start.
+function V.limits(settings) return settings.running ~= nil end
 
 -- Whether anybody's tasks may start in a queue. `set` is what `V.queue` answers.
 function V.is_open(set) return not (set and set.paused) end
@@ -44,8 +88,13 @@ function V.is_open_by_name(queue)
 end
 
 -- What keeps tasks of a user from starting in an open queue: 'user' if all their work is paused,
--- 'full' what is set of them there; nothing if they may. `paused` is whether all their work is.
-function V.gate(settings, paused)
+-- 'full' what is set of them there; nothing if they may, and then how many may start. `paused` is
+-- whether all their work is, `running` how many of theirs run there, where that is counted.
+function V.gate(settings, paused, set, running)
   if paused then return 'user' end
   if settings.paused then return 'full' end
+  local most = settings.running or (set and set.running)
+  if not most then return nil, math.huge end
+  if running >= most then return 'full' end
+  return nil, most - running
 end

@@ -174,6 +174,7 @@ function V.finish()
     end
   end
   V.keep_lanes()
+  if V.keep_running then V.keep_running() end
   if M.cx ~= M.cx_before then
     M.set[#M.set + 1] = 'cx'
     M.set[#M.set + 1] = int(M.cx)

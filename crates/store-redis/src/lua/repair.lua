@@ -12,6 +12,7 @@
 --          'z' events that nobody needs: user
 --          'u' user: user                            'f' users' settings: queue
 --          'h' schedule: user, name                  'j' listed as one: member
+--          'runs' tasks that run, counted: queue, user
 --          'm' counts of cancel marks, of what expires and of paused users, and the time of the first
 --              schedule
 --          'g' retention: keep_s, or '' after the last
@@ -28,19 +29,21 @@ end
 local LEASES_SEARCHED_MAX = 20000
 local leases
 -- The lease of a task: its token, nil for none, or false where they are too many to know.
-local function lease_of(r)
-  if leases == nil then
-    if call('ZCARD', LEASES) > LEASES_SEARCHED_MAX then
-      leases = false
-    else
-      leases = {}
-      for _, token in ipairs(call('ZRANGE', LEASES, 0, -1)) do
-        local user, task = string.match(token, '^[^|]+|([^|]+)|([^|]+)|')
-        if user then leases[user .. ',' .. task] = token end
-      end
+local function search_leases()
+  if leases ~= nil then return leases end
+  if call('ZCARD', LEASES) > LEASES_SEARCHED_MAX then
+    leases = false
+  else
+    leases = {}
+    for _, token in ipairs(call('ZRANGE', LEASES, 0, -1)) do
+      local user, task = string.match(token, '^[^|]+|([^|]+)|([^|]+)|')
+      if user then leases[user .. ',' .. task] = token end
     end
   end
-  return leases and leases[r.id]
+  return leases
+end
+local function lease_of(r)
+  return search_leases() and leases[r.id]
 end
 
 local function look(user, task)
@@ -87,8 +90,11 @@ function R.l()
   if length > 0 and places == 1 then
     -- Whoever is set aside must have something in their way.
     local paused = M.paused > 0 and call('HEXISTS', PAUSED, user) == 1
-    local of = V.user_settings(call('HGET', N.overrides(queue), user))
-    if turns == 1 or (aside and paused) or (full and V.gate(of, false)) then return '' end
+    local of, set = V.user_settings(call('HGET', N.overrides(queue), user)), V.set_of(queue)
+    local running = V.is_counted(set) and V.running(queue, { user })[1]
+    if turns == 1 or (aside and paused) or (full and V.gate(of, false, set, running)) then
+      return ''
+    end
   end
   V.leave_queue(user, queue)
   if length > 0 then
@@ -203,6 +209,8 @@ function R.t()
   if not r.d or r.c > claim or (r.c == claim and V.is_ended(r)) then
     -- Nothing is held under it.
     call('ZREM', LEASES, token)
+    leases = nil
+    V.leaves(string.match(token, '^[^|]+'), user)
     unmark(r)
     return 'lease'
   end
@@ -332,13 +340,36 @@ end
 
 function R.f()
   local queue = take()
-  local exist = call('EXISTS', N.overrides(queue)) == 1
+  local all = call('HVALS', N.overrides(queue))
   local known = call('HGET', META, 'q:' .. queue)
-  local set = V.queue(known)
-  if exist == (set ~= nil and set.users) then return '' end
-  V.set_queue(queue, exist, V.of_queue(known))
-  if not exist then call('UNLINK', N.credit(queue)) end
+  local set, users = V.queue(known), #all > 0 and 1 or 0
+  for i = 1, #all do
+    if V.limits(V.user_settings(all[i])) then users = users + 1 end
+  end
+  if users == V.said_users(set) then return '' end
+  V.set_queue(queue, set, users, V.of_queue(known))
+  if #all == 0 then call('UNLINK', N.credit(queue)) end
   return 'overrides'
+end
+
+-- What is counted of a user is what the leases say; nothing is counted where nothing limits.
+function R.runs()
+  local queue, user = take(), take()
+  V.make_room()
+  local name = N.running(queue)
+  if not V.is_counted(V.set_of(queue)) then
+    return call('UNLINK', name) == 1 and 'running' or ''
+  end
+  if not search_leases() then return '' end
+  local count, front = 0, queue .. '|' .. user .. '|'
+  for _, token in pairs(leases) do
+    if string.sub(token, 1, #front) == front then count = count + 1 end
+  end
+  local is = V.running(queue, { user })[1]
+  if is == count then return '' end
+  V.count_running(queue, user, count - is)
+  -- Whoever was kept out by a number too high gets in with the next look at their lane.
+  return 'running'
 end
 
 function R.m()
@@ -372,7 +403,9 @@ local refusal = V.begin({})
 if refusal then return refusal end
 local done = {}
 for i = 1, tonumber(take()) do done[i] = R[take()]() end
+V.make_room()
 V.list_ended(ended)
 V.wake_for(ringed)
+V.wake_for_room()
 V.finish()
 return done

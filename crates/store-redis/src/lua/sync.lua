@@ -17,12 +17,21 @@ local worker, number = take(), take()
 local lease_ms, holder = tonumber(take()), worker .. '.' .. number
 local ops = V.read_ops(take)
 local claims, limit, queues, park = take() == '1', 0, {}, false
-local fields = {}
+-- Queues of which it matters what is set: those of the claim, and of what may end.
+local fields, asked = {}, {}
+local function ask(queue)
+  if asked[queue] then return end
+  asked[queue] = true
+  fields[#fields + 1] = 'q:' .. queue
+end
+for i = 1, #ops do
+  if ops[i].q then ask(ops[i].q) end
+end
 if claims then
   limit = tonumber(take())
   for i = 1, tonumber(take()) do
     queues[i] = take()
-    fields[i] = 'q:' .. queues[i]
+    ask(queues[i])
   end
   park = take() == '1'
 end
@@ -31,14 +40,13 @@ for i = 1, tonumber(take()) do woken[i] = take() end
 
 local refusal = V.begin(fields)
 if refusal then return refusal end
+for i = 1, #fields do V.learn_queue(string.sub(fields[i], 3), M[i]) end
 
 local cancelled, adopted, claimed, count, more = {}, {}, {}, 0, 0
 local refused = V.report(ops, lease_ms, cancelled)
 local maintained = V.maintain(holder, lease_ms, adopted)
 if claims then
-  local sets = {}
-  for i = 1, #queues do sets[i] = V.queue(M[i]) end
-  claimed, count, more = V.claim(holder, lease_ms, queues, sets, limit)
+  claimed, count, more = V.claim(holder, lease_ms, queues, limit)
   if park and count == 0 then
     local lt = int(lease_time())
     for i = 1, #queues do
@@ -52,6 +60,7 @@ V.settle()
 for i = 1, #woken do
   if call('EXISTS', N.ring(woken[i])) == 1 then V.wake(woken[i], 1) end
 end
+V.wake_for_room()
 local next_in = -1
 if M.behind then
   next_in = 0

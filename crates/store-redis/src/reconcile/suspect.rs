@@ -42,11 +42,13 @@ pub(super) enum Suspect {
     Events(UserId),
     /// A user without tasks, whose log of events is longer than it need be.
     Idle(UserId),
+    /// A user of whom another number of tasks is counted as running in a queue than there are.
+    Counted(Name, UserId),
     /// Credit of a user without a lane.
     Credit(Name, UserId),
     /// A user that the list of users lacks.
     User(UserId),
-    /// A queue whose users' settings are not announced, or announced and not there.
+    /// A queue whose users' settings are announced as others than they are.
     Overrides(Name),
     /// The number of marks, of what expires or of paused users, or the time of the first schedule.
     Marks,
@@ -79,6 +81,7 @@ impl Suspect {
             }
             Self::Events(user) => &[&"e", user],
             Self::Idle(user) => &[&"z", user],
+            Self::Counted(queue, user) => &[&"runs", queue, user],
             Self::Credit(queue, user) => &[&"k", queue, user],
             Self::User(user) => &[&"u", user],
             Self::Overrides(queue) => &[&"f", queue],

@@ -65,6 +65,7 @@ impl RedisStore {
         asked.hget(keys.meta(), format!("q:{queue}"));
         asked.hget(keys.overrides(queue), user.as_str());
         asked.hget(keys.paused(), user.as_str());
+        asked.hget(keys.running(queue), user.as_str());
         let answers = self.ask(p, &asked).await?;
         // Before the first comma stands whether anything is set of users.
         let of_queue = text(&answers[0])?.and_then(|field| field.split_once(','));
@@ -73,6 +74,7 @@ impl RedisStore {
             queue: of_queue.unwrap_or_default(),
             user: text(&answers[1])?.map(parsed).transpose()?.unwrap_or_default(),
             all_work: text(&answers[2])?.map(parsed).transpose()?.unwrap_or_default(),
+            running: text(&answers[3])?.map(parsed).transpose()?.unwrap_or_default(),
         })
     }
 

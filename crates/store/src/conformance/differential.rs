@@ -359,12 +359,14 @@ impl Walk {
     /// Something set of a queue or a user. Versions stay, rise and fall.
     fn settings(&mut self, user: UserId) -> Control {
         let waiting_max = (self.seed.below(4) == 0).then(|| 1 + self.small(6));
+        let running_max = (self.seed.below(3) == 0).then(|| self.small(4));
         match self.seed.below(6) {
             0 => {
                 self.version = (self.version + self.seed.below(4)).saturating_sub(1);
                 let mut queues = Vec::new();
                 for name in QUEUES {
-                    let settings = QueueSettings { paused: self.seed.below(3) == 0, waiting_max };
+                    let paused = self.seed.below(3) == 0;
+                    let settings = QueueSettings { paused, waiting_max, running_max };
                     if self.seed.below(2) == 0 {
                         queues.push((name.parse().expect("a queue name"), settings));
                     }
@@ -377,7 +379,7 @@ impl Walk {
             }
             _ => {
                 let (weight, paused) = (1 + self.small(4), self.seed.below(4) == 0);
-                let settings = UserSettings { weight, paused, waiting_max };
+                let settings = UserSettings { weight, paused, waiting_max, running_max };
                 Control::User { queue: self.queue(), user, settings }
             }
         }
