@@ -33,7 +33,9 @@ pub(crate) enum Verb {
     #[command(after_help = "Example: tasktonic queue resume csv.profile")]
     Resume(Which),
     /// Set what holds for everybody in a queue
-    #[command(after_help = "Example: tasktonic queue set csv.profile --waiting-max 500")]
+    #[command(after_help = "Examples:\n  \
+        tasktonic queue set csv.profile --waiting-max 500\n  \
+        tasktonic queue set csv.profile --running-max 4")]
     Set {
         #[command(flatten)]
         which: Which,
@@ -76,6 +78,9 @@ pub(crate) struct Change {
     /// Waiting tasks of one user, scheduled ones included; `default`: the server's own limit
     #[arg(long, value_name = "TASKS", value_parser = number)]
     waiting_max: Option<Number>,
+    /// Tasks of one user that run at once; `default`: as many as workers have room for
+    #[arg(long, value_name = "TASKS", value_parser = number)]
+    running_max: Option<Number>,
 }
 
 /// At least one of these.
@@ -94,6 +99,9 @@ pub(crate) struct UserChange {
     /// How many tasks of theirs may wait there; `default`: what holds for everybody
     #[arg(long, value_name = "TASKS", value_parser = number)]
     waiting_max: Option<Number>,
+    /// How many tasks of theirs may run there at once; `default`: what holds for everybody
+    #[arg(long, value_name = "TASKS", value_parser = number)]
+    running_max: Option<Number>,
 }
 
 /// A number, or none: the default again.
@@ -147,12 +155,13 @@ pub(crate) async fn queue(verb: Verb) -> Result<u8> {
         }
         Verb::Pause(which) => set(which, QueueChange { paused: Some(true), ..none() }).await,
         Verb::Resume(which) => set(which, QueueChange { paused: Some(false), ..none() }).await,
-        Verb::Set { which, change: Change { waiting_max } } => {
+        Verb::Set { which, change: Change { waiting_max, running_max } } => {
             let waiting_max = waiting_max.map(|Number(number)| number);
-            set(which, QueueChange { waiting_max, ..none() }).await
+            let running_max = running_max.map(|Number(number)| number);
+            set(which, QueueChange { waiting_max, running_max, ..none() }).await
         }
         Verb::User { queue, user, change, json, remote } => {
-            let UserChange { weight, pause, resume, waiting_max } = change;
+            let UserChange { weight, pause, resume, waiting_max, running_max } = change;
             let client = remote.client()?;
             let name = resolved(&client, &queue).await?;
             let change = QueueUserChange {
@@ -160,6 +169,7 @@ pub(crate) async fn queue(verb: Verb) -> Result<u8> {
                 weight,
                 paused: (pause || resume).then_some(pause),
                 waiting_max: waiting_max.map(|Number(number)| number),
+                running_max: running_max.map(|Number(number)| number),
             };
             let now = client.set_queue_user(&name, &change).await?;
             if json {
@@ -218,8 +228,8 @@ async fn set(which: Which, change: QueueChange) -> Result<u8> {
     told(&client.set_queue(&name, &change).await?, which.json)
 }
 
-const HEAD: [&str; 5] = ["QUEUE", "STATE", "USERS WAITING", "WAITING MAX", "KINDS"];
-const USER_HEAD: [&str; 4] = ["USER", "STATE", "WEIGHT", "WAITING MAX"];
+const HEAD: [&str; 6] = ["QUEUE", "STATE", "USERS WAITING", "WAITING MAX", "RUNNING MAX", "KINDS"];
+const USER_HEAD: [&str; 5] = ["USER", "STATE", "WEIGHT", "WAITING MAX", "RUNNING MAX"];
 
 fn state(paused: bool) -> String {
     if paused { styled("paused", Style::Yellow) } else { "open".to_owned() }
@@ -239,6 +249,7 @@ fn row(queue: &Queue) -> Vec<String> {
         state(queue.settings.paused),
         waiting,
         or_default(queue.settings.waiting_max),
+        or_default(queue.settings.running_max),
         harmless(&queue.kinds.join(", ")),
     ]
 }
@@ -249,6 +260,7 @@ fn user_row(user: &QueueUser) -> Vec<String> {
         state(user.paused),
         user.weight.to_string(),
         or_default(user.waiting_max),
+        or_default(user.running_max),
     ]
 }
 

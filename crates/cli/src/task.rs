@@ -160,7 +160,10 @@ pub(crate) async fn task(verb: Verb) -> Result<u8> {
             let more = match (&why.run_at, why.users_waiting) {
                 (Some(at), _) => format!(" It is due {}.", harmless(at)),
                 (_, Some(users)) if users > 1 => format!(" {users} users take turns."),
-                _ => String::new(),
+                _ => match (why.running, why.running_max) {
+                    (Some(running), Some(max)) => format!(" {running} run, {max} may."),
+                    _ => String::new(),
+                },
             };
             screen::say(&format!("{}{more}", harmless(&why.text)));
             Ok(crate::DONE)

@@ -70,6 +70,8 @@ pub const PARKED_MS_MAX: i64 = 180_000;
 pub const FORGET_PARKED_MS: i64 = 30_000;
 /// Largest weight of a user in a queue.
 pub const WEIGHT_MAX: u32 = 1_000;
+/// Largest number of tasks of a user in a queue that may be set to run at once.
+pub const RUNNING_MAX_MAX: u32 = 100_000;
 /// Queues with settings of their own.
 pub const QUEUES_SET_MAX: usize = 256;
 /// Log lines kept per task; older ones fall out.

@@ -340,6 +340,7 @@ async fn a_key_of_any_kind_may_vanish_and_no_task_is_stuck() {
         "full",
         "overrides",
         "paused",
+        "running",
         "u:z",
     ] {
         assert!(met.contains_key(sort), "no {sort} was ever removed: {met:?}");

@@ -372,6 +372,8 @@ export type QueueSettings = {
   paused: boolean;
   /** Waiting tasks of one user, scheduled ones included; absent: the server's own limit. */
   waiting_max?: number;
+  /** Tasks of one user that run at once; absent: as many as workers have room for. */
+  running_max?: number;
 };
 
 export type QueueInfo = QueueSettings & {
@@ -398,6 +400,8 @@ export type QueueUser = {
   weight: number;
   paused: boolean;
   waiting_max?: number;
+  /** How many tasks of theirs may run there at once; absent: what holds for everybody. */
+  running_max?: number;
 };
 
 export type QueueDetail = QueueInfo & {
@@ -410,6 +414,7 @@ export type QueueDetail = QueueInfo & {
 export type QueueChange = {
   paused?: boolean;
   waiting_max?: number | null;
+  running_max?: number | null;
 };
 
 /** What is absent stays, `null` is the default again. */
@@ -418,6 +423,7 @@ export type QueueUserChange = {
   weight?: number;
   paused?: boolean;
   waiting_max?: number | null;
+  running_max?: number | null;
 };
 
 /** Whether anything of a user is handed out, in whatever queue. What runs goes on. */
@@ -443,6 +449,7 @@ export type WhyReason =
   | "operator_paused"
   | "user_paused"
   | "user_paused_in_queue"
+  | "user_limit"
   | "no_worker"
   | "turn";
 
@@ -455,4 +462,8 @@ export type Why = {
   run_at?: string;
   /** Users who take turns where it waits, its own among them. */
   users_waiting?: number;
+  /** Tasks of its user that run in its queue, only where those are as many as may. */
+  running?: number;
+  /** How many may. */
+  running_max?: number;
 };

@@ -17,6 +17,12 @@ pub struct Why {
     /// yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub users_waiting: Option<u64>,
+    /// Tasks of its user that run in its queue. Only where those are as many as may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running: Option<u32>,
+    /// How many may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running_max: Option<u32>,
 }
 
 /// What stands in a task's way.
@@ -39,6 +45,8 @@ pub enum WhyReason {
     UserPaused,
     /// Its user is paused in its queue.
     UserPausedInQueue,
+    /// As many tasks of its user run in its queue as may at once.
+    UserLimit,
     /// No worker that is at work knows its kind.
     NoWorker,
     /// Nothing: it is a matter of its turn, and of a worker with room.
@@ -58,6 +66,7 @@ impl WhyReason {
             Self::OperatorPaused => "operator_paused",
             Self::UserPaused => "user_paused",
             Self::UserPausedInQueue => "user_paused_in_queue",
+            Self::UserLimit => "user_limit",
             Self::NoWorker => "no_worker",
             Self::Turn => "turn",
         }
@@ -77,6 +86,10 @@ impl WhyReason {
             Self::UserPausedInQueue => {
                 "You are paused in its queue, by whoever runs this installation."
             }
+            Self::UserLimit => {
+                "As many of your tasks run in its queue as may at once. It starts when one of them \
+                 is over and it is its turn."
+            }
             Self::NoWorker => "No worker that is at work now knows its kind.",
             Self::Turn => {
                 "Nothing is in its way: it starts when its turn comes and a worker has room."
@@ -91,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_reason_is_spelled_as_its_name() {
-        for reason in [WhyReason::QueuePaused, WhyReason::UserPausedInQueue, WhyReason::Turn] {
+        for reason in [WhyReason::QueuePaused, WhyReason::UserLimit, WhyReason::Turn] {
             assert_eq!(serde_json::to_value(reason).unwrap(), reason.name());
         }
     }

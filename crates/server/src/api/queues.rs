@@ -1,4 +1,4 @@
-//! Queues and what is set of them and of users: paused, turns, how many may wait.
+//! Queues and what is set of them and of users: paused, turns, how many may wait and run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::{Request, State};
 use futures_util::future::join_all;
 use tasktonic_core::command::Control;
-use tasktonic_core::limits::WEIGHT_MAX;
+use tasktonic_core::limits::{RUNNING_MAX_MAX, WEIGHT_MAX};
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::settings::{By, UserSettings};
 use tasktonic_core::{Name, UserId};
@@ -193,14 +193,25 @@ async fn detail(app: &App, name: &Name) -> Result<QueueDetail, Refusal> {
 }
 
 fn shown_user(user: &UserId, settings: &UserSettings) -> QueueUser {
-    let UserSettings { weight, paused, waiting_max } = *settings;
-    QueueUser { user: user.to_string(), weight, paused, waiting_max }
+    let UserSettings { weight, paused, waiting_max, running_max } = *settings;
+    QueueUser { user: user.to_string(), weight, paused, waiting_max, running_max }
 }
 
-fn check_waiting_max(asked: Option<Option<u32>>) -> Result<(), Refusal> {
-    if asked.flatten().is_some_and(|max| max > WAITING_MAX_MAX) {
+/// Whether limits are numbers that may be set.
+fn check_limits(
+    waiting_max: Option<Option<u32>>,
+    running_max: Option<Option<u32>>,
+) -> Result<(), Refusal> {
+    if waiting_max.flatten().is_some_and(|max| max > WAITING_MAX_MAX) {
         let text = format!("`waiting_max` is a number from 0 to {WAITING_MAX_MAX}, or null.");
         return Err(Refusal::bad_request(text));
+    }
+    // None at all would be a pause that does not say so.
+    if running_max.flatten().is_some_and(|max| !(1..=RUNNING_MAX_MAX).contains(&max)) {
+        return Err(Refusal::bad_request(format!(
+            "`running_max` is a number from 1 to {RUNNING_MAX_MAX}, or null. To start nothing, set \
+             `paused`."
+        )));
     }
     Ok(())
 }
@@ -215,10 +226,11 @@ async fn set(
     let name = queue_of(&name)?;
     let (parts, content) = request.into_parts();
     let asked: QueueChange = body::read(&app, &caller, &parts, content, CHANGE_BYTES_MAX).await?;
-    check_waiting_max(asked.waiting_max)?;
+    check_limits(asked.waiting_max, asked.running_max)?;
     settings::change(&app, &name, |before| QueueSettings {
         paused: asked.paused.unwrap_or(before.paused),
         waiting_max: asked.waiting_max.unwrap_or(before.waiting_max),
+        running_max: asked.running_max.unwrap_or(before.running_max),
     })
     .await?;
     Ok(Json(detail(&app, &name).await?))
@@ -235,7 +247,7 @@ async fn set_user(
     let (parts, content) = request.into_parts();
     let asked: QueueUserChange =
         body::read(&app, &caller, &parts, content, CHANGE_BYTES_MAX).await?;
-    check_waiting_max(asked.waiting_max)?;
+    check_limits(asked.waiting_max, asked.running_max)?;
     if asked.weight.is_some_and(|weight| !(1..=WEIGHT_MAX).contains(&weight)) {
         let text = format!("`weight` is a number from 1 to {WEIGHT_MAX}.");
         return Err(Refusal::bad_request(text));
@@ -250,6 +262,7 @@ async fn set_user(
         weight: asked.weight.unwrap_or(before.weight),
         paused: asked.paused.unwrap_or(before.paused),
         waiting_max: asked.waiting_max.unwrap_or(before.waiting_max),
+        running_max: asked.running_max.unwrap_or(before.running_max),
     };
     let control = Control::User { queue, user: user.clone(), settings };
     app.store.control(partition(&app, &user), control).await?;

@@ -64,8 +64,8 @@ impl Told {
 
 /// What the engine goes by of this.
 pub(super) fn core(settings: &QueueSettings) -> Set {
-    let QueueSettings { paused, waiting_max } = *settings;
-    Set { paused, waiting_max }
+    let QueueSettings { paused, waiting_max, running_max } = *settings;
+    Set { paused, waiting_max, running_max }
 }
 
 /// The record, and the registry's number of it. One that cannot be read is an error: it is not

@@ -43,6 +43,8 @@ async fn why(
         text: reason.text().to_owned(),
         run_at: None,
         users_waiting: None,
+        running: None,
+        running_max: None,
     };
     let plain = match task.status {
         TaskStatus::Completed | TaskStatus::Failed | TaskStatus::Cancelled => WhyReason::Ended,
@@ -66,6 +68,10 @@ async fn why(
                 Gate::Paused(Paused::Operator) => WhyReason::OperatorPaused,
                 Gate::Paused(Paused::Owner) => WhyReason::UserPaused,
                 Gate::Paused(Paused::UserInQueue) => WhyReason::UserPausedInQueue,
+                Gate::UserLimit { running, max } => {
+                    let (running, running_max) = (Some(running), Some(max));
+                    return Ok(Json(Why { running, running_max, ..why(WhyReason::UserLimit) }));
+                }
                 Gate::Open => {
                     let workers = workers_alive(&app).await?;
                     if !workers.iter().any(|worker| worker.kinds.contains(&task.kind)) {
