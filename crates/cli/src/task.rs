@@ -162,6 +162,10 @@ pub(crate) async fn task(verb: Verb) -> Result<u8> {
                 (_, Some(users)) if users > 1 => format!(" {users} users take turns."),
                 _ => match (why.running, why.running_max) {
                     (Some(running), Some(max)) => format!(" {running} run, {max} may."),
+                    _ if why.good_in_ms.is_some() => {
+                        let seconds = why.good_in_ms.unwrap_or(0).div_ceil(1_000);
+                        format!(" That is in {seconds} s.")
+                    }
                     _ => String::new(),
                 },
             };

@@ -2,7 +2,7 @@
 //! it of every lane, and so does whoever wants to know why a task does not run: the two cannot
 //! differ. Knows no task.
 
-use crate::settings::{Pauses, QueueSettings, UserSettings, running_max};
+use crate::settings::{Pauses, QueueSettings, UserSettings, rate, running_max};
 
 /// What decides about a user's tasks in a queue, but for their turn.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -15,6 +15,23 @@ pub struct Facts {
     pub all_work: Pauses,
     /// Tasks of the user that run there; counted only where something limits them, else 0.
     pub running: u32,
+    /// When all tasks of the user that started there are made up for, in µs of lease time; kept only
+    /// where there is a rate, else 0.
+    pub full_us: i64,
+    /// Lease time, ms; only where there is a rate, else 0.
+    pub lt_ms: i64,
+}
+
+impl Facts {
+    /// Those of what has started, where there is a rate; what is made up for says nothing any more.
+    #[must_use]
+    pub fn paced(is_paced: bool, full_us: i64, lt_ms: i64) -> Self {
+        if !is_paced {
+            return Self::default();
+        }
+        let is_ahead = full_us > lt_ms.saturating_mul(1_000);
+        Self { full_us: if is_ahead { full_us } else { 0 }, lt_ms, ..Self::default() }
+    }
 }
 
 /// The answer.
@@ -30,6 +47,11 @@ pub enum Gate {
         running: u32,
         /// How many may.
         max: u32,
+    },
+    /// As many of them have started as may in so long.
+    Rate {
+        /// When the next may, in ms from now.
+        good_in_ms: u64,
     },
 }
 
@@ -69,8 +91,16 @@ pub fn user_gate(facts: &Facts) -> Gate {
     if facts.user.paused {
         return Gate::Paused(Paused::UserInQueue);
     }
-    match running_max(&facts.queue, &facts.user) {
-        Some(max) if facts.running >= max => Gate::UserLimit { running: facts.running, max },
+    if let Some(max) = running_max(&facts.queue, &facts.user)
+        && facts.running >= max
+    {
+        return Gate::UserLimit { running: facts.running, max };
+    }
+    match rate(&facts.queue, &facts.user) {
+        Some(rate) if rate.allowed(facts.full_us, facts.lt_ms) == 0 => {
+            let good_ms = rate.good_at_ms(facts.full_us, facts.lt_ms);
+            Gate::Rate { good_in_ms: good_ms.saturating_sub(facts.lt_ms).unsigned_abs() }
+        }
         _ => Gate::Open,
     }
 }
@@ -78,7 +108,11 @@ pub fn user_gate(facts: &Facts) -> Gate {
 /// How many tasks of a user for whom the gate is open may start now.
 #[must_use]
 pub fn room(facts: &Facts) -> u32 {
-    running_max(&facts.queue, &facts.user).map_or(u32::MAX, |max| max.saturating_sub(facts.running))
+    let running = running_max(&facts.queue, &facts.user)
+        .map_or(u32::MAX, |max| max.saturating_sub(facts.running));
+    let started = rate(&facts.queue, &facts.user)
+        .map_or(u32::MAX, |rate| rate.allowed(facts.full_us, facts.lt_ms));
+    running.min(started)
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-pub use dump::{queue_lines, runs_line, user_lines};
+pub use dump::{good_line, pace_line, queue_lines, runs_line, user_lines};
 pub use position::Standing;
 pub use restore::{InQueue, KeptSchedule, Key, Records, Row};
 
@@ -59,6 +59,9 @@ pub struct Partition {
     paused: BTreeMap<UserId, Pauses>,
     /// Running tasks by end of lease, in lease time.
     leases: BTreeSet<(i64, UserId, TaskId)>,
+    /// Lanes that are looked at again at a lease time, and the same by time.
+    throttled: BTreeMap<(Name, UserId), i64>,
+    good: BTreeSet<(i64, Name, UserId)>,
     /// Scheduled tasks by due time.
     due: BTreeSet<(i64, UserId, TaskId)>,
     /// Waiting tasks that nobody has ever taken, by the time they expire.
@@ -135,6 +138,8 @@ impl Partition {
             queues_version: 0,
             paused: BTreeMap::new(),
             leases: BTreeSet::new(),
+            throttled: BTreeMap::new(),
+            good: BTreeSet::new(),
             due: BTreeSet::new(),
             unstarted: BTreeSet::new(),
             ticks: BTreeSet::new(),
@@ -219,6 +224,12 @@ impl Partition {
         self.paused.get(user).copied().unwrap_or_default()
     }
 
+    /// What is set of a user in a queue.
+    #[must_use]
+    pub fn user_in(&self, queue: &Name, user: &UserId) -> UserSettings {
+        self.queues.get(queue).map(|queue| queue.user(user)).unwrap_or_default()
+    }
+
     /// Users of whom anything is set in a queue, in no order.
     #[must_use]
     pub fn users_in(&self, queue: &Name) -> Vec<(UserId, UserSettings)> {
@@ -236,7 +247,13 @@ impl Partition {
         let due = self.due.first().map(|(at, ..)| at.saturating_sub(now_ms));
         let over = self.unstarted.first().map(|(at, ..)| at.saturating_sub(now_ms));
         let lost = self.leases.first().map(|(at, ..)| at - self.lease_time(now_ms));
-        due.into_iter().chain(over).chain(lost).min().map(|wait| wait.max(0).unsigned_abs())
+        let good = self.good.first().map(|(at, ..)| at - self.lease_time(now_ms));
+        due.into_iter()
+            .chain(over)
+            .chain(lost)
+            .chain(good)
+            .min()
+            .map(|wait| wait.max(0).unsigned_abs())
     }
 
     /// What a worker holds.
@@ -263,6 +280,7 @@ impl Partition {
             }
         }
         self.make_room(step);
+        self.let_through(step);
         let caller = maintain::Caller { worker: &worker, call, lease_ms };
         // Without a lease time nobody is there who could settle what is adopted: a store passes
         // wakes on this way.
@@ -285,10 +303,11 @@ impl Partition {
         self.wake_for_room(step);
         if maintained || reply.claimed.is_empty() {
             reply.next_in_ms = self.next_in_ms(step.now_ms);
-            // Lease time moves by looks: where nobody else looks, a lease would end late.
+            // Lease time moves by looks: where nobody else looks, a lease would end late, and a rate
+            // would be good late.
             let is_alone = maintained && unwatched;
             let most_ms = if is_alone { LEASE_TIME_STEP_MS_MAX } else { LOOK_MS_MAX };
-            if !self.leases.is_empty() {
+            if !self.leases.is_empty() || !self.good.is_empty() {
                 let most_ms = most_ms.unsigned_abs();
                 reply.next_in_ms = reply.next_in_ms.map(|next_in| next_in.min(most_ms));
             }

@@ -28,6 +28,10 @@ struct Facts {
     full: BTreeMap<Name, BTreeSet<UserId>>,
     /// How many tasks of a user run, where that is counted.
     running: BTreeMap<Name, BTreeMap<UserId, u32>>,
+    /// When all that started of a user is made up for, where that is kept, µs of lease time.
+    paces: BTreeMap<Name, BTreeMap<UserId, i64>>,
+    /// Members by the lease time at which a lane is looked at again.
+    throttled: BTreeMap<String, i64>,
     overrides: BTreeMap<Name, BTreeMap<UserId, UserSettings>>,
     credit: BTreeMap<Name, BTreeMap<UserId, u32>>,
     paused: BTreeMap<UserId, Pauses>,
@@ -162,9 +166,11 @@ fn question(name: &str, rest: &str) -> Option<redis::Cmd> {
     };
     let kind = rest.split(':').next()?;
     match kind {
-        "meta" | "overrides" | "paused" | "credit" | "running" => ask(&["HGETALL"]),
+        "meta" | "overrides" | "paused" | "credit" | "running" | "pace" => ask(&["HGETALL"]),
         "ring" | "sweep" => ask(&["LRANGE", "0", "-1"]),
-        "leases" | "due" | "unstarted" | "schedules" => ask(&["ZRANGE", "0", "-1", "WITHSCORES"]),
+        "leases" | "due" | "unstarted" | "schedules" | "throttled" => {
+            ask(&["ZRANGE", "0", "-1", "WITHSCORES"])
+        }
         "cancels" => ask(&["SMEMBERS"]),
         "full" => ask(&["ZRANGE", "0", "-1"]),
         "u" => match rest.split(':').nth(2)? {
@@ -199,6 +205,14 @@ impl Facts {
             }
             "running" => {
                 self.running.insert(parsed(of)?, by_user(answer)?);
+            }
+            "pace" => {
+                self.paces.insert(parsed(of)?, by_user(answer)?);
+            }
+            "throttled" => {
+                for (member, at) in pairs(answer)? {
+                    self.throttled.insert(word(member)?.to_owned(), score(at)?);
+                }
             }
             "overrides" => {
                 self.overrides.insert(parsed(of)?, by_user(answer)?);

@@ -12,7 +12,7 @@ use tasktonic_core::limits::{
     ADOPT_MAX, ATTEMPTS_KEPT_MAX, CLAIM_LOOKS_MAX, EVENTS_KEPT_MAX, EXPIRE_MAX, FORGET_PARKED_MS,
     KEY_SLACK_MS, LANE_DEAD_MAX, LEASE_TIME_STEP_MS_MAX, LOG_LINES_MAX, LOOK_MS_MAX,
     MAINTENANCE_MS, PARKED_MS_MAX, PROMOTE_MAX, REV_PER_CLAIM, SCHEDULES_MAX, SWEEP_MAX,
-    UNWATCHED_MS, WAKES_MAX,
+    THROTTLED_MAX, UNWATCHED_MS, WAKES_MAX,
 };
 use tasktonic_core::transitions::STATES;
 
@@ -95,6 +95,7 @@ static SYNC: LazyLock<String> = LazyLock::new(|| {
         " flags=allow-oom",
         &[
             fragment!("record"),
+            fragment!("pace"),
             fragment!("gate"),
             fragment!("room"),
             fragment!("lane"),
@@ -114,6 +115,7 @@ static CONTROL: LazyLock<String> = LazyLock::new(|| {
         " flags=allow-oom",
         &[
             fragment!("record"),
+            fragment!("pace"),
             fragment!("gate"),
             fragment!("room"),
             fragment!("lane"),
@@ -152,6 +154,7 @@ static REPAIR: LazyLock<String> = LazyLock::new(|| {
         " flags=allow-oom",
         &[
             fragment!("record"),
+            fragment!("pace"),
             fragment!("gate"),
             fragment!("room"),
             fragment!("lane"),
@@ -192,6 +195,7 @@ fn constants() -> String {
     constant("EXPIRE_MAX", &EXPIRE_MAX);
     constant("EXPIRED", &format!("'{EXPIRED}'"));
     constant("SWEEP_MAX", &SWEEP_MAX);
+    constant("THROTTLED_MAX", &THROTTLED_MAX);
     constant("CLAIM_LOOKS_MAX", &CLAIM_LOOKS_MAX);
     constant("WAKES_MAX", &WAKES_MAX);
     constant("WAKE_TRIES_MAX", &WAKE_TRIES_MAX);

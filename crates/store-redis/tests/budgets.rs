@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use tasktonic_core::command::{Claim, Control, NewTask, Op, Report, Submit, Sync, Write};
 use tasktonic_core::reply::Submitted;
 use tasktonic_core::routing::{PartitionId, partition_of};
-use tasktonic_core::settings::QueueSettings;
+use tasktonic_core::settings::{QueueSettings, Rate};
 use tasktonic_core::{Lease, TaskId, Text, UserId};
 use tasktonic_store::Store;
 use tasktonic_store::clock::Clock;
@@ -188,19 +188,22 @@ async fn sixteen_at_a_time_cost_at_most_0_15_calls_and_3_commands() {
     }
 }
 
-/// What a limit on what runs costs, where there is one: four commands a call more, and two for each
-/// lane that is set aside and gets in again.
+/// What a limit on what runs or starts costs, where there is one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_limit_on_what_runs_costs_so_much_and_no_more() {
-    for (name, running_max, batch, most) in [
-        ("a limit that nobody reaches, one at a time", 1_000, 1, 27.0),
-        ("a limit of one, one at a time", 1, 1, 27.0),
-        ("a limit that nobody reaches, sixteen at a time", 1_000, 16, 4.3),
-        ("a limit of one that everybody reaches, sixteen at a time", 1, 16, 5.5),
+    let at_most = |max| QueueSettings { running_max: Some(max), ..QueueSettings::default() };
+    let rate = Rate { tasks: 1_000_000, per_ms: 1, burst: 1_000_000 };
+    let paced = QueueSettings { rate: Some(rate), ..QueueSettings::default() };
+    for (name, settings, batch, most) in [
+        ("a limit that nobody reaches, one at a time", at_most(1_000), 1, 27.0),
+        ("a limit of one, one at a time", at_most(1), 1, 27.0),
+        ("a limit that nobody reaches, sixteen at a time", at_most(1_000), 16, 4.3),
+        ("a limit of one that everybody reaches, sixteen at a time", at_most(1), 16, 5.5),
+        ("a rate that nobody uses up, one at a time", paced, 1, 25.0),
+        ("a rate that nobody uses up, sixteen at a time", paced, 16, 4.2),
     ] {
         let mut load = Load::new(PARTITIONS).await;
-        load.set(QueueSettings { running_max: Some(running_max), ..QueueSettings::default() })
-            .await;
+        load.set(settings).await;
         for number in 0..USERS {
             load.submit(&Load::user(number), 2 * u64::from(batch)).await;
         }

@@ -123,6 +123,9 @@ macro_rules! conformance {
             what_is_counted_survives_a_lost_lease
             a_lane_that_gets_in_again_wakes_who_is_idle
             an_erased_user_is_not_counted
+            a_user_starts_as_many_as_their_rate_says_and_delays_nobody
+            a_rate_that_is_good_again_is_announced_and_wakes_who_is_idle
+            a_rate_is_changed_and_taken_back_while_lanes_wait
             an_ended_task_is_gone_after_its_retention
             a_forgotten_key_may_be_used_again
             a_stale_worker_is_refused_and_nothing_of_it_is_shown

@@ -374,7 +374,15 @@ export type QueueSettings = {
   waiting_max?: number;
   /** Tasks of one user that run at once; absent: as many as workers have room for. */
   running_max?: number;
+  /** How many tasks of one user start in which time; absent: as many as workers take. */
+  rate?: Rate;
 };
+
+/** `tasks` in each `per_ms`, and `burst` of them at once when none has started for a while. */
+export type Rate = { tasks: number; per_ms: number; burst: number };
+
+/** A rate to be set; without a `burst` it is as many as `tasks`. */
+export type RateChange = { tasks: number; per_ms: number; burst?: number };
 
 export type QueueInfo = QueueSettings & {
   queue: string;
@@ -402,6 +410,8 @@ export type QueueUser = {
   waiting_max?: number;
   /** How many tasks of theirs may run there at once; absent: what holds for everybody. */
   running_max?: number;
+  /** How many tasks of theirs start there in which time; absent: what holds for everybody. */
+  rate?: Rate;
 };
 
 export type QueueDetail = QueueInfo & {
@@ -415,6 +425,7 @@ export type QueueChange = {
   paused?: boolean;
   waiting_max?: number | null;
   running_max?: number | null;
+  rate?: RateChange | null;
 };
 
 /** What is absent stays, `null` is the default again. */
@@ -424,6 +435,7 @@ export type QueueUserChange = {
   paused?: boolean;
   waiting_max?: number | null;
   running_max?: number | null;
+  rate?: RateChange | null;
 };
 
 /** Whether anything of a user is handed out, in whatever queue. What runs goes on. */
@@ -450,6 +462,7 @@ export type WhyReason =
   | "user_paused"
   | "user_paused_in_queue"
   | "user_limit"
+  | "rate"
   | "no_worker"
   | "turn";
 
@@ -466,4 +479,6 @@ export type Why = {
   running?: number;
   /** How many may. */
   running_max?: number;
+  /** When the next task of its user may start, only where as many have started as may in so long. */
+  good_in_ms?: number;
 };

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::Partition;
 use crate::changes::{Place, TaskControl};
+use crate::gate::{Gate, user_gate};
 use crate::ids::{Name, TaskId, UserId};
 use crate::schedule::Schedule;
 use crate::settings::{QueueSettings, UserSettings};
@@ -59,6 +60,9 @@ impl Partition {
                 lines.insert(format!("full {name} = {}", users.join(" ")));
             }
             lines.extend(queue_lines(name, &queue.settings));
+            // What is made up for says nothing any more.
+            let ahead = queue.full_us.iter().filter(|(_, full)| **full > self.lt * 1_000);
+            lines.extend(ahead.map(|(user, full)| pace_line(name, user, *full)));
             if queue.is_counted() {
                 for (user, known) in &self.users {
                     let count = known.running.get(name).map(|count| runs_line(name, user, *count));
@@ -72,6 +76,7 @@ impl Partition {
                 lines.insert(format!("credit {name} {user} = {credit}"));
             }
         }
+        lines.extend(self.throttled.iter().map(|((name, user), at)| good_line(name, user, *at)));
         lines.extend(self.paused.iter().map(|(user, by)| format!("paused {user} by {by}")));
         if self.queues_version > 0 {
             lines.insert(format!("version of queues {}", self.queues_version));
@@ -165,7 +170,16 @@ impl Partition {
             for user in queue.ring.iter().chain(&queue.full).filter(|user| !has_lane(user)) {
                 wrong.push(format!("ring {name} names {user}, who has no lane there"));
             }
-            for user in queue.full.iter().filter(|user| !self.is_held_back(name, user)) {
+            for user in &queue.full {
+                let lane = (name.clone(), user.clone());
+                let waits = self.throttled.contains_key(&lane);
+                let is_right = match user_gate(&self.facts_at(name, user, self.lt)) {
+                    Gate::Open | Gate::Rate { .. } => waits,
+                    Gate::Paused(_) | Gate::UserLimit { .. } => true,
+                };
+                if is_right {
+                    continue;
+                }
                 wrong.push(format!("{user} is kept out of {name} by nothing"));
             }
             for user in queue.credit.keys().filter(|user| !has_lane(user)) {
@@ -188,6 +202,11 @@ impl Partition {
         if self.ticks != listed {
             wrong.push(format!("ticks are {:?}, and not {listed:?}", self.ticks));
         }
+        let good =
+            self.throttled.iter().map(|((name, user), at)| (*at, name.clone(), user.clone()));
+        if good.collect::<BTreeSet<_>>() != self.good {
+            wrong.push(format!("{:?} are good at times, listed {:?}", self.throttled, self.good));
+        }
         if expiring != self.unstarted.len() {
             let listed = self.unstarted.len();
             wrong.push(format!("{expiring} tasks that expire, {listed} listed"));
@@ -199,20 +218,21 @@ impl Partition {
 /// The lines of a dump about what is set of a queue.
 #[must_use]
 pub fn queue_lines(name: &Name, settings: &QueueSettings) -> Vec<String> {
-    let QueueSettings { paused, waiting_max, running_max } = *settings;
+    let QueueSettings { paused, waiting_max, running_max, rate } = *settings;
     let mut lines = Vec::new();
     if paused {
         lines.push(format!("queue {name} paused"));
     }
     lines.extend(waiting_max.map(|max| format!("queue {name} waiting_max {max}")));
     lines.extend(running_max.map(|max| format!("queue {name} running_max {max}")));
+    lines.extend(rate.map(|rate| format!("queue {name} rate {rate:?}")));
     lines
 }
 
 /// The lines of a dump about what is set of a user in a queue.
 #[must_use]
 pub fn user_lines(name: &Name, user: &UserId, settings: &UserSettings) -> Vec<String> {
-    let UserSettings { weight, paused, waiting_max, running_max } = *settings;
+    let UserSettings { weight, paused, waiting_max, running_max, rate } = *settings;
     let mut lines = Vec::new();
     if weight != 1 {
         lines.push(format!("weight {name} {user} = {weight}"));
@@ -222,6 +242,7 @@ pub fn user_lines(name: &Name, user: &UserId, settings: &UserSettings) -> Vec<St
     }
     lines.extend(waiting_max.map(|max| format!("user {user} waiting_max in {name} {max}")));
     lines.extend(running_max.map(|max| format!("user {user} running_max in {name} {max}")));
+    lines.extend(rate.map(|rate| format!("user {user} rate in {name} {rate:?}")));
     lines
 }
 
@@ -229,6 +250,18 @@ pub fn user_lines(name: &Name, user: &UserId, settings: &UserSettings) -> Vec<St
 #[must_use]
 pub fn runs_line(name: &Name, user: &UserId, count: u32) -> String {
     format!("runs {name} {user} = {count}")
+}
+
+/// The line of a dump about when all that started of a user is made up for.
+#[must_use]
+pub fn pace_line(name: &Name, user: &UserId, full_us: i64) -> String {
+    format!("pace {name} {user} = {full_us}")
+}
+
+/// The line of a dump about when a lane is looked at again.
+#[must_use]
+pub fn good_line(name: &Name, user: &UserId, at: i64) -> String {
+    format!("throttled {name} {user} until {at}")
 }
 
 fn task_line(user: &UserId, task: TaskId, control: &TaskControl) -> String {

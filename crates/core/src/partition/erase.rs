@@ -75,6 +75,7 @@ impl Partition {
             queue.ring.retain(|of| of != user);
             queue.full.remove(user);
             queue.credit.remove(user);
+            queue.full_us.remove(user);
             if queue.users.contains_key(user) {
                 queue.set_user(user.clone(), UserSettings::default());
                 set.push(name.clone());
@@ -84,6 +85,8 @@ impl Partition {
             let settings = UserSettings::default();
             step.record(Record::User { queue, user: user.clone(), settings });
         }
+        self.throttled.retain(|(_, who), _| who != user);
+        self.good.retain(|(_, _, who)| who != user);
         if self.paused.remove(user).is_some() {
             step.record(Record::Pause { user: user.clone(), pauses: Pauses::default() });
         }

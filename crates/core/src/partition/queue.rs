@@ -21,6 +21,9 @@ pub(super) struct Queue {
     pub(super) users: HashMap<UserId, UserSettings>,
     /// How many of them have limits on what starts.
     limited: usize,
+    /// When all that started of a user is made up for, in µs of lease time; only while anything has a
+    /// rate here. Not kept over a restart.
+    pub(super) full_us: HashMap<UserId, i64>,
     /// What is left of a turn that was cut short; only while anything is set of users.
     pub(super) credit: HashMap<UserId, u32>,
 }
@@ -48,11 +51,24 @@ impl Queue {
         if !self.is_weighted() {
             self.credit.clear();
         }
+        self.drop_pace();
     }
 
-    /// Whether anything limits how tasks of a user start, so that those that run count.
+    /// Whether anything may limit how many tasks of a user run, so that they are counted.
     pub(super) fn is_counted(&self) -> bool {
-        self.settings.limits_starts() || self.limited > 0
+        self.settings.running_max.is_some() || self.limited > 0
+    }
+
+    /// Whether anything may limit in which time tasks of a user start.
+    pub(super) fn is_paced(&self) -> bool {
+        self.settings.rate.is_some() || self.limited > 0
+    }
+
+    /// Forgets what has started where nothing limits that any more.
+    pub(super) fn drop_pace(&mut self) {
+        if !self.is_paced() {
+            self.full_us.clear();
+        }
     }
 
     /// Whether anything in it may be handed out, but for what is set of its users.

@@ -1,5 +1,5 @@
-//! Room: how many tasks of a user run in a queue, and lanes that get in again when one of them is
-//! over. Knows neither why there is a limit nor whose turn it is.
+//! Room: how many tasks of a user run in a queue and in which time they start; and lanes that get in
+//! again when one of them is over, or when it is time for another. Knows not whose turn it is.
 //!
 //! moves: nothing
 
@@ -7,7 +7,8 @@ use super::Partition;
 use super::step::Step;
 use crate::gate::{Gate, user_gate};
 use crate::ids::{Name, UserId};
-use crate::limits::WAKES_MAX;
+use crate::limits::{THROTTLED_MAX, WAKES_MAX};
+use crate::settings::rate;
 
 impl Partition {
     /// Tasks of a user that run in a queue.
@@ -15,9 +16,57 @@ impl Partition {
         self.users.get(user).and_then(|user| user.running.get(name)).copied().unwrap_or(0)
     }
 
-    /// Whether anything set of a user or the queue keeps their lane out of the ring.
-    pub(super) fn is_held_back(&self, name: &Name, user: &UserId) -> bool {
-        user_gate(&self.facts(name, user)) != Gate::Open
+    /// A task of the user starts.
+    pub(super) fn starts(&mut self, name: &Name, user: &UserId, lt_ms: i64) {
+        let facts = self.facts_at(name, user, lt_ms);
+        if let Some(rate) = rate(&facts.queue, &facts.user) {
+            let full_us = rate.spent(facts.full_us, lt_ms, 1);
+            self.queue(name).full_us.insert(user.clone(), full_us);
+        }
+    }
+
+    /// Looks at a lane again that was set aside, after a time.
+    pub(super) fn look_again(&mut self, name: &Name, user: &UserId, lt_ms: i64, in_ms: u64) {
+        // What was kept may be of another rate: from now on it is of this one.
+        let facts = self.facts_at(name, user, lt_ms);
+        if let Some(rate) = rate(&facts.queue, &facts.user) {
+            let full_us = rate.counted_us(facts.full_us, lt_ms);
+            self.queue(name).full_us.insert(user.clone(), full_us);
+        }
+        let at = lt_ms.saturating_add_unsigned(in_ms);
+        let lane = (name.clone(), user.clone());
+        if let Some(before) = self.throttled.insert(lane, at) {
+            self.good.remove(&(before, name.clone(), user.clone()));
+        }
+        self.good.insert((at, name.clone(), user.clone()));
+    }
+
+    /// Looks at the lanes whose time has come. What is over [`THROTTLED_MAX`] is the next sync's, at
+    /// once.
+    pub(super) fn let_through(&mut self, step: &mut Step) {
+        let lt_ms = self.lease_time(step.now_ms);
+        let due = self.good.iter().take_while(|(at, ..)| *at <= lt_ms).take(THROTTLED_MAX);
+        for (at, name, user) in due.cloned().collect::<Vec<_>>() {
+            self.throttled.remove(&(name.clone(), user.clone()));
+            self.good.remove(&(at, name.clone(), user.clone()));
+            self.readmit(step, &name, &user, lt_ms);
+        }
+    }
+
+    /// Lets a lane in again if it was set aside and nothing is in its way any more.
+    fn readmit(&mut self, step: &mut Step, name: &Name, user: &UserId, lt_ms: i64) {
+        if !self.queues.get(name).is_some_and(|queue| queue.full.contains(user)) {
+            return;
+        }
+        match user_gate(&self.facts_at(name, user, lt_ms)) {
+            Gate::Open => {
+                let mut ringed = Vec::new();
+                self.let_in(name, user, &mut ringed);
+                step.roomy.extend(ringed);
+            }
+            Gate::Rate { good_in_ms } => self.look_again(name, user, lt_ms, good_in_ms),
+            Gate::Paused(_) | Gate::UserLimit { .. } => {}
+        }
     }
 
     /// A task of the user is about to run no more.
@@ -29,13 +78,9 @@ impl Partition {
 
     /// Lets lanes in again whose users have had tasks that run no more, and who may start others.
     pub(super) fn make_room(&mut self, step: &mut Step) {
+        let lt_ms = self.lease_time(step.now_ms);
         for (name, user) in step.take_left() {
-            let is_full = self.queues.get(&name).is_some_and(|queue| queue.full.contains(&user));
-            if is_full && !self.is_held_back(&name, &user) {
-                let mut ringed = Vec::new();
-                self.let_in(&name, &user, &mut ringed);
-                step.roomy.extend(ringed);
-            }
+            self.readmit(step, &name, &user, lt_ms);
         }
     }
 

@@ -33,13 +33,16 @@ impl Partition {
             }
         }
         for (name, settings) in wanted {
+            let settings = settings.bounded();
             let queue = self.queue(&name);
             if queue.settings == settings {
                 continue;
             }
-            let (was_open, before) = (queue.is_open(), queue.settings.running_max);
+            let (was_open, before) = (queue.is_open(), queue.settings);
             queue.settings = settings;
-            let lets_in = before != settings.running_max && !queue.full.is_empty();
+            queue.drop_pace();
+            let limits = |of: &QueueSettings| (of.running_max, of.rate);
+            let lets_in = limits(&before) != limits(&settings) && !queue.full.is_empty();
             if lets_in {
                 self.let_all_in(&name);
             }

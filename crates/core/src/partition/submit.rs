@@ -33,7 +33,7 @@ impl Partition {
     ) -> Submitted {
         let NewTask { user: owner, task, queue, due_ms, descriptor, event, expires, .. } = new;
         let (idempotency, lane_max) = (new.idempotency, new.lane_max);
-        let facts = self.facts(&queue, &owner);
+        let facts = self.facts_at(&queue, &owner, self.lt);
         let lane_max = waiting_max(&facts.queue, &facts.user, lane_max);
         let user = self.user(&owner);
         if user.tasks.contains_key(&task) {

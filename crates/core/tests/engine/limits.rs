@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use tasktonic_core::command::{Again, MoveTo, Report};
 use tasktonic_core::gate::{Gate, gate};
-use tasktonic_core::settings::{QueueSettings, UserSettings};
+use tasktonic_core::settings::{QueueSettings, Rate, UserSettings};
 use tasktonic_core::{Lease, Partition, TaskId, TaskState, UserId};
 
 use crate::world::*;
@@ -65,7 +65,7 @@ fn a_lowered_limit_stops_nothing_that_runs() {
     let taken = world.claim("w1", 10);
     assert_eq!(taken.len(), 4);
     world.set_queue(2, at_most(2));
-    let facts = world.partition.facts(&taken[0].queue, &taken[0].user);
+    let facts = world.partition.facts(&taken[0].queue, &taken[0].user, world.now_ms);
     assert_eq!(gate(&facts), Gate::UserLimit { running: 4, max: 2 });
     for lease in &taken[..2] {
         assert!(world.report(lease, ack(2)), "what runs goes on");
@@ -231,4 +231,46 @@ fn a_limit_is_never_exceeded_in_a_hundred_thousand_steps() {
     let waits =
         |user: &&str| world.partition.count(&user.parse::<UserId>().unwrap(), TaskState::Queued);
     assert_eq!(USERS.iter().map(waits).sum::<u64>(), 0, "nothing waits for ever");
+}
+
+/// Of no user more tasks start in any stretch of lease time than the burst and what the rate makes of
+/// it; and who asks whenever it is said that the next may start gets it then.
+#[test]
+fn no_user_starts_above_their_rate_and_all_start_in_the_end() {
+    let rate = Rate { tasks: 3, per_ms: 1_000, burst: 4 };
+    let (mut world, mut seed) = (World::new(), Seed(11));
+    world.set_queue(1, QueueSettings { rate: Some(rate), ..QueueSettings::default() });
+    for number in 0..600 {
+        world.submit(USERS[usize::try_from(seed.below(5)).unwrap()], number);
+    }
+    let mut starts: HashMap<String, Vec<i64>> = HashMap::new();
+    let mut count = 0;
+    let mut calls = 0;
+    while count < 600 {
+        calls += 1;
+        assert!(calls < 5_000, "{count} have started");
+        let limit = 1 + u32::try_from(seed.below(20)).unwrap();
+        let synced = world.sync("w1", Vec::new(), limit);
+        let lt_ms = world.partition.lease_time(world.now_ms);
+        count += synced.claimed.len();
+        for held in synced.claimed {
+            starts.entry(held.lease.user.to_string()).or_default().push(lt_ms);
+            assert!(world.report(&held.lease, ack(2)));
+        }
+        if seed.below(3) == 0 {
+            world.pass(i64::try_from(seed.below(400)).unwrap());
+        }
+    }
+    for (user, starts) in starts {
+        for (from, begin) in starts.iter().enumerate() {
+            for (number, at) in starts[from..].iter().enumerate() {
+                let most = 4 + (at - begin) * 3 / 1_000;
+                assert!(
+                    i64::try_from(number).unwrap() < most,
+                    "{user}: {number} in {} ms",
+                    at - begin
+                );
+            }
+        }
+    }
 }

@@ -43,6 +43,33 @@ pub struct QueueSettings {
     /// Tasks of one user that run at once; absent: as many as workers have room for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub running_max: Option<u32>,
+    /// How many tasks of one user start in which time; absent: as many as workers take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
+}
+
+/// So many tasks in so long, and so many of them at once after a rest.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Rate {
+    /// Tasks in each `per_ms`.
+    pub tasks: u32,
+    /// How long that is, in ms.
+    pub per_ms: u32,
+    /// Tasks that start at once when none has for a while.
+    pub burst: u32,
+}
+
+/// A rate to be set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RateChange {
+    /// Tasks in each `per_ms`, 1 to 1,000,000.
+    pub tasks: u32,
+    /// How long that is, in ms, up to a day.
+    pub per_ms: u32,
+    /// Tasks that start at once when none has for a while, 1 to 1,000,000; absent: as many as `tasks`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<u32>,
 }
 
 /// `GET /api/v1/queues/{id}`.
@@ -73,6 +100,9 @@ pub struct QueueUser {
     /// How many tasks of theirs may run there at once; absent: what holds for everybody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running_max: Option<u32>,
+    /// How many tasks of theirs start there in which time; absent: what holds for everybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
 }
 
 /// `POST /api/v1/queues/{id}/settings`: what is absent stays, `null` is the default again.
@@ -90,6 +120,10 @@ pub struct QueueChange {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     #[schema(value_type = Option<u32>)]
     pub running_max: Option<Option<u32>>,
+    /// How many tasks of one user start in which time.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[schema(value_type = Option<RateChange>)]
+    pub rate: Option<Option<RateChange>>,
 }
 
 /// `POST /api/v1/queues/{id}/users`: what is absent stays, `null` is the default again.
@@ -112,6 +146,10 @@ pub struct QueueUserChange {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     #[schema(value_type = Option<u32>)]
     pub running_max: Option<Option<u32>>,
+    /// How many tasks of one user start in which time.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[schema(value_type = Option<RateChange>)]
+    pub rate: Option<Option<RateChange>>,
 }
 
 /// `POST /api/v1/me/pause` and `POST /api/v1/users/{id}/pause`.
@@ -163,7 +201,10 @@ mod tests {
         assert_eq!(read(r#"{"waiting_max":null}"#).waiting_max, Some(None));
         let change = read(r#"{"paused":true,"waiting_max":7,"running_max":null}"#);
         let (paused, waiting_max) = (Some(true), Some(Some(7)));
-        assert_eq!(change, QueueChange { paused, waiting_max, running_max: Some(None) });
+        assert_eq!(
+            change,
+            QueueChange { paused, waiting_max, running_max: Some(None), rate: None }
+        );
         assert_eq!(read(&serde_json::to_string(&change).unwrap()), change);
         assert!(serde_json::from_str::<QueueChange>(r#"{"pause":true}"#).is_err());
     }

@@ -23,6 +23,10 @@ pub struct Why {
     /// How many may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running_max: Option<u32>,
+    /// When the next task of its user may start, in ms from now. Only where as many have started as may
+    /// in so long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub good_in_ms: Option<u64>,
 }
 
 /// What stands in a task's way.
@@ -47,6 +51,8 @@ pub enum WhyReason {
     UserPausedInQueue,
     /// As many tasks of its user run in its queue as may at once.
     UserLimit,
+    /// As many tasks of its user have started in its queue as may in so long.
+    Rate,
     /// No worker that is at work knows its kind.
     NoWorker,
     /// Nothing: it is a matter of its turn, and of a worker with room.
@@ -67,6 +73,7 @@ impl WhyReason {
             Self::UserPaused => "user_paused",
             Self::UserPausedInQueue => "user_paused_in_queue",
             Self::UserLimit => "user_limit",
+            Self::Rate => "rate",
             Self::NoWorker => "no_worker",
             Self::Turn => "turn",
         }
@@ -90,6 +97,10 @@ impl WhyReason {
                 "As many of your tasks run in its queue as may at once. It starts when one of them \
                  is over and it is its turn."
             }
+            Self::Rate => {
+                "As many of your tasks have started in its queue as may in so long. It starts when the \
+                 next may and it is its turn."
+            }
             Self::NoWorker => "No worker that is at work now knows its kind.",
             Self::Turn => {
                 "Nothing is in its way: it starts when its turn comes and a worker has room."
@@ -104,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_reason_is_spelled_as_its_name() {
-        for reason in [WhyReason::QueuePaused, WhyReason::UserLimit, WhyReason::Turn] {
+        for reason in [WhyReason::QueuePaused, WhyReason::UserLimit, WhyReason::Rate] {
             assert_eq!(serde_json::to_value(reason).unwrap(), reason.name());
         }
     }

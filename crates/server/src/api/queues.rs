@@ -1,4 +1,4 @@
-//! Queues and what is set of them and of users: paused, turns, how many may wait and run.
+//! Queues and what is set of them and of users: paused, turns, how many may wait, run and start.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,13 +7,15 @@ use axum::Json;
 use axum::extract::{Request, State};
 use futures_util::future::join_all;
 use tasktonic_core::command::Control;
-use tasktonic_core::limits::{RUNNING_MAX_MAX, WEIGHT_MAX};
+use tasktonic_core::limits::{
+    RATE_BURST_MAX, RATE_PER_MS_MAX, RATE_TASKS_MAX, RUNNING_MAX_MAX, WEIGHT_MAX,
+};
 use tasktonic_core::routing::PartitionId;
-use tasktonic_core::settings::{By, UserSettings};
+use tasktonic_core::settings::{By, Rate as Limit, UserSettings};
 use tasktonic_core::{Name, UserId};
 use tasktonic_protocol::http::{
     Pause, PauseRequest, PausedUser, Queue, QueueChange, QueueDetail, QueueList, QueueSettings,
-    QueueUser, QueueUserChange,
+    QueueUser, QueueUserChange, Rate, RateChange,
 };
 use tasktonic_protocol::problem::Code;
 use tasktonic_protocol::worker::KindRecord;
@@ -193,14 +195,16 @@ async fn detail(app: &App, name: &Name) -> Result<QueueDetail, Refusal> {
 }
 
 fn shown_user(user: &UserId, settings: &UserSettings) -> QueueUser {
-    let UserSettings { weight, paused, waiting_max, running_max } = *settings;
-    QueueUser { user: user.to_string(), weight, paused, waiting_max, running_max }
+    let UserSettings { weight, paused, waiting_max, running_max, rate } = *settings;
+    let rate = rate.map(|Limit { tasks, per_ms, burst }| Rate { tasks, per_ms, burst });
+    QueueUser { user: user.to_string(), weight, paused, waiting_max, running_max, rate }
 }
 
 /// Whether limits are numbers that may be set.
 fn check_limits(
     waiting_max: Option<Option<u32>>,
     running_max: Option<Option<u32>>,
+    rate: Option<Option<RateChange>>,
 ) -> Result<(), Refusal> {
     if waiting_max.flatten().is_some_and(|max| max > WAITING_MAX_MAX) {
         let text = format!("`waiting_max` is a number from 0 to {WAITING_MAX_MAX}, or null.");
@@ -213,7 +217,26 @@ fn check_limits(
              `paused`."
         )));
     }
+    if let Some(RateChange { tasks, per_ms, burst }) = rate.flatten() {
+        let bounds = [
+            ("tasks", tasks, RATE_TASKS_MAX),
+            ("per_ms", per_ms, RATE_PER_MS_MAX),
+            ("burst", burst.unwrap_or(1), RATE_BURST_MAX),
+        ];
+        for (name, number, max) in bounds {
+            if !(1..=max).contains(&number) {
+                let text = format!("`{name}` of a `rate` is a number from 1 to {max}.");
+                return Err(Refusal::bad_request(text));
+            }
+        }
+    }
     Ok(())
+}
+
+/// A rate as it holds: after a rest as many as in its whole time, unless it says otherwise.
+fn rate_of(asked: RateChange) -> Rate {
+    let RateChange { tasks, per_ms, burst } = asked;
+    Rate { tasks, per_ms, burst: burst.unwrap_or(tasks) }
 }
 
 async fn set(
@@ -226,11 +249,12 @@ async fn set(
     let name = queue_of(&name)?;
     let (parts, content) = request.into_parts();
     let asked: QueueChange = body::read(&app, &caller, &parts, content, CHANGE_BYTES_MAX).await?;
-    check_limits(asked.waiting_max, asked.running_max)?;
+    check_limits(asked.waiting_max, asked.running_max, asked.rate)?;
     settings::change(&app, &name, |before| QueueSettings {
         paused: asked.paused.unwrap_or(before.paused),
         waiting_max: asked.waiting_max.unwrap_or(before.waiting_max),
         running_max: asked.running_max.unwrap_or(before.running_max),
+        rate: asked.rate.map_or(before.rate, |rate| rate.map(rate_of)),
     })
     .await?;
     Ok(Json(detail(&app, &name).await?))
@@ -247,7 +271,7 @@ async fn set_user(
     let (parts, content) = request.into_parts();
     let asked: QueueUserChange =
         body::read(&app, &caller, &parts, content, CHANGE_BYTES_MAX).await?;
-    check_limits(asked.waiting_max, asked.running_max)?;
+    check_limits(asked.waiting_max, asked.running_max, asked.rate)?;
     if asked.weight.is_some_and(|weight| !(1..=WEIGHT_MAX).contains(&weight)) {
         let text = format!("`weight` is a number from 1 to {WEIGHT_MAX}.");
         return Err(Refusal::bad_request(text));
@@ -263,6 +287,10 @@ async fn set_user(
         paused: asked.paused.unwrap_or(before.paused),
         waiting_max: asked.waiting_max.unwrap_or(before.waiting_max),
         running_max: asked.running_max.unwrap_or(before.running_max),
+        rate: asked.rate.map_or(before.rate, |rate| {
+            let Rate { tasks, per_ms, burst } = rate_of(rate?);
+            Some(Limit { tasks, per_ms, burst })
+        }),
     };
     let control = Control::User { queue, user: user.clone(), settings };
     app.store.control(partition(&app, &user), control).await?;

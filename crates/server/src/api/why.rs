@@ -45,6 +45,7 @@ async fn why(
         users_waiting: None,
         running: None,
         running_max: None,
+        good_in_ms: None,
     };
     let plain = match task.status {
         TaskStatus::Completed | TaskStatus::Failed | TaskStatus::Cancelled => WhyReason::Ended,
@@ -71,6 +72,9 @@ async fn why(
                 Gate::UserLimit { running, max } => {
                     let (running, running_max) = (Some(running), Some(max));
                     return Ok(Json(Why { running, running_max, ..why(WhyReason::UserLimit) }));
+                }
+                Gate::Rate { good_in_ms } => {
+                    return Ok(Json(Why { good_in_ms: Some(good_in_ms), ..why(WhyReason::Rate) }));
                 }
                 Gate::Open => {
                     let workers = workers_alive(&app).await?;

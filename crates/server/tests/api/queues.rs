@@ -102,6 +102,30 @@ async fn a_user_runs_as_many_tasks_at_once_as_is_set_and_hears_why_not_more() {
 }
 
 #[tokio::test]
+async fn a_user_starts_as_many_tasks_in_so_long_as_is_set_and_hears_when_the_next_may() {
+    let site = Site::open().await;
+    let rate = json!({ "tasks": 1, "per_ms": 60_000, "burst": 2 });
+    let answer = set(&site, "echo", json!({ "rate": rate })).await.expect(200);
+    assert_eq!(answer["rate"], rate);
+    for _ in 0..3 {
+        site.echo("ana").await;
+    }
+    let waits = site.echo("ana").await;
+    assert_eq!(site.claim("w-1", 50).await.len(), 2);
+    assert_eq!(site.claim("w-1", 50).await, []);
+    let why = site.get("ana", &format!("/api/v1/tasks/{waits}/why")).await.expect(200);
+    assert_eq!((&why["reason"], &why["good_in_ms"]), (&json!("rate"), &json!(60_000)), "{why}");
+    // One's own goes before the queue's; without a burst as many at once as in the whole time.
+    let own = json!({ "user": "ana", "rate": { "tasks": 5, "per_ms": 1_000 } });
+    let now = set_user(&site, "echo", own).await.expect(200);
+    assert_eq!(now["rate"], json!({ "tasks": 5, "per_ms": 1_000, "burst": 5 }));
+    assert_eq!(set(&site, "echo", json!({ "rate": null })).await.expect(200).get("rate"), None);
+    let now = set_user(&site, "echo", json!({ "user": "ana", "rate": null })).await.expect(200);
+    assert_eq!(now, json!({ "user": "ana", "weight": 1, "paused": false }));
+    assert_eq!(site.claim("w-1", 50).await.len(), 2);
+}
+
+#[tokio::test]
 async fn people_pause_their_own_work_and_nobody_elses() {
     let site = Site::open().await;
     site.echo("ana").await;
@@ -153,6 +177,10 @@ async fn settings_out_of_bounds_and_of_nothing_are_refused_with_what_to_do() {
         json!({ "user": "ana", "waiting_max": -1 }),
         json!({ "user": "ana", "running_max": 0 }),
         json!({ "user": "ana", "running_max": 100_001 }),
+        json!({ "user": "ana", "rate": { "tasks": 0, "per_ms": 1_000 } }),
+        json!({ "user": "ana", "rate": { "tasks": 1, "per_ms": 86_400_001 } }),
+        json!({ "user": "ana", "rate": { "tasks": 1, "per_ms": 1_000, "burst": 0 } }),
+        json!({ "user": "ana", "rate": { "tasks": 1 } }),
     ] {
         set_user(&site, "echo", body).await.refused(400, "bad_request");
     }

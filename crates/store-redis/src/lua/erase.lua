@@ -37,6 +37,7 @@ local function erase_from(user, queue)
   call('HDEL', N.credit(queue), user)
   call('ZREM', N.full(queue), user)
   V.forget_running(queue, user)
+  V.forget_pace(queue, user)
   V.keep_user(queue, user, '')
 end
 

@@ -3,7 +3,8 @@
 --
 -- reads:   meta fields q:<queue> = 1 if anything is set of its users, more by one for each of them
 --          whom it limits, and what is set of the queue: paused, most waiting tasks of a user, most
---          that run at once; settings of users: weight, paused, most waiting tasks, most that run.
+--          that run at once, how many start in how many ms and how many at once; settings of users:
+--          weight, and the same.
 --          Numbers between commas, empty where nothing is set; further parts may follow.
 -- replies: nothing
 -- moves:   nothing
@@ -11,12 +12,13 @@
 -- What the field q:<queue> says; nothing where there is none.
 function V.queue(text)
   if not text then return nil end
-  local users, paused, most, running =
-    string.match(text .. ',,,,', '^(%d*),(%d*),(%d*),(%d*),')
+  local users, paused, most, running, tasks, per_ms, burst =
+    string.match(text .. ',,,,,,,', '^(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),')
   users = tonumber(users) or 0
   return {
     users = users > 0, limited = math.max(0, users - 1),
     paused = paused == '1', most = tonumber(most), running = tonumber(running),
+    rate = V.rate and V.rate(tasks, per_ms, burst),
   }
 end
 
@@ -38,6 +40,11 @@ end
 -- what `V.queue` answers.
 function V.is_counted(set)
   return set and (set.running ~= nil or set.limited > 0) or false
+end
+
+-- Whether anything limits in which time tasks of a user start.
+function V.is_paced(set)
+  return set and (set.rate ~= nil or set.limited > 0) or false
 end
 
 -- What the field says of users.
@@ -64,20 +71,21 @@ function V.set_queue(queue, before, users, text)
   end
   local is_counted = V.is_counted(V.set_of(queue))
   if is_counted ~= V.is_counted(before) then V.recount(queue, is_counted) end
+  if V.is_paced(before) and not V.is_paced(V.set_of(queue)) then V.drop_pace(queue) end
 end
 
 -- What is set of a user in a queue.
 function V.user_settings(text)
-  local weight, paused, most, running =
-    string.match((text or '') .. ',,,,', '^(%d*),(%d*),(%d*),(%d*),')
+  local weight, paused, most, running, tasks, per_ms, burst =
+    string.match((text or '') .. ',,,,,,,', '^(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),')
   return {
     weight = tonumber(weight) or 1, paused = paused == '1', most = tonumber(most),
-    running = tonumber(running),
+    running = tonumber(running), rate = V.rate and V.rate(tasks, per_ms, burst),
   }
 end
 
 -- Whether settings of a user limit how their tasks start.
-function V.limits(settings) return settings.running ~= nil end
+function V.limits(settings) return settings.running ~= nil or settings.rate ~= nil end
 
 -- Whether anybody's tasks may start in a queue. `set` is what `V.queue` answers.
 function V.is_open(set) return not (set and set.paused) end
@@ -88,13 +96,30 @@ function V.is_open_by_name(queue)
 end
 
 -- What keeps tasks of a user from starting in an open queue: 'user' if all their work is paused,
--- 'full' what is set of them there; nothing if they may, and then how many may start. `paused` is
--- whether all their work is, `running` how many of theirs run there, where that is counted.
-function V.gate(settings, paused, set, running)
+-- 'full' what is set of them there; nothing if they may, and then how many may start. With 'full'
+-- comes the lease time at which one may, where it is a matter of that. `paused` is whether all their
+-- work is; `running` how many of theirs run there, and `pace` what started, where those count.
+function V.gate(settings, paused, set, running, pace)
   if paused then return 'user' end
   if settings.paused then return 'full' end
-  local most = settings.running or (set and set.running)
-  if not most then return nil, math.huge end
-  if running >= most then return 'full' end
-  return nil, most - running
+  local most, room = settings.running or (set and set.running), math.huge
+  -- Where nothing is counted, what is set has not been announced yet: repair does it.
+  running = running or 0
+  if most then
+    if running >= most then return 'full' end
+    room = most - running
+  end
+  local rate = settings.rate or (set and set.rate)
+  if pace then pace.rate = rate end
+  if rate then
+    local full = pace and pace.full or 0
+    local allowed = V.allowed(rate, full)
+    if allowed == 0 then
+      -- What was kept may be of another rate: from now on it is of this one.
+      if pace then pace.full = V.made_up_at(rate, full) end
+      return 'full', V.good_at(rate, full)
+    end
+    room = math.min(room, allowed)
+  end
+  return nil, room
 end

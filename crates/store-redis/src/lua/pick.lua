@@ -38,6 +38,8 @@ end
 local function admit(queue, users, set, spent)
   local of, credits, paused, weighted = {}, {}, {}, set and set.users
   local running = V.is_counted(set) and V.running(queue, users) or {}
+  local paces = V.is_paced(set) and V.paces(queue, users) or {}
+  local later, at = {}, {}
   if weighted then
     of = call('HMGET', N.overrides(queue), unpack(users))
     credits = call('HMGET', N.credit(queue), unpack(users))
@@ -46,7 +48,7 @@ local function admit(queue, users, set, spent)
   local open, full = {}, {}
   for i = 1, #users do
     local user, settings = users[i], V.user_settings(of[i])
-    local gate, room = V.gate(settings, paused[i], set, running[i])
+    local gate, room = V.gate(settings, paused[i], set, running[i], paces[i])
     if not gate then
       open[#open + 1] =
         { u = user, weight = settings.weight, credit = tonumber(credits[i]), room = room }
@@ -57,10 +59,15 @@ local function admit(queue, users, set, spent)
       else
         full[#full + 1] = 0
         full[#full + 1] = user
+        if room then
+          later[#later + 1] = user
+          at[user] = room
+        end
       end
     end
   end
   if #full > 0 then call('ZADD', N.full(queue), unpack(full)) end
+  V.look_again(queue, later, at)
   return open, #users - #open
 end
 
@@ -68,7 +75,7 @@ end
 function V.pick(queue, need, set)
   if need == 0 or not V.is_open(set) then return nil, 0 end
   local weighted = set and set.users
-  if need == 1 and not weighted and M.paused == 0 and not V.is_counted(set) then
+  if need == 1 and not weighted and M.paused == 0 and not (set and (V.is_counted(set) or V.is_paced(set))) then
     return pick_one(queue)
   end
   local ring = N.ring(queue)

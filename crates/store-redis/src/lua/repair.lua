@@ -13,6 +13,7 @@
 --          'u' user: user                            'f' users' settings: queue
 --          'h' schedule: user, name                  'j' listed as one: member
 --          'runs' tasks that run, counted: queue, user
+--          'paces' what has started, and is made up for: queue, user
 --          'm' counts of cancel marks, of what expires and of paused users, and the time of the first
 --              schedule
 --          'g' retention: keep_s, or '' after the last
@@ -90,10 +91,16 @@ function R.l()
   if length > 0 and places == 1 then
     -- Whoever is set aside must have something in their way.
     local paused = M.paused > 0 and call('HEXISTS', PAUSED, user) == 1
-    local of, set = V.user_settings(call('HGET', N.overrides(queue), user)), V.set_of(queue)
-    local running = V.is_counted(set) and V.running(queue, { user })[1]
-    if turns == 1 or (aside and paused) or (full and V.gate(of, false, set, running)) then
-      return ''
+    if turns == 1 or (aside and paused) then return '' end
+    local of = V.user_settings(call('HGET', N.overrides(queue), user))
+    local gate, good = V.lane_gate(queue, user, of)
+    local look = full and call('ZSCORE', THROTTLED, queue .. ',' .. user)
+    -- Whoever has nothing in their way gets in with the look that is to come.
+    if full and not gate and look and tonumber(look) <= lease_time() then return '' end
+    if full and gate then
+      if not good or (look and tonumber(look) <= good) then return '' end
+      V.look_again(queue, { user }, { [user] = good })
+      return 'throttled'
     end
   end
   V.leave_queue(user, queue)
@@ -340,16 +347,25 @@ end
 
 function R.f()
   local queue = take()
-  local all = call('HVALS', N.overrides(queue))
+  local all = call('HGETALL', N.overrides(queue))
   local known = call('HGET', META, 'q:' .. queue)
   local set, users = V.queue(known), #all > 0 and 1 or 0
-  for i = 1, #all do
+  for i = 2, #all, 2 do
     if V.limits(V.user_settings(all[i])) then users = users + 1 end
   end
   if users == V.said_users(set) then return '' end
   V.set_queue(queue, set, users, V.of_queue(known))
   if #all == 0 then call('UNLINK', N.credit(queue)) end
   return 'overrides'
+end
+
+-- No repair: what is made up for need not be kept. Where nothing limits, nothing is kept.
+function R.paces()
+  local queue, user = take(), take()
+  if not V.is_paced(V.set_of(queue)) then return call('UNLINK', N.pace(queue)) == 1 and 'pace' or '' end
+  local one = V.paces(queue, { user })[1]
+  if one.full <= M.lt * 1000 then one.full = 0 end
+  return ''
 end
 
 -- What is counted of a user is what the leases say; nothing is counted where nothing limits.
@@ -374,12 +390,14 @@ end
 
 function R.m()
   local marks, expiring = call('SCARD', CANCELS), call('ZCARD', UNSTARTED)
+  local throttled = call('ZCARD', THROTTLED)
   local paused = call('HLEN', PAUSED)
   local wrong = ''
   if paused ~= M.paused then wrong = 'pause_count' end
+  if throttled ~= M.th then wrong = 'throttled_count' end
   if expiring ~= M.ex then wrong = 'expiry_count' end
   if marks ~= M.cx then wrong = 'cancel_count' end
-  M.cx, M.ex, M.paused = marks, expiring, paused
+  M.cx, M.ex, M.paused, M.th = marks, expiring, paused, throttled
   local first = M.sc
   V.keep_first_tick()
   if first ~= M.sc then wrong = 'schedule_time' end

@@ -69,27 +69,47 @@ local function let_in(queue, users)
   roomy[#roomy + 1] = queue
 end
 
+-- What keeps the lane of a user out, and when it is good again, as V.gate says it; but for pauses of
+-- all their work. Counts are read, where they have not been.
+function V.lane_gate(queue, user, settings)
+  local set = V.set_of(queue)
+  local running = V.is_counted(set) and V.running(queue, { user })[1]
+  local pace = V.is_paced(set) and V.paces(queue, { user })[1]
+  return V.gate(settings, false, set, running, pace)
+end
+
+-- Lets those of the users in again whose lanes were set aside and who may start tasks.
+function V.readmit(queue, users)
+  local set, held, open, later, at = V.set_of(queue), {}, {}, {}, {}
+  local scores = call('ZMSCORE', N.full(queue), unpack(users))
+  for i = 1, #users do
+    if scores[i] then held[#held + 1] = users[i] end
+  end
+  if #held == 0 then return end
+  local of = set and set.users and call('HMGET', N.overrides(queue), unpack(held)) or {}
+  if V.is_counted(set) then V.running(queue, held) end
+  if V.is_paced(set) then V.paces(queue, held) end
+  for i = 1, #held do
+    local gate, good = V.lane_gate(queue, held[i], V.user_settings(of[i]))
+    if not gate then
+      open[#open + 1] = held[i]
+    elseif good then
+      later[#later + 1] = held[i]
+      at[held[i]] = good
+    end
+  end
+  let_in(queue, open)
+  V.look_again(queue, later, at)
+end
+
 -- Lets lanes in again whose users have had tasks that run no more, and who may start others.
 function V.make_room()
   for i = 1, #left_order do
     local queue = left_order[i]
-    local users, set, held, open = left[queue].users, V.set_of(queue), {}, {}
+    local users = left[queue].users
     V.running(queue, users)
     for j = 1, #users do V.count_running(queue, users[j], -left[queue].of[users[j]]) end
-    local scores = call('ZMSCORE', N.full(queue), unpack(users))
-    for j = 1, #users do
-      if scores[j] then held[#held + 1] = users[j] end
-    end
-    if #held > 0 then
-      local of = set.users and call('HMGET', N.overrides(queue), unpack(held)) or {}
-      local running = V.running(queue, held)
-      for j = 1, #held do
-        if not V.gate(V.user_settings(of[j]), false, set, running[j]) then
-          open[#open + 1] = held[j]
-        end
-      end
-      let_in(queue, open)
-    end
+    V.readmit(queue, users)
   end
   left, left_order = {}, {}
 end

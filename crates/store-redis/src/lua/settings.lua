@@ -6,6 +6,12 @@
 -- replies: 'done', or 'changed' where a newer version is there
 -- moves:   nothing
 
+-- What limits how tasks of a user start, to tell it from another.
+function V.limits_as(set)
+  if not set then return ';' end
+  return (set.running or '') .. ';' .. (set.rate and set.rate.text or '')
+end
+
 -- Everything set of queues, at once. `meta` keeps which they are in `queues`.
 function V.queues(take)
   local version, wanted, order, fields = tonumber(take()), {}, {}, {}
@@ -32,7 +38,7 @@ function V.queues(take)
     local before = V.queue(known[i])
     V.set_queue(queue, before, V.said_users(before), text)
     local after = V.queue(',' .. text)
-    local let_in = (before and before.running) ~= after.running and V.let_all_in(queue)
+    local let_in = V.limits_as(before) ~= V.limits_as(after) and V.let_all_in(queue)
     if text ~= '' then names[#names + 1] = queue end
     if not V.is_open(after) then
       M.closed = M.closed + 1

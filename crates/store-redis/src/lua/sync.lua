@@ -44,6 +44,7 @@ for i = 1, #fields do V.learn_queue(string.sub(fields[i], 3), M[i]) end
 
 local cancelled, adopted, claimed, count, more = {}, {}, {}, 0, 0
 local refused = V.report(ops, lease_ms, cancelled)
+V.let_through()
 local maintained = V.maintain(holder, lease_ms, adopted)
 if claims then
   claimed, count, more = V.claim(holder, lease_ms, queues, limit)
@@ -68,15 +69,19 @@ elseif maintained or count == 0 then
   -- What maintenance found is still so, but for leases that were given out since.
   local due = V.first_due or call('ZRANGE', DUE, 0, 0, 'WITHSCORES')
   local lost = count == 0 and V.first_lease or call('ZRANGE', LEASES, 0, 0, 'WITHSCORES')
+  local good = M.th > 0 and call('ZRANGE', THROTTLED, 0, 0, 'WITHSCORES') or {}
   local over = M.ex > 0 and call('ZRANGE', UNSTARTED, 0, 0, 'WITHSCORES') or {}
   if due[2] then next_in = math.max(0, tonumber(due[2]) - now()) end
   if over[2] then
     local wait = math.max(0, tonumber(over[2]) - now())
     if next_in < 0 or wait < next_in then next_in = wait end
   end
-  if lost[2] then
-    local wait = math.max(0, tonumber(lost[2]) - lease_time())
-    -- Lease time moves by looks: where nobody else looks, a lease would end late.
+  local first = tonumber(lost[2])
+  if good[2] then first = math.min(first or math.huge, tonumber(good[2])) end
+  if first then
+    local wait = math.max(0, first - lease_time())
+    -- Lease time moves by looks: where nobody else looks, a lease would end late, and a rate would be
+    -- good late.
     wait = math.min(wait, M.unwatched and LEASE_TIME_STEP_MS_MAX or LOOK_MS_MAX)
     if next_in < 0 or wait < next_in then next_in = wait end
   end

@@ -134,6 +134,8 @@ impl Reconciler {
         asked.add_command(cmd("ZCARD").arg(reader.keys.unstarted()).clone());
         asked.add_command(cmd("HGET").arg(reader.keys.meta()).arg("paused").clone());
         asked.add_command(cmd("HLEN").arg(reader.keys.paused()).clone());
+        asked.add_command(cmd("HGET").arg(reader.keys.meta()).arg("th").clone());
+        asked.add_command(cmd("ZCARD").arg(reader.keys.throttled()).clone());
         let replies = reader.ask(&asked).await?;
         let numbers: Vec<u64> =
             replies.iter().map(|reply| text_of(reply).parse().unwrap_or(0)).collect();

@@ -18,6 +18,8 @@ impl Reconciler {
     /// runs go with the leases.
     pub(super) async fn settings(&self, reader: &Reader<'_>, whole: &Whole) -> Result<u64> {
         let mut suspects = Vec::new();
+        let lt = reader.one(cmd("HGET").arg(reader.keys.meta()).arg("lt")).await?;
+        let lt_us = text_of(&lt).parse::<i64>().unwrap_or(0).saturating_mul(1_000);
         for queue in &whole.queues {
             let mut field = cmd("HGET");
             field.arg(reader.keys.meta()).arg(format!("q:{queue}"));
@@ -33,8 +35,18 @@ impl Reconciler {
                 suspects.push(Suspect::Overrides(queue.clone()));
             }
             let set: QueueSettings = of_queue.parse().unwrap_or_default();
+            // What is kept of starts is forgotten once it is made up for.
+            let is_paced = set.rate.is_some() || limited > 0;
+            for (user, full_us) in hash(reader, &reader.keys.pace(queue)).await? {
+                let is_ahead = full_us.parse::<i64>().is_ok_and(|full_us| full_us > lt_us);
+                if let Ok(user) = user.parse::<UserId>()
+                    && !(is_paced && is_ahead)
+                {
+                    suspects.push(Suspect::Paced(queue.clone(), user));
+                }
+            }
             suspects.extend(
-                miscounted(reader, whole, queue, set.limits_starts() || limited > 0).await?,
+                miscounted(reader, whole, queue, set.running_max.is_some() || limited > 0).await?,
             );
         }
         self.settle(reader, &suspects).await

@@ -132,7 +132,8 @@ impl Import {
             }
             let reply = self.ask(place, cmd("HKEYS").arg(keys.meta()).clone()).await?;
             let fields = items_of(&reply).iter().map(text_of).filter(|field| {
-                let whole = ["keeps", "ex", "sc", "paused", "queues", "queues_version", "closed"];
+                let whole =
+                    ["keeps", "ex", "sc", "paused", "queues", "queues_version", "closed", "th"];
                 whole.contains(&&**field) || field.starts_with("x:") || field.starts_with("q:")
             });
             let gone: Vec<Cmd> =

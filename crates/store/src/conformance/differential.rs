@@ -13,7 +13,7 @@ use tasktonic_core::command::{
 use tasktonic_core::limits::ADOPT_MAX;
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::schedule::{Schedule, Tick};
-use tasktonic_core::settings::{By, QueueSettings, UserSettings};
+use tasktonic_core::settings::{By, QueueSettings, Rate, UserSettings};
 use tasktonic_core::{Lease, TaskId, Text, UserId};
 
 use super::replay;
@@ -360,13 +360,18 @@ impl Walk {
     fn settings(&mut self, user: UserId) -> Control {
         let waiting_max = (self.seed.below(4) == 0).then(|| 1 + self.small(6));
         let running_max = (self.seed.below(3) == 0).then(|| self.small(4));
+        let rate = (self.seed.below(3) == 0).then(|| Rate {
+            tasks: 1 + self.small(3),
+            per_ms: [7, 300, 1_000, 20_000][self.seed.pick(4)],
+            burst: 1 + self.small(3),
+        });
         match self.seed.below(6) {
             0 => {
                 self.version = (self.version + self.seed.below(4)).saturating_sub(1);
                 let mut queues = Vec::new();
                 for name in QUEUES {
                     let paused = self.seed.below(3) == 0;
-                    let settings = QueueSettings { paused, waiting_max, running_max };
+                    let settings = QueueSettings { paused, waiting_max, running_max, rate };
                     if self.seed.below(2) == 0 {
                         queues.push((name.parse().expect("a queue name"), settings));
                     }
@@ -379,7 +384,7 @@ impl Walk {
             }
             _ => {
                 let (weight, paused) = (1 + self.small(4), self.seed.below(4) == 0);
-                let settings = UserSettings { weight, paused, waiting_max, running_max };
+                let settings = UserSettings { weight, paused, waiting_max, running_max, rate };
                 Control::User { queue: self.queue(), user, settings }
             }
         }

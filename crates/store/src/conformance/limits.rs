@@ -4,7 +4,7 @@ use tasktonic_core::TaskState;
 use tasktonic_core::command::{Again, Control, Op, Report};
 use tasktonic_core::gate::{Gate, gate};
 use tasktonic_core::reply::Controlled;
-use tasktonic_core::settings::{QueueSettings, UserSettings};
+use tasktonic_core::settings::{QueueSettings, Rate, UserSettings};
 
 use super::lists::heard;
 use super::scene::{MAIL, Scene, ack, nack, write};
@@ -157,4 +157,104 @@ pub async fn an_erased_user_is_not_counted(scene: Scene) {
     let task = scene.submit("ana").await;
     assert_eq!(scene.claim_one("w1").await.lease.task, task);
     assert_eq!(scene.state("ana", task).await, TaskState::Running.name());
+}
+
+/// One every half second, three at once after a rest.
+const RATE: Rate = Rate { tasks: 2, per_ms: 1_000, burst: 3 };
+
+fn paced(rate: Rate) -> QueueSettings {
+    QueueSettings { rate: Some(rate), ..QueueSettings::default() }
+}
+
+/// The burst at once, then one by one in their time; who has used up theirs is in nobody's way.
+pub async fn a_user_starts_as_many_as_their_rate_says_and_delays_nobody(scene: Scene) {
+    scene.set_queue(1, paced(RATE)).await;
+    for _ in 0..20 {
+        scene.submit("ana").await;
+    }
+    scene.submit("ben").await;
+    let mut taken = Vec::new();
+    for _ in 0..5 {
+        taken.extend(scene.claim("w1", 2).await);
+    }
+    assert_eq!((of(&taken, "ana"), of(&taken, "ben")), (3, 1));
+    assert_eq!(scene.gate("ana").await, Gate::Rate { good_in_ms: 500 });
+    assert_eq!(scene.turns().await, Turns { users: 0, held_back: 1 });
+    // An end makes no room: what has started has started.
+    for held in &taken {
+        scene.end(held).await;
+    }
+    assert_eq!(scene.claim("w1", 10).await, Vec::new());
+    let mut started = Vec::new();
+    for _ in 0..12 {
+        scene.pass(250);
+        started.extend(scene.claim("w1", 10).await);
+    }
+    assert_eq!(of(&started, "ana"), 6, "two a second");
+    // A rest fills the burst, and no more than that.
+    for _ in 0..9 {
+        scene.pass(1_000);
+        scene.sync("reporter", Vec::new(), 0, false).await;
+    }
+    assert_eq!(of(&scene.claim("w1", 10).await, "ana"), 3);
+}
+
+/// Whoever claims nothing is told when to look again; whoever looks then wakes who is idle.
+pub async fn a_rate_that_is_good_again_is_announced_and_wakes_who_is_idle(scene: Scene) {
+    let worker = "w1".parse().unwrap();
+    let mut wakes = scene.store.wakes(&worker);
+    scene.heard_work_for(&mut wakes).await;
+    scene.set_queue(1, paced(RATE)).await;
+    for _ in 0..4 {
+        scene.submit("ana").await;
+    }
+    assert_eq!(scene.claim("w2", 10).await.len(), 3);
+    let mut next_in_ms = None;
+    loop {
+        let reply = scene.sync("w1", Vec::new(), 4, true).await;
+        assert!(reply.claimed.is_empty());
+        next_in_ms = reply.next_in_ms.or(next_in_ms);
+        if scene.turns().await.held_back == 1 {
+            break;
+        }
+    }
+    assert_eq!(next_in_ms, Some(500));
+    scene.pass(500);
+    scene.sync("reporter", Vec::new(), 0, false).await;
+    loop {
+        let Wake::Work(..) = heard(&mut wakes).await else { panic!("not of work") };
+        // The first may be of the submission.
+        if scene.sync("w1", Vec::new(), 4, true).await.claimed.len() == 1 {
+            return;
+        }
+    }
+}
+
+/// A user's own rate goes before the queue's; one that is taken back lets all start.
+pub async fn a_rate_is_changed_and_taken_back_while_lanes_wait(scene: Scene) {
+    scene.set_queue(1, paced(RATE)).await;
+    for _ in 0..12 {
+        scene.submit("ana").await;
+    }
+    assert_eq!(scene.claim("w1", 20).await.len(), 3);
+    assert_eq!(scene.claim("w1", 20).await, Vec::new());
+    let rate = Some(Rate { tasks: 1, per_ms: 60_000, burst: 1 });
+    scene.set_user("ana", UserSettings { rate, ..UserSettings::default() }).await;
+    assert_eq!(scene.gate("ana").await, Gate::Rate { good_in_ms: 1_500 });
+    assert_eq!(scene.claim("w1", 20).await, Vec::new());
+    let rate = Some(Rate { tasks: 100, per_ms: 1_000, burst: 8 });
+    scene.set_user("ana", UserSettings { rate, ..UserSettings::default() }).await;
+    // What was above the new rate counts as one task above it.
+    assert_eq!(scene.claim("w1", 20).await, Vec::new());
+    scene.pass(1_000);
+    assert_eq!(scene.claim("w1", 20).await.len(), 8);
+    for _ in 0..5 {
+        scene.submit("ana").await;
+    }
+    scene.set_user("ana", UserSettings::default()).await;
+    assert_eq!(scene.claim("w1", 20).await.len(), 2, "by the queue's rate there is room for two");
+    assert_eq!(scene.claim("w1", 20).await, Vec::new());
+    scene.set_queue(2, QueueSettings::default()).await;
+    assert_eq!(scene.gate("ana").await, Gate::Open);
+    assert_eq!(scene.claim("w1", 20).await.len(), 4);
 }

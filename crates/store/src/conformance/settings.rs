@@ -10,7 +10,8 @@ use super::lists::heard;
 use super::scene::{MAIL, Scene, ack};
 use crate::{Held, Query, QueryReply, Turns, UserView, Wake};
 
-const PAUSED: QueueSettings = QueueSettings { paused: true, waiting_max: None, running_max: None };
+const PAUSED: QueueSettings =
+    QueueSettings { paused: true, waiting_max: None, running_max: None, rate: None };
 
 impl Scene {
     /// Sets what holds in the queue of most scenarios, in every partition.
