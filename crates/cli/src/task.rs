@@ -157,16 +157,15 @@ pub(crate) async fn task(verb: Verb) -> Result<u8> {
                 print_json(&why)?;
                 return Ok(crate::DONE);
             }
-            let more = match (&why.run_at, why.users_waiting) {
-                (Some(at), _) => format!(" It is due {}.", harmless(at)),
-                (_, Some(users)) if users > 1 => format!(" {users} users take turns."),
+            let more = match (&why.run_at, &why.behind, why.users_waiting) {
+                (Some(at), ..) => format!(" It is due {}.", harmless(at)),
+                (_, Some(task), _) => format!(" That is {}.", harmless(task)),
+                (.., Some(users)) if users > 1 => format!(" {users} users take turns."),
                 _ => match (why.running, why.running_max) {
                     (Some(running), Some(max)) => format!(" {running} run, {max} may."),
-                    _ if why.good_in_ms.is_some() => {
-                        let seconds = why.good_in_ms.unwrap_or(0).div_ceil(1_000);
-                        format!(" That is in {seconds} s.")
-                    }
-                    _ => String::new(),
+                    _ => why.good_in_ms.map_or(String::new(), |good_in_ms| {
+                        format!(" That is in {} s.", good_in_ms.div_ceil(1_000))
+                    }),
                 },
             };
             screen::say(&format!("{}{more}", harmless(&why.text)));
@@ -309,6 +308,7 @@ pub(crate) fn show(task: &Task) {
     }
     line("reason", &harmless(task.reason.as_deref().unwrap_or_default()));
     line("tags", &harmless(&task.tags.join(", ")));
+    line("one of", &harmless(task.serial_key.as_deref().unwrap_or_default()));
     line("worker", &harmless(task.worker.as_deref().unwrap_or_default()));
     line("created", &task.created_at);
     line("due", task.run_at.as_deref().unwrap_or_default());

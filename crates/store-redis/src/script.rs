@@ -87,7 +87,17 @@ macro_rules! fragment {
 const SHARED: [(&str, &str); 2] = [fragment!("names"), fragment!("begin")];
 
 static SUBMIT: LazyLock<String> = LazyLock::new(|| {
-    assemble("", &[fragment!("record"), fragment!("gate"), fragment!("lane"), fragment!("submit")])
+    assemble(
+        "",
+        &[
+            fragment!("record"),
+            fragment!("gate"),
+            fragment!("lane"),
+            fragment!("line"),
+            fragment!("stop"),
+            fragment!("submit"),
+        ],
+    )
 });
 
 static SYNC: LazyLock<String> = LazyLock::new(|| {
@@ -99,6 +109,7 @@ static SYNC: LazyLock<String> = LazyLock::new(|| {
             fragment!("gate"),
             fragment!("room"),
             fragment!("lane"),
+            fragment!("line"),
             fragment!("attempt"),
             fragment!("report"),
             fragment!("remove"),
@@ -119,8 +130,10 @@ static CONTROL: LazyLock<String> = LazyLock::new(|| {
             fragment!("gate"),
             fragment!("room"),
             fragment!("lane"),
+            fragment!("line"),
             fragment!("attempt"),
             fragment!("named"),
+            fragment!("stop"),
             fragment!("cancel"),
             fragment!("redrive"),
             fragment!("reschedule"),
@@ -142,6 +155,8 @@ static TICK: LazyLock<String> = LazyLock::new(|| {
             fragment!("record"),
             fragment!("gate"),
             fragment!("lane"),
+            fragment!("line"),
+            fragment!("stop"),
             fragment!("schedule"),
             fragment!("tick"),
             fragment!("submit"),
@@ -158,6 +173,7 @@ static REPAIR: LazyLock<String> = LazyLock::new(|| {
             fragment!("gate"),
             fragment!("room"),
             fragment!("lane"),
+            fragment!("line"),
             fragment!("schedule"),
             fragment!("repair"),
         ],

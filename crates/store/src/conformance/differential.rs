@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tasktonic_core::command::{
-    Again, Claim, Control, Edit, Expiry, Idempotency, KeyMode, MoveTo, NewTask, Op, Purge, Redrive,
-    Replaced, Report, Reschedule, Rewrite, Submit, Sync, Write,
+    Again, Claim, Control, Edit, Expiry, Idempotency, KeyMode, MoveTo, NewSerial, NewTask, Op,
+    Purge, Redrive, Replaced, Report, Reschedule, Rewrite, Submit, Sync, Write,
 };
 use tasktonic_core::limits::ADOPT_MAX;
 use tasktonic_core::routing::PartitionId;
@@ -17,6 +17,7 @@ use tasktonic_core::settings::{By, QueueSettings, Rate, UserSettings};
 use tasktonic_core::{Lease, TaskId, Text, UserId};
 
 use super::replay;
+use super::seed::Seed;
 use crate::clock::{Clock, ManualClock};
 use crate::model::ModelStore;
 use crate::{Query, QueryReply, Store, SyncReply, TaskFilter};
@@ -236,6 +237,7 @@ impl Walk {
                 event: Text::from(r#""k":"mail""#),
                 expires,
                 idempotency,
+                serial: self.serial(),
                 lane_max: 12,
                 ..NewTask::new(user, task, queue, descriptor)
             });
@@ -244,6 +246,13 @@ impl Walk {
             tasks.push(tasks[0].clone());
         }
         Submit { created_ms: now_ms, tasks }
+    }
+
+    fn serial(&mut self) -> Option<NewSerial> {
+        (self.seed.below(3) == 0).then(|| NewSerial {
+            key: u128::from(self.seed.below(3)),
+            stops_running: self.seed.below(3) == 0,
+        })
     }
 
     fn key_mode(&mut self) -> KeyMode {
@@ -439,7 +448,8 @@ impl Walk {
 
     fn query(&mut self) -> Query {
         let (user, task) = self.task_of();
-        match self.seed.below(17) {
+        match self.seed.below(18) {
+            17 => Query::TurnBefore { user, task },
             16 => Query::Facts { user, queue: self.queue() },
             8 => Query::DueSchedules,
             9 => Query::Schedules { user, name: None },
@@ -472,26 +482,5 @@ impl Walk {
             6 => Query::EventsSince { user, epoch: 1, seq: self.seed.below(20) },
             _ => Query::Exist { tasks: vec![(user, task)] },
         }
-    }
-}
-
-/// A small generator: the same seed walks the same way everywhere (splitmix64).
-struct Seed(u64);
-
-impl Seed {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-
-    fn pick(&mut self, count: usize) -> usize {
-        usize::try_from(self.below(count as u64)).expect("below a usize")
     }
 }
