@@ -271,7 +271,7 @@ fn rings(facts: &Facts, wrong: &mut Vec<String>) {
     }
     for queue in facts.paces.keys() {
         let of_queue = queues.get(queue).is_some_and(|(_, set)| set.rate.is_some());
-        if !of_queue && !facts.overrides.get(queue).is_some_and(|of| limited(of) > 0) {
+        if !of_queue && facts.overrides.get(queue).is_none_or(|of| limited(of) == 0) {
             wrong.push(format!("what started in {queue} is kept, and nothing limits it"));
         }
     }
