@@ -11,8 +11,25 @@ local V = {}
 local M
 local now_ms
 
--- Lua writes large numbers with an exponent; nobody else reads those.
-local function int(number) return string.format('%.0f', number) end
+-- Lua writes large numbers with an exponent; nobody else reads those. Spelling and reading them is
+-- dear, and a call meets few that differ: it remembers them.
+local texts, numbers = {}, {}
+local function int(number)
+  local text = texts[number]
+  if not text then
+    text = string.format('%.0f', number)
+    texts[number] = text
+  end
+  return text
+end
+local function read(text)
+  local number = numbers[text]
+  if not number and text then
+    number = tonumber(text)
+    numbers[text] = number
+  end
+  return number
+end
 
 -- Wall clock in ms.
 local function now()
@@ -27,48 +44,37 @@ local function now()
   return now_ms
 end
 
--- Fields of `meta` that every call reads.
-local FACTS = {
-  'schema', 'epoch', 'run', 'lt', 'mt', 'behind', 'keeps', 'cx', 'ex', 'sc', 'closed',
-  'paused', 'queues_version',
-}
-
 -- Reads `meta`, and `more` fields of it, which go to M[1], M[2] and so on. Answers an error, or
 -- nothing.
 function V.begin(more)
-  local names = {}
-  for i = 1, #FACTS do names[i] = FACTS[i] end
-  for i = 1, #more do names[#FACTS + i] = more[i] end
-  local values, known = call('HMGET', META, unpack(names)), {}
-  for i = 1, #FACTS do known[FACTS[i]] = values[i] end
-  local schema = tonumber(known.schema)
-  if not schema then
+  local values = call('HMGET', META, 'schema', 'epoch', 'run', 'lt', 'mt', 'behind', 'keeps', 'cx',
+    'ex', 'sc', 'closed', 'paused', 'queues_version', unpack(more))
+  local schema, epoch, run, lt, mt, behind, keeps, cx, ex, sc, closed, paused, version =
+    unpack(values, 1, 13)
+  if not tonumber(schema) then
     return redis.error_reply('-UNREADY the partition has no meta')
   end
-  if schema < SCHEMA_MIN or schema > SCHEMA then
-    return redis.error_reply('-SCHEMA the partition has schema ' .. known.schema)
+  if tonumber(schema) < SCHEMA_MIN or tonumber(schema) > SCHEMA then
+    return redis.error_reply('-SCHEMA the partition has schema ' .. schema)
   end
+  cx, ex, paused = tonumber(cx) or 0, tonumber(ex) or 0, tonumber(paused) or 0
   M = {
-    epoch = tonumber(known.epoch) or 1,
-    lt = tonumber(known.lt) or 0,
-    mt = tonumber(known.mt) or 0,
-    behind = known.behind == '1',
-    keeps = known.keeps or '',
-    cx = tonumber(known.cx) or 0,
-    ex = tonumber(known.ex) or 0,
+    epoch = tonumber(epoch) or 1,
+    lt = tonumber(lt) or 0,
+    mt = tonumber(mt) or 0,
+    behind = behind == '1',
+    keeps = keeps or '',
+    -- Running tasks whose cancellation was asked, tasks that expire, users whose work is paused.
+    cx = cx, cx_before = cx, ex = ex, ex_before = ex, paused = paused, paused_before = paused,
     -- When the first schedule comes, if there is one.
-    sc = tonumber(known.sc),
-    -- Queues that hand out nothing, users whose work is paused, the version of what is set of
-    -- queues.
-    closed = tonumber(known.closed) or 0,
-    paused = tonumber(known.paused) or 0,
-    queues_version = tonumber(known.queues_version) or 0,
+    sc = tonumber(sc),
+    -- Queues that hand out nothing, and the version of what is set of queues.
+    closed = tonumber(closed) or 0,
+    queues_version = tonumber(version) or 0,
     -- Fields to set when the call ends.
     set = {},
   }
-  M.cx_before, M.ex_before, M.paused_before = M.cx, M.ex, M.paused
-  for i = 1, #more do M[i] = values[#FACTS + i] end
-  local run = known.run
+  for i = 1, #more do M[i] = values[13 + i] end
   if run ~= ARGV[1] then
     -- Another server process than last time: it may have forgotten what the former one answered,
     -- so nothing written from here on may carry a number of that life.

@@ -14,24 +14,26 @@ function V.claim(holder, lease_ms, queues, sets, limit)
       local picked, aside = V.pick(queue, math.min(limit - count, looks), sets[i])
       if not picked then break end
       looks = math.max(0, looks - math.max(1, #picked + aside))
+      local list = {}
       for j = 1, #picked do
         local one = picked[j]
-        one.t, one.a, one.c = V.read_entry(one.e)
-        one.r = V.record(one.u, one.t or '')
-        V.want(one.r, true)
+        local task, attempt, claim = V.read_entry(one.e)
+        local r = V.record(one.u, task or '')
+        list[j] = { u = one.u, t = task, a = attempt, c = claim, r = r }
+        V.want(r, true)
       end
       V.fetch()
       V.settle()
-      for j = 1, #picked do
-        local one = picked[j]
-        local r, claim = one.r, tonumber(one.c)
-        if not (r.d and not r.gone and r.s == 'queued' and r.c == claim) then
+      for j = 1, #list do
+        local one = list[j]
+        local r = one.r
+        if not (r.d and not r.gone and r.s == 'queued' and int(r.c) == one.c) then
           V.add_dead(V.extra(one.u, queue), -1)
         elseif V.is_expired(r) then
           V.stop_waiting(r, queue, EXPIRED, r.k, ended)
         else
           V.drop_expiry(r, queue)
-          r.s, r.n, r.a, r.w = 'running', r.n + 1, tonumber(one.a), holder
+          r.s, r.n, r.a, r.w = 'running', r.n + 1, read(one.a), holder
           V.write(r, int(now()), ',"w":"' .. holder .. '"', '', '')
           local token = queue .. '|' .. one.u .. '|' .. one.t .. '|' .. one.a .. '|' .. one.c .. '|' .. holder
           leases[#leases + 1] = deadline

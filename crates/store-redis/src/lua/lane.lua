@@ -63,7 +63,7 @@ end
 
 -- Task, attempt and claim number of an entry; nothing where it is none. Further parts may follow.
 function V.read_entry(entry)
-  return string.match(entry .. ':', '^([^:]+):(%d+):(%d+):')
+  return string.match(entry, '^([^:]+):(%d+):(%d+)%f[:%z]')
 end
 
 -- User, task, queue, attempt and claim number of a member of `due`. Further parts may follow.

@@ -16,7 +16,8 @@ function V.record(user, task)
   local id = user .. ',' .. task
   local r = records[id]
   if not r then
-    r = { u = user, t = task, U = N.user(user), id = id }
+    local prefix = N.user(user)
+    r = { u = user, t = task, U = prefix, id = id, name = prefix .. 't:' .. task }
     records[id] = r
   end
   return r
@@ -54,7 +55,7 @@ local function parse(r, raw)
     r.s, r.c, r.n, r.a = '', 0, 0, 0
     return
   end
-  r.s, r.c, r.n, r.a = s, tonumber(c), tonumber(n), tonumber(a)
+  r.s, r.c, r.n, r.a = s, read(c), read(n), read(a)
   if s == 'running' then r.w = string.match(raw, '^,"w":"([%w_%-]+%.%d+)"', rest) end
   if s == 'scheduled' then r.due = string.match(raw, '^,"due":(%-?%d+)', rest) end
 end
@@ -66,7 +67,7 @@ function V.fetch()
     local names, last = {}, math.min(at + 2 * UNPACK_MAX, #wanted + 1) - 2
     for i = at, last, 2 do
       local r = wanted[i]
-      names[#names + 1] = r.U .. wanted[i + 1] .. ':' .. r.t
+      names[#names + 1] = wanted[i + 1] == 't' and r.name or r.U .. 'd:' .. r.t
     end
     local texts = call('MGET', unpack(names))
     for i = at, last, 2 do
@@ -78,11 +79,11 @@ function V.fetch()
   wanted = {}
 end
 
--- The members of a state that the engine writes, without the first brace.
+-- The members of a state that the engine writes, without braces.
 local function spell(r, at, more)
   local expires = r.x and ',"exp":' .. r.x .. ',"keep":' .. r.k or ''
-  local text = string.format('"s":"%s","c":%.0f,"n":%.0f,"at":%s%s,"a":%.0f', r.s, r.c, r.n, at, expires, r.a)
-  return text .. (more or '')
+  return '"s":"' .. r.s .. '","c":' .. int(r.c) .. ',"n":' .. int(r.n) .. ',"at":' .. at .. expires
+    .. ',"a":' .. int(r.a) .. more
 end
 
 function V.emit(user, json)
@@ -101,14 +102,12 @@ function V.pass(user, json)
   passing[#passing + 1] = json
 end
 
-local function members(body)
-  if body == '' then return '}' end
-  return ',' .. body .. '}'
-end
+-- What stands between the engine's members and those of a holder.
+local function comma(body) return body == '' and '' or ',' end
 
 -- Logs the event of a state that has no text of its own: queued and untouched.
 function V.tell(r, at, body)
-  V.emit(r.u, '{"t":"' .. r.t .. '",' .. spell(r, at) .. members(body))
+  V.emit(r.u, '{"t":"' .. r.t .. '",' .. spell(r, at, '') .. comma(body) .. body .. '}')
 end
 
 -- Writes a record's state with the engine's `more` and the holder's `body`, and tells of it:
@@ -117,11 +116,11 @@ function V.write(r, at, more, body, event, unlogged)
   local head = spell(r, at, more)
   if r.text == nil then dirty[#dirty + 1] = r end
   r.known = true
-  r.text = '{' .. head .. members(body)
+  r.text = '{' .. head .. comma(body) .. body .. '}'
   if unlogged then
-    V.pass(r.u, '{"t":"' .. r.t .. '",' .. head .. members(body))
+    V.pass(r.u, '{"t":"' .. r.t .. '",' .. head .. comma(body) .. body .. '}')
   else
-    V.emit(r.u, '{"t":"' .. r.t .. '",' .. head .. members(event))
+    V.emit(r.u, '{"t":"' .. r.t .. '",' .. head .. comma(event) .. event .. '}')
   end
 end
 
@@ -165,7 +164,7 @@ function V.finish()
   for i = 1, #dirty do
     local r = dirty[i]
     if not r.gone then
-      list[#list + 1] = r.U .. 't:' .. r.t
+      list[#list + 1] = r.name
       list[#list + 1] = r.text
     end
     if #list >= UNPACK_MAX or (i == #dirty and #list > 0) then
@@ -189,7 +188,10 @@ function V.finish()
   if #M.set > 0 then call('HSET', META, unpack(M.set)) end
   for i = 1, #log_order do
     local user = log_order[i]
-    log(user, '[' .. table.concat(logs[user], ',') .. ']')
+    local list = logs[user]
+    list[1] = '[' .. list[1]
+    list[#list] = list[#list] .. ']'
+    log(user, table.concat(list, ','))
   end
   for i = 1, #passing, 2 do call('SPUBLISH', N.channel(passing[i]), passing[i + 1]) end
 end

@@ -20,20 +20,29 @@ local pending = {}
 function V.read_ops(take)
   local ops = {}
   for i = 1, tonumber(take()) do
-    local op = { v = take(), k = take() }
-    op.q, op.u, op.t, op.a, op.c, op.w =
-      string.match(op.k, '^([^|]+)|([^|]+)|([^|]+)|(%d+)|(%d+)|(.+)$')
-    op.a, op.c = tonumber(op.a), tonumber(op.c)
-    if op.v == 'p' then
-      op.n, op.body = tonumber(take()), take()
-    elseif op.v == 'l' then
-      op.lines = {}
-      for j = 1, tonumber(take()) do op.lines[j] = take() end
-    elseif op.v == 'e' then
-      op.s, op.n, op.body, op.event, op.keep = take(), tonumber(take()), take(), take(), take()
-    elseif op.v == 'g' then
-      op.counted, op.due, op.body, op.event = take() == '1', take(), take(), take()
-      op.keep, op.n, op.attempt = take(), tonumber(take()), take()
+    local verb, token = take(), take()
+    local queue, user, task, attempt, claim, holder =
+      string.match(token, '^([^|]+)|([^|]+)|([^|]+)|(%d+)|(%d+)|(.+)$')
+    attempt, claim = read(attempt), read(claim)
+    local op
+    -- Each is made with all its fields at once: a table that grows is dear.
+    if verb == 'e' then
+      local state, n, body, event, keep = take(), read(take()), take(), take(), take()
+      op = {
+        v = verb, k = token, q = queue, u = user, t = task, a = attempt, c = claim, w = holder,
+        s = state, n = n, body = body, event = event, keep = keep,
+      }
+    else
+      op = { v = verb, k = token, q = queue, u = user, t = task, a = attempt, c = claim, w = holder }
+      if verb == 'p' then
+        op.n, op.body = read(take()), take()
+      elseif verb == 'l' then
+        op.lines = {}
+        for j = 1, tonumber(take()) do op.lines[j] = take() end
+      elseif verb == 'g' then
+        op.counted, op.due, op.body, op.event = take() == '1', take(), take(), take()
+        op.keep, op.n, op.attempt = take(), read(take()), take()
+      end
     end
     if op.event then op.event = op.event == '' and op.body or string.sub(op.event, 2) end
     ops[i] = op

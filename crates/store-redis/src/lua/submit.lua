@@ -21,11 +21,16 @@ local users, tasks, lanes, lane_of, fields = {}, {}, {}, {}, {}
 for i = 1, tonumber(take()) do users[i] = take() end
 local ids, twice, keyed, dated = {}, false, false, false
 for i = 1, tonumber(take()) do
+  local user, task, queue, due, descriptor, event = take(), take(), take(), take(), take(), take()
+  local most, expires = read(take()), take()
+  local r = V.record(user, task)
+  if due == '' then due = nil else dated = true end
+  -- Made with all its fields at once: a table that grows is dear.
   local new = {
-    u = take(), t = take(), q = take(), due = take(), d = take(), event = take(),
-    most = tonumber(take()), x = take(),
+    u = user, t = task, q = queue, due = due, d = descriptor, event = event, most = most,
+    r = r, id = r.id, name = r.U .. 'd:' .. task, key = nil, lane = nil, replaces = nil,
   }
-  if new.x == '' then new.x = nil else new.k = take() end
+  if expires ~= '' then new.x, new.k = expires, take() end
   new.key = take()
   if new.key == '' then
     new.key = nil
@@ -35,9 +40,6 @@ for i = 1, tonumber(take()) do
     new.hash, new.ttl, new.mode = take(), tonumber(take()), take()
     if new.mode == 'r' then new.why, new.keep = take(), take() end
   end
-  if new.due == '' then new.due = nil else dated = true end
-  new.id = new.u .. ',' .. new.t
-  new.name = N.user(new.u) .. 'd:' .. new.t
   twice = twice or ids[new.id] ~= nil
   ids[new.id] = true
   local name = new.q .. ':' .. new.u
@@ -237,7 +239,7 @@ for i = 1, #tasks do
       local px = math.min(math.max(new.ttl, 0), KEY_MS_MAX) + KEY_SLACK_MS
       call('SET', new.key, value, 'PX', int(px))
     end
-    local r = V.record(new.u, new.t)
+    local r = new.r
     r.c, r.n, r.a, r.x, r.k = 1, 0, 1, new.x, new.k
     if new.x then
       expiring[#expiring + 1] = new.x
