@@ -50,6 +50,7 @@ const EVERYWHERE: &[Code] = &[
     tasktonic_protocol::http::QueueUserChange,
     tasktonic_protocol::http::Rate,
     tasktonic_protocol::http::RateChange,
+    tasktonic_protocol::http::OwnQueueList,
     tasktonic_protocol::http::Pause,
     tasktonic_protocol::http::PauseRequest,
     tasktonic_protocol::http::ScheduleRequest,

@@ -18,6 +18,9 @@ impl Partition {
 
     /// A task of the user starts.
     pub(super) fn starts(&mut self, name: &Name, user: &UserId, lt_ms: i64) {
+        if !self.queues.get(name).is_some_and(super::Queue::is_paced) {
+            return;
+        }
         let facts = self.facts_at(name, user, lt_ms);
         if let Some(rate) = rate(&facts.queue, &facts.user) {
             let full_us = rate.spent(facts.full_us, lt_ms, 1);
