@@ -235,6 +235,9 @@ export type SubmitRequest<In = Json> = {
   tags?: string[];
 };
 
+/** What became of each task of a batch, in order. */
+export type BatchReply = { results: { index: number; task?: Task; error?: Problem }[] };
+
 /** Where a task that waits goes: one of these. */
 export type RescheduleRequest = { run_at: string } | { delay_ms: number } | { place: "front" | "back" };
 
