@@ -34,7 +34,7 @@ const CHANGE_BYTES_MAX: usize = 4 * 1024;
 /// Most waiting tasks that may be set.
 const WAITING_MAX_MAX: u32 = 10_000_000;
 /// Queues asked about at once.
-const ASKED_MAX: usize = 1_000;
+pub(super) const ASKED_MAX: usize = 1_000;
 
 pub(super) fn operations() -> Vec<Operation> {
     let taken = [Code::PayloadTooLarge, Code::MediaTypeUnsupported];
@@ -112,7 +112,7 @@ pub(super) async fn turns(app: &App, names: &[Name]) -> Result<Vec<Turns>, Refus
 }
 
 /// Kinds by the queue that their tasks wait in.
-async fn kinds(app: &App) -> Result<BTreeMap<Name, Vec<String>>, Refusal> {
+pub(super) async fn kinds(app: &App) -> Result<BTreeMap<Name, Vec<String>>, Refusal> {
     let mut queues: BTreeMap<Name, Vec<String>> = BTreeMap::new();
     for entry in app.store.registry().list(Table::Kinds).await? {
         // One record that cannot be read must not hide the others.
@@ -256,7 +256,7 @@ async fn set_user(
     Ok(Json(shown_user(&user, &settings)))
 }
 
-async fn view(app: &App, user: &UserId, queues: Vec<Name>) -> Result<UserView, Refusal> {
+pub(super) async fn view(app: &App, user: &UserId, queues: Vec<Name>) -> Result<UserView, Refusal> {
     let query = Query::User { user: user.clone(), queues };
     match app.store.read(partition(app, user), query).await? {
         QueryReply::User(view) => Ok(view),
