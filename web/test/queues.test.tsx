@@ -209,6 +209,7 @@ describe("why a task is not running", () => {
 
   it("has words and a way on for all that is in its way", () => {
     for (const reason of [
+      "serial_key",
       "queue_paused",
       "operator_paused",
       "user_paused",
@@ -265,6 +266,13 @@ describe("why a task is not running", () => {
       expect(whys()).toBeGreaterThan(before);
       expect(screen.getByTestId("why").textContent).toBe("Its queue is paused");
       expect(screen.getByRole("link", { name: "Look at its queue" }).getAttribute("href")).toBe("/queues/mail");
+    });
+
+    it("leads to the task of the same serial key that comes first", async () => {
+      const { wrapper } = aWorld({});
+      render(<InLine task={task} why={why("serial_key", { behind: "first" })} />, { wrapper });
+      expect(screen.getByTestId("why").textContent).toBe("Another task of the same serial key comes first");
+      expect(screen.getByRole("link", { name: "Look at that task" }).getAttribute("href")).toBe("/tasks/first");
     });
 
     it("stays as it was while the server cannot be asked", async () => {

@@ -1,13 +1,15 @@
 import type { Why, WhyReason } from "@tasktonic/client";
 
 /** What a person can do about it, from the page of the task. */
-export type Cure = "resume" | "queue" | "queues";
+export type Cure = "resume" | "queue" | "queues" | "behind";
 export type WhyWords = {
   title: string;
   text: string;
   cures: Cure[];
   /** For whoever runs the installation. */
   command?: string;
+  /** The task that comes first. */
+  behind?: string | undefined;
 };
 /** What is looked at of a task. */
 export type Asked = { kind: string; queue: string };
@@ -18,6 +20,12 @@ const KEEPS = "Your task keeps its place meanwhile.";
 
 /** Reasons that stand in a task's way, in plain words, with what to do. What is not here needs no word of its own. */
 const IN_THE_WAY: Partial<Record<WhyReason, Say>> = {
+  serial_key: (_, { behind }) => ({
+    title: "Another task of the same serial key comes first",
+    text: "They run one at a time, in order: it starts after that one has ended.",
+    cures: behind === undefined ? ["queue"] : ["behind"],
+    behind,
+  }),
   queue_paused: ({ queue }) => ({
     title: "Its queue is paused",
     text: `Nothing in ${queue} is started, for anybody, until whoever runs this installation lets it go on. ${KEEPS}`,

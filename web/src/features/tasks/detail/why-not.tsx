@@ -52,7 +52,7 @@ export function Blocked(props: { task: Asked; words: WhyWords; onChanged: () => 
       icon={CirclePause}
       title={<p data-testid="why">{words.title}</p>}
       actions={words.cures.map((cure) => (
-        <CureButton key={cure} cure={cure} queue={task.queue} onChanged={onChanged} />
+        <CureButton key={cure} cure={cure} queue={task.queue} behind={words.behind} onChanged={onChanged} />
       ))}
     >
       <p className="mt-0.5 [overflow-wrap:anywhere]">
@@ -70,7 +70,8 @@ export function Blocked(props: { task: Asked; words: WhyWords; onChanged: () => 
   );
 }
 
-function CureButton({ cure, queue, onChanged }: { cure: Cure; queue: string; onChanged: () => void }) {
+function CureButton(props: { cure: Cure; queue: string; behind: string | undefined; onChanged: () => void }) {
+  const { cure, queue, behind, onChanged } = props;
   const { busy, pause } = usePauseOwn();
   switch (cure) {
     case "resume":
@@ -88,6 +89,12 @@ function CureButton({ cure, queue, onChanged }: { cure: Cure; queue: string; onC
       return (
         <Button asChild>
           <Link href={queueHref(queue)}>Look at its queue</Link>
+        </Button>
+      );
+    case "behind":
+      return (
+        <Button asChild>
+          <Link href={`/tasks/${encodeURIComponent(behind ?? "")}`}>Look at that task</Link>
         </Button>
       );
     case "queues":
