@@ -1,6 +1,6 @@
 // Queues as people and operators see them, and why a task that waits is not running.
 import assert from "node:assert/strict";
-import { DESKTOP, PHONE, statusIs } from "./lib/browser.mjs";
+import { DESKTOP, grave, PHONE, statusIs } from "./lib/browser.mjs";
 import { suite } from "./lib/suite.mjs";
 import { SECOND, until } from "./lib/wait.mjs";
 
@@ -47,6 +47,10 @@ suite("queues", {}, ({ scenario }) => {
       await page.waitForURL(`${product.url}/tasks/${task.id}`);
       await statusIs(page.locator("article"), "queued");
       await why(page).getByText("You have paused all your work").waitFor();
+      for (const colorScheme of ["light", "dark"]) {
+        await page.emulateMedia({ colorScheme });
+        assert.deepEqual(await grave(page), [], `what axe says of it, ${colorScheme}`);
+      }
       assert.equal((await answered(product, task.id, "user_paused")).users_waiting, undefined);
       assert.deepEqual(await product.attempts(task.id), []);
 
@@ -147,6 +151,7 @@ suite("queues", {}, ({ scenario }) => {
       await dialog.getByLabel("Turns").fill("0");
       await dialog.getByRole("button", { name: "Save" }).click();
       await dialog.getByText("A whole number from 1 to 1,000.").waitFor();
+      assert.deepEqual(await grave(page), []);
       await dialog.getByLabel("Turns").fill("3");
       await dialog.getByLabel("Tasks that may wait").fill("7");
       await dialog.getByRole("button", { name: "Save" }).click();
