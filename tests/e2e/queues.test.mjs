@@ -16,6 +16,13 @@ suite("queues", {}, ({ scenario }) => {
     await visitor.connection("live");
     return visitor;
   };
+  /** Colours in the middle of a fade are nobody's, so it is looked again. */
+  const graceful = (page) =>
+    until("axe finds nothing grave", async () => {
+      const faults = await grave(page);
+      if (faults.length === 0) return true;
+      throw new Error(faults.join("; "));
+    });
   const answered = (product, id, reason) =>
     until(`why says ${reason}`, async () => {
       const answer = await product.api(`/api/v1/tasks/${id}/why`);
@@ -49,7 +56,7 @@ suite("queues", {}, ({ scenario }) => {
       await why(page).getByText("You have paused all your work").waitFor();
       for (const colorScheme of ["light", "dark"]) {
         await page.emulateMedia({ colorScheme });
-        assert.deepEqual(await grave(page), [], `what axe says of it, ${colorScheme}`);
+        await graceful(page);
       }
       assert.equal((await answered(product, task.id, "user_paused")).users_waiting, undefined);
       assert.deepEqual(await product.attempts(task.id), []);
@@ -151,7 +158,7 @@ suite("queues", {}, ({ scenario }) => {
       await dialog.getByLabel("Turns").fill("0");
       await dialog.getByRole("button", { name: "Save" }).click();
       await dialog.getByText("A whole number from 1 to 1,000.").waitFor();
-      assert.deepEqual(await grave(page), []);
+      await graceful(page);
       await dialog.getByLabel("Turns").fill("3");
       await dialog.getByLabel("Tasks that may wait").fill("7");
       await dialog.getByRole("button", { name: "Save" }).click();
