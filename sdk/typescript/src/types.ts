@@ -82,7 +82,13 @@ export type TaskSummary = {
 };
 
 /** A whole task. In the live store payload, output and policy appear once they were read. */
-export type Task<Out = Json, In = Json> = TaskSummary & { payload?: In; output?: Out | null; policy?: TaskPolicy };
+export type Task<Out = Json, In = Json> = TaskSummary & {
+  payload?: In;
+  output?: Out | null;
+  policy?: TaskPolicy;
+  /** The key of the tasks it may not run beside. */
+  serial_key?: string;
+};
 
 /**
  * Tasks by state. `scheduled` includes those that wait for their next attempt. With `more` there are too
@@ -184,8 +190,19 @@ export type Tokens = {
  * - `throttle`: one is accepted in each `key_window_ms`, and does for the others
  * - `debounce`: the last one runs once nobody has submitted for `key_window_ms`
  * - `replace`: one that waits is cancelled for this one
+ * - `latest`: the same, and this one starts once the one that runs has ended
+ * - `restart`: the same, and the one that runs is asked to stop
  */
-export type KeyMode = "ttl" | "until_done" | "until_started" | "unique" | "throttle" | "debounce" | "replace";
+export type KeyMode =
+  | "ttl"
+  | "until_done"
+  | "until_started"
+  | "unique"
+  | "throttle"
+  | "debounce"
+  | "replace"
+  | "latest"
+  | "restart";
 
 export type SubmitRequest<In = Json> = {
   kind: string;
@@ -196,6 +213,8 @@ export type SubmitRequest<In = Json> = {
   key_mode?: KeyMode;
   /** The window of the key: see `KeyMode`. */
   key_window_ms?: number;
+  /** Tasks of one serial key run one at a time, in order. */
+  serial_key?: string;
   run_at?: string;
   delay_ms?: number;
   /** Cancelled if nobody has taken it by this time; RFC 3339. */
@@ -232,6 +251,8 @@ export type StartEstimate =
   | { is: "still"; for_ms: number }
   | { is: "far_back" }
   | { is: "not_before"; at: string }
+  /** Not before this task has ended: it has the same serial key, and its turn. */
+  | { is: "behind"; task: string }
   | { is: "not_queued" };
 
 /** Where a task stands in its line. */
@@ -458,6 +479,7 @@ export type WhyReason =
   | "running"
   | "scheduled"
   | "waiting"
+  | "serial_key"
   | "queue_paused"
   | "operator_paused"
   | "user_paused"
@@ -472,6 +494,8 @@ export type Why = {
   text: string;
   /** Only for one that is scheduled. */
   run_at?: string;
+  /** The task whose turn it is. Only for one that waits for another of its serial key. */
+  behind?: string;
   /** Users who take turns where it waits, its own among them. */
   users_waiting?: number;
 };

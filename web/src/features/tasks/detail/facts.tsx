@@ -49,6 +49,11 @@ export function Facts({ task, attempts }: { task: Task; attempts: Attempt[] }) {
           <span className="font-mono text-xs whitespace-normal break-all">{task.idempotency_key}</span>
         </Fact>
       ) : null}
+      {task.serial_key ? (
+        <Fact name="One at a time with" className="col-span-full">
+          <span className="font-mono text-xs whitespace-normal break-all">{task.serial_key}</span>
+        </Fact>
+      ) : null}
     </dl>
   );
 }
