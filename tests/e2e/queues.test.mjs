@@ -179,6 +179,26 @@ suite("queues", {}, ({ scenario }) => {
     });
   }
 
+  scenario(
+    "a task behind another of its serial key leads there, and runs once that one ended",
+    async ({ product, visit }) => {
+      await product.kind("noop");
+      const first = await product.submit("noop", { sleep_ms: 600_000 }, { serial_key: "account-7" });
+      await product.reached(first.id, ["running"]);
+      const second = await product.submit("noop", { sleep_ms: 1 }, { serial_key: "account-7" });
+      const visitor = await visit();
+      const { page } = visitor;
+      await visitor.signIn(product, { next: `/tasks/${second.id}` });
+      await why(page).getByText("Another task of the same name goes first").waitFor();
+      await why(page).getByRole("link", { name: "Look at that task" }).click();
+      await page.waitForURL(`${product.url}/tasks/${first.id}`);
+      await page.goBack();
+      await why(page).getByText("Another task of the same name goes first").waitFor();
+      await product.api(`/api/v1/tasks/${first.id}/cancel`, { body: {} });
+      await statusIs(page.locator("article"), "completed");
+    },
+  );
+
   scenario("a queue that nobody works on says so, and a name that is none is no page", async ({ product, visit }) => {
     const visitor = await visit();
     const { page } = visitor;

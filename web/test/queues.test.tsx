@@ -235,6 +235,12 @@ describe("why a task is not running", () => {
     ]);
   });
 
+  it("leads to the task that goes first", () => {
+    const words = whyWords(task, why("serial_key", { behind: "VP7K2u0o8lpJu-5O" }));
+    expect([words?.behind, words?.cures, words?.calm]).toEqual(["VP7K2u0o8lpJu-5O", ["task"], true]);
+    expect(whyWords(task, why("serial_key"))?.cures).toEqual([]);
+  });
+
   it("takes a reason from a newer server at the server's own word", () => {
     for (const reason of ["moon_is_full", "__proto__", "toString"]) {
       expect(whyWords(task, why(reason as WhyReason))?.text).toBe("In the server's words.");

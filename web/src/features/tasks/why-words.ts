@@ -2,11 +2,13 @@ import type { Why, WhyReason } from "@tasktonic/client";
 import { count, duration } from "@/lib/format";
 
 /** What a person can do about it, from the page of the task. */
-export type Cure = "resume" | "queue" | "queues";
+export type Cure = "resume" | "queue" | "queues" | "task";
 export type WhyWords = {
   title: string;
   text: string;
   cures: Cure[];
+  /** The task that goes first. */
+  behind?: string;
   /** For whoever runs the installation. */
   command?: string;
   /** It is as it should be, and passes by itself. */
@@ -27,6 +29,13 @@ const KEEPS = "Your task keeps its place meanwhile.";
 
 /** All other reasons, in plain words, with what to do: one without does not compile. */
 const IN_THE_WAY: Record<Exclude<WhyReason, Plain>, Say> & Record<string, Say> = {
+  serial_key: (_, { behind }) => ({
+    title: "Another task of the same name goes first",
+    text: "You asked that tasks of this name run one at a time, in order. It starts when that one has ended.",
+    cures: behind ? ["task"] : [],
+    ...(behind ? { behind } : {}),
+    calm: true,
+  }),
   queue_paused: ({ queue }) => ({
     title: "Its queue is paused",
     text: `Nothing in ${queue} is started, for anybody, until whoever runs this installation lets it go on. ${KEEPS}`,

@@ -51,9 +51,13 @@ export function Blocked(props: { task: Asked; words: WhyWords; onChanged: () => 
       blocked={!words.calm}
       icon={words.calm ? Gauge : CirclePause}
       title={<p data-testid="why">{words.title}</p>}
-      actions={words.cures.map((cure) => (
-        <CureButton key={cure} cure={cure} queue={task.queue} onChanged={onChanged} />
-      ))}
+      actions={
+        words.cures.length === 0
+          ? undefined
+          : words.cures.map((cure) => (
+              <CureButton key={cure} cure={cure} queue={task.queue} behind={words.behind} onChanged={onChanged} />
+            ))
+      }
     >
       <p className="mt-0.5 [overflow-wrap:anywhere]">
         {words.text}
@@ -70,7 +74,8 @@ export function Blocked(props: { task: Asked; words: WhyWords; onChanged: () => 
   );
 }
 
-function CureButton({ cure, queue, onChanged }: { cure: Cure; queue: string; onChanged: () => void }) {
+function CureButton(props: { cure: Cure; queue: string; behind: string | undefined; onChanged: () => void }) {
+  const { cure, queue, behind, onChanged } = props;
   const { busy, pause } = usePauseOwn();
   switch (cure) {
     case "resume":
@@ -88,6 +93,12 @@ function CureButton({ cure, queue, onChanged }: { cure: Cure; queue: string; onC
       return (
         <Button asChild>
           <Link href={queueHref(queue)}>Look at its queue</Link>
+        </Button>
+      );
+    case "task":
+      return (
+        <Button asChild>
+          <Link href={`/tasks/${behind}`}>Look at that task</Link>
         </Button>
       );
     case "queues":
