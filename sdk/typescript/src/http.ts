@@ -1,4 +1,5 @@
 import { ApiError, problemOf, unreachable } from "./errors.ts";
+import type { OwnQueueList } from "./own-queues.ts";
 import type {
   Attempt,
   BulkCount,
@@ -12,7 +13,6 @@ import type {
   KindInfo,
   LogPage,
   Me,
-  OwnQueueList,
   Pause,
   QueueChange,
   QueueDetail,
