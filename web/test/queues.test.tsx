@@ -226,6 +226,22 @@ describe("why a task is not running", () => {
     }
   });
 
+  it("is calm about limits that do what they are for, and says when it goes on", () => {
+    const limit = whyWords(task, why("user_limit" as WhyReason, { running: 4, running_max: 4 } as Partial<Why>));
+    expect([limit?.calm, limit?.text]).toEqual([true, "That is 4 in mail. It starts when one of them has ended."]);
+    const rate = whyWords(task, why("rate" as WhyReason, { good_in_ms: 1_200 } as Partial<Why>));
+    expect([rate?.calm, rate?.text]).toEqual([
+      true,
+      "Only so many of yours may start in a given time in mail. The next one may start in 1.2 s.",
+    ]);
+  });
+
+  it("leads to the task that goes first", () => {
+    const words = whyWords(task, why("serial_key", { behind: "VP7K2u0o8lpJu-5O" }));
+    expect([words?.behind, words?.cures, words?.calm]).toEqual(["VP7K2u0o8lpJu-5O", ["task"], true]);
+    expect(whyWords(task, why("serial_key"))?.cures).toEqual([]);
+  });
+
   it("takes a reason from a newer server at the server's own word", () => {
     for (const reason of ["moon_is_full", "__proto__", "toString"]) {
       expect(whyWords(task, why(reason as WhyReason))?.text).toBe("In the server's words.");

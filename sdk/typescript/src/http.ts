@@ -1,5 +1,6 @@
 import { ApiError, problemOf, unreachable } from "./errors.ts";
 import { type SubmitManyOptions, type Submitted, submitMany } from "./many.ts";
+import type { OwnQueueList } from "./own-queues.ts";
 import type {
   Attempt,
   BatchReply,
@@ -14,7 +15,6 @@ import type {
   KindInfo,
   LogPage,
   Me,
-  OwnQueueList,
   Pause,
   QueueChange,
   QueueDetail,
