@@ -189,11 +189,11 @@ suite("queues", {}, ({ scenario }) => {
       const visitor = await visit();
       const { page } = visitor;
       await visitor.signIn(product, { next: `/tasks/${second.id}` });
-      await why(page).getByText("Another task of the same name goes first").waitFor();
+      await why(page).getByText("Another task of the same serial key goes first").waitFor();
       await why(page).getByRole("link", { name: "Look at that task" }).click();
       await page.waitForURL(`${product.url}/tasks/${first.id}`);
       await page.goBack();
-      await why(page).getByText("Another task of the same name goes first").waitFor();
+      await why(page).getByText("Another task of the same serial key goes first").waitFor();
       await product.api(`/api/v1/tasks/${first.id}/cancel`, { body: {} });
       await statusIs(page.locator("article"), "completed");
     },

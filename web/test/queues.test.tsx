@@ -216,7 +216,7 @@ describe("why a task is not running", () => {
       "user_paused_in_queue",
       "no_worker",
     ] as const) {
-      const words = whyWords(task, why(reason));
+      const words = whyWords(task, why(reason, reason === "serial_key" ? { behind: "first" } : {}));
       expect(words?.title, reason).toBeTruthy();
       expect(words?.cures.length, reason).toBeGreaterThan(0);
       expect(words?.text, reason).not.toBe("In the server's words.");
@@ -287,7 +287,7 @@ describe("why a task is not running", () => {
     it("leads to the task of the same serial key that comes first", async () => {
       const { wrapper } = aWorld({});
       render(<InLine task={task} why={why("serial_key", { behind: "first" })} />, { wrapper });
-      expect(screen.getByTestId("why").textContent).toBe("Another task of the same serial key comes first");
+      expect(screen.getByTestId("why").textContent).toBe("Another task of the same serial key goes first");
       expect(screen.getByRole("link", { name: "Look at that task" }).getAttribute("href")).toBe("/tasks/first");
     });
 

@@ -30,8 +30,8 @@ const KEEPS = "Your task keeps its place meanwhile.";
 /** All other reasons, in plain words, with what to do: one without does not compile. */
 const IN_THE_WAY: Record<Exclude<WhyReason, Plain>, Say> & Record<string, Say> = {
   serial_key: (_, { behind }) => ({
-    title: "Another task of the same name goes first",
-    text: "You asked that tasks of this name run one at a time, in order. It starts when that one has ended.",
+    title: "Another task of the same serial key goes first",
+    text: "Tasks of one serial key run one at a time, in order. It starts when that one has ended.",
     cures: behind ? ["task"] : [],
     ...(behind ? { behind } : {}),
     calm: true,
