@@ -7,6 +7,7 @@ mod erase;
 mod files;
 mod flows;
 mod keys;
+mod own_queues;
 mod position;
 mod queues;
 mod schedules;
@@ -30,10 +31,11 @@ pub use flows::{
 pub use keys::{
     KEY_BYTES_MAX, KEY_TTL_MS_DEFAULT, KEY_WAIT_MS_DEFAULT, KEY_WINDOW_MS_MAX, KeyMode,
 };
+pub use own_queues::{OwnQueue, OwnQueueList};
 pub use position::{Ahead, StartEstimate, TaskPosition};
 pub use queues::{
     Pause, PauseRequest, PausedUser, Queue, QueueChange, QueueDetail, QueueList, QueueSettings,
-    QueueUser, QueueUserChange,
+    QueueUser, QueueUserChange, Rate, RateChange,
 };
 pub use schedules::{
     CatchUp, PREVIEW_DEFAULT, PREVIEW_MAX, Passed, PassedReason, Preview, PreviewRequest, Schedule,

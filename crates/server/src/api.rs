@@ -17,6 +17,7 @@ mod history;
 mod json;
 pub(crate) mod kinds;
 pub(crate) mod operation;
+mod own_queues;
 mod position;
 mod queues;
 pub(crate) mod rate;
@@ -85,6 +86,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         flow_read::operations(),
         why::operations(),
         queues::operations(),
+        own_queues::operations(),
         schedules::operations(),
         kinds::operations(),
         about::operations(),

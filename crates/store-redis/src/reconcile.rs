@@ -11,6 +11,7 @@ mod links;
 mod pass;
 mod read;
 mod schedules;
+mod settings;
 mod suspect;
 
 use std::collections::{BTreeMap, HashMap};

@@ -13,7 +13,7 @@ use tasktonic_core::limits::{
     ADOPT_MAX, ATTEMPTS_KEPT_MAX, CASCADE_MAX, CLAIM_LOOKS_MAX, EVENTS_KEPT_MAX, EXPIRE_MAX,
     FORGET_PARKED_MS, KEY_SLACK_MS, LANE_DEAD_MAX, LEAD_MAX, LEASE_TIME_STEP_MS_MAX, LINKS_MAX,
     LOG_LINES_MAX, LOOK_MS_MAX, MAINTENANCE_MS, PARKED_MS_MAX, PARTS_MAX, PROMOTE_MAX,
-    REV_PER_CLAIM, SCHEDULES_MAX, SWEEP_MAX, UNWATCHED_MS, WAKES_MAX,
+    REV_PER_CLAIM, SCHEDULES_MAX, SWEEP_MAX, THROTTLED_MAX, UNWATCHED_MS, WAKES_MAX,
 };
 use tasktonic_core::policy::Retention;
 use tasktonic_core::transitions::STATES;
@@ -111,7 +111,9 @@ static SYNC: LazyLock<String> = LazyLock::new(|| {
         " flags=allow-oom",
         &[
             fragment!("record"),
+            fragment!("pace"),
             fragment!("gate"),
+            fragment!("room"),
             fragment!("lane"),
             fragment!("line"),
             fragment!("attempt"),
@@ -132,7 +134,9 @@ static CONTROL: LazyLock<String> = LazyLock::new(|| {
         " flags=allow-oom",
         &[
             fragment!("record"),
+            fragment!("pace"),
             fragment!("gate"),
+            fragment!("room"),
             fragment!("lane"),
             fragment!("line"),
             fragment!("attempt"),
@@ -188,7 +192,9 @@ static REPAIR: LazyLock<String> = LazyLock::new(|| {
         " flags=allow-oom",
         &[
             fragment!("record"),
+            fragment!("pace"),
             fragment!("gate"),
+            fragment!("room"),
             fragment!("lane"),
             fragment!("line"),
             fragment!("stop"),
@@ -238,6 +244,7 @@ fn constants() -> String {
     constant("KEEP_COMPLETED_S", &Retention::DEFAULT.completed_s);
     constant("KEEP_CANCELLED_S", &Retention::DEFAULT.cancelled_s);
     constant("KEEP_DEAD_S", &Retention::DEFAULT.dead_s);
+    constant("THROTTLED_MAX", &THROTTLED_MAX);
     constant("CLAIM_LOOKS_MAX", &CLAIM_LOOKS_MAX);
     constant("WAKES_MAX", &WAKES_MAX);
     constant("WAKE_TRIES_MAX", &WAKE_TRIES_MAX);

@@ -12,6 +12,7 @@ use tasktonic_core::command::{
 use tasktonic_core::links::OnFailure;
 use tasktonic_core::reply::{Controlled, Submitted};
 use tasktonic_core::routing::{PartitionId, partition_of};
+use tasktonic_core::settings::{QueueSettings, Rate};
 use tasktonic_core::{Lease, TaskId, Text, UserId};
 use tasktonic_store::Store;
 use tasktonic_store::clock::Clock;
@@ -78,6 +79,14 @@ impl Load {
         let p = partition_of(user, self.partitions);
         let verdicts = self.store.submit(p, Submit { created_ms: NOW_MS, tasks }).await.unwrap();
         assert!(verdicts.iter().all(|verdict| *verdict == Submitted::Accepted));
+    }
+
+    /// Sets what holds for everybody in the queue, in every partition.
+    async fn set(&self, settings: QueueSettings) {
+        for p in (0..self.partitions).map(PartitionId) {
+            let queues = vec![("noop".parse().unwrap(), settings)];
+            self.store.control(p, Control::Queues { version: 1, queues }).await.unwrap();
+        }
     }
 
     /// Acks what is held of a partition and claims up to `limit`.
@@ -249,6 +258,32 @@ impl Load {
         let control = Control::Flow { at_ms: NOW_MS, user: user.clone(), nodes };
         let verdicts = self.store.control(p, control).await.unwrap();
         assert!(verdicts.iter().all(|verdict| *verdict == Controlled::Done));
+    }
+}
+
+/// What a limit on what runs or starts costs, where there is one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_on_what_runs_costs_so_much_and_no_more() {
+    let at_most = |max| QueueSettings { running_max: Some(max), ..QueueSettings::default() };
+    let rate = Rate { tasks: 1_000_000, per_ms: 1, burst: 1_000_000 };
+    let paced = QueueSettings { rate: Some(rate), ..QueueSettings::default() };
+    for (name, settings, batch, most) in [
+        ("a limit that nobody reaches, one at a time", at_most(1_000), 1, 27.0),
+        ("a limit of one, one at a time", at_most(1), 1, 27.0),
+        ("a limit that nobody reaches, sixteen at a time", at_most(1_000), 16, 4.3),
+        ("a limit of one that everybody reaches, sixteen at a time", at_most(1), 16, 5.5),
+        ("a rate that nobody uses up, one at a time", paced, 1, 25.0),
+        ("a rate that nobody uses up, sixteen at a time", paced, 16, 4.2),
+    ] {
+        let mut load = Load::new(PARTITIONS).await;
+        load.set(settings).await;
+        for number in 0..USERS {
+            load.submit(&Load::user(number), 2 * u64::from(batch)).await;
+        }
+        load.run(USERS, batch).await;
+        let cost = load.run(USERS * 4, batch).await;
+        println!("{name}: {cost:.3?}");
+        assert!(cost.inner <= most, "{name}: {cost:?}, at most {most}");
     }
 }
 

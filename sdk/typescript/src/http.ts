@@ -1,7 +1,10 @@
 import { ApiError, problemOf, unreachable } from "./errors.ts";
 import type { BatchOpenRequest, Flow, FlowRequest, FlowTask, TaskLinks } from "./flows.ts";
+import { type SubmitManyOptions, type Submitted, submitMany } from "./many.ts";
+import type { OwnQueueList } from "./own-queues.ts";
 import type {
   Attempt,
+  BatchReply,
   BulkCount,
   BulkDone,
   BulkOrder,
@@ -54,6 +57,8 @@ type Ask = {
   method?: string;
   query?: Record<string, string | number | undefined>;
   body?: unknown;
+  /** A body that is JSON already. */
+  text?: string;
   headers?: Record<string, string>;
   signal?: AbortSignal | undefined;
 };
@@ -86,6 +91,19 @@ export class ApiClient {
 
   submit<Out = Json>(request: SubmitRequest): Promise<Task<Out>> {
     return this.#ask("/api/v1/tasks", { method: "POST", body: request });
+  }
+  /**
+   * Submits any number of tasks, in parts. The good ones are accepted though others are not; where a part is not
+   * taken at all, it and all after it have that error. One without a key gets one, so that a part whose answer was
+   * lost can be sent again. Throws nothing that a server said.
+   */
+  submitMany<Out = Json>(
+    requests: Iterable<SubmitRequest>,
+    options: SubmitManyOptions = {},
+  ): Promise<Submitted<Out>[]> {
+    const send = (text: string, signal: AbortSignal | undefined) =>
+      this.#ask<BatchReply>("/api/v1/tasks/batch", { method: "POST", text, signal });
+    return submitMany<Out>(send, requests, options);
   }
   task<Out = Json>(id: string, signal?: AbortSignal): Promise<Task<Out>> {
     return this.#ask(`/api/v1/tasks/${path(id)}`, { signal });
@@ -256,6 +274,10 @@ export class ApiClient {
     const where = user === undefined ? "/api/v1/me/pause" : `/api/v1/users/${path(user)}/pause`;
     return this.#ask(where, { method: "POST", body: { paused } });
   }
+  /** Queues of kinds, and those that are named, with what holds for you there. */
+  ownQueues(named: readonly string[] = [], signal?: AbortSignal): Promise<OwnQueueList> {
+    return this.#ask("/api/v1/me/queues", { query: { queue: named.length ? named.join(",") : undefined }, signal });
+  }
   me(signal?: AbortSignal): Promise<Me> {
     return this.#ask("/api/v1/me", { signal });
   }
@@ -309,6 +331,7 @@ export class ApiClient {
       if (value !== undefined) query.set(key, String(value));
     }
     const raw = ask.body instanceof Blob;
+    const text = ask.text ?? (ask.body === undefined || raw ? undefined : JSON.stringify(ask.body));
     const limit = AbortSignal.timeout(raw ? 10 * REQUEST_TIMEOUT_MS : REQUEST_TIMEOUT_MS);
     try {
       return await send(`${baseUrl}${where}${query.size ? `?${query}` : ""}`, {
@@ -319,11 +342,11 @@ export class ApiClient {
           accept: "application/json",
           ...headers,
           ...(token ? { authorization: `Bearer ${token}` } : {}),
-          ...(ask.body !== undefined && !raw ? { "content-type": "application/json" } : {}),
+          ...(text !== undefined ? { "content-type": "application/json" } : {}),
           ...ask.headers,
         },
         signal: ask.signal ?? limit,
-        ...(ask.body === undefined ? {} : { body: raw ? (ask.body as Blob) : JSON.stringify(ask.body) }),
+        ...(raw ? { body: ask.body as Blob } : text !== undefined ? { body: text } : {}),
       });
     } catch (error) {
       if (ask.signal?.aborted) throw new ApiError({ status: 0, code: "aborted", detail: "No longer needed." });

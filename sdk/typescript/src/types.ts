@@ -1,6 +1,6 @@
-import type { LinkedTask } from "./flows.ts";
 import type { TaskState, TaskStatus } from "./generated/states.ts";
 
+export type * from "./place.ts";
 export type { TaskState, TaskStatus };
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
@@ -236,39 +236,14 @@ export type SubmitRequest<In = Json> = {
   tags?: string[];
 };
 
+/** What became of each task of a batch, in order. */
+export type BatchReply = { results: { index: number; task?: Task; error?: Problem }[] };
+
 /** Where a task that waits goes: one of these. */
 export type RescheduleRequest = { run_at: string } | { delay_ms: number } | { place: "front" | "back" };
 
 /** What is absent stays. With `rev` only if that is still the task's. */
 export type EditRequest<In = Json> = { payload?: In; tags?: string[]; rev?: number };
-
-/** When a task will start, or why that cannot be said. */
-export type StartEstimate =
-  /** Between so many ms from the position's `at`; a true start lies inside with this probability. */
-  | { is: "range"; from_ms: number; to_ms: number; probability: number }
-  /** Too few of the user's tasks of this queue started lately. */
-  | { is: "few_starts"; starts: number; starts_min: number }
-  /** Nothing of this line has started for much longer than usual. */
-  | { is: "still"; for_ms: number }
-  | { is: "far_back" }
-  | { is: "not_before"; at: string }
-  /** Not before this task has ended: it has the same serial key, and its turn. */
-  | { is: "behind"; task: string }
-  | { is: "not_queued" };
-
-/** Where a task stands in its line. */
-export type TaskPosition = {
-  id: string;
-  status: TaskStatus;
-  queue: string;
-  /** The user's own tasks that go before it, `more` if so far back nobody counts; null unless it is queued. */
-  ahead: { least: number; most: number; more: boolean } | null;
-  /** People whose tasks wait in this queue, the user among them; null unless it is queued. */
-  users: number | null;
-  start: StartEstimate;
-  /** When all this was true. */
-  at: string;
-};
 
 export type TaskFilter = {
   status?: TaskStatus[];
@@ -389,96 +364,4 @@ export type ScheduleSet = { set: string; schedules: ScheduleRequest[] };
 export type ScheduleSetReply = { added: string[]; changed: string[]; unchanged: string[]; removed: string[] };
 export type SchedulePreview = { words: string; zone: string | null; next: string[] };
 
-/** What holds for everybody in a queue. */
-export type QueueSettings = {
-  paused: boolean;
-  /** Waiting tasks of one user, scheduled ones included; absent: the server's own limit. */
-  waiting_max?: number;
-};
-
-export type QueueInfo = QueueSettings & {
-  queue: string;
-  /** Kinds whose tasks wait there unless a submission says otherwise. */
-  kinds: string[];
-  /** Users with work there who take turns. */
-  users_waiting: number;
-  /** Users with work there who get no turn because of what is set of them there. */
-  users_held_back: number;
-};
-
-export type QueueList = {
-  queues: QueueInfo[];
-  /** Users all of whose work is paused; the first thousand. */
-  paused_users: PausedUser[];
-  more_paused_users?: boolean;
-};
-
-/** What is set of a user in a queue. */
-export type QueueUser = {
-  user: string;
-  /** Turns for one of the others. */
-  weight: number;
-  paused: boolean;
-  waiting_max?: number;
-};
-
-export type QueueDetail = QueueInfo & {
-  /** Users of whom anything is set there; the first thousand. */
-  users: QueueUser[];
-  more_users?: boolean;
-};
-
-/** What is absent stays, `null` is the default again. */
-export type QueueChange = {
-  paused?: boolean;
-  waiting_max?: number | null;
-};
-
-/** What is absent stays, `null` is the default again. */
-export type QueueUserChange = {
-  user: string;
-  weight?: number;
-  paused?: boolean;
-  waiting_max?: number | null;
-};
-
-/** Whether anything of a user is handed out, in whatever queue. What runs goes on. */
-export type Pause = {
-  paused: boolean;
-  by_user: boolean;
-  by_operator: boolean;
-};
-
-export type PausedUser = {
-  user: string;
-  by_user: boolean;
-  by_operator: boolean;
-};
-
-/** What stands in a task's way; `turn` is nothing but its turn. */
-export type WhyReason =
-  | "ended"
-  | "running"
-  | "scheduled"
-  | "waiting"
-  | "serial_key"
-  | "queue_paused"
-  | "operator_paused"
-  | "user_paused"
-  | "user_paused_in_queue"
-  | "no_worker"
-  | "turn";
-
-/** Why a task does not run. */
-export type Why = {
-  reason: WhyReason;
-  /** The same in a sentence. */
-  text: string;
-  /** Only for one that is scheduled. */
-  run_at?: string;
-  /** The task whose turn it is. Only for one that waits for another of its serial key. */
-  behind?: string;
-  /** Users who take turns where it waits, its own among them. */
-  users_waiting?: number;
-  waits_for?: LinkedTask[];
-};
+export type * from "./queue-types.ts";

@@ -130,7 +130,7 @@ impl Partition {
             let waiting = self.users.get(user).and_then(|user| user.waiting.get(queue));
             let lane = lanes.entry(queue.clone()).or_insert(waiting.copied().unwrap_or(0));
             *lane += 1;
-            let facts = self.facts(queue, user);
+            let facts = self.facts_at(queue, user, self.lt);
             let most = waiting_max(&facts.queue, &facts.user, node.new.lane_max);
             (*lane > most).then_some(Refusal::LaneFull)
         };

@@ -7,5 +7,6 @@ mod bounds;
 mod flows;
 mod keys;
 mod laws;
+mod limits;
 mod scenarios;
 mod world;

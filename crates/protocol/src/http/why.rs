@@ -25,6 +25,16 @@ pub struct Why {
     /// Tasks that have to end first, some of them if they are many. Only for one that waits for others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waits_for: Vec<LinkedTask>,
+    /// Tasks of its user that run in its queue. Only where those are as many as may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running: Option<u32>,
+    /// How many may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running_max: Option<u32>,
+    /// When the next task of its user may start, in ms from now. Only where as many have started as may
+    /// in so long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub good_in_ms: Option<u64>,
 }
 
 /// What stands in a task's way.
@@ -49,6 +59,10 @@ pub enum WhyReason {
     UserPaused,
     /// Its user is paused in its queue.
     UserPausedInQueue,
+    /// As many tasks of its user run in its queue as may at once.
+    UserLimit,
+    /// As many tasks of its user have started in its queue as may in so long.
+    Rate,
     /// No worker that is at work knows its kind.
     NoWorker,
     /// Nothing: it is a matter of its turn, and of a worker with room.
@@ -69,6 +83,8 @@ impl WhyReason {
             Self::OperatorPaused => "operator_paused",
             Self::UserPaused => "user_paused",
             Self::UserPausedInQueue => "user_paused_in_queue",
+            Self::UserLimit => "user_limit",
+            Self::Rate => "rate",
             Self::NoWorker => "no_worker",
             Self::Turn => "turn",
         }
@@ -89,6 +105,14 @@ impl WhyReason {
             Self::UserPausedInQueue => {
                 "You are paused in its queue, by whoever runs this installation."
             }
+            Self::UserLimit => {
+                "As many of your tasks run in its queue as may at once. It starts when one of them \
+                 is over and it is its turn."
+            }
+            Self::Rate => {
+                "As many of your tasks have started in its queue as may in so long. It starts when the \
+                 next may and it is its turn."
+            }
             Self::NoWorker => "No worker that is at work now knows its kind.",
             Self::Turn => {
                 "Nothing is in its way: it starts when its turn comes and a worker has room."
@@ -103,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_reason_is_spelled_as_its_name() {
-        for reason in [WhyReason::SerialKey, WhyReason::UserPausedInQueue, WhyReason::Turn] {
+        for reason in [WhyReason::SerialKey, WhyReason::UserLimit, WhyReason::Rate] {
             assert_eq!(serde_json::to_value(reason).unwrap(), reason.name());
         }
     }

@@ -46,15 +46,16 @@ end
 
 -- Numbers of things in `meta`, by which a call knows what it need not look for: running tasks whose
 -- cancellation was asked, tasks that expire, users whose work is paused, tasks with ties, ends that
--- somebody has yet to be told of.
-local COUNTS = { 'cx', 'ex', 'paused', 'fl', 'ld' }
+-- somebody has yet to be told of, lanes that are looked at again at a time.
+local COUNTS = { 'cx', 'ex', 'paused', 'fl', 'ld', 'th' }
+
 -- Reads `meta`, and `more` fields of it, which go to M[1], M[2] and so on. Answers an error, or
 -- nothing.
 function V.begin(more)
   local values = call('HMGET', META, 'schema', 'epoch', 'run', 'lt', 'mt', 'behind', 'keeps', 'cx',
-    'ex', 'sk', 'sc', 'closed', 'paused', 'queues_version', 'fl', 'ld', unpack(more))
-  local schema, epoch, run, lt, mt, behind, keeps, cx, ex, sk, sc, closed, paused, version, fl, ld =
-    unpack(values, 1, 16)
+    'ex', 'sk', 'sc', 'closed', 'paused', 'queues_version', 'fl', 'ld', 'th', unpack(more))
+  local schema, epoch, run, lt, mt, behind, keeps, cx, ex, sk, sc, closed, paused, version, fl, ld, th =
+    unpack(values, 1, 17)
   if not tonumber(schema) then
     return redis.error_reply('-UNREADY the partition has no meta')
   end
@@ -62,7 +63,7 @@ function V.begin(more)
     return redis.error_reply('-SCHEMA the partition has schema ' .. schema)
   end
   cx, ex, paused = tonumber(cx) or 0, tonumber(ex) or 0, tonumber(paused) or 0
-  fl, ld = tonumber(fl) or 0, tonumber(ld) or 0
+  fl, ld, th = tonumber(fl) or 0, tonumber(ld) or 0, tonumber(th) or 0
   M = {
     epoch = tonumber(epoch) or 1,
     lt = tonumber(lt) or 0,
@@ -70,8 +71,8 @@ function V.begin(more)
     behind = behind == '1',
     keeps = keeps or '',
     -- See COUNTS, and what they were.
-    cx = cx, ex = ex, paused = paused, fl = fl, ld = ld,
-    before = { cx = cx, ex = ex, paused = paused, fl = fl, ld = ld },
+    cx = cx, ex = ex, paused = paused, fl = fl, ld = ld, th = th,
+    before = { cx = cx, ex = ex, paused = paused, fl = fl, ld = ld, th = th },
     -- When the first schedule comes, if there is one.
     sc = tonumber(sc),
     -- Whether tasks here may have a serial key. Once they had, it stays: then who gives a task back
@@ -83,7 +84,7 @@ function V.begin(more)
     -- Fields to set when the call ends.
     set = {},
   }
-  for i = 1, #more do M[i] = values[16 + i] end
+  for i = 1, #more do M[i] = values[17 + i] end
   if run ~= ARGV[1] then
     -- Another server process than last time: it may have forgotten what the former one answered,
     -- so nothing written from here on may carry a number of that life.

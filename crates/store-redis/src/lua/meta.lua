@@ -30,5 +30,5 @@ redis.call('HSET', KEYS[1], 'schema', ARGV[3], 'partitions', ARGV[4], 'epoch', A
   'run', ARGV[1], 'lt', string.format('%.0f', lt), 'mt', mt,
   'cx', redis.call('SCARD', base .. 'cancels'), 'ex', redis.call('ZCARD', base .. 'unstarted'),
   'fl', redis.call('SCARD', base .. 'nodes'), 'ld', redis.call('LLEN', base .. 'leads'),
-  'paused', redis.call('HLEN', base .. 'paused'))
+  'paused', redis.call('HLEN', base .. 'paused'), 'th', redis.call('ZCARD', base .. 'throttled'))
 return { ARGV[3], ARGV[4], ARGV[5], '1' }

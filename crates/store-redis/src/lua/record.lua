@@ -209,6 +209,10 @@ function V.finish()
   if #list > 0 then call('MSET', unpack(list)) end
   V.keep_lanes()
   if V.keep_leads then V.keep_leads() end
+  if V.keep_running then
+    V.keep_running()
+    V.keep_paces()
+  end
   for i = 1, #COUNTS do
     local name = COUNTS[i]
     if M[name] ~= M.before[name] then

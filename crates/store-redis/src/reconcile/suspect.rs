@@ -44,11 +44,15 @@ pub(super) enum Suspect {
     Events(UserId),
     /// A user without tasks, whose log of events is longer than it need be.
     Idle(UserId),
+    /// A user of whom another number of tasks is counted as running in a queue than there are.
+    Counted(Name, UserId),
+    /// A user of whom is kept what has started in a queue, which may be made up for.
+    Paced(Name, UserId),
     /// Credit of a user without a lane.
     Credit(Name, UserId),
     /// A user that the list of users lacks.
     User(UserId),
-    /// A queue whose users' settings are not announced, or announced and not there.
+    /// A queue whose users' settings are announced as others than they are.
     Overrides(Name),
     /// A task that waits for others, of which one is gone or has ended, or whose ties are lost.
     Waiting(UserId, TaskId, Name),
@@ -60,8 +64,8 @@ pub(super) enum Suspect {
     Node(UserId, TaskId),
     /// A part that its flow does not list, or one that is listed and is none: flow, part, its queue.
     Part(UserId, TaskId, TaskId, String),
-    /// The number of marks, of what expires, of what has ties, or of ends to be told, of paused users, or
-    /// the time of the first schedule.
+    /// The number of marks, of what expires, of what has ties, of ends to be told, of paused users or of
+    /// lanes that are looked at again, or the time of the first schedule.
     Marks,
     /// A list of ended tasks, kept so long, s, that is not among those in use.
     Retention(u32),
@@ -99,6 +103,8 @@ impl Suspect {
             }
             Self::Events(user) => &[&"e", user],
             Self::Idle(user) => &[&"z", user],
+            Self::Counted(queue, user) => &[&"runs", queue, user],
+            Self::Paced(queue, user) => &[&"paces", queue, user],
             Self::Credit(queue, user) => &[&"k", queue, user],
             Self::User(user) => &[&"u", user],
             Self::Overrides(queue) => &[&"f", queue],

@@ -3,7 +3,19 @@
 import type { KindInfo } from "@tasktonic/client";
 import { newestFirst, useLive } from "@tasktonic/react";
 import { Command } from "cmdk";
-import { CalendarClock, FilePlus2, Hash, Keyboard, ListChecks, LogOut, Moon, Plus, Search, Sun } from "lucide-react";
+import {
+  CalendarClock,
+  FilePlus2,
+  Hash,
+  Keyboard,
+  Layers,
+  ListChecks,
+  LogOut,
+  Moon,
+  Plus,
+  Search,
+  Sun,
+} from "lucide-react";
 import { useRouter } from "next/navigation";
 import { type ReactNode, useEffect, useMemo, useState } from "react";
 import { Kbd } from "@/components/ui/bits";
@@ -120,7 +132,8 @@ function PaletteBody({ onOpen, onHelp, onTheme }: Props) {
               value={`run ${kind.kind} ${kind.title ?? ""}`}
               onSelect={goes(`/new?kind=${encodeURIComponent(kind.kind)}`)}
             >
-              {kind.title ?? kind.kind} <span className="font-mono text-xs text-ink-faint">{kind.kind}</span>
+              <span className="min-w-0 truncate">{kind.title ?? kind.kind}</span>
+              <span className="min-w-0 truncate font-mono text-xs text-ink-faint max-sm:hidden">{kind.kind}</span>
             </Item>
           ))}
         </Group>
@@ -130,6 +143,9 @@ function PaletteBody({ onOpen, onHelp, onTheme }: Props) {
           </Item>
           <Item icon={<CalendarClock />} onSelect={goes("/schedules")}>
             Schedules
+          </Item>
+          <Item icon={<Layers />} onSelect={goes("/queues")}>
+            Queues
           </Item>
           {(Object.keys(TABS) as TabId[])
             .filter((id) => id !== "all" && typed !== "")
@@ -179,7 +195,7 @@ function Item(props: { icon?: ReactNode; value?: string; keys?: string; onSelect
     <Command.Item
       {...(props.value ? { value: props.value } : {})}
       onSelect={props.onSelect}
-      className="flex min-h-9 cursor-default items-center gap-2.5 rounded-md px-2.5 text-sm data-[selected=true]:bg-hover [&>svg]:size-4 [&>svg]:text-ink-faint"
+      className="flex min-h-9 cursor-default items-center gap-2.5 rounded-md px-2.5 text-sm data-[selected=true]:bg-hover [&>svg]:size-4 [&>svg]:shrink-0 [&>svg]:text-ink-faint"
     >
       {props.icon}
       {props.children}

@@ -8,6 +8,7 @@ import {
   type RescheduleRequest,
   type Task,
   type TaskPosition,
+  type Why,
 } from "@tasktonic/client";
 import { useTask } from "@tasktonic/react";
 import { ChevronLeft, Ellipsis, PencilLine, RotateCcw, Square } from "lucide-react";
@@ -34,6 +35,7 @@ import { useVerbs, verbsFor } from "../verbs";
 import { Facts } from "./facts";
 import { FileGallery, InputFiles } from "./files";
 import { LogView } from "./log-view";
+import { Operation } from "./operation";
 import { Policy } from "./policy";
 import { ProfileTable } from "./profile-table";
 import { ProgressPanel } from "./progress-panel";
@@ -49,13 +51,14 @@ type Props = {
   attempts: Attempt[];
   logs: LogPage;
   position?: TaskPosition | undefined;
+  why?: Why | undefined;
   title: string;
   schema: Json | undefined;
   tab: string | undefined;
   ties: Ties;
 };
 
-export function TaskView({ initial, attempts: before, logs, position, title, schema, tab: asked, ties }: Props) {
+export function TaskView({ initial, attempts: before, logs, position, why, title, schema, tab: asked, ties }: Props) {
   const { task = initial, error } = useTask(initial.id, { initial, whole: true });
   const live = useTask(initial.id).task;
   const attempts = useAttempts(task, before);
@@ -90,7 +93,8 @@ export function TaskView({ initial, attempts: before, logs, position, title, sch
   return (
     <article className="flex flex-col gap-5">
       <Header task={task} title={title} />
-      <ProgressPanel task={task} position={position} />
+      <ProgressPanel task={task} position={position} why={why} />
+      <Operation task={task} />
       <TiesPanel task={task} initial={ties} />
       <Facts task={task} attempts={attempts} />
       <Tabs value={tab} onValueChange={choose} className="mt-1">

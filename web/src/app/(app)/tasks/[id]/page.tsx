@@ -33,8 +33,10 @@ export default async function TaskPage({ params, searchParams }: Props) {
       tasktonic.links(id),
     ]);
     const flow = links.gathers ? await tasktonic.flow(id) : null;
-    // The page says at once where the task stands, not only after a look of its own.
-    const position = task.status === "queued" ? await tasktonic.position(id).catch(() => undefined) : undefined;
+    // The page says at once where the task stands and what is in its way, not only after a look of its own.
+    const now = <T,>(answer: Promise<T>): Promise<T | undefined> => answer.catch(() => undefined);
+    const [position, why] =
+      task.status === "queued" ? await Promise.all([now(tasktonic.position(id)), now(tasktonic.why(id))]) : [];
     const kind = kinds.find((kind) => kind.kind === task.kind);
     return (
       <TaskView
@@ -43,6 +45,7 @@ export default async function TaskPage({ params, searchParams }: Props) {
         attempts={attempts}
         logs={logs}
         position={position}
+        why={why}
         title={titlesOf(kind ? [kind] : [])(task.kind)}
         schema={kind?.schema}
         ties={{ links, flow }}

@@ -1,0 +1,10 @@
+/** A name of a queue as the API takes it. */
+export const QUEUE_NAME = /^[A-Za-z0-9_.-]{1,64}$/;
+
+/** Turns that one person may be given for one of the others. */
+export const WEIGHT_MAX = 1_000;
+/** Waiting tasks of one person that may be set. */
+export const WAITING_MAX_MAX = 10_000_000;
+
+/** Where the page of a queue is. */
+export const queueHref = (queue: string): string => `/queues/${encodeURIComponent(queue)}`;
