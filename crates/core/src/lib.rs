@@ -10,6 +10,7 @@ pub mod changes;
 pub mod command;
 pub mod gate;
 pub mod ids;
+pub mod labels;
 pub mod limits;
 pub mod partition;
 pub mod policy;
@@ -22,6 +23,7 @@ pub mod transitions;
 pub use changes::{Changes, Signal};
 pub use command::Command;
 pub use ids::{Lease, Name, TaskId, UserId, WorkerId};
+pub use labels::{LabelError, Labels};
 pub use partition::Partition;
 
 pub use reply::Reply;

@@ -20,6 +20,8 @@ mod hostile;
 mod isolation;
 #[path = "api/keys.rs"]
 mod keys;
+#[path = "api/labels.rs"]
+mod labels;
 #[path = "api/parts.rs"]
 mod parts;
 #[path = "api/position.rs"]

@@ -12,6 +12,7 @@ mod ended;
 mod erased;
 mod fences;
 mod keys;
+mod labels;
 mod lists;
 mod position;
 mod registry;
@@ -27,6 +28,7 @@ pub use ended::*;
 pub use erased::*;
 pub use fences::*;
 pub use keys::*;
+pub use labels::*;
 pub use lists::*;
 pub use position::*;
 pub use registry::*;
@@ -98,6 +100,7 @@ macro_rules! conformance {
             a_tick_into_a_full_line_changes_nothing
             a_clock_that_steps_repeats_no_tick
             a_user_has_so_many_schedules_and_no_more
+            a_task_that_needs_labels_waits_where_only_their_workers_look
             a_thousand_submits_of_one_key_at_once_make_one_task
             a_key_until_done_is_free_when_its_task_has_ended
             a_key_until_started_is_free_while_its_task_runs

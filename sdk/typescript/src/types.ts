@@ -55,6 +55,8 @@ export type TaskSummary = {
   id: string;
   kind: string;
   queue: string;
+  /** What a worker has to have to take it. */
+  needs?: string[];
   status: TaskStatus;
   state: TaskState;
   attempt: number;
@@ -133,7 +135,9 @@ export type KindInfo = {
   keep?: Keep;
   /** Whether its progress may go back. */
   rewinds?: boolean;
-  /** Whether a worker that is alive now knows this kind. */
+  /** What a worker has to have to take its tasks, unless a submission says otherwise. */
+  needs?: string[];
+  /** Whether a worker that is alive now knows this kind, and has what it needs. */
   served: boolean;
   example?: Json;
 };
@@ -152,6 +156,8 @@ export type WorkerInfo = {
   host: string;
   version: string;
   kinds: string[];
+  /** What it has: it takes tasks that need some of these too. */
+  labels?: string[];
   concurrency: number;
   running: number;
   seen_at: string;
@@ -191,6 +197,8 @@ export type SubmitRequest<In = Json> = {
   kind: string;
   payload: In;
   queue?: string;
+  /** Only workers that have all of these labels take it, such as `gpu`; as its kind says, unless said. */
+  needs?: string[];
   idempotency_key?: string;
   /** What it makes of the task that has the key already; `ttl` unless said. */
   key_mode?: KeyMode;
@@ -444,6 +452,7 @@ export type WhyReason =
   | "user_paused"
   | "user_paused_in_queue"
   | "no_worker"
+  | "no_worker_with_label"
   | "turn";
 
 /** Why a task does not run. */
@@ -455,4 +464,6 @@ export type Why = {
   run_at?: string;
   /** Users who take turns where it waits, its own among them. */
   users_waiting?: number;
+  /** The labels that are missing where no worker has what it needs. */
+  labels?: string[];
 };

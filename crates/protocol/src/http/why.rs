@@ -17,6 +17,10 @@ pub struct Why {
     /// yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub users_waiting: Option<u64>,
+    /// The labels that no worker has that knows its kind; where each is had, but never all by one,
+    /// all that it needs. Only for one whose reason this is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
 }
 
 /// What stands in a task's way.
@@ -41,6 +45,8 @@ pub enum WhyReason {
     UserPausedInQueue,
     /// No worker that is at work knows its kind.
     NoWorker,
+    /// Workers know its kind, and none of them has the labels that it needs.
+    NoWorkerWithLabel,
     /// Nothing: it is a matter of its turn, and of a worker with room.
     Turn,
 }
@@ -59,6 +65,7 @@ impl WhyReason {
             Self::UserPaused => "user_paused",
             Self::UserPausedInQueue => "user_paused_in_queue",
             Self::NoWorker => "no_worker",
+            Self::NoWorkerWithLabel => "no_worker_with_label",
             Self::Turn => "turn",
         }
     }
@@ -78,6 +85,9 @@ impl WhyReason {
                 "You are paused in its queue, by whoever runs this installation."
             }
             Self::NoWorker => "No worker that is at work now knows its kind.",
+            Self::NoWorkerWithLabel => {
+                "No worker that is at work now and knows its kind has the labels that it needs."
+            }
             Self::Turn => {
                 "Nothing is in its way: it starts when its turn comes and a worker has room."
             }
@@ -91,7 +101,12 @@ mod tests {
 
     #[test]
     fn a_reason_is_spelled_as_its_name() {
-        for reason in [WhyReason::QueuePaused, WhyReason::UserPausedInQueue, WhyReason::Turn] {
+        for reason in [
+            WhyReason::QueuePaused,
+            WhyReason::UserPausedInQueue,
+            WhyReason::NoWorkerWithLabel,
+            WhyReason::Turn,
+        ] {
             assert_eq!(serde_json::to_value(reason).unwrap(), reason.name());
         }
     }

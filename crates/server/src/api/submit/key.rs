@@ -3,7 +3,7 @@
 use sha2::{Digest as _, Sha256};
 use tasktonic_core::command::{Idempotency, KeyMode as StoreMode, Replaced};
 use tasktonic_core::policy::Retention;
-use tasktonic_core::{TaskId, Text};
+use tasktonic_core::{Labels, TaskId, Text};
 use tasktonic_protocol::http::{KeyMode, SubmitRequest};
 
 /// The key of a checked submission of `task`; `kept` is what it says of its retention.
@@ -62,6 +62,10 @@ fn body_hash(asked: &SubmitRequest) -> u128 {
     if asked.expires_at.is_some() || asked.expire_after_ms.is_some() {
         part(asked.expires_at.as_deref());
         part(asked.expire_after_ms.map(|ms| ms.to_string()).as_deref());
+    }
+    if let Some(needs) = &asked.needs {
+        // What is no label is refused by then.
+        part(Some(&Labels::new(needs).unwrap_or_default().texts().join("+")));
     }
     let digest = hash.finalize();
     let (first, _) = digest.split_at(16);
