@@ -101,6 +101,7 @@ pub(crate) async fn up(args: Args) -> Result<u8> {
 }
 
 async fn one_process(args: Args) -> Result<u8> {
+    let labels = work::labels(&args.labels)?;
     let stop = shutdown::on_signal(shutdown::attempts_have(DRAIN.as_secs()))?;
     let built = if args.no_ui { None } else { Some(Built::find(args.web.clone())?) };
     let data = Data::open(&args.data)?;
@@ -140,7 +141,7 @@ async fn one_process(args: Args) -> Result<u8> {
     } else {
         let id = work::fresh_id(WorkerId::IN_PROCESS);
         let settings = work::settings(args.concurrency, DRAIN);
-        let settings = Settings { labels: work::labels(&args.labels)?, ..settings };
+        let settings = Settings { labels, ..settings };
         let files = std::sync::Arc::new(files);
         let worker = work::build(id.clone(), store.shared(), files, &handlers, &[], settings)?;
         let working = tokio::spawn(worker.run_until(stop.clone()));

@@ -61,7 +61,7 @@ async fn what_a_task_needs_is_shown_and_chooses_its_queue() {
     // Sent back, it needs the same.
     assert!(site.report("w-1", &lease, bury(n)).await);
     let again = site.post("ana", &format!("{one}/retry"), json!({})).await.expect(200);
-    assert_eq!((&again["status"], &again["needs"]), (&json!("retrying"), &json!(["eu", "gpu"])));
+    assert_eq!((&again["status"], &again["needs"]), (&json!("queued"), &json!(["eu", "gpu"])));
     assert_eq!(claim(&site, &["echo"]).await, []);
     assert_eq!(claim(&site, &["echo+eu+gpu"]).await.len(), 1);
 }
@@ -104,7 +104,7 @@ async fn needs_that_are_none_and_queues_written_by_hand_are_refused_with_what_to
     let site = Site::open().await;
     for bad in [json!(["GPU"]), json!([""]), json!(["a+b"]), json!(["a", "b", "c", "d"])] {
         let answer = site.post("ana", "/api/v1/tasks", needing(bad)).await;
-        let problem = answer.refused(400, "submission_invalid");
+        let problem = answer.refused(422, "submission_invalid");
         assert_eq!(problem["errors"][0]["pointer"], "/needs", "{problem}");
     }
     for needs in [json!("gpu"), json!([7])] {
@@ -114,9 +114,9 @@ async fn needs_that_are_none_and_queues_written_by_hand_are_refused_with_what_to
     let problem = site.post("ana", "/api/v1/tasks", joined).await.refused(400, "bad_request");
     assert!(problem["detail"].as_str().unwrap().contains("`needs`"), "{problem}");
     let kind = json!({ "kind": "echo+gpu", "payload": {} });
-    site.post("ana", "/api/v1/tasks", kind).await.refused(400, "kind_unknown");
+    site.post("ana", "/api/v1/tasks", kind).await.refused(422, "kind_unknown");
     let schedule = |name: &str| json!({ "name": name, "every_ms": 60_000, "task": { "kind": "echo", "payload": {} } });
-    site.post("ana", "/api/v1/schedules", schedule("a+gpu")).await.refused(400, "schedule_invalid");
+    site.post("ana", "/api/v1/schedules", schedule("a+gpu")).await.refused(422, "schedule_invalid");
     // Nor does a worker bring such names in.
     announce(&site, "w-2", json!(["gpu", "eu", "big"])).await.expect(204);
     for bad in [json!(["GPU"]), json!(["a", "b", "c", "d"])] {

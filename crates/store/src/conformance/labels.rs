@@ -61,9 +61,8 @@ pub async fn a_task_that_needs_labels_waits_where_only_their_workers_look(scene:
     let held = scene.claim_in(&queue).await.remove(0);
     assert_eq!((&held.lease.queue, held.lease.task), (&queue, task));
     assert_eq!(held.lease.to_string().parse(), Ok(held.lease.clone()));
-    // Lost with its worker, and sent back: the line is the same.
-    scene.pass(30_000);
-    let adopted = scene.sync("w2", Vec::new(), 0, false).await.adopted;
+    // Lost with its worker, it is settled under the same name.
+    let adopted = scene.outlive("w2").await;
     let lost = adopted.iter().find(|held| held.lease.task == task).unwrap();
     assert_eq!(lost.lease.queue, queue);
     assert!(scene.report(&lost.lease, ack(lost.n + 1)).await);
