@@ -37,6 +37,10 @@ suite("screens", {}, ({ world, scenario }) => {
     ["/new?kind=images.resize", (page) => page.getByRole("form").waitFor()],
     ["/new?kind=csv.profile", (page) => page.getByRole("form").waitFor()],
     ["/new?kind=http.request", (page) => page.getByRole("form").waitFor()],
+    ["/queues", (page) => page.locator("li[data-queue]").first().waitFor()],
+    ["/queues/noop", (page) => page.getByRole("heading", { name: "noop" }).waitFor()],
+    ["/schedules", (page) => page.getByText("Nothing comes by itself yet").waitFor()],
+    [`/tasks/${tasks.scheduled.id}`, (page) => page.getByText("Why is it not running?").waitFor()],
     ["/tasks/AAAAAAAAAAAAAAAA", (page) => page.getByRole("heading", { name: "There is no such task" }).waitFor()],
     [
       "/nothing/here",

@@ -5,7 +5,14 @@ const NOW = Date.parse("2026-11-24T10:00:42.500Z");
 
 describe("the list's address", () => {
   it("comes back as it was written", () => {
-    const query = { status: "failed", kind: "csv.profile", tag: "a&b", q: "x1", span: "24h" } as const;
+    const query = {
+      status: "failed",
+      kind: "csv.profile",
+      queue: "batch.night",
+      tag: "a&b",
+      q: "x1",
+      span: "24h",
+    } as const;
     const url = new URLSearchParams(writeQuery(query));
     expect(readQuery(Object.fromEntries(url))).toEqual(query);
     expect(writeQuery(EVERYTHING)).toBe("");
@@ -30,6 +37,7 @@ describe("the list's address", () => {
   it("counts a tab as no narrowing", () => {
     expect(isNarrowed({ ...EVERYTHING, status: "failed" })).toBe(false);
     expect(isNarrowed({ ...EVERYTHING, tag: "x" })).toBe(true);
+    expect(isNarrowed({ ...EVERYTHING, queue: "x" })).toBe(true);
   });
 });
 

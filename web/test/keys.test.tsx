@@ -52,6 +52,20 @@ describe("the key of a task", () => {
     expect(violations.map(({ id }) => id)).toEqual([]);
   });
 
+  it("may name the tasks it does not run beside, with or without a key", () => {
+    let options: Options = NO_OPTIONS;
+    render(
+      <Form
+        told={(now) => {
+          options = now;
+        }}
+      />,
+    );
+    fireEvent.change(screen.getByLabelText("One at a time with"), { target: { value: "customer-7 " } });
+    expect(settingsOf(options)).toEqual({ errors: {}, settings: { serial_key: "customer-7" } });
+    expect(settingsOf({ ...options, key: "k" }).settings).toEqual({ idempotency_key: "k", serial_key: "customer-7" });
+  });
+
   it("is asked for where something is said about it, and takes no other delay when debounced", () => {
     expect(settingsOf({ ...NO_OPTIONS, keyMode: "unique" }).errors["/idempotency_key"]).toMatch(/which key/);
     const debounced = { ...NO_OPTIONS, key: "k", keyMode: "debounce" as const, keyWindow: "5" };

@@ -35,6 +35,7 @@ describe("the place in a line, in words", () => {
     expect(startWords({ is: "few_starts", starts: 3, starts_min: 8 })).toContain("fewer than 8 of your tasks");
     expect(startWords({ is: "still", for_ms: 130_000 })).toContain("for 2 min");
     expect(startWords({ is: "far_back" })).toContain("too far back");
+    expect(startWords({ is: "behind", task: "AZ7" })).toBe("Starts after task AZ7, which has the same serial key.");
     expect(startWords({ is: "not_queued" })).toBeUndefined();
   });
 });

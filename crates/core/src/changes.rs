@@ -177,8 +177,19 @@ pub struct TaskControl {
     pub log_lines: u32,
     /// When it ends if nobody takes it; only while it waits and nobody ever has. Few have one.
     pub expires: Option<Box<Expiry>>,
+    /// The key of the tasks it may not run beside. Few have one.
+    pub serial: Option<Box<Serial>>,
     /// Where it is.
     pub place: Place,
+}
+
+/// The key of tasks that run one at a time, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Serial {
+    /// The key.
+    pub key: u128,
+    /// Whether it is this task's turn: from when it may be taken until it ends.
+    pub holds: bool,
 }
 
 impl TaskControl {
@@ -193,6 +204,7 @@ impl TaskControl {
             attempts_kept: 0,
             log_lines: 0,
             expires: None,
+            serial: None,
             place,
         }
     }

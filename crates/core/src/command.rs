@@ -50,6 +50,8 @@ pub struct NewTask {
     pub expires: Option<Expiry>,
     /// The key under which a repetition finds this task.
     pub idempotency: Option<Idempotency>,
+    /// The tasks it may not run beside.
+    pub serial: Option<NewSerial>,
     /// The most tasks this user may have waiting in this queue, scheduled ones included.
     pub lane_max: u32,
 }
@@ -68,9 +70,19 @@ impl NewTask {
             event: Text::default(),
             expires: None,
             idempotency: None,
+            serial: None,
             lane_max: LANE_MAX_DEFAULT,
         }
     }
+}
+
+/// Of the tasks of one user and one of these keys, one at a time is taken, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewSerial {
+    /// The key: a number that stands for the user's own.
+    pub key: u128,
+    /// Whether the one that runs is asked to stop.
+    pub stops_running: bool,
 }
 
 /// The end of a task that nobody has ever taken: from its time on it is cancelled and never runs.

@@ -12,6 +12,7 @@ mod claim;
 mod control;
 mod dump;
 mod erase;
+mod line;
 mod maintain;
 mod pick;
 mod position;
@@ -39,6 +40,7 @@ use crate::schedule::Schedule;
 use crate::settings::{Pauses, UserSettings};
 use crate::transitions::{STATES, TaskState};
 use crate::{Lease, Text};
+use line::Line;
 use queue::Queue;
 use step::Step;
 
@@ -85,6 +87,8 @@ struct User {
     /// Queues whose ring this user's lane has left because all work of the user is paused.
     aside: BTreeSet<Name>,
     keys: HashMap<Text, KeyOwner>,
+    /// Tasks that run one at a time, by serial key; none is empty.
+    lines: HashMap<u128, Line>,
     schedules: BTreeMap<Name, Schedule>,
     seq: u64,
     counts: [u64; STATES.len()],
@@ -151,6 +155,7 @@ impl Partition {
             Command::Sync(sync) => Reply::Sync(self.sync(&mut step, sync)),
             Command::Control(control) => Reply::Control(self.control(&mut step, control)),
         };
+        self.settle_lines(&mut step);
         let epoch = self.epoch;
         let changes = step.finish(epoch, |user| {
             let user = self.users.entry(user.clone()).or_default();
@@ -273,6 +278,7 @@ impl Partition {
                 }
             }
         }
+        self.settle_lines(step);
         for name in &woken {
             if self.queues.get(name).is_some_and(Queue::has_turns) {
                 self.wake(step, name, 1);

@@ -6,6 +6,7 @@ mod catalogue;
 mod erase;
 mod files;
 mod keys;
+mod own_queues;
 mod position;
 mod queues;
 mod schedules;
@@ -24,6 +25,7 @@ pub use files::StoredFile;
 pub use keys::{
     KEY_BYTES_MAX, KEY_TTL_MS_DEFAULT, KEY_WAIT_MS_DEFAULT, KEY_WINDOW_MS_MAX, KeyMode,
 };
+pub use own_queues::{OwnQueue, OwnQueueList};
 pub use position::{Ahead, StartEstimate, TaskPosition};
 pub use queues::{
     Pause, PauseRequest, PausedUser, Queue, QueueChange, QueueDetail, QueueList, QueueSettings,

@@ -52,6 +52,9 @@ pub struct Task {
     pub tags: Vec<String>,
     /// The user's key, if one was given.
     pub idempotency_key: Option<String>,
+    /// The key of the tasks it may not run beside, where the task is read whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial_key: Option<String>,
     /// The schedule that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<MadeBy>,
@@ -139,6 +142,7 @@ impl Task {
             reason: patch.reason,
             tags: d.tags,
             idempotency_key: d.key.map(|(key, _)| key),
+            serial_key: d.serial_key.filter(|_| whole),
             schedule: d.schedule.map(|(name, at_ms)| MadeBy { name, at: at_ms.map(rfc3339) }),
             worker: patch.worker,
             created_at: rfc3339(d.created_ms),

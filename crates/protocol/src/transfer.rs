@@ -130,11 +130,26 @@ pub struct TaskLine {
     /// When it ends if nobody takes it, for one that waits and nobody ever took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<ExpiryLine>,
+    /// The key of the tasks it may not run beside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<SerialLine>,
     /// JSON text.
     pub descriptor: String,
     /// JSON text; absent while it is queued and untouched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
+}
+
+/// A task's place among those it may not run beside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SerialLine {
+    /// The key, 32 hexadecimal digits.
+    pub key: String,
+    /// Whether it is its turn.
+    pub holds: bool,
+    /// Its place among those that wait for their turn: smaller goes first.
+    #[serde(default)]
+    pub at: i64,
 }
 
 /// The end of a task that nobody took.

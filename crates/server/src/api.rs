@@ -14,6 +14,7 @@ mod history;
 mod json;
 pub(crate) mod kinds;
 pub(crate) mod operation;
+mod own_queues;
 mod position;
 mod queues;
 pub(crate) mod rate;
@@ -80,6 +81,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         waiting::operations(),
         why::operations(),
         queues::operations(),
+        own_queues::operations(),
         schedules::operations(),
         kinds::operations(),
         about::operations(),

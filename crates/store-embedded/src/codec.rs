@@ -8,7 +8,7 @@
 //! 1 is still read.
 
 use serde::{Deserialize, Serialize};
-use tasktonic_core::changes::{Place, TaskControl};
+use tasktonic_core::changes::{Place, Serial, TaskControl};
 use tasktonic_core::command::Expiry;
 use tasktonic_core::ids::IdError;
 use tasktonic_core::settings::UserSettings;
@@ -22,6 +22,8 @@ use crate::small::{self, Part, SmallId};
 pub(crate) const FORMAT: u32 = 2;
 /// Tag of the time after which nobody may take a task, and how long it is kept then.
 const EXPIRES: u8 = 1;
+/// Tag of the serial key, and whether it is the task's turn.
+const SERIAL: u8 = 2;
 /// Every form that is read.
 pub(crate) const FORMATS: std::ops::RangeInclusive<u32> = 1..=FORMAT;
 
@@ -167,6 +169,10 @@ pub(crate) fn control_bytes(control: &TaskControl) -> Vec<u8> {
         let said = postcard::to_stdvec(&(at_ms, keep_s)).expect("numbers have a form");
         bytes = postcard::to_extend(&(EXPIRES, &said[..]), bytes).expect("bytes have a form");
     }
+    if let Some(Serial { key, holds }) = control.serial.as_deref() {
+        let said = postcard::to_stdvec(&(key, holds)).expect("numbers have a form");
+        bytes = postcard::to_extend(&(SERIAL, &said[..]), bytes).expect("bytes have a form");
+    }
     bytes
 }
 
@@ -180,6 +186,10 @@ pub(crate) fn control(bytes: &[u8]) -> Result<TaskControl, Error> {
             EXPIRES => {
                 let (at_ms, keep_s) = postcard::from_bytes(said)?;
                 control.expires = Some(Box::new(Expiry { at_ms, keep_s }));
+            }
+            SERIAL => {
+                let (key, holds) = postcard::from_bytes(said)?;
+                control.serial = Some(Box::new(Serial { key, holds }));
             }
             other => return Err(Error::Tag(other)),
         }
@@ -327,11 +337,13 @@ mod tests {
         fn task_delta()(
             place in proptest::option::of(place()), descriptor: Option<String>, born: bool,
             state: Option<Option<String>>, lines: Vec<(u32, String)>, gone: bool, claim: u32,
-            expires: Option<(i64, u32)>,
+            expires: Option<(i64, u32)>, serial: Option<(u128, bool)>,
         ) -> TaskDelta {
+            let serial = serial.map(|(key, holds)| Box::new(Serial { key, holds }));
             let expires = expires.map(|(at_ms, keep_s)| Box::new(Expiry { at_ms, keep_s }));
             let control = |place| TaskControl {
                 expires,
+                serial,
                 claim, n: 2, attempt: 3, attempts_kept: 4, log_lines: 5,
                 ..TaskControl::new("a.b-c_9".parse().unwrap(), place)
             };
@@ -372,7 +384,7 @@ mod tests {
             mut tasks in proptest::collection::vec(task_delta(), 0..4), weight in 0_u32..5,
         ) {
             for control in tasks.iter_mut().filter_map(|task| task.control.as_mut()) {
-                control.expires = None;
+                (control.expires, control.serial) = (None, None);
             }
             let user = UserId::encode("ana");
             let ids: Vec<_> = (0..).zip(&tasks).map(|(n, _)| (user.clone(), TaskId::new(n, 1))).collect();

@@ -37,6 +37,7 @@ pub(crate) fn may_need_tables(query: &Query) -> bool {
             | Query::EventsSince { .. }
             | Query::EventsHead { .. }
             | Query::Position { .. }
+            | Query::TurnBefore { .. }
             | Query::Exist { .. }
             | Query::Schedules { .. }
             | Query::DueSchedules
@@ -101,6 +102,9 @@ pub(crate) fn answer(shared: &Shared, query: Query) -> Result<QueryReply> {
         }
         Query::Position { user, task } => {
             QueryReply::Position(position(&shared.state.lock(), &user, task))
+        }
+        Query::TurnBefore { user, task } => {
+            QueryReply::TurnBefore(shared.state.lock().partition.turn_before(&user, &task))
         }
         Query::Exist { tasks } => {
             let state = shared.state.lock();

@@ -15,7 +15,7 @@ use tasktonic_core::{Lease, Name, TaskId, Text, UserId};
 use tasktonic_store::Result;
 
 use crate::RedisStore;
-use crate::wire::{entries, items, kept, pairs, parsed, score, strange, text, word};
+use crate::wire::{entries, is_first, items, kept, pairs, parsed, score, strange, text, word};
 
 /// Keys found or read in one round trip.
 const CHUNK: usize = 500;
@@ -51,6 +51,8 @@ struct Personal {
     tasks: BTreeMap<TaskId, Kept>,
     lanes: BTreeMap<Name, Vec<String>>,
     keys: BTreeMap<String, String>,
+    /// Members of the line of each serial key, in order.
+    lines: BTreeMap<String, Vec<Member>>,
     index: BTreeSet<TaskId>,
     /// As they are kept.
     schedules: BTreeMap<Name, String>,
@@ -58,6 +60,15 @@ struct Personal {
     aside: BTreeSet<Name>,
     /// Id of the newest event entry.
     newest: Option<(u64, u64)>,
+}
+
+/// A task in a line.
+#[derive(Debug)]
+struct Member {
+    task: TaskId,
+    queue: Name,
+    /// Whether it is its turn.
+    holds: bool,
 }
 
 /// What is kept of one task.
@@ -171,6 +182,7 @@ fn question(name: &str, rest: &str) -> Option<redis::Cmd> {
             "o" => ask(&["XRANGE", "-", "+"]),
             "e" => ask(&["XREVRANGE", "+", "-", "COUNT", "1"]),
             "i" => ask(&["ZRANGE", "0", "-1"]),
+            "w" => ask(&["ZRANGE", "0", "-1", "WITHSCORES"]),
             "sc" => ask(&["HGETALL"]),
             "z" => ask(&["SMEMBERS"]),
             _ => None,
@@ -246,6 +258,15 @@ impl Facts {
                     personal.keys.insert(of.to_owned(), value.to_owned());
                 }
             }
+            "w" => {
+                for (member, place) in pairs(answer)? {
+                    let (task, queue) = word(member)?.split_once(',').ok_or_else(strange)?;
+                    let (task, queue) = (parsed(task)?, parsed(queue)?);
+                    let holds = is_first(place)?;
+                    let line = personal.lines.entry(of.to_owned()).or_default();
+                    line.push(Member { task, queue, holds });
+                }
+            }
             "sc" => {
                 for (name, kept) in pairs(answer)? {
                     personal.schedules.insert(parsed(word(name)?)?, word(kept)?.to_owned());
@@ -290,6 +311,11 @@ impl Facts {
 }
 
 impl Personal {
+    /// Whether it is a task's turn in the line of its key; absent where it is in none.
+    fn turn(&self, task: &TaskId) -> Option<bool> {
+        self.lines.values().flatten().find(|one| one.task == *task).map(|one| one.holds)
+    }
+
     fn task(&mut self, id: &str) -> Result<&mut Kept> {
         Ok(self.tasks.entry(parsed(id)?).or_default())
     }

@@ -183,6 +183,11 @@ impl Keys {
         self.user(user, format_args!("k:{key}"))
     }
 
+    /// ZSET of `task,queue` of one serial key: whose turn it is at -inf, then who waits for it.
+    pub(crate) fn line(&self, user: &UserId, key: u128) -> String {
+        self.user(user, format_args!("w:{key:032x}"))
+    }
+
     /// HASH of a user's schedules: name → `version|next|text`.
     pub(crate) fn schedules_of(&self, user: &UserId) -> String {
         self.user(user, format_args!("sc"))

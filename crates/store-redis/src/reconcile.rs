@@ -6,6 +6,7 @@
 //! repairs in one step.
 
 mod dates;
+mod lines;
 mod pass;
 mod read;
 mod schedules;

@@ -87,7 +87,17 @@ macro_rules! fragment {
 const SHARED: [(&str, &str); 2] = [fragment!("names"), fragment!("begin")];
 
 static SUBMIT: LazyLock<String> = LazyLock::new(|| {
-    assemble("", &[fragment!("record"), fragment!("gate"), fragment!("lane"), fragment!("submit")])
+    assemble(
+        "",
+        &[
+            fragment!("record"),
+            fragment!("gate"),
+            fragment!("lane"),
+            fragment!("line"),
+            fragment!("stop"),
+            fragment!("submit"),
+        ],
+    )
 });
 
 static SYNC: LazyLock<String> = LazyLock::new(|| {
@@ -97,6 +107,7 @@ static SYNC: LazyLock<String> = LazyLock::new(|| {
             fragment!("record"),
             fragment!("gate"),
             fragment!("lane"),
+            fragment!("line"),
             fragment!("attempt"),
             fragment!("report"),
             fragment!("remove"),
@@ -115,8 +126,10 @@ static CONTROL: LazyLock<String> = LazyLock::new(|| {
             fragment!("record"),
             fragment!("gate"),
             fragment!("lane"),
+            fragment!("line"),
             fragment!("attempt"),
             fragment!("named"),
+            fragment!("stop"),
             fragment!("cancel"),
             fragment!("redrive"),
             fragment!("reschedule"),
@@ -138,6 +151,8 @@ static TICK: LazyLock<String> = LazyLock::new(|| {
             fragment!("record"),
             fragment!("gate"),
             fragment!("lane"),
+            fragment!("line"),
+            fragment!("stop"),
             fragment!("schedule"),
             fragment!("tick"),
             fragment!("submit"),
@@ -152,6 +167,7 @@ static REPAIR: LazyLock<String> = LazyLock::new(|| {
             fragment!("record"),
             fragment!("gate"),
             fragment!("lane"),
+            fragment!("line"),
             fragment!("schedule"),
             fragment!("repair"),
         ],

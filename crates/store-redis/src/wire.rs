@@ -132,6 +132,14 @@ pub(crate) fn score(value: &Value) -> Result<i64> {
     }
 }
 
+/// Whether the score of a member of a line says that it is its turn.
+pub(crate) fn is_first(score: &Value) -> Result<bool> {
+    match score {
+        Value::Double(score) => Ok(*score == f64::NEG_INFINITY),
+        other => Ok(word(other)? == "-inf"),
+    }
+}
+
 #[expect(clippy::cast_possible_truncation, reason = "times in ms are whole and far below 2^53")]
 fn whole(score: f64) -> i64 {
     score as i64

@@ -5,7 +5,7 @@
 mod common;
 
 use tasktonic_core::command::{
-    Claim, Control, Expiry, Idempotency, NewTask, Op, Report, Submit, Sync, Write,
+    Claim, Control, Expiry, Idempotency, NewSerial, NewTask, Op, Report, Submit, Sync, Write,
 };
 use tasktonic_core::reply::Controlled;
 use tasktonic_core::routing::PartitionId;
@@ -30,6 +30,8 @@ async fn submit(store: &RedisStore, user: &str, numbers: std::ops::Range<u64>, q
         NewTask {
             idempotency: Some(Idempotency::new(key, 7, 3_600_000)),
             due_ms: (number % 5 == 1).then_some(NOW_MS + 60_000),
+            serial: (number % 9 == 4)
+                .then_some(NewSerial { key: u128::from(number % 2), stops_running: false }),
             expires: (number % 7 == 1).then_some(Expiry { at_ms: NOW_MS + 70_000, keep_s: 60 }),
             ..NewTask::new(user.clone(), TaskId::new(1, number), queue.parse().unwrap(), text)
         }

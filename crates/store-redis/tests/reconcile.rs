@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
-use tasktonic_core::command::{Again, Claim, Control, Op, Report, Sync, Write};
+use tasktonic_core::command::{Again, Claim, Control, NewSerial, Op, Report, Sync, Write};
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::schedule::Schedule;
 use tasktonic_core::settings::{By, QueueSettings, UserSettings};
@@ -56,6 +56,10 @@ impl Stage {
                 let mut new = self.scene.draft(user);
                 if self.random.random_bool(0.2) {
                     new.due_ms = Some(self.scene.now_ms() + self.random.random_range(1..20_000));
+                }
+                if self.random.random_bool(0.3) {
+                    let key = self.random.random_range(0..2);
+                    new.serial = Some(NewSerial { key, stops_running: false });
                 }
                 self.scene.submit_as(new).await;
             }
@@ -332,6 +336,7 @@ async fn a_key_of_any_kind_may_vanish_and_no_task_is_stuck() {
         "u:e",
         "schedules",
         "u:sc",
+        "u:w",
         "full",
         "overrides",
         "paused",

@@ -13,6 +13,7 @@ mod erased;
 mod fences;
 mod keys;
 mod labels;
+mod lines;
 mod lists;
 mod position;
 mod registry;
@@ -29,6 +30,7 @@ pub use erased::*;
 pub use fences::*;
 pub use keys::*;
 pub use labels::*;
+pub use lines::*;
 pub use lists::*;
 pub use position::*;
 pub use registry::*;
@@ -93,13 +95,6 @@ macro_rules! conformance {
             a_task_knows_its_place_in_the_line
             a_line_tells_when_its_tasks_started
             a_long_line_is_told_as_so_many_or_more
-            a_schedule_is_changed_only_by_who_saw_it_last
-            a_schedule_is_due_from_its_time_until_it_went_on
-            a_tick_is_taken_once_and_makes_its_task_in_the_same_step
-            a_tick_whose_task_exists_only_goes_on
-            a_tick_into_a_full_line_changes_nothing
-            a_clock_that_steps_repeats_no_tick
-            a_user_has_so_many_schedules_and_no_more
             a_task_that_needs_labels_waits_where_only_their_workers_look
             a_thousand_submits_of_one_key_at_once_make_one_task
             a_key_until_done_is_free_when_its_task_has_ended
@@ -110,6 +105,21 @@ macro_rules! conformance {
             a_replacing_submission_ends_one_that_waits_and_no_other
             of_a_thousand_that_replace_each_other_one_waits
             two_that_replace_each_other_do_not_fit_in_one_submit
+            tasks_of_one_serial_key_run_one_at_a_time_in_order
+            a_serial_task_keeps_its_turn_until_it_ends
+            who_leaves_a_line_lets_the_next_one_go
+            who_waits_in_a_line_is_told_whose_turn_it_is
+            a_line_is_erased_with_its_user
+            a_delayed_serial_task_stands_in_line_when_it_is_due
+            of_a_key_the_newest_runs_next_and_alone
+            of_a_thousand_that_restart_each_other_one_runs_and_the_last_wins
+            a_schedule_is_changed_only_by_who_saw_it_last
+            a_schedule_is_due_from_its_time_until_it_went_on
+            a_tick_is_taken_once_and_makes_its_task_in_the_same_step
+            a_tick_whose_task_exists_only_goes_on
+            a_tick_into_a_full_line_changes_nothing
+            a_clock_that_steps_repeats_no_tick
+            a_user_has_so_many_schedules_and_no_more
             users_take_turns
             users_take_turns_by_their_weights
             a_user_waits_with_as_many_tasks_as_is_set

@@ -78,6 +78,13 @@ pub enum Query {
         /// The task.
         task: TaskId,
     },
+    /// Whose turn it is in the line in which a task waits for its serial key.
+    TurnBefore {
+        /// The owner.
+        user: UserId,
+        /// The task.
+        task: TaskId,
+    },
     /// Which of these tasks exist.
     Exist {
         /// Owners and ids.
@@ -143,8 +150,10 @@ pub enum QueryReply {
     Events(EventsSince),
     /// To `Held`.
     Held(Vec<Held>),
-    /// To `Position`; absent unless the task is queued.
+    /// To `Position`; absent unless the task is in a lane.
     Position(Option<Box<Position>>),
+    /// To `TurnBefore`; absent unless the task waits for another of its serial key.
+    TurnBefore(Option<TaskId>),
     /// To `Exist`: one answer per task, in order.
     Exist(Vec<bool>),
     /// To `Schedules`.

@@ -12,6 +12,7 @@ import type {
   KindInfo,
   LogPage,
   Me,
+  OwnQueueList,
   Pause,
   QueueChange,
   QueueDetail,
@@ -223,6 +224,10 @@ export class ApiClient {
   pause(paused: boolean, user?: string): Promise<Pause> {
     const where = user === undefined ? "/api/v1/me/pause" : `/api/v1/users/${path(user)}/pause`;
     return this.#ask(where, { method: "POST", body: { paused } });
+  }
+  /** Queues of kinds, and those that are named, with what holds for you there. */
+  ownQueues(named: readonly string[] = [], signal?: AbortSignal): Promise<OwnQueueList> {
+    return this.#ask("/api/v1/me/queues", { query: { queue: named.length ? named.join(",") : undefined }, signal });
   }
   me(signal?: AbortSignal): Promise<Me> {
     return this.#ask("/api/v1/me", { signal });

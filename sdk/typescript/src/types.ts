@@ -84,7 +84,13 @@ export type TaskSummary = {
 };
 
 /** A whole task. In the live store payload, output and policy appear once they were read. */
-export type Task<Out = Json, In = Json> = TaskSummary & { payload?: In; output?: Out | null; policy?: TaskPolicy };
+export type Task<Out = Json, In = Json> = TaskSummary & {
+  payload?: In;
+  output?: Out | null;
+  policy?: TaskPolicy;
+  /** The key of the tasks it may not run beside. */
+  serial_key?: string;
+};
 
 /**
  * Tasks by state. `scheduled` includes those that wait for their next attempt. With `more` there are too
@@ -190,8 +196,19 @@ export type Tokens = {
  * - `throttle`: one is accepted in each `key_window_ms`, and does for the others
  * - `debounce`: the last one runs once nobody has submitted for `key_window_ms`
  * - `replace`: one that waits is cancelled for this one
+ * - `latest`: the same, and this one starts once the one that runs has ended
+ * - `restart`: the same, and the one that runs is asked to stop
  */
-export type KeyMode = "ttl" | "until_done" | "until_started" | "unique" | "throttle" | "debounce" | "replace";
+export type KeyMode =
+  | "ttl"
+  | "until_done"
+  | "until_started"
+  | "unique"
+  | "throttle"
+  | "debounce"
+  | "replace"
+  | "latest"
+  | "restart";
 
 export type SubmitRequest<In = Json> = {
   kind: string;
@@ -204,6 +221,8 @@ export type SubmitRequest<In = Json> = {
   key_mode?: KeyMode;
   /** The window of the key: see `KeyMode`. */
   key_window_ms?: number;
+  /** Tasks of one serial key run one at a time, in order. */
+  serial_key?: string;
   run_at?: string;
   delay_ms?: number;
   /** Cancelled if nobody has taken it by this time; RFC 3339. */
@@ -240,6 +259,8 @@ export type StartEstimate =
   | { is: "still"; for_ms: number }
   | { is: "far_back" }
   | { is: "not_before"; at: string }
+  /** Not before this task has ended: it has the same serial key, and its turn. */
+  | { is: "behind"; task: string }
   | { is: "not_queued" };
 
 /** Where a task stands in its line. */
@@ -441,12 +462,32 @@ export type PausedUser = {
   by_operator: boolean;
 };
 
+/** A queue, and what holds for you there. */
+export type OwnQueue = {
+  queue: string;
+  /** Kinds whose tasks wait there unless a submission says otherwise. */
+  kinds: string[];
+  /** Whether a worker that is at work knows one of these kinds, and has the labels of the queue. */
+  served: boolean;
+  /** It is paused for everybody. */
+  paused: boolean;
+  /** You are paused there, by whoever runs the installation. */
+  paused_for_you: boolean;
+  /** Your turns for one of the others. */
+  weight: number;
+  /** How many of your tasks may wait there, scheduled ones included. */
+  waiting_max: number;
+};
+
+export type OwnQueueList = { queues: OwnQueue[]; pause: Pause };
+
 /** What stands in a task's way; `turn` is nothing but its turn. */
 export type WhyReason =
   | "ended"
   | "running"
   | "scheduled"
   | "waiting"
+  | "serial_key"
   | "queue_paused"
   | "operator_paused"
   | "user_paused"
@@ -462,6 +503,8 @@ export type Why = {
   text: string;
   /** Only for one that is scheduled. */
   run_at?: string;
+  /** The task whose turn it is. Only for one that waits for another of its serial key. */
+  behind?: string;
   /** Users who take turns where it waits, its own among them. */
   users_waiting?: number;
   /** The labels that are missing where no worker has what it needs. */

@@ -69,6 +69,16 @@ describe("the client", () => {
     ]);
   });
 
+  it("asks what holds for the caller in queues, also in those that are named", async () => {
+    const { api, asked } = aClient(() => json({ queues: [], pause: { paused: false } }));
+    await api.ownQueues();
+    expect((await api.ownQueues(["a", "b.c"])).pause.paused).toBe(false);
+    expect(asked.map(({ url }) => url.slice("http://api/api/v1/".length))).toEqual([
+      "me/queues",
+      "me/queues?queue=a%2Cb.c",
+    ]);
+  });
+
   it("changes many tasks by what they have in common, and counts them without changing any", async () => {
     const { api, asked } = aClient(() => json({}));
     await api.bulk({ verb: "retry", filter: { kind: "mail" } });

@@ -7,7 +7,8 @@ pub(crate) struct Counts {
     pub(crate) failed: u32,
 }
 
-/// Adds up the summaries of cargo test, cargo-nextest, vitest and node's runner in `output`.
+/// Adds up the summaries of cargo test, cargo-nextest, gungraun, vitest and node's runner in
+/// `output`.
 pub(crate) fn read(output: &str) -> Counts {
     let mut counts = Counts::default();
     // cargo-nextest shows what a test that failed had printed, its own summary included, also of one
@@ -23,6 +24,11 @@ pub(crate) fn read(output: &str) -> Counts {
         if rust || nextest || vitest {
             counts.passed += before(line, "passed");
             counts.failed += before(line, "failed") + before(line, "timed out");
+        }
+        // What gungraun counts is one test each.
+        if line.starts_with("Gungraun result:") {
+            counts.passed += before(line, "without regressions");
+            counts.failed += before(line, "regressed;");
         }
         let node = |word: &str| {
             line.trim_start_matches(['#', 'ℹ', ' ']).strip_prefix(word)?.trim().parse::<u32>().ok()
@@ -68,6 +74,11 @@ mod tests {
                 Summary [   1.2s] 3 tests run: 3 passed (1 flaky), 0 skipped"
             ),
             (3, 0)
+        );
+        assert_eq!(
+            of("Gungraun result: Regressed. 2 without regressions; 3 regressed; 0 filtered; 5 \
+                benchmarks finished in 15.9s"),
+            (2, 3)
         );
         assert_eq!(of("      Tests  1 failed | 22 passed (23)"), (22, 1));
         assert_eq!(

@@ -78,6 +78,12 @@ pub(crate) const STEPS: &[Step] = &[
         lane: Lane::Cargo,
         work: docs,
     },
+    Step {
+        name: "instructions",
+        what: "what the hot paths take, counted",
+        lane: Lane::Cargo,
+        work: instructions,
+    },
     Step { name: "npm", what: "JavaScript packages as locked", lane: Lane::Node, work: packages },
     Step { name: "types", what: "TypeScript types, and lint", lane: Lane::Node, work: types },
     Step {
@@ -173,6 +179,12 @@ fn docs() -> Result<Done> {
     let done = run::run("docs", &mut cargo)?;
     let counts = counts::read(&done.output);
     Ok(Done { counts, note: String::new() })
+}
+
+fn instructions() -> Result<Done> {
+    let mut cargo = run::cargo();
+    cargo.args(["bench", "--locked", "-p", "tasktonic-instructions"]);
+    counted("instructions", cargo.env("GUNGRAUN_RUNNER", tools::gungraun()?), "")
 }
 
 pub(crate) fn packages() -> Result<Done> {

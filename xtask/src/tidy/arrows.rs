@@ -42,6 +42,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
         ],
     ),
     ("bench", &["core", "protocol", "store", "client", "gateway"]),
+    ("instructions", &["core", "protocol", "auth"]),
     ("testkit", &["core", "protocol", "store", "gateway"]),
     ("chaos", &["protocol", "client", "testkit"]),
     ("xtask", &["core", "protocol"]),

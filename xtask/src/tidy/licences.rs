@@ -77,6 +77,8 @@ fn wrong_with(file: &str, name: &str, licence: Option<&str>) -> Option<String> {
 /// Whether an SPDX expression leaves us a way: any part of an OR, all parts of an AND.
 fn allowed(expression: &str) -> bool {
     let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
+    // Crates of before the standard spell it so.
+    let spaced = spaced.replace(" or ", " OR ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
     let mut at = 0;
     any_of(&words, &mut at) == Some(true) && at == words.len()
@@ -125,6 +127,7 @@ mod tests {
         for fine in [
             "MIT",
             "MIT/Apache-2.0",
+            "MIT or Apache-2.0",
             "MIT OR LGPL-2.1-or-later",
             "(MIT OR GPL-3.0) AND Unicode-3.0",
             "Apache-2.0 WITH LLVM-exception OR GPL-3.0",

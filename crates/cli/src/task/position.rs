@@ -54,6 +54,7 @@ fn words(position: &TaskPosition) -> String {
         let status = screen::status(position.status.name());
         return match &position.start {
             StartEstimate::NotBefore { at } => format!("{status}, not before {}", harmless(at)),
+            StartEstimate::Behind { task } => format!("{status}, {}", behind(task)),
             _ => status,
         };
     };
@@ -75,6 +76,10 @@ fn words(position: &TaskPosition) -> String {
     )
 }
 
+fn behind(task: &str) -> String {
+    format!("after task {}, which has the same serial key", harmless(task))
+}
+
 fn start(start: &StartEstimate) -> String {
     match start {
         StartEstimate::Range { from_ms, to_ms, .. } => {
@@ -88,6 +93,7 @@ fn start(start: &StartEstimate) -> String {
             one(for_ms / 1_000, false)
         ),
         StartEstimate::FarBack => "when it starts is not known: too far back".into(),
+        StartEstimate::Behind { task } => behind(task),
         StartEstimate::NotBefore { at } => format!("starts not before {}", harmless(at)),
         StartEstimate::NotQueued => "not in a line".into(),
     }

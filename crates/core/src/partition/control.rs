@@ -4,10 +4,9 @@
 //! moves: scheduled, queued -> cancelled; dead, cancelled -> queued; terminal -> gone
 
 use super::Partition;
-use super::lease_of;
 use super::step::{StateText, Step};
 use crate::Text;
-use crate::changes::{Place, Record, Signal};
+use crate::changes::{Place, Record};
 use crate::command::{Control, MoveTo, Purge, Redrive, Rewrite};
 use crate::ids::{Name, TaskId, UserId};
 use crate::reply::Controlled;
@@ -71,16 +70,7 @@ impl Partition {
             Place::Ended { state, .. } => Controlled::Unfit(state),
             Place::Running { cancel_asked: true, .. } => Controlled::Asked,
             Place::Running { .. } => {
-                let control = self.control_mut(user, task);
-                if let Place::Running { cancel_asked, .. } = &mut control.place {
-                    *cancel_asked = true;
-                }
-                let control = control.clone();
-                let lease = lease_of(user, task, &control).expect("it is running");
-                step.signal(Signal::Cancel { lease });
-                let event = format!(r#"{{"t":"{task}","x":"cancel_requested","at":{at_ms}}}"#);
-                step.event(user, &event);
-                step.record(Record::Control { user: user.clone(), task, control });
+                self.ask_to_stop(step, at_ms, user, task);
                 Controlled::Asked
             }
             Place::Scheduled { .. } | Place::Queued { .. } => {

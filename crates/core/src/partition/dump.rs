@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::Partition;
-use crate::changes::{Place, TaskControl};
+use super::line::Line;
+use crate::changes::{Place, Serial, TaskControl};
 use crate::ids::{Name, TaskId, UserId};
 use crate::schedule::Schedule;
 use crate::settings::{QueueSettings, UserSettings};
@@ -26,6 +27,12 @@ impl Partition {
                 let ids: Vec<_> = live.map(|e| format!("{}:{}", e.task, e.claim)).collect();
                 if !ids.is_empty() {
                     lines.insert(format!("lane {queue} {user} = {}", ids.join(" ")));
+                }
+            }
+            for (key, line) in &known.lines {
+                let ids: Vec<_> = line.waiting.keys().map(|(_, task)| task.to_string()).collect();
+                if !ids.is_empty() {
+                    lines.insert(format!("line {key:032x} {user} = {}", ids.join(" ")));
                 }
             }
             for (key, owner) in known.keys.iter().filter(|(_, k)| k.expires_ms > now_ms) {
@@ -81,7 +88,8 @@ impl Partition {
     /// Every broken invariant, in words; empty when all is well.
     ///
     /// Checked: each task is in exactly the one structure its place names; a lane that is not empty
-    /// is in its ring exactly once or set aside, and rings name no others; counts match.
+    /// is in its ring exactly once or set aside, and rings name no others; a line has a holder, and
+    /// names the tasks of its key; counts match.
     #[must_use]
     pub fn check(&self) -> Vec<String> {
         let mut wrong = Vec::new();
@@ -89,6 +97,7 @@ impl Partition {
         for (user, known) in &self.users {
             let mut counts = [0_u64; STATES.len()];
             let mut waiting = BTreeMap::new();
+            let mut in_lines = 0_u32;
             for (task, control) in &known.tasks {
                 counts[control.place.state() as usize] += 1;
                 if control.place.is_waiting() {
@@ -102,6 +111,10 @@ impl Partition {
                     Place::Running { deadline_lt, .. } => {
                         places += 1;
                         self.leases.contains(&(*deadline_lt, user.clone(), *task))
+                    }
+                    Place::Queued { position } if Self::must_stand_in_line(control) => {
+                        let line = control.serial.as_ref().and_then(|of| known.lines.get(&of.key));
+                        line.is_some_and(|line| line.waiting.contains_key(&(*position, *task)))
                     }
                     Place::Queued { .. } => {
                         let lane = known.lanes.get(&control.queue);
@@ -120,9 +133,31 @@ impl Partition {
                         wrong.push(format!("{user} {task} expires and is not listed, or runs"));
                     }
                 }
+                if let Some(Serial { key, holds }) = control.serial.as_deref().copied() {
+                    let is_holder =
+                        known.lines.get(&key).is_some_and(|line| line.holder == Some(*task));
+                    let runs = matches!(control.place, Place::Running { .. });
+                    let over = control.place.state().is_terminal();
+                    if is_holder != holds || (runs && !holds) || (over && holds) {
+                        wrong.push(format!("{user} {task} holds {holds}, in line {is_holder}"));
+                    }
+                    in_lines += u32::from(
+                        holds
+                            || Self::must_stand_in_line(control)
+                                && matches!(control.place, Place::Queued { .. }),
+                    );
+                }
                 if !held {
                     wrong.push(format!("{user} {task} is not where it says: {:?}", control.place));
                 }
+            }
+            let listed = |line: &Line| line.waiting.len() + usize::from(line.holder.is_some());
+            let listed: usize = known.lines.values().map(listed).sum();
+            let free = known.lines.values().filter(|line| line.holder.is_none()).count();
+            if listed != in_lines as usize || free > 0 {
+                wrong.push(format!(
+                    "lines of {user} name {listed} of {in_lines} tasks, {free} have no holder"
+                ));
             }
             if counts != known.counts {
                 wrong.push(format!("{user} counts {:?}, has {counts:?}", known.counts));
@@ -214,8 +249,7 @@ pub fn user_lines(name: &Name, user: &UserId, settings: &UserSettings) -> Vec<St
 }
 
 fn task_line(user: &UserId, task: TaskId, control: &TaskControl) -> String {
-    let TaskControl { queue, claim, n, attempt, attempts_kept, log_lines, expires, place } =
-        control;
+    let TaskControl { queue, claim, n, attempt, attempts_kept, log_lines, place, .. } = control;
     let mut line = format!("task {user} {task} {queue} {}", place.state().name());
     let _ = write!(line, " c{claim} n{n} a{attempt} history {attempts_kept} log {log_lines}");
     // Positions are left out: the order of lanes says it.
@@ -227,7 +261,10 @@ fn task_line(user: &UserId, task: TaskId, control: &TaskControl) -> String {
         }
         Place::Ended { at_ms, keep_s, .. } => write!(line, " at {at_ms} kept {keep_s}"),
     };
-    if let Some(expiry) = expires {
+    if let Some(serial) = &control.serial {
+        let _ = write!(line, " serial {:032x} holds {}", serial.key, serial.holds);
+    }
+    if let Some(expiry) = &control.expires {
         let _ = write!(line, " expires {} kept {}", expiry.at_ms, expiry.keep_s);
     }
     line

@@ -33,6 +33,7 @@ impl Partition {
 
     /// A holder is told to stop: what it reports is refused from now on.
     fn erase_task(&mut self, step: &mut Step, user: &UserId, task: TaskId) {
+        self.leave_line(step, user, task);
         let owner = self.user(user);
         let Some(control) = owner.tasks.remove(&task) else { return };
         owner.counts[control.place.state() as usize] -= 1;

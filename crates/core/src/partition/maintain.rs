@@ -102,8 +102,13 @@ impl Partition {
             control.n += 1;
             control.place = Place::Queued { position: 0 };
             let queue = control.queue.clone();
+            let in_line = Self::must_stand_in_line(&control);
             self.put(&user, task, control);
-            let control = self.enter_lane(&user, task, End::Back, &mut ringed, queue);
+            let control = if in_line {
+                self.enter_line(step, &user, task, End::Back)
+            } else {
+                self.enter_lane(&user, task, End::Back, &mut ringed, queue)
+            };
             let text = StateText { at_ms: now_ms, body: "", event: None, logged: true };
             step.write(&user, task, &control, &text);
         }

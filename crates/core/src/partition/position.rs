@@ -26,7 +26,9 @@ impl Partition {
     pub fn standing(&self, user: &UserId, task: &TaskId) -> Option<Standing> {
         let known = self.users.get(user)?;
         let control = known.tasks.get(task)?;
-        if !matches!(control.place, Place::Queued { .. }) {
+        // Who waits for a turn in a line is in no lane.
+        let in_lane = matches!(control.place, Place::Queued { .. });
+        if !in_lane || Self::must_stand_in_line(control) {
             return None;
         }
         let queue = control.queue.clone();

@@ -127,6 +127,7 @@ impl Partition {
         keep_s: u32,
     ) {
         self.drop_lease(user, task);
+        self.leave_line(step, user, task);
         let text = text_of(step, write);
         let at_ms = text.at_ms;
         let mut control = self.control_mut(user, task).clone();

@@ -2,7 +2,7 @@
 
 use super::{Ended, Entry, KeyOwner, Partition};
 use crate::Text;
-use crate::changes::{Place, TaskControl};
+use crate::changes::{Place, Serial, TaskControl};
 use crate::ids::{Name, TaskId, UserId};
 use crate::limits::LEASE_MS_DEFAULT;
 use crate::schedule::Schedule;
@@ -92,6 +92,10 @@ impl Partition {
         partition.mt = now_ms;
         rows.sort_by(|a, b| order(a).cmp(&order(b)));
         for Row { user, task, mut control } in rows {
+            let serial = control.serial.as_deref().copied();
+            if let Some(Serial { key, holds: true }) = serial {
+                partition.user(&user).lines.entry(key).or_default().holder = Some(task);
+            }
             match &mut control.place {
                 Place::Scheduled { due_ms } => {
                     partition.due.insert((*due_ms, user.clone(), task));
@@ -99,6 +103,12 @@ impl Partition {
                 Place::Queued { position } => {
                     partition.back = partition.back.max(*position + 1);
                     partition.front = partition.front.min(*position - 1);
+                    if let Some(Serial { key, holds: false }) = serial {
+                        let line = partition.user(&user).lines.entry(key).or_default();
+                        line.waiting.insert((*position, task), ());
+                        partition.put(&user, task, control);
+                        continue;
+                    }
                     let entry = Entry { task, claim: control.claim };
                     let lanes = &mut partition.user(&user).lanes;
                     let lane = lanes.entry(control.queue.clone()).or_default();

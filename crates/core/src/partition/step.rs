@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::line::Touched;
+use super::submit::End;
 use crate::Text;
 use crate::changes::{Changes, EventEntry, Place, Record, Signal, TaskControl};
 use crate::command::Expiry;
@@ -15,11 +17,22 @@ pub(super) struct Step {
     /// Events per user, joined by commas.
     events: BTreeMap<UserId, String>,
     signals: Vec<Signal>,
+    /// Lines that were changed, in order.
+    touched: Vec<Touched>,
+    /// At which end of its line a task has entered it.
+    entered: Vec<(UserId, TaskId, End)>,
 }
 
 impl Step {
     pub(super) fn new(now_ms: i64) -> Self {
-        Self { now_ms, records: Vec::new(), events: BTreeMap::new(), signals: Vec::new() }
+        Self {
+            now_ms,
+            records: Vec::new(),
+            events: BTreeMap::new(),
+            signals: Vec::new(),
+            touched: Vec::new(),
+            entered: Vec::new(),
+        }
     }
 
     pub(super) fn record(&mut self, record: Record) {
@@ -28,6 +41,29 @@ impl Step {
 
     pub(super) fn signal(&mut self, signal: Signal) {
         self.signals.push(signal);
+    }
+
+    /// Notes that a line has changed.
+    pub(super) fn touch(&mut self, line: Touched) {
+        if !self.touched.contains(&line) {
+            self.touched.push(line);
+        }
+    }
+
+    pub(super) fn take_touched(&mut self) -> Vec<Touched> {
+        std::mem::take(&mut self.touched)
+    }
+
+    /// Notes at which end a task has entered its line.
+    pub(super) fn entered(&mut self, user: &UserId, task: TaskId, end: End) {
+        self.entered.push((user.clone(), task, end));
+    }
+
+    /// At which end a task whose turn it has become enters its lane: before what came since, if it
+    /// has waited.
+    pub(super) fn entry_of(&self, user: &UserId, task: TaskId) -> End {
+        let of = self.entered.iter().rev().find(|(owner, id, _)| *id == task && owner == user);
+        of.map_or(End::Front, |(_, _, end)| *end)
     }
 
     /// Logs an event of `user`: one JSON object.
@@ -95,19 +131,23 @@ pub(super) struct StateText<'a> {
 
 impl StateText<'_> {
     /// `{"s":"queued","c":1,"n":0,"at":5,"a":1…}`; with `t` first where it is an event, and with
-    /// `exp` and `keep` before `a` where it expires: behind it anybody's members may stand.
+    /// `exp` and `keep`, and `sk`, before `a` where it expires or has a serial key: behind it anybody's
+    /// members may stand.
     fn spell(&self, control: &TaskControl, task: Option<TaskId>, body: &str) -> String {
         let mut json = String::with_capacity(96 + body.len());
         json.push('{');
         if let Some(task) = task {
             let _ = write!(json, "\"t\":\"{task}\",");
         }
-        let TaskControl { claim, n, attempt, place, expires, .. } = control;
+        let TaskControl { claim, n, attempt, place, expires, serial, .. } = control;
         let (state, at_ms) = (place.state().name(), self.at_ms);
         // Writing to a String cannot fail.
         let _ = write!(json, r#""s":"{state}","c":{claim},"n":{n},"at":{at_ms}"#);
         if let Some(Expiry { at_ms, keep_s }) = expires.as_deref() {
             let _ = write!(json, r#","exp":{at_ms},"keep":{keep_s}"#);
+        }
+        if let Some(serial) = serial.as_deref() {
+            let _ = write!(json, r#","sk":"{:032x}""#, serial.key);
         }
         let _ = write!(json, r#","a":{attempt}"#);
         match place {

@@ -5,8 +5,8 @@
 
 use super::step::{StateText, Step};
 use super::{Entry, KeyOwner, Partition, User};
-use crate::changes::{Place, Record, Signal, TaskControl};
-use crate::command::{Idempotency, KeyMode, NewTask, Replaced, Submit};
+use crate::changes::{Place, Record, Serial, Signal, TaskControl};
+use crate::command::{Idempotency, KeyMode, NewSerial, NewTask, Replaced, Submit};
 use crate::ids::{Name, TaskId, UserId};
 use crate::limits::{LANE_DEAD_MAX, WAKES_MAX};
 use crate::reply::Submitted;
@@ -63,7 +63,8 @@ impl Partition {
             None => Place::Queued { position: 0 },
         };
         let expires = expires.map(Box::new);
-        let control = TaskControl { expires, ..TaskControl::new(queue, place) };
+        let serial = new.serial.map(|NewSerial { key, .. }| Box::new(Serial { key, holds: false }));
+        let control = TaskControl { expires, serial, ..TaskControl::new(queue, place) };
         let control = if let Some(due_ms) = due_ms {
             self.due.insert((due_ms, owner.clone(), task));
             self.put(&owner, task, control.clone());
@@ -71,13 +72,20 @@ impl Partition {
         } else {
             let queue = control.queue.clone();
             self.put(&owner, task, control);
-            self.enter_lane(&owner, task, End::Back, ringed, queue)
+            if new.serial.is_some() {
+                self.enter_line(step, &owner, task, End::Back)
+            } else {
+                self.enter_lane(&owner, task, End::Back, ringed, queue)
+            }
         };
         let text = StateText { at_ms: created_ms, body: &event, event: None, logged: true };
-        if due_ms.is_some() || control.expires.is_some() {
+        if due_ms.is_some() || control.expires.is_some() || control.serial.is_some() {
             // The event says more than the record: kind and labels for a list that has not read it.
             let state = StateText { body: "", event: Some(&event), ..text };
             step.write(&owner, task, &control, &state);
+            if let Some(NewSerial { key, stops_running: true }) = new.serial {
+                self.stop_holder(step, created_ms, &owner, key);
+            }
         } else {
             step.event(&owner, &text.event_only(task, &control));
             step.record(Record::Task { user: owner, task, control, text: None });
@@ -134,6 +142,20 @@ impl Partition {
         }
     }
 
+    /// The next place at an end of lanes and lines.
+    pub(super) fn next_place(&mut self, end: End) -> i64 {
+        match end {
+            End::Back => {
+                self.back += 1;
+                self.back - 1
+            }
+            End::Front => {
+                self.front -= 1;
+                self.front + 1
+            }
+        }
+    }
+
     /// Puts a task that is `Queued` into its lane, and the lane into the ring if it was empty.
     /// Answers the control record with its position.
     pub(super) fn enter_lane(
@@ -144,16 +166,7 @@ impl Partition {
         ringed: &mut Vec<Name>,
         queue: Name,
     ) -> TaskControl {
-        let at = match end {
-            End::Back => {
-                self.back += 1;
-                self.back - 1
-            }
-            End::Front => {
-                self.front -= 1;
-                self.front + 1
-            }
-        };
+        let at = self.next_place(end);
         let user = self.user(owner);
         let control = user.tasks.get_mut(&task).expect("the caller has put it");
         control.place = Place::Queued { position: at };

@@ -17,7 +17,7 @@ impl Partition {
     /// Puts a task where it waits from now on. Answers its control record.
     pub(super) fn wait(
         &mut self,
-        step: &Step,
+        step: &mut Step,
         user: &UserId,
         task: TaskId,
         mut control: TaskControl,
@@ -36,7 +36,11 @@ impl Partition {
         };
         control.place = Place::Queued { position: 0 };
         let queue = control.queue.clone();
+        let in_line = Self::must_stand_in_line(&control);
         self.put(user, task, control);
+        if in_line {
+            return self.enter_line(step, user, task, end);
+        }
         self.enter_lane(user, task, end, ringed, queue)
     }
 
@@ -98,7 +102,9 @@ impl Partition {
         if known.claim != claim {
             return Controlled::Changed;
         }
-        let mut control = known.clone();
+        // Whose turn it is in a line gives it away.
+        self.leave_line(step, user, task);
+        let mut control = self.control_mut(user, task).clone();
         if let Place::Scheduled { due_ms } = control.place {
             self.due.remove(&(due_ms, user.clone(), task));
         }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use proptest::prelude::*;
 
 use tasktonic_core::changes::{Place, Record};
-use tasktonic_core::command::{Command, Expiry, MoveTo, Report, Submit};
+use tasktonic_core::command::{Command, Expiry, MoveTo, NewSerial, Report, Submit};
 use tasktonic_core::gate::{Gate, gate};
 use tasktonic_core::reply::Controlled;
 use tasktonic_core::settings::{By, QueueSettings, UserSettings};
@@ -33,6 +33,9 @@ proptest! {
                     let user = users[pick % 3];
                     let id = TaskId::new(1, tasks.len() as u64);
                     let mut new = new_task(user, id);
+                    if b % 5 < 2 {
+                        new.serial = Some(NewSerial { key: u128::from(b % 3), stops_running: b % 2 == 0 });
+                    }
                     if b % 4 == 0 { new.due_ms = Some(world.now_ms + i64::from(b)); }
                     if b % 3 == 0 {
                         let at_ms = world.now_ms + i64::from(b / 4);

@@ -35,6 +35,10 @@ pub enum KeyMode {
     Debounce,
     /// One that waits is cancelled for this one.
     Replace,
+    /// The same, and this one starts once the one that runs has ended.
+    Latest,
+    /// The same, and the one that runs is asked to stop.
+    Restart,
 }
 
 impl KeyMode {
@@ -47,6 +51,8 @@ impl KeyMode {
         Self::Throttle,
         Self::Debounce,
         Self::Replace,
+        Self::Latest,
+        Self::Restart,
     ];
 
     /// The mode as it is written.
@@ -60,6 +66,8 @@ impl KeyMode {
             Self::Throttle => "throttle",
             Self::Debounce => "debounce",
             Self::Replace => "replace",
+            Self::Latest => "latest",
+            Self::Restart => "restart",
         }
     }
 
@@ -73,7 +81,13 @@ impl KeyMode {
     /// Whether a task that waits gives way to a newer one.
     #[must_use]
     pub fn replaces(self) -> bool {
-        matches!(self, Self::Debounce | Self::Replace)
+        matches!(self, Self::Debounce | Self::Replace | Self::Latest | Self::Restart)
+    }
+
+    /// Whether one of the key runs at a time.
+    #[must_use]
+    pub fn is_serial(self) -> bool {
+        matches!(self, Self::Latest | Self::Restart)
     }
 
     /// Whether it has no meaning without a window.
@@ -102,7 +116,14 @@ impl SubmitRequest {
         self.key_mode.unwrap_or_default()
     }
 
-    /// What is wrong about its key, with the place of each fault.
+    /// The key of the tasks it may not run beside.
+    #[must_use]
+    pub fn serial(&self) -> Option<&str> {
+        let of_key = || self.idempotency_key.as_deref().filter(|_| self.mode().is_serial());
+        self.serial_key.as_deref().or_else(of_key)
+    }
+
+    /// What is wrong about its keys, with the place of each fault.
     #[must_use]
     pub fn key_faults(&self) -> Vec<FieldError> {
         let mut faults = Vec::new();
@@ -110,12 +131,18 @@ impl SubmitRequest {
             faults.push(FieldError { pointer: pointer.to_owned(), detail });
         };
         let mode = self.mode();
-        if let Some(key) = &self.idempotency_key {
-            if !(1..=KEY_BYTES_MAX).contains(&key.len()) || key.chars().any(char::is_control) {
+        for (pointer, key) in
+            [("/idempotency_key", &self.idempotency_key), ("/serial_key", &self.serial_key)]
+        {
+            let fits = |key: &String| {
+                (1..=KEY_BYTES_MAX).contains(&key.len()) && !key.chars().any(char::is_control)
+            };
+            if key.as_ref().is_some_and(|key| !fits(key)) {
                 let detail = format!("is 1 to {KEY_BYTES_MAX} bytes without control characters");
-                add("/idempotency_key", detail);
+                add(pointer, detail);
             }
-        } else {
+        }
+        if self.idempotency_key.is_none() {
             let tells = "says something about the key, and there is none: send idempotency_key";
             if self.key_mode.is_some() {
                 add("/key_mode", tells.to_owned());
@@ -203,6 +230,20 @@ mod tests {
             assert_eq!(asked(&said).key_faults(), []);
         }
         assert_eq!(asked("").key_faults(), []);
+    }
+
+    #[test]
+    fn the_newest_of_a_key_runs_alone_under_that_key_or_one_that_is_named() {
+        let key = r#","idempotency_key":"k""#;
+        assert_eq!(asked(key).serial(), None);
+        for mode in KeyMode::ALL {
+            let said = format!(r#"{key},"key_mode":"{}""#, mode.name());
+            assert_eq!(asked(&said).serial(), mode.is_serial().then_some("k"));
+            let said = format!(r#"{said},"serial_key":"s""#);
+            assert_eq!(asked(&said).serial(), Some("s"));
+        }
+        let long = format!(r#","serial_key":"{}""#, "k".repeat(256));
+        assert_eq!(asked(&long).key_faults()[0].pointer, "/serial_key");
     }
 
     #[test]

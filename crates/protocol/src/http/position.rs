@@ -68,6 +68,11 @@ pub enum StartEstimate {
         /// RFC 3339.
         at: String,
     },
+    /// Not before this task has ended: it has the same serial key, and its turn.
+    Behind {
+        /// The task.
+        task: String,
+    },
     /// It is not in a line.
     NotQueued,
 }

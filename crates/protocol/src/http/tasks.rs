@@ -45,6 +45,10 @@ pub struct SubmitRequest {
     /// after the task was due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_window_ms: Option<u64>,
+    /// Tasks of one serial key run one at a time, in order; another key of the user's own than
+    /// `idempotency_key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial_key: Option<String>,
     /// Not before this time; RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_at: Option<String>,
@@ -96,6 +100,7 @@ impl SubmitRequest {
             idempotency_key: None,
             key_mode: None,
             key_window_ms: None,
+            serial_key: None,
             run_at: None,
             delay_ms: None,
             expires_at: None,

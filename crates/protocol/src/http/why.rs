@@ -13,6 +13,9 @@ pub struct Why {
     /// When its time comes; RFC 3339. Only for one that is scheduled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_at: Option<String>,
+    /// The task whose turn it is. Only for one that waits for another of its serial key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behind: Option<String>,
     /// Users who take turns where it waits, its own among them. Only for one whose turn it is not
     /// yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,6 +38,8 @@ pub enum WhyReason {
     Scheduled,
     /// It waits for other tasks.
     Waiting,
+    /// Another task of its serial key has not ended.
+    SerialKey,
     /// Its queue is paused.
     QueuePaused,
     /// Whoever runs the installation has paused all work of its user.
@@ -60,6 +65,7 @@ impl WhyReason {
             Self::Running => "running",
             Self::Scheduled => "scheduled",
             Self::Waiting => "waiting",
+            Self::SerialKey => "serial_key",
             Self::QueuePaused => "queue_paused",
             Self::OperatorPaused => "operator_paused",
             Self::UserPaused => "user_paused",
@@ -78,6 +84,7 @@ impl WhyReason {
             Self::Running => "A worker has it.",
             Self::Scheduled => "Its time has not come.",
             Self::Waiting => "It waits for other tasks.",
+            Self::SerialKey => "It waits for another task of the same serial key to end.",
             Self::QueuePaused => "Its queue is paused. It starts when an operator lets it go on.",
             Self::OperatorPaused => "Whoever runs this installation has paused all your work.",
             Self::UserPaused => "You have paused all your work. It starts after you resume.",
@@ -103,6 +110,7 @@ mod tests {
     fn a_reason_is_spelled_as_its_name() {
         for reason in [
             WhyReason::QueuePaused,
+            WhyReason::SerialKey,
             WhyReason::UserPausedInQueue,
             WhyReason::NoWorkerWithLabel,
             WhyReason::Turn,

@@ -56,6 +56,9 @@ pub struct Descriptor {
     /// key goes by where the task is.
     #[serde(rename = "key", default)]
     pub key: Option<(String, i64)>,
+    /// The key of the tasks it may not run beside.
+    #[serde(rename = "sk", default, skip_serializing_if = "Option::is_none")]
+    pub serial_key: Option<String>,
     /// The schedule that made it, and at which tick (wall clock, ms), unless somebody asked for it.
     #[serde(rename = "sch", default)]
     pub schedule: Option<(String, Option<i64>)>,
@@ -86,6 +89,7 @@ impl Serialize for Descriptor {
             due_ms,
             tags,
             key,
+            serial_key,
             schedule,
             payload,
         } = self;
@@ -126,6 +130,9 @@ impl Serialize for Descriptor {
         }
         if let Some(key) = key {
             text.serialize_entry("key", key)?;
+        }
+        if let Some(serial_key) = serial_key {
+            text.serialize_entry("sk", serial_key)?;
         }
         if let Some(schedule) = schedule {
             text.serialize_entry("sch", schedule)?;

@@ -19,6 +19,7 @@ use super::operation::{Body, Operation};
 use super::queues::turns;
 use super::read::{Named, id, known, out_of_kind, shown};
 use super::submit::partition;
+use super::why::turn_before;
 use crate::App;
 use crate::door::Caller;
 use crate::problem::Refusal;
@@ -43,7 +44,7 @@ async fn position(
     check(&caller, Need::ReadTasks)?;
     let (task, user) = (id(&task)?, &caller.0.user);
     let mut shown = now(&app, user, task).await?;
-    let mut found = None;
+    let (mut found, mut behind) = (None, None);
     for _ in 0..LOOKS_MAX {
         if shown.status != TaskStatus::Queued {
             break;
@@ -56,13 +57,18 @@ async fn position(
             found = answer;
             break;
         }
+        behind = turn_before(&app, user, task).await?;
+        if behind.is_some() {
+            break;
+        }
         // It has left the line since it was read.
         shown = now(&app, user, task).await?;
     }
     let now_ms = app.clock.now_ms();
-    let start = match (&found, shown.status) {
-        (Some(position), _) => start(position, now_ms),
-        (None, TaskStatus::Scheduled | TaskStatus::Retrying) => {
+    let start = match (&found, behind, shown.status) {
+        (Some(position), ..) => start(position, now_ms),
+        (None, Some(task), _) => StartEstimate::Behind { task },
+        (None, None, TaskStatus::Scheduled | TaskStatus::Retrying) => {
             shown.run_at.map_or(StartEstimate::NotQueued, |at| StartEstimate::NotBefore { at })
         }
         _ => StartEstimate::NotQueued,

@@ -35,7 +35,7 @@ const CHANGE_BYTES_MAX: usize = 4 * 1024;
 /// Most waiting tasks that may be set.
 const WAITING_MAX_MAX: u32 = 10_000_000;
 /// Queues asked about at once.
-const ASKED_MAX: usize = 1_000;
+pub(super) const ASKED_MAX: usize = 1_000;
 
 pub(super) fn operations() -> Vec<Operation> {
     let taken = [Code::PayloadTooLarge, Code::MediaTypeUnsupported];
@@ -114,19 +114,19 @@ pub(super) async fn turns(app: &App, names: &[Name]) -> Result<Vec<Turns>, Refus
 
 /// Kinds by the queue that their tasks wait in, and queues that tasks of theirs may wait in because of
 /// labels: those that the kinds say, and those of workers.
-struct Known {
-    kinds: BTreeMap<Name, Vec<String>>,
+pub(super) struct Known {
+    pub(super) kinds: BTreeMap<Name, Vec<String>>,
     labelled: BTreeSet<Name>,
 }
 
 impl Known {
     /// The kinds whose tasks wait in a queue, with whatever labels.
-    fn kinds_in(&self, queue: &Name) -> Vec<String> {
+    pub(super) fn kinds_in(&self, queue: &Name) -> Vec<String> {
         self.kinds.get(&queue.plain()).cloned().unwrap_or_default()
     }
 }
 
-async fn known(app: &App) -> Result<Known, Refusal> {
+pub(super) async fn known(app: &App) -> Result<Known, Refusal> {
     let mut known = Known { kinds: BTreeMap::new(), labelled: BTreeSet::new() };
     let workers = workers_alive(app).await?;
     for entry in app.store.registry().list(Table::Kinds).await? {
@@ -279,7 +279,7 @@ async fn set_user(
     Ok(Json(shown_user(&user, &settings)))
 }
 
-async fn view(app: &App, user: &UserId, queues: Vec<Name>) -> Result<UserView, Refusal> {
+pub(super) async fn view(app: &App, user: &UserId, queues: Vec<Name>) -> Result<UserView, Refusal> {
     let query = Query::User { user: user.clone(), queues };
     match app.store.read(partition(app, user), query).await? {
         QueryReply::User(view) => Ok(view),

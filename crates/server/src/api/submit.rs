@@ -191,6 +191,8 @@ pub(super) async fn check_as(
     let kept = policy.keep_s();
     let idempotency = key::idempotency(&asked, now_ms, due_ms, task, kept);
     let key_until_ms = key::kept_until_ms(&asked, now_ms);
+    let serial = key::serial(&asked);
+    let serial_key = asked.serial().map(ToOwned::to_owned);
     let event = SubmitEvent {
         k: asked.kind.clone(),
         q: (queue.as_str() != asked.kind).then(|| queue.to_string()),
@@ -215,6 +217,7 @@ pub(super) async fn check_as(
         schedule,
         tags: asked.tags,
         key: asked.idempotency_key.map(|key| (key, key_until_ms)),
+        serial_key,
         payload: asked.payload,
     };
     let expires = expires_ms.map(|at_ms| {
@@ -226,6 +229,7 @@ pub(super) async fn check_as(
         event: event.members(),
         expires,
         idempotency,
+        serial,
         lane_max: app.limits.lane_max,
         ..NewTask::new(user.clone(), task, queue, descriptor.text())
     };

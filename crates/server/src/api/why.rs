@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use tasktonic_core::gate::{Gate, Paused, gate};
-use tasktonic_core::{Labels, Name};
+use tasktonic_core::{Labels, Name, TaskId, UserId};
 use tasktonic_protocol::http::{Why, WhyReason};
 use tasktonic_protocol::problem::Code;
 use tasktonic_protocol::status::TaskStatus;
@@ -31,18 +31,32 @@ pub(super) fn operations() -> Vec<Operation> {
     ]
 }
 
+/// The task whose end one waits for because it has the same serial key.
+pub(super) async fn turn_before(
+    app: &App,
+    user: &UserId,
+    task: TaskId,
+) -> Result<Option<String>, Refusal> {
+    let ask = Query::TurnBefore { user: user.clone(), task };
+    let QueryReply::TurnBefore(turn) = app.store.read(partition(app, user), ask).await? else {
+        return Err(out_of_kind());
+    };
+    Ok(turn.map(|turn| turn.to_string()))
+}
+
 async fn why(
     State(app): State<Arc<App>>,
     caller: Caller,
     Named(task): Named,
 ) -> Result<Json<Why>, Refusal> {
     check(&caller, Need::ReadTasks)?;
-    let (task, user) = (id(&task)?, &caller.0.user);
-    let task = shown(&app, &known(&app, user, task).await?, false)?;
+    let (task_id, user) = (id(&task)?, &caller.0.user);
+    let task = shown(&app, &known(&app, user, task_id).await?, false)?;
     let why = |reason: WhyReason| Why {
         reason,
         text: reason.text().to_owned(),
         run_at: None,
+        behind: None,
         users_waiting: None,
         labels: Vec::new(),
     };
@@ -59,6 +73,9 @@ async fn why(
                 .parse()
                 .map_err(|_| Refusal::internal(&format!("task {}: its queue is none", task.id)))?;
             let p = partition(&app, user);
+            if let Some(turn) = turn_before(&app, user, task_id).await? {
+                return Ok(Json(Why { behind: Some(turn), ..why(WhyReason::SerialKey) }));
+            }
             let ask = Query::Facts { user: user.clone(), queue: queue.clone() };
             let QueryReply::Facts(facts) = app.store.read(p, ask).await? else {
                 return Err(out_of_kind());

@@ -111,6 +111,7 @@ impl Converter {
                     reason: patch.reason,
                     tags: head.tags,
                     idempotency_key: head.key,
+                    serial_key: None,
                     schedule: None,
                     worker: patch.worker,
                     created_at: rfc3339(state.at),

@@ -92,6 +92,40 @@ async fn a_replacing_key_ends_what_waits_and_leaves_what_runs() {
 }
 
 #[tokio::test]
+async fn tasks_of_one_serial_key_are_handed_out_one_at_a_time() {
+    let site = Site::open().await;
+    let body =
+        |n: u32| json!({ "kind": "echo", "payload": { "n": n }, "serial_key": "customer-7" });
+    let first = site.post("ana", TASKS, body(1)).await.expect(202);
+    let second = site.post("ana", TASKS, body(2)).await.expect(202);
+    assert_eq!(task(&site, &id(&second)).await["serial_key"], "customer-7");
+    let claimed = site.claim("w-1", 5).await;
+    assert_eq!(claimed.len(), 1);
+    assert!(claimed[0].0.contains(&id(&first)));
+    assert_eq!(site.claim("w-1", 5).await.len(), 0);
+    assert_eq!(task(&site, &id(&second)).await["status"], "queued");
+}
+
+#[tokio::test]
+async fn a_restarting_key_asks_the_one_that_runs_to_stop() {
+    let site = Site::open().await;
+    let first = site.post("ana", TASKS, keyed("restart", 1)).await.expect(202);
+    assert_eq!(site.claim("w-1", 5).await.len(), 1);
+    let second = site.post("ana", TASKS, keyed("restart", 2)).await.expect(202);
+    assert_eq!(task(&site, &id(&first)).await["status"], "cancelling");
+    let third = site.post("ana", TASKS, keyed("restart", 3)).await.expect(202);
+    assert_eq!(task(&site, &id(&second)).await["status"], "cancelled");
+    assert_eq!(site.claim("w-1", 5).await.len(), 0, "not before the first has ended");
+    assert_eq!(task(&site, &id(&third)).await["status"], "queued");
+    let latest = site.post("ben", TASKS, keyed("latest", 1)).await.expect(202);
+    assert_eq!(site.claim("w-1", 5).await.len(), 1);
+    site.post("ben", TASKS, keyed("latest", 2)).await.expect(202);
+    let path = format!("{TASKS}/{}", id(&latest));
+    assert_eq!(site.get("ben", &path).await.expect(200)["status"], "running");
+    assert_eq!(site.claim("w-1", 5).await.len(), 0);
+}
+
+#[tokio::test]
 async fn in_a_batch_the_last_of_a_key_replaces_the_others() {
     let site = Site::open().await;
     let mut tasks: Vec<_> = (0..200).map(|n| keyed("replace", n)).collect();

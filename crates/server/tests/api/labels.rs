@@ -213,6 +213,12 @@ async fn a_queue_with_labels_is_one_of_its_own_to_operators() {
     assert_eq!(claim(&site, &["echo"]).await.len(), 1, "the others go on");
     operator(&site, "POST", "/api/v1/queues/echo+gpu/settings", json!({ "paused": false })).await;
     assert_eq!(claim(&site, &["echo+gpu"]).await.len(), 1);
+    let own = site.get("ana", "/api/v1/me/queues?queue=echo%2Bgpu,echo%2Bfpga").await.expect(200);
+    let served = |name: &str| {
+        let of = own["queues"].as_array().unwrap().iter().find(|of| of["queue"] == name).unwrap();
+        (of["served"].as_bool().unwrap(), of["kinds"] == json!(["echo"]))
+    };
+    assert_eq!([served("echo+gpu"), served("echo+fpga")], [(true, true), (false, true)], "{own}");
     // One that is written otherwise than it is made is none.
     let token = site.token("olga", Role::Operator);
     for name in ["echo+", "echo+gpu+eu", "echo+gpu+gpu", "+gpu"] {

@@ -129,3 +129,48 @@ async fn settings_out_of_bounds_and_of_nothing_are_refused_with_what_to_do() {
     set(&site, "q-0", json!({ "paused": false })).await.expect(200);
     set(&site, "one-more", json!({ "paused": true })).await.expect(200);
 }
+
+#[tokio::test]
+async fn people_see_what_holds_for_them_in_each_queue_and_nothing_of_others() {
+    let site = Site::with_partitions(3).await;
+    site.echo("ana").await;
+    let own = "/api/v1/me/queues";
+    let nothing = json!({ "paused": false, "by_user": false, "by_operator": false });
+    let seen = site.get("ana", own).await.expect(200);
+    let plain = json!({
+        "queue": "echo", "kinds": ["echo"], "served": true, "paused": false,
+        "paused_for_you": false, "weight": 1, "waiting_max": seen["queues"][0]["waiting_max"],
+    });
+    assert_eq!((&seen["queues"][0], &seen["pause"]), (&plain, &nothing));
+    assert!(seen["queues"][0]["waiting_max"].as_u64() > Some(0), "{seen}");
+    set(&site, "echo", json!({ "paused": true, "waiting_max": 7 })).await.expect(200);
+    set(&site, "apart", json!({ "paused": true })).await.expect(200);
+    let of_ana = json!({ "user": "ana", "paused": true, "weight": 3, "waiting_max": 2 });
+    set_user(&site, "echo", of_ana).await.expect(200);
+    site.post("ana", "/api/v1/me/pause", json!({ "paused": true })).await.expect(200);
+    let seen = site.get("ana", own).await.expect(200);
+    let echo = json!({
+        "queue": "echo", "kinds": ["echo"], "served": true, "paused": true,
+        "paused_for_you": true, "weight": 3, "waiting_max": 2,
+    });
+    assert_eq!((&seen["queues"][0], &seen["pause"]["by_user"]), (&echo, &json!(true)));
+    let names = |list: &Value| -> Vec<Value> {
+        list["queues"].as_array().unwrap().iter().map(|one| one["queue"].clone()).collect()
+    };
+    assert!(!names(&seen).contains(&json!("apart")), "a name nobody told her: {seen}");
+    let asked = site.get("ana", "/api/v1/me/queues?queue=apart,echo").await.expect(200);
+    let apart = asked["queues"].as_array().unwrap().iter().find(|one| one["queue"] == "apart");
+    assert_eq!(apart.map(|one| &one["paused"]), Some(&json!(true)), "{asked}");
+    let of_ben = site.get("ben", own).await.expect(200);
+    let echo = json!({
+        "queue": "echo", "kinds": ["echo"], "served": true, "paused": true,
+        "paused_for_you": false, "weight": 1, "waiting_max": 7,
+    });
+    assert_eq!((&of_ben["queues"][0], &of_ben["pause"]), (&echo, &nothing));
+    site.hand.advance(3_600_000);
+    let later = site.get("ben", own).await.expect(200);
+    assert_eq!(later["queues"][0]["served"], false, "its worker was not heard of for an hour");
+    site.get("ben", "/api/v1/me/queues?queue=no%20name").await.refused(400, "bad_request");
+    let many = (0..101).map(|n| format!("q-{n}")).collect::<Vec<_>>().join(",");
+    site.get("ben", &format!("/api/v1/me/queues?queue={many}")).await.refused(400, "bad_request");
+}

@@ -55,3 +55,21 @@ async fn a_task_that_does_not_run_says_what_is_in_its_way() {
     let foreign = format!("/api/v1/tasks/{task}/why");
     site.get("ben", &foreign).await.refused(404, "not_found");
 }
+
+#[tokio::test]
+async fn a_task_behind_another_of_its_serial_key_says_which() {
+    let site = Site::open().await;
+    site.announce("crew").await;
+    let body = json!({ "kind": "echo", "payload": {}, "serial_key": "orders" });
+    let first = site.submit("ana", body.clone()).await["id"].clone();
+    let second = site.submit("ana", body).await["id"].as_str().unwrap().to_owned();
+    let answer = why(&site, &second).await;
+    assert_eq!((&answer["reason"], &answer["behind"]), (&json!("serial_key"), &first));
+    let place = site.get("ana", &format!("/api/v1/tasks/{second}/position")).await.expect(200);
+    assert_eq!(place["start"], json!({ "is": "behind", "task": first }));
+    assert_eq!((&place["ahead"], &place["status"]), (&json!(null), &json!("queued")));
+    let (lease, n) = site.claim("w-1", 9).await.remove(0);
+    assert_eq!(why(&site, &second).await["behind"], first);
+    assert!(site.report("w-1", &lease, ack(n)).await);
+    assert_eq!(why(&site, &second).await["reason"], "turn");
+}

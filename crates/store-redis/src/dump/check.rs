@@ -21,6 +21,7 @@ pub(super) fn check(facts: &Facts) -> Vec<String> {
     for (user, personal) in &facts.users {
         tasks(facts, user, personal, &mut wrong);
         lanes(facts, user, personal, &mut wrong);
+        lines(user, personal, &mut wrong);
         let known: Vec<_> = of(personal).map(|(task, _)| *task).collect();
         if !known.iter().eq(personal.index.iter()) {
             wrong.push(format!("the index of {user} names {:?}, not {known:?}", personal.index));
@@ -72,19 +73,50 @@ fn tasks(facts: &Facts, user: &UserId, personal: &Personal, wrong: &mut Vec<Stri
         let swept =
             facts.sweeps.values().flatten().filter(|entry| entry.starts_with(&ended)).count();
         let places = (leases, due.count(), lanes, swept);
+        let turn = personal.turn(task);
+        let stands_in_line = head.serial.is_some() && turn == Some(false);
         let right = match head.state {
             // A lane entry of a claim is there no more.
             TaskState::Running => matches!(places, (1, 0, 0, 0)),
             TaskState::Scheduled => matches!(places, (0, 1, 0, 0)),
+            TaskState::Queued if stands_in_line => matches!(places, (0, 0, 0, 0)),
             TaskState::Queued => matches!(places, (0, 0, 1, 0)),
             // One that was cancelled while it was queued leaves a dead reference.
             _ => matches!(places, (0, 0, _, 1)),
         };
+        let right_turn = match head.state {
+            _ if head.serial.is_none() => turn.is_none(),
+            TaskState::Running => turn == Some(true),
+            TaskState::Queued => turn.is_some(),
+            TaskState::Scheduled => turn != Some(false),
+            _ => turn.is_none(),
+        };
+        if !right_turn {
+            wrong.push(format!("{user} {task} is {} and in line {turn:?}", head.state.name()));
+        }
         if !right {
             let state = head.state.name();
             wrong.push(format!(
                 "{user} {task} is {state} and has (leases, due, lanes, sweeps) {places:?}"
             ));
+        }
+    }
+}
+
+/// Every line has one holder, in front, and names tasks of its key.
+fn lines(user: &UserId, personal: &Personal, wrong: &mut Vec<String>) {
+    for (key, line) in &personal.lines {
+        let holders: Vec<_> = line.iter().map(|one| one.holds).collect();
+        let is_led = holders.iter().position(|holds| *holds) == Some(0);
+        if !is_led || holders.iter().filter(|holds| **holds).count() != 1 {
+            wrong.push(format!("line {key} of {user} has holders {holders:?}"));
+        }
+        for one in line {
+            let kept = personal.tasks.get(&one.task).filter(|kept| kept.descriptor.is_some());
+            let of = kept.and_then(|kept| StateHead::of(kept.state.as_deref())?.serial);
+            if of.map(|of| format!("{of:032x}")).as_ref() != Some(key) {
+                wrong.push(format!("line {key} of {user} names {}, which has {of:?}", one.task));
+            }
         }
     }
 }
@@ -112,6 +144,9 @@ fn lanes(facts: &Facts, user: &UserId, personal: &Personal, wrong: &mut Vec<Stri
         {
             waits.entry(queue).or_default().1 += 1;
         }
+    }
+    for one in personal.lines.values().flatten().filter(|one| !one.holds) {
+        waits.entry(one.queue.clone()).or_default().1 += 1;
     }
     for queue in facts.meta.keys().filter_map(|field| field.strip_prefix("x:")?.rsplit_once(':')) {
         if queue.1 == user.as_str()

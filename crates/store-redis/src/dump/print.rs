@@ -29,6 +29,13 @@ pub(super) fn dump(facts: &Facts, now_ms: i64) -> String {
                 lines.insert(format!("lane {queue} {user} = {}", ids.join(" ")));
             }
         }
+        for (key, line) in &personal.lines {
+            let waiting = line.iter().filter(|one| !one.holds);
+            let ids: Vec<_> = waiting.map(|one| one.task.to_string()).collect();
+            if !ids.is_empty() {
+                lines.insert(format!("line {key} {user} = {}", ids.join(" ")));
+            }
+        }
         for (key, value) in &personal.keys {
             let mut parts = value.split('|');
             let (task, hash) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
@@ -163,6 +170,10 @@ fn task_line(facts: &Facts, user: &UserId, task: TaskId, kept: &Kept) -> String 
         }
         _ => Ok(()),
     };
+    if let Some(key) = head.serial {
+        let holds = facts.users[user].turn(&task) == Some(true);
+        let _ = write!(line, " serial {key:032x} holds {holds}");
+    }
     if let Some(expiry) = head.expires {
         let _ = write!(line, " expires {} kept {}", expiry.at_ms, expiry.keep_s);
     }

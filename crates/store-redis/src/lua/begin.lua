@@ -48,9 +48,9 @@ end
 -- nothing.
 function V.begin(more)
   local values = call('HMGET', META, 'schema', 'epoch', 'run', 'lt', 'mt', 'behind', 'keeps', 'cx',
-    'ex', 'sc', 'closed', 'paused', 'queues_version', unpack(more))
-  local schema, epoch, run, lt, mt, behind, keeps, cx, ex, sc, closed, paused, version =
-    unpack(values, 1, 13)
+    'ex', 'sk', 'sc', 'closed', 'paused', 'queues_version', unpack(more))
+  local schema, epoch, run, lt, mt, behind, keeps, cx, ex, sk, sc, closed, paused, version =
+    unpack(values, 1, 14)
   if not tonumber(schema) then
     return redis.error_reply('-UNREADY the partition has no meta')
   end
@@ -68,13 +68,16 @@ function V.begin(more)
     cx = cx, cx_before = cx, ex = ex, ex_before = ex, paused = paused, paused_before = paused,
     -- When the first schedule comes, if there is one.
     sc = tonumber(sc),
+    -- Whether tasks here may have a serial key. Once they had, it stays: then who gives a task back
+    -- looks at its state.
+    sk = sk == '1',
     -- Queues that hand out nothing, and the version of what is set of queues.
     closed = tonumber(closed) or 0,
     queues_version = tonumber(version) or 0,
     -- Fields to set when the call ends.
     set = {},
   }
-  for i = 1, #more do M[i] = values[13 + i] end
+  for i = 1, #more do M[i] = values[14 + i] end
   if run ~= ARGV[1] then
     -- Another server process than last time: it may have forgotten what the former one answered,
     -- so nothing written from here on may carry a number of that life.

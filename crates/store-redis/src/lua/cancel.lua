@@ -8,13 +8,7 @@ local function cancel(r, queue, at, body, keep, ended)
   if not r.exists then return 'absent' end
   if V.is_ended(r) then return '!' .. r.s end
   if r.s == 'running' then
-    if call('SADD', CANCELS, r.id) == 1 then
-      M.cx = M.cx + 1
-      local token = queue .. '|' .. r.u .. '|' .. r.t .. '|' .. int(r.a) .. '|' .. int(r.c) .. '|' .. (r.w or '')
-      -- If it is lost, the holder's next report tells it.
-      call('SPUBLISH', N.wake(string.match(r.w or '', '^[^.]*')), 'c' .. token)
-      V.emit(r.u, '{"t":"' .. r.t .. '","x":"cancel_requested","at":' .. at .. '}')
-    end
+    V.ask_to_stop(r, queue, at)
     return 'asked'
   end
   V.leave_waiting(r, queue)

@@ -30,6 +30,7 @@ function V.claim(holder, lease_ms, queues, sets, limit)
         if not (r.d and not r.gone and r.s == 'queued' and int(r.c) == one.c) then
           V.add_dead(V.extra(one.u, queue), -1)
         elseif V.is_expired(r) then
+          V.leave_line(r, queue)
           V.stop_waiting(r, queue, EXPIRED, r.k, ended)
         else
           V.drop_expiry(r, queue)

@@ -14,5 +14,6 @@ end
 local refusal = V.begin({})
 if refusal then return refusal end
 local answers = V[ARGV[3]](take)
+V.settle_lines()
 V.finish()
 return answers

@@ -19,7 +19,11 @@ local function take_lease(r, token)
 end
 
 local function erase_task(r, queue, token)
-  if r.s == 'running' then return take_lease(r, token) end
+  if r.s == 'running' then
+    if not take_lease(r, token) then return false end
+    V.leave_line(r, queue)
+    return true
+  end
   if not V.is_ended(r) then
     V.leave_waiting(r, queue)
     V.drop_expiry(r, queue)

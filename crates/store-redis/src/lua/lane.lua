@@ -125,6 +125,7 @@ end
 
 -- Takes a task that waits from where its state says that it does.
 function V.leave_waiting(r, queue)
+  if V.leave_line(r, queue) then return end
   if r.s == 'scheduled' then
     call('ZREM', DUE, r.id .. ',' .. queue .. ',' .. int(r.a) .. ',' .. int(r.c))
     V.add_scheduled(V.extra(r.u, queue), -1)

@@ -96,14 +96,19 @@ local function promote()
     local r = one.r
     if r.s == 'scheduled' and r.c == one.c then
       r.s, r.n, r.a = 'queued', r.n + 1, one.a
-      local name = one.q .. ':' .. r.u
-      local lane = lane_of[name]
-      if not lane then
-        lane = { user = r.u, queue = one.q, entries = {} }
-        lane_of[name] = lane
-        lanes[#lanes + 1] = lane
+      if r.sk and not V.holds_line(r, one.q) then
+        V.add_scheduled(V.extra(r.u, one.q), -1)
+        V.enter_line(r, one.q, true)
+      else
+        local name = one.q .. ':' .. r.u
+        local lane = lane_of[name]
+        if not lane then
+          lane = { user = r.u, queue = one.q, entries = {} }
+          lane_of[name] = lane
+          lanes[#lanes + 1] = lane
+        end
+        lane.entries[#lane.entries + 1] = V.entry(r.t, r.a, r.c)
       end
-      lane.entries[#lane.entries + 1] = V.entry(r.t, r.a, r.c)
       V.write(r, int(now()), '', '', '')
     end
   end

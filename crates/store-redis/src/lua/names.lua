@@ -21,4 +21,5 @@ function N.channel(user) return B .. 'u:' .. user end
 function N.user(user) return B .. 'u:' .. user .. ':' end
 function N.schedules(user) return B .. 'u:' .. user .. ':sc' end
 function N.lane(user, queue) return B .. 'u:' .. user .. ':q:' .. queue end
+function N.line(user, key) return B .. 'u:' .. user .. ':w:' .. key end
 function N.key(user, key) return B .. 'u:' .. user .. ':k:' .. key end

@@ -13,7 +13,7 @@ local function redrive(one, at, ringed)
   if one.attempt ~= '' then V.add_attempt(r, string.sub(one.attempt, 2)) end
   if one.d ~= '' then call('SET', r.U .. 'd:' .. r.t, string.sub(one.d, 2)) end
   r.s, r.c, r.n, r.a = 'queued', r.c + 1, 0, 1
-  V.enter(r.u, one.q, V.entry(r.t, r.a, r.c), true, ringed)
+  V.wait_in(r, one.q, true, ringed)
   V.write(r, at, '', '', one.event)
   return 'done'
 end

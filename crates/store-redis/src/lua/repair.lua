@@ -6,6 +6,7 @@
 --          'i' index: user, task                     'n' entry: user, queue, entry
 --          'w' sweep: user, task, keep_s             't' lease: token
 --          'd' due: member                           'c' cancel mark: user, task
+--          'y' member of a line: user, serial key, member
 --          'p' expires: user, task, queue            'b' listed as one that does: member
 --          'x' counts: user, queue, what they are, the lane's length, what they should be
 --          'e' events: user                          'k' credit: queue, user
@@ -104,6 +105,7 @@ function R.q()
   if not r.d or r.s ~= 'queued' then return '' end
   -- One without a state is untouched, or its state is lost: a lease would say so.
   if not r.raw and lease_of(r) ~= nil then return '' end
+  if r.sk and not V.holds_line(r, queue) then return '' end
   return into_lane(r, queue, true)
 end
 
@@ -116,11 +118,17 @@ function R.r()
   if call('ZSCORE', LEASES, token) or lease_of(r) ~= nil then return '' end
   if call('SISMEMBER', CANCELS, r.id) == 1 then
     unmark(r)
+    V.leave_line(r, queue)
     r.s, r.n = 'cancelled', V.counted(r.n, r.n + 1)
     V.add_ended(ended, keep, r, r.c)
   else
     r.s, r.c, r.n = 'queued', r.c + 1, 0
-    into_lane(r, queue, false)
+    if r.sk and not V.holds_line(r, queue) then
+      V.leave_line(r, queue)
+      V.enter_line(r, queue, false)
+    else
+      into_lane(r, queue, false)
+    end
   end
   V.write(r, int(now()), '', '', '')
   return 'lease'
@@ -137,6 +145,9 @@ function R.s()
   return 'due'
 end
 
+-- More members of a line than this are not searched for one task.
+local MEMBERS_SEARCHED_MAX = 10000
+
 function R.i()
   local user, task = take(), take()
   local r = look(user, task)
@@ -144,6 +155,13 @@ function R.i()
   if r.d then
     if call('ZADD', index, 'NX', 0, task) == 1 then return 'index' end
     return ''
+  end
+  -- What is left of it may still stand in a line.
+  if r.sk then
+    for _, member in ipairs(call('ZRANGE', N.line(user, r.sk), 0, MEMBERS_SEARCHED_MAX - 1)) do
+      local queue = string.match(member, '^' .. task:gsub('%-', '%%-') .. ',([^,]+)$')
+      if queue then V.leave_line(r, queue) end
+    end
   end
   local gone = call('ZREM', index, task)
   for _, letter in ipairs({ 't', 'a', 'o' }) do
@@ -326,6 +344,47 @@ function R.k()
   return call('HDEL', N.credit(queue), user) == 1 and 'credit' or ''
 end
 
+-- Where a task of a serial key that waits stands: at its turn if it is in its lane already.
+local function into_line(r, queue, name, member)
+  local lane, entry = N.lane(r.u, queue), V.entry(r.t, r.a, r.c)
+  if not call('LPOS', lane, entry) then
+    V.enter_line(r, queue, true)
+  elseif call('ZRANGE', name, 0, 0, 'WITHSCORES')[2] ~= '-inf' then
+    call('ZADD', name, '-inf', member)
+  else
+    call('LREM', lane, 0, entry)
+    if call('EXISTS', lane) == 0 then V.leave_queue(r.u, queue) end
+    V.enter_line(r, queue, true)
+  end
+end
+
+function R.y()
+  local user, key, member = take(), take(), take()
+  local task, queue = string.match(member, '^([^,]+),([^,]+)$')
+  local name = N.line(user, key)
+  local score = call('ZSCORE', name, member)
+  local r = task and look(user, task)
+  local is_of = r and r.d and r.sk == key
+  if is_of and r.s == 'running' then
+    if score == '-inf' then return '' end
+    call('ZADD', name, '-inf', member)
+  elseif is_of and r.s == 'queued' then
+    if not score then
+      into_line(r, queue, name, member)
+    elseif call('ZRANGE', name, 0, 0, 'WITHSCORES')[2] == '-inf' then
+      return ''
+    end
+  elseif is_of and r.s == 'scheduled' and (not score or score == '-inf') then
+    return ''
+  else
+    if not score then return '' end
+    call('ZREM', name, member)
+    V.touch_line({ u = user, sk = key })
+  end
+  if is_of then V.touch_line(r) end
+  return 'line'
+end
+
 function R.u()
   return call('SADD', USERS, take()) == 1 and 'user' or ''
 end
@@ -374,5 +433,6 @@ local done = {}
 for i = 1, tonumber(take()) do done[i] = R[take()]() end
 V.list_ended(ended)
 V.wake_for(ringed)
+V.settle_lines()
 V.finish()
 return done

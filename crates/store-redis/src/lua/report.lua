@@ -118,6 +118,7 @@ function V.report(ops, lease_ms, cancelled)
           V.want(r)
           V.add_ended(ended, op.keep, r, op.c)
         else
+          if M.sk then V.want(r) end
           if op.attempt ~= '' then V.add_attempt(r, string.sub(op.attempt, 2)) end
           local ringed = {}
           op.a = op.counted and op.a + 1 or op.a
@@ -166,6 +167,7 @@ function V.settle()
       r.s, r.n, r.w = 'running', V.counted(before, op.n), op.w
       V.write(r, int(now()), ',"w":"' .. op.w .. '"', op.body, op.body, true)
     elseif op.v == 'e' then
+      V.leave_line(r, op.q)
       r.s, r.n = op.s, V.counted(before, op.n)
       V.write(r, int(now()), '', op.body, op.event)
     else

@@ -20,7 +20,7 @@ local function reschedule(one, at, ringed)
     V.write(r, at, ',"due":' .. one.to, '', '')
   else
     r.s = 'queued'
-    V.enter(r.u, one.q, V.entry(r.t, r.a, r.c), one.to ~= 'f', ringed)
+    V.wait_in(r, one.q, one.to ~= 'f', ringed)
     V.write(r, at, '', '', '')
   end
   return 'done'

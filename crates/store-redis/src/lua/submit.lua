@@ -7,6 +7,7 @@
 --          that has the key: 't' the same until the key is forgotten, 'd' until it is done, 's'
 --          until it is started; 'u', 'h' as 'd', 't' whatever the body; 'r' it is cancelled if it
 --          waits, followed by the members of its state then and its keep_s;
+--          '' or a serial key followed by '1' to ask who holds it to stop;
 --          in a tick, what tick reads
 -- replies: one text per task: 'a' accepted; 'e'task existing; 'c'task conflict; 'f' lane full
 -- moves:   nothing -> queued, nothing -> scheduled, scheduled -> cancelled, queued -> cancelled
@@ -40,6 +41,8 @@ for i = 1, tonumber(take()) do
     new.hash, new.ttl, new.mode = take(), tonumber(take()), take()
     if new.mode == 'r' then new.why, new.keep = take(), take() end
   end
+  new.sk = take()
+  if new.sk == '' then new.sk = nil else new.stops = take() == '1' end
   twice = twice or ids[new.id] ~= nil
   ids[new.id] = true
   local name = new.q .. ':' .. new.u
@@ -166,7 +169,7 @@ local function judge(caps)
       lane.taken = lane.taken + 1
       lane.most = math.min(lane.most or new.most, new.most)
       if new.key and new.ttl > 0 then owned[new.key] = { t = new.t, hash = new.hash } end
-      if not new.due then
+      if not new.due and not new.sk then
         if #lane.entries == 0 then order[#order + 1] = lane end
         lane.entries[#lane.entries + 1] = V.entry(new.t, 1, 1)
       end
@@ -212,6 +215,17 @@ if full then
   end
 end
 
+-- Asks who holds the serial key of a task to stop, if it runs.
+local function stop_holder(new)
+  local head = call('ZRANGE', N.line(new.u, new.sk), 0, 0, 'WITHSCORES')
+  if head[2] ~= '-inf' then return end
+  local task, queue = string.match(head[1], '^([^,]+),([^,]+)')
+  local r = V.record(new.u, task)
+  V.want(r)
+  V.fetch()
+  if r.s == 'running' then V.ask_to_stop(r, queue, at) end
+end
+
 local texts, gone, index, index_order, due, expiring = {}, {}, {}, {}, {}, {}
 local ended = { order = {} }
 for i = 1, #tasks do
@@ -240,7 +254,7 @@ for i = 1, #tasks do
       call('SET', new.key, value, 'PX', int(px))
     end
     local r = new.r
-    r.c, r.n, r.a, r.x, r.k = 1, 0, 1, new.x, new.k
+    r.c, r.n, r.a, r.x, r.k, r.sk = 1, 0, 1, new.x, new.k, new.sk
     if new.x then
       expiring[#expiring + 1] = new.x
       expiring[#expiring + 1] = new.id .. ',' .. new.q
@@ -248,14 +262,17 @@ for i = 1, #tasks do
     end
     if new.due then
       r.s = 'scheduled'
+      if new.sk then V.use_lines() end
       V.write(r, at, ',"due":' .. new.due, '', new.event)
       due[#due + 1] = new.due
       due[#due + 1] = new.id .. ',' .. new.q .. ',1,1'
       V.add_scheduled(new.lane.x, 1)
     else
       r.s = 'queued'
-      if new.x then V.write(r, at, '', '', new.event) else V.tell(r, at, new.event) end
+      if new.sk then V.enter_line(r, new.q, true) end
+      if new.x or new.sk then V.write(r, at, '', '', new.event) else V.tell(r, at, new.event) end
     end
+    if new.stops then stop_holder(new) end
   elseif written then
     gone[#gone + 1] = new.name
   end
@@ -273,6 +290,7 @@ V.list_ended(ended)
 local ringed = {}
 V.ring(order, ringed)
 V.wake_for(ringed)
+V.settle_lines()
 if tick then V.take_tick(tick, verdicts[1]) end
 V.finish()
 return verdicts

@@ -48,6 +48,7 @@ if claims then
 end
 V.fetch()
 V.settle()
+V.settle_lines()
 -- A call that was woken and leaves work behind wakes one more.
 for i = 1, #woken do
   if call('EXISTS', N.ring(woken[i])) == 1 then V.wake(woken[i], 1) end

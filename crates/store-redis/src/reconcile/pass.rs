@@ -10,6 +10,7 @@ use tasktonic_protocol::stored::Descriptor;
 use tasktonic_store::Result;
 
 use super::Reconciler;
+use super::lines::{self, Serials};
 use super::read::{CHUNK, Glance, Reader, member, stem};
 use super::suspect::Suspect;
 use crate::open::{items_of, text_of};
@@ -234,6 +235,7 @@ impl Reconciler {
         // Entries of lanes that a task should have, and what is scheduled, by queue.
         let mut entries: HashMap<(Name, String), TaskId> = HashMap::new();
         let mut scheduled: HashMap<Name, u64> = HashMap::new();
+        let mut serials = Serials::new();
         let mut after = "-".to_owned();
         loop {
             let page = cmd("ZRANGE")
@@ -265,7 +267,10 @@ impl Reconciler {
                 {
                     suspects.push(Suspect::Expires(user.clone(), *task, queue.clone()));
                 }
+                lines::note(&mut serials, *task, &queue, head);
                 match head.state {
+                    // Where it stands its line says.
+                    TaskState::Queued if head.serial.is_some() => {}
                     TaskState::Queued => {
                         let entry = format!("{task}:{}:{}", head.attempt, head.claim);
                         entries.insert((queue, entry), *task);
@@ -289,6 +294,10 @@ impl Reconciler {
                 Some(last) if ids.len() == CHUNK => after = format!("({last}"),
                 _ => break,
             }
+        }
+        if !serials.is_empty() {
+            let of = (&mut entries, &mut scheduled);
+            suspects.extend(self.lines(reader, user, serials, of.0, of.1).await?);
         }
         for queue in whole.queues.clone() {
             let scheduled = scheduled.get(&queue).copied().unwrap_or(0);

@@ -20,7 +20,7 @@ const REST_MS_MAX: u64 = 500;
 /// Members read by one command.
 pub(super) const CHUNK: usize = 200;
 /// Bytes of a state that are looked at: its fixed beginning is shorter.
-const STATE_BYTES: usize = 191;
+const STATE_BYTES: usize = 255;
 
 /// Reads one partition.
 #[derive(Debug)]

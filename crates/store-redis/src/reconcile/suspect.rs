@@ -30,6 +30,8 @@ pub(super) enum Suspect {
     Expires(UserId, TaskId, Name),
     /// One that is listed as one that expires and is none.
     Expiry(String),
+    /// A place in the line of a serial key that is not as its task says, or that a task lacks.
+    Line(UserId, u128, String),
     /// A schedule that is not listed by its next tick, or is and rests or is gone.
     Schedule(UserId, Name),
     /// One that is listed as a schedule and is none.
@@ -71,6 +73,13 @@ impl Suspect {
             Self::Due(member) => &[&"d", member],
             Self::Expires(user, task, queue) => &[&"p", user, task, queue],
             Self::Expiry(member) => &[&"b", member],
+            Self::Line(user, key, member) => {
+                let key = format!("{key:032x}");
+                return ["y", user.as_str(), &key, member]
+                    .iter()
+                    .map(|word| Bytes::copy_from_slice(word.as_bytes()))
+                    .collect();
+            }
             Self::Schedule(user, name) => &[&"h", user, name],
             Self::Scheduling(member) => &[&"j", member],
             Self::Mark(user, task) => &[&"c", user, task],

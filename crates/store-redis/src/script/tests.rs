@@ -78,7 +78,7 @@ fn scripts_spell_names_as_keys_does() {
         "{}\nlocal u, q, w, t, k = unpack(ARGV)\n\
          return {{ META, LEASES, DUE, CANCELS, PARKED, USERS, UNSTARTED, SCHEDULES, PAUSED,\n\
          N.ring(q), N.full(q), N.overrides(q), N.credit(q),\n\
-         N.idle(q), N.sweep(60), N.wake(w), N.channel(u), N.lane(u, q), N.key(u, k),\n\
+         N.idle(q), N.sweep(60), N.wake(w), N.channel(u), N.lane(u, q), N.key(u, k), N.line(u, string.rep('0', 31) .. '7'),\n\
          N.user(u) .. 'd:' .. t, N.user(u) .. 't:' .. t, N.user(u) .. 'a:' .. t,\n\
          N.user(u) .. 'o:' .. t, N.user(u) .. 'e', N.user(u) .. 'z', N.user(u) .. 'i', N.schedules(u) }}",
         SHARED[0].1
@@ -109,6 +109,7 @@ fn scripts_spell_names_as_keys_does() {
         keys.events_channel(&user),
         keys.lane(&user, &queue),
         keys.idempotency(&user, key),
+        keys.line(&user, 7),
         keys.descriptor(&user, task),
         keys.state(&user, task),
         keys.attempts(&user, task),
@@ -154,7 +155,7 @@ proptest! {
             keys.idle(&queue), keys.sweep(60), keys.wake(&worker), keys.events_channel(&user),
             keys.lane(&user, &queue), keys.idempotency(&user, &key), keys.descriptor(&user, task),
             keys.state(&user, task), keys.attempts(&user, task), keys.log(&user, task),
-            keys.events(&user), keys.index(&user), keys.echo("process"),
+            keys.events(&user), keys.index(&user), keys.line(&user, 7), keys.echo("process"),
         ];
         let home = slot(&tag(p, partitions));
         for name in &all {

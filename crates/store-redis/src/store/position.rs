@@ -2,7 +2,7 @@
 //! an entry in it, and `meta` says how many of its entries are dead references. Where few are before
 //! the task, they are looked at one by one.
 
-use redis::{Pipeline, cmd};
+use redis::{Pipeline, Value, cmd};
 use tasktonic_core::limits::POSITION_MAX;
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
@@ -13,7 +13,7 @@ use tasktonic_store::{Position, Result};
 use super::RedisStore;
 use super::read::STATE_BYTES;
 use crate::open::text_of;
-use crate::wire::{StateHead, entries, items, number, parsed, text, word};
+use crate::wire::{StateHead, entries, is_first, items, number, parsed, text, word};
 
 /// Entries of a user's events asked for in one round trip.
 const EVENTS_CHUNK: usize = 64;
@@ -47,6 +47,9 @@ impl RedisStore {
         let Some(queue) = queue_in(&descriptor) else { return Ok(None) };
         let Some(head) = waits(&text_of(&answers[1])) else { return Ok(None) };
 
+        if self.is_in_line(p, user, task, &queue, &head).await? {
+            return Ok(None);
+        }
         let Some(lane) = self.lane(p, user, task, &queue, &head).await? else { return Ok(None) };
         let history = self.history(p, user).await?;
         let queues = self.queues_of(p, user, &history.unknown()).await?;
@@ -69,6 +72,52 @@ impl RedisStore {
             starts: history.starts(&queue, queue_of),
             queue,
         })))
+    }
+
+    /// See [`Query::TurnBefore`](tasktonic_store::Query::TurnBefore).
+    pub(super) async fn turn_before(
+        &self,
+        p: PartitionId,
+        user: &UserId,
+        task: TaskId,
+    ) -> Result<Option<TaskId>> {
+        let keys = self.keys(p)?;
+        let mut asked = Pipeline::new();
+        asked.add_command(beginning(&keys.state(user, task), STATE_BYTES));
+        let answers = self.ask(p, &asked).await?;
+        let Some(key) = waits(&text_of(&answers[0])).and_then(|head| head.serial) else {
+            return Ok(None);
+        };
+        // Whose turn it is stands before all others.
+        let mut asked = Pipeline::new();
+        let mut first = cmd("ZRANGE");
+        asked.add_command(first.arg(keys.line(user, key)).arg(0).arg(0).clone());
+        asked.add_command(beginning(&keys.state(user, task), STATE_BYTES));
+        let answers = self.ask(p, &asked).await?;
+        let still = waits(&text_of(&answers[1])).is_some();
+        let first = items(&answers[0])?.first().map(word).transpose()?;
+        let holder = first.and_then(|member| member.split(',').next()).map(parsed).transpose()?;
+        Ok(holder.filter(|holder: &TaskId| still && *holder != task))
+    }
+
+    /// Whether a queued task waits for another of its serial key.
+    async fn is_in_line(
+        &self,
+        p: PartitionId,
+        user: &UserId,
+        task: TaskId,
+        queue: &Name,
+        head: &StateHead,
+    ) -> Result<bool> {
+        let Some(key) = head.serial else { return Ok(false) };
+        let mut asked = Pipeline::new();
+        let mut score = cmd("ZSCORE");
+        score.arg(self.keys(p)?.line(user, key)).arg(format!("{task},{queue}"));
+        asked.add_command(score);
+        match &self.ask(p, &asked).await?[0] {
+            Value::Nil => Ok(false),
+            score => Ok(!is_first(score)?),
+        }
     }
 
     /// The lane as it is while the task is still in it; nothing once it has left.

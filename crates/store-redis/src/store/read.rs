@@ -24,7 +24,7 @@ const LOOKS_MAX: usize = 5_000;
 /// Tasks counted; then the numbers are least ones.
 const COUNT_MAX: usize = 10_000;
 /// Bytes of a state that are looked at for its name: its fixed beginning is shorter.
-pub(super) const STATE_BYTES: usize = 191;
+pub(super) const STATE_BYTES: usize = 255;
 /// Leases looked at in one round trip for those of one worker.
 const SCAN_COUNT: usize = 1_000;
 
@@ -53,6 +53,9 @@ impl RedisStore {
             Query::Held { worker } => QueryReply::Held(self.held(p, &worker).await?),
             Query::Position { user, task } => {
                 QueryReply::Position(self.standing(p, &user, task).await?)
+            }
+            Query::TurnBefore { user, task } => {
+                QueryReply::TurnBefore(self.turn_before(p, &user, task).await?)
             }
             Query::Exist { tasks } => QueryReply::Exist(self.exist(p, &tasks).await?),
             Query::Schedules { user, name } => {

@@ -1,10 +1,11 @@
 //! A store on Redis written out.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use async_trait::async_trait;
 use redis::{Pipeline, Value, cmd};
-use tasktonic_core::changes::{Place, TaskControl};
+use tasktonic_core::changes::{Place, Serial, TaskControl};
 use tasktonic_core::partition::{InQueue, KeptSchedule, Key, Row};
 use tasktonic_core::policy::Retention;
 use tasktonic_core::routing::PartitionId;
@@ -21,10 +22,13 @@ use crate::wire::StateHead;
 /// Members or keys read by one command.
 const CHUNK: usize = 500;
 /// Bytes of a state that are looked at: its fixed beginning is shorter.
-const STATE_BYTES: usize = 191;
+const STATE_BYTES: usize = 255;
 
 /// Places by entry, of each lane.
 type Lanes = BTreeMap<Name, HashMap<String, i64>>;
+
+/// Places by member, of the line of each serial key.
+type Lines = BTreeMap<u128, HashMap<String, f64>>;
 
 /// What is known of a partition as a whole while it is written out.
 #[derive(Debug, Default)]
@@ -35,6 +39,8 @@ pub(crate) struct Known {
     /// Claim numbers of running tasks: adoption does not write them into the state.
     claims: HashMap<(UserId, TaskId), Lease>,
     cancels: HashSet<String>,
+    /// Lines of the user that is being written: places by member.
+    lines: Option<(UserId, Lines)>,
     /// Lanes of the user that is being written: places by entry.
     lanes: Option<(UserId, Lanes)>,
 }
@@ -147,9 +153,19 @@ impl RedisStore {
                 ..TaskControl::new(queue, place)
             };
             let id = (user.clone(), *task);
+            let mut waits_at = None;
+            if let Some(key) = head.serial {
+                let turn = self.turn(p, user, key, *task, &control.queue, known).await?;
+                waits_at = turn.filter(|at| *at > f64::NEG_INFINITY);
+                control.serial =
+                    Some(Box::new(Serial { key, holds: turn == Some(f64::NEG_INFINITY) }));
+            }
             match head.state {
                 TaskState::Queued | TaskState::Waiting => {
-                    let position = self.position(p, user, *task, &control, known).await?;
+                    let position = match waits_at {
+                        Some(at) => at as i64,
+                        None => self.position(p, user, *task, &control, known).await?,
+                    };
                     control.place = Place::Queued { position };
                 }
                 TaskState::Scheduled => {}
@@ -194,6 +210,29 @@ impl RedisStore {
             TaskState::Cancelled => kept.cancelled_s,
             _ => kept.dead_s,
         })
+    }
+
+    /// A task's place in the line of its serial key: below all others where it is its turn.
+    async fn turn(
+        &self,
+        p: PartitionId,
+        user: &UserId,
+        key: u128,
+        task: TaskId,
+        queue: &Name,
+        known: &mut Known,
+    ) -> Result<Option<f64>> {
+        if known.lines.as_ref().is_none_or(|(of, _)| of != user) {
+            known.lines = Some((user.clone(), BTreeMap::new()));
+        }
+        let (_, lines) = known.lines.as_mut().expect("set above");
+        if let Entry::Vacant(slot) = lines.entry(key) {
+            let name = self.keys(p)?.line(user, key);
+            let found = self.whole_scan(p, "ZSCAN", &name).await?;
+            let place = |pair: &[String]| Some((pair[0].clone(), pair[1].parse().ok()?));
+            slot.insert(found.chunks_exact(2).filter_map(place).collect());
+        }
+        Ok(lines[&key].get(&format!("{task},{queue}")).copied())
     }
 
     /// The place of a queued task in its lane.

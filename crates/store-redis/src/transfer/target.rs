@@ -271,8 +271,8 @@ impl Import {
             Record::QueuesVersion(version) => self.queues_version = version,
             // An export holds whole tasks only; keys go by `Import::keys`.
             Record::Edited { .. }
-            | Record::Schedule { schedule: None, .. }
             | Record::Key { .. }
+            | Record::Schedule { schedule: None, .. }
             | Record::Control { .. }
             | Record::KeyGone { .. }
             | Record::UserGone { .. }
@@ -316,14 +316,28 @@ impl Import {
         to: &mut Vec<Cmd>,
     ) -> Result<()> {
         let keys = self.store.keys(p)?;
-        let TaskControl { queue, claim, attempt, expires, place, .. } = control;
+        let TaskControl { queue, claim, attempt, expires, serial, place, .. } = control;
         if let Some(expiry) = expires {
             let member = format!("{user},{task},{queue}");
             to.push(cmd("ZADD").arg(keys.unstarted()).arg(expiry.at_ms).arg(member).clone());
             to.push(cmd("HINCRBY").arg(keys.meta()).arg("ex").arg(1).clone());
         }
         to.push(cmd("ZADD").arg(keys.index(user)).arg(0).arg(task.to_string()).clone());
+        let in_line = serial.as_deref().is_some_and(|serial| !serial.holds);
+        if let Some(serial) = serial {
+            to.push(cmd("HSET").arg(keys.meta()).arg("sk").arg("1").clone());
+            let (line, member) = (keys.line(user, serial.key), format!("{task},{queue}"));
+            match place {
+                _ if serial.holds => to.push(cmd("ZADD").arg(line).arg("-inf").arg(member).clone()),
+                At::Queued { position } => {
+                    to.push(cmd("ZADD").arg(line).arg(*position).arg(member).clone());
+                    *self.scheduled.entry(queue.clone()).or_default() += 1;
+                }
+                _ => {}
+            }
+        }
         match place {
+            At::Queued { .. } if in_line => {}
             At::Queued { .. } => {
                 let entry = format!("{task}:{attempt}:{claim}");
                 to.push(cmd("RPUSH").arg(keys.lane(user, queue)).arg(entry).clone());

@@ -15,6 +15,8 @@ pub(crate) struct StateHead {
     pub(crate) attempt: u32,
     /// Of a task that waits and that nobody ever took.
     pub(crate) expires: Option<Expiry>,
+    /// Its serial key.
+    pub(crate) serial: Option<u128>,
     /// Of a scheduled task: wall clock, ms.
     pub(crate) due_ms: Option<i64>,
     /// Of a running task: who wrote it, and by which call it took the task.
@@ -33,6 +35,7 @@ impl StateHead {
                 at_ms: 0,
                 attempt: 1,
                 expires: None,
+                serial: None,
                 due_ms: None,
                 holder: None,
             });
@@ -50,10 +53,17 @@ impl StateHead {
             }
             None => (None, rest),
         };
+        let (serial, rest) = match rest.strip_prefix(r#","sk":""#) {
+            Some(rest) => {
+                let (key, rest) = rest.split_once('"')?;
+                (Some(u128::from_str_radix(key, 16).ok()?), rest)
+            }
+            None => (None, rest),
+        };
         let (attempt, rest) = digits(rest.strip_prefix(r#","a":"#)?)?;
         let state = TaskState::from_name(state)?;
         let (due_ms, holder) = (None, None);
-        let mut head = Self { state, claim, n, at_ms, attempt, expires, due_ms, holder };
+        let mut head = Self { state, claim, n, at_ms, attempt, expires, serial, due_ms, holder };
         match state {
             TaskState::Scheduled => head.due_ms = Some(digits(rest.strip_prefix(r#","due":"#)?)?.0),
             TaskState::Running => {
@@ -89,6 +99,10 @@ mod tests {
         assert_eq!(head.expires, Some(Expiry { at_ms: 9, keep_s: 60 }));
         let text = r#"{"s":"queued","c":1,"n":0,"at":5,"a":1,"exp":7,"keep":8}"#;
         assert_eq!(StateHead::of(Some(text)).unwrap().expires, None, "anybody may say so there");
+        let text =
+            r#"{"s":"queued","c":1,"n":0,"at":5,"exp":9,"keep":60,"sk":"0a","a":1,"sk":"7"}"#;
+        let head = StateHead::of(Some(text)).unwrap();
+        assert_eq!((head.serial, head.attempt), (Some(10), 1));
         for bad in ["", "{}", r#" {"s":"dead","c":1,"n":1,"at":1,"a":1}"#, r#"{"s":"sold","c":1"#] {
             assert_eq!(StateHead::of(Some(bad)), None, "{bad}");
         }

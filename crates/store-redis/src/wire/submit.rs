@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use redis::Value;
 use tasktonic_core::UserId;
-use tasktonic_core::command::{Expiry, KeyMode, NewTask, Replaced, Submit};
+use tasktonic_core::command::{Expiry, KeyMode, NewSerial, NewTask, Replaced, Submit};
 use tasktonic_core::reply::Submitted;
 use tasktonic_store::Result;
 
@@ -47,6 +47,13 @@ fn task(words: &mut Words, new: &NewTask) {
         words.put(format_args!("{:032x}", key.body_hash));
         words.put(key.ttl_ms);
         mode(words, &key.mode);
+    }
+    match new.serial {
+        Some(NewSerial { key, stops_running }) => {
+            words.put(format_args!("{key:032x}"));
+            words.flag(stops_running);
+        }
+        None => words.text(""),
     }
 }
 

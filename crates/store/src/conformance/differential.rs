@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tasktonic_core::command::{
-    Again, Claim, Control, Edit, Expiry, Idempotency, KeyMode, MoveTo, NewTask, Op, Purge, Redrive,
-    Replaced, Report, Reschedule, Rewrite, Submit, Sync, Write,
+    Again, Claim, Control, Edit, Expiry, Idempotency, KeyMode, MoveTo, NewSerial, NewTask, Op,
+    Purge, Redrive, Replaced, Report, Reschedule, Rewrite, Submit, Sync, Write,
 };
 use tasktonic_core::limits::ADOPT_MAX;
 use tasktonic_core::routing::PartitionId;
@@ -236,6 +236,7 @@ impl Walk {
                 event: Text::from(r#""k":"mail""#),
                 expires,
                 idempotency,
+                serial: self.serial(),
                 lane_max: 12,
                 ..NewTask::new(user, task, queue, descriptor)
             });
@@ -244,6 +245,13 @@ impl Walk {
             tasks.push(tasks[0].clone());
         }
         Submit { created_ms: now_ms, tasks }
+    }
+
+    fn serial(&mut self) -> Option<NewSerial> {
+        (self.seed.below(3) == 0).then(|| NewSerial {
+            key: u128::from(self.seed.below(3)),
+            stops_running: self.seed.below(3) == 0,
+        })
     }
 
     fn key_mode(&mut self) -> KeyMode {
@@ -432,7 +440,8 @@ impl Walk {
 
     fn query(&mut self) -> Query {
         let (user, task) = self.task_of();
-        match self.seed.below(17) {
+        match self.seed.below(18) {
+            17 => Query::TurnBefore { user, task },
             16 => Query::Facts { user, queue: self.queue() },
             8 => Query::DueSchedules,
             9 => Query::Schedules { user, name: None },

@@ -29,7 +29,7 @@ impl Scene {
     }
 
     /// Submits all of `drafts` at once, one call each.
-    async fn at_once(&self, drafts: Vec<NewTask>) -> Vec<(TaskId, Submitted)> {
+    pub(super) async fn at_once(&self, drafts: Vec<NewTask>) -> Vec<(TaskId, Submitted)> {
         let created_ms = self.now_ms();
         let mut calls = tokio::task::JoinSet::new();
         for new in drafts {

@@ -75,6 +75,9 @@ impl State {
                 QueryReply::Held(held.map(|c| self.held(c.lease, c.n)).collect())
             }
             Query::Position { user, task } => QueryReply::Position(self.position(&user, task)),
+            Query::TurnBefore { user, task } => {
+                QueryReply::TurnBefore(self.partition.turn_before(&user, &task))
+            }
             Query::Exist { tasks } => {
                 let known = |(user, task): (UserId, TaskId)| self.partition.task(&user, &task);
                 QueryReply::Exist(tasks.into_iter().map(|t| known(t).is_some()).collect())

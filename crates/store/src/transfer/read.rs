@@ -3,7 +3,7 @@
 use std::io::{BufRead, Read as _};
 use std::str::FromStr;
 
-use tasktonic_core::changes::{Place, Record, TaskControl};
+use tasktonic_core::changes::{Place, Record, Serial, TaskControl};
 use tasktonic_core::command::Expiry;
 use tasktonic_core::schedule::Schedule;
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
@@ -215,6 +215,19 @@ impl Reader<'_> {
                 Place::Ended { state, at_ms, keep_s }
             }
         };
+        let serial = match &line.serial {
+            Some(of) => {
+                let key = u128::from_str_radix(&of.key, 16)
+                    .map_err(|_| self.wrong("a serial key is no number".to_owned()))?;
+                Some(Serial { key, holds: of.holds && !matches!(place, Place::Ended { .. }) })
+            }
+            None => None,
+        };
+        let place = match (place, &line.serial) {
+            // Who waits for its turn keeps its place among those, in whatever queues they are.
+            (Place::Queued { .. }, Some(of)) if !of.holds => Place::Queued { position: of.at },
+            (place, _) => place,
+        };
         let expires = line.expires.filter(|_| place.is_waiting());
         let expires = expires.map(|of| Expiry { at_ms: of.at_ms, keep_s: of.keep_s });
         self.totals.tasks += 1;
@@ -230,6 +243,7 @@ impl Reader<'_> {
             attempts_kept: line.attempts_kept,
             log_lines: line.log_lines,
             expires: expires.map(Box::new),
+            serial: serial.map(Box::new),
             ..TaskControl::new(queue, place)
         };
         let text = line.descriptor.into();

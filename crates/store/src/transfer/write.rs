@@ -1,15 +1,16 @@
 //! A store written out.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 
-use tasktonic_core::changes::{Place, TaskControl};
+use tasktonic_core::changes::{Place, Serial, TaskControl};
 use tasktonic_core::partition::Row;
 use tasktonic_core::policy::Retention;
 use tasktonic_core::routing::{PartitionId, partition_of};
 use tasktonic_core::schedule::Schedule;
 use tasktonic_core::settings::QueueSettings;
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
-use tasktonic_protocol::transfer::{ExpiryLine, Line, PlaceLine, TaskLine, Totals, V};
+use tasktonic_protocol::transfer::{ExpiryLine, Line, PlaceLine, SerialLine, TaskLine, Totals, V};
 
 use super::{ROWS_MAX, Source, TransferError};
 use crate::{Query, QueryReply, StoredTask, Table};
@@ -152,6 +153,8 @@ impl Writer<'_> {
         user: &UserId,
     ) -> std::result::Result<(), TransferError> {
         let mut waiting: Vec<(Name, i64, TaskId, TaskControl)> = Vec::new();
+        // Keys whose turn ends with the export.
+        let mut freed = BTreeSet::new();
         let mut after = None;
         loop {
             let rows = self.source.rows(p, user, after).await?;
@@ -159,6 +162,11 @@ impl Writer<'_> {
             after = rows.last().map(|row| row.task);
             let mut others = Vec::new();
             for row in rows {
+                if let Some(Serial { key, holds: true }) = row.control.serial.as_deref()
+                    && matches!(row.control.place, Place::Running { cancel_asked: true, .. })
+                {
+                    freed.insert(*key);
+                }
                 match row.control.place {
                     Place::Queued { position } => {
                         waiting.push((row.control.queue.clone(), position, row.task, row.control));
@@ -174,6 +182,15 @@ impl Writer<'_> {
             self.tasks(p, user, others).await?;
             if count < ROWS_MAX {
                 break;
+            }
+        }
+        for key in freed {
+            let serials = waiting.iter_mut().filter_map(|(_, at, task, control)| {
+                let serial = control.serial.as_deref_mut().filter(|serial| serial.key == key)?;
+                Some(((*at, *task), serial))
+            });
+            if let Some((_, next)) = serials.min_by_key(|(place, _)| *place) {
+                next.holds = true;
             }
         }
         waiting.sort_by(|a, b| (&a.0, a.1, a.2).cmp(&(&b.0, b.1, b.2)));
@@ -261,8 +278,13 @@ fn carried(
     stored: &StoredTask,
     now_ms: i64,
 ) -> TaskLine {
-    let TaskControl { queue, mut claim, mut n, attempt, attempts_kept, log_lines, expires, place } =
-        control;
+    let TaskControl { queue, mut claim, mut n, attempt, attempts_kept, log_lines, .. } = control;
+    let TaskControl { expires, serial, place, .. } = control;
+    let serial = serial.map(|of| SerialLine {
+        key: format!("{:032x}", of.key),
+        holds: of.holds && !matches!(place, Place::Running { cancel_asked: true, .. }),
+        at: if let Place::Queued { position } = place { position } else { 0 },
+    });
     let expires = expires.map(|of| ExpiryLine { at_ms: of.at_ms, keep_s: of.keep_s });
     let mut state = stored.state.as_ref().map(ToString::to_string);
     let place = match place {
@@ -299,6 +321,7 @@ fn carried(
         attempts_kept,
         log_lines,
         expires,
+        serial,
         descriptor: stored.descriptor.to_string(),
         state,
     }

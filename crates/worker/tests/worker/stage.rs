@@ -100,6 +100,7 @@ impl Stage {
             due_ms: None,
             tags: Vec::new(),
             key: None,
+            serial_key: None,
             payload: to_raw_value(&draft.payload).unwrap(),
         };
         let new = NewTask {

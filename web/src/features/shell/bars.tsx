@@ -1,6 +1,6 @@
 "use client";
 
-import { CalendarClock, ListChecks, Plus, Search } from "lucide-react";
+import { CalendarClock, Layers, ListChecks, Plus, Search } from "lucide-react";
 import Link from "next/link";
 import { usePathname } from "next/navigation";
 import { Kbd } from "@/components/ui/bits";
@@ -39,6 +39,9 @@ export function TopBar({ user, theme, onTheme, onPalette, onHelp, onErase }: Bar
           </NavLink>
           <NavLink href="/schedules" active={path.startsWith("/schedules")}>
             Schedules
+          </NavLink>
+          <NavLink href="/queues" active={path.startsWith("/queues")}>
+            Queues
           </NavLink>
           <NavLink href="/new" active={path.startsWith("/new")}>
             Run a task
@@ -118,6 +121,14 @@ export function BottomNav({ onPalette }: { onPalette: () => void }) {
       >
         <CalendarClock aria-hidden className="size-5" />
         Schedules
+      </Link>
+      <Link
+        href="/queues"
+        aria-current={path.startsWith("/queues") ? "page" : undefined}
+        className={cn(item, path.startsWith("/queues") ? "text-ink" : "text-ink-faint")}
+      >
+        <Layers aria-hidden className="size-5" />
+        Queues
       </Link>
       <button type="button" onClick={onPalette} className={cn(item, "text-ink-faint")}>
         <Search aria-hidden className="size-5" />

@@ -3,7 +3,19 @@
 import type { KindInfo } from "@tasktonic/client";
 import { newestFirst, useLive } from "@tasktonic/react";
 import { Command } from "cmdk";
-import { CalendarClock, FilePlus2, Hash, Keyboard, ListChecks, LogOut, Moon, Plus, Search, Sun } from "lucide-react";
+import {
+  CalendarClock,
+  FilePlus2,
+  Hash,
+  Keyboard,
+  Layers,
+  ListChecks,
+  LogOut,
+  Moon,
+  Plus,
+  Search,
+  Sun,
+} from "lucide-react";
 import { useRouter } from "next/navigation";
 import { type ReactNode, useEffect, useMemo, useState } from "react";
 import { Kbd } from "@/components/ui/bits";
@@ -130,6 +142,9 @@ function PaletteBody({ onOpen, onHelp, onTheme }: Props) {
           </Item>
           <Item icon={<CalendarClock />} onSelect={goes("/schedules")}>
             Schedules
+          </Item>
+          <Item icon={<Layers />} onSelect={goes("/queues")}>
+            Queues
           </Item>
           {(Object.keys(TABS) as TabId[])
             .filter((id) => id !== "all" && typed !== "")

@@ -3,10 +3,15 @@ import type { Errors } from "./draft";
 import { UNITS, type Unit } from "./span";
 
 /** The key of a submission as it is typed. */
-export type KeyOptions = { key: string; keyMode: KeyMode; keyWindow: string; keyWindowUnit: Unit };
-export const NO_KEY: KeyOptions = { key: "", keyMode: "ttl", keyWindow: "", keyWindowUnit: "m" };
+export type KeyOptions = { key: string; keyMode: KeyMode; keyWindow: string; keyWindowUnit: Unit; serial: string };
+export const NO_KEY: KeyOptions = { key: "", keyMode: "ttl", keyWindow: "", keyWindowUnit: "m", serial: "" };
 
-export type KeySettings = { idempotency_key?: string; key_mode?: KeyMode; key_window_ms?: number };
+export type KeySettings = {
+  idempotency_key?: string;
+  key_mode?: KeyMode;
+  key_window_ms?: number;
+  serial_key?: string;
+};
 
 /** What a key can mean, in the order of the list, with what follows from it. */
 export const KEY_MODES: Record<KeyMode, { label: string; says: string; window?: string }> = {
@@ -41,6 +46,14 @@ export const KEY_MODES: Record<KeyMode, { label: string; says: string; window?: 
     label: "the newest one waits",
     says: "A task of this key that still waits is cancelled for this one.",
   },
+  latest: {
+    label: "the newest one, after the one that runs",
+    says: "One of this key runs at a time; of those that wait, only the newest is kept.",
+  },
+  restart: {
+    label: "the newest one, instead of the one that runs",
+    says: "The task of this key that runs is asked to stop; of those that wait, only the newest is kept.",
+  },
 };
 const NEEDS_WINDOW: KeyMode[] = ["throttle", "debounce"];
 
@@ -52,11 +65,12 @@ export function keyOf(
 ): KeySettings {
   const key = options.key.trim();
   const mode = options.keyMode;
+  const serial = options.serial.trim() === "" ? {} : { serial_key: options.serial.trim() };
   if (key === "") {
     if (mode !== "ttl") errors["/idempotency_key"] = "Say which key this is about.";
-    return {};
+    return serial;
   }
-  const settings: KeySettings = { idempotency_key: key };
+  const settings: KeySettings = { idempotency_key: key, ...serial };
   if (mode !== "ttl") settings.key_mode = mode;
   if (KEY_MODES[mode].window === undefined) return settings;
   const typed = positive("/key_window_ms", options.keyWindow);

@@ -305,6 +305,21 @@ export function OptionFields(props: {
             />
           </Field>
         ) : null}
+        <Field
+          id={`${id}-serial`}
+          label="One at a time with"
+          error={errors["/serial_key"]}
+          hint="A name. Tasks of the same name run one after the other, in order. Left empty, beside any other."
+        >
+          <Input
+            {...tied("serial", "/serial_key", "hint")}
+            className="font-mono text-sm"
+            autoCapitalize="off"
+            spellCheck={false}
+            value={options.serial}
+            onChange={(event) => set({ serial: event.target.value })}
+          />
+        </Field>
         <h3 className="-mb-2 text-sm font-medium text-ink-soft sm:col-span-2">When an attempt goes wrong</h3>
         <Field
           id={`${id}-backoff`}

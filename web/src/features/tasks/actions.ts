@@ -57,7 +57,10 @@ const Submission = z.strictObject({
     .max(3)
     .optional(),
   idempotency_key: z.string().min(1).max(255).optional(),
-  key_mode: z.enum(["ttl", "until_done", "until_started", "unique", "throttle", "debounce", "replace"]).optional(),
+  key_mode: z
+    .enum(["ttl", "until_done", "until_started", "unique", "throttle", "debounce", "replace", "latest", "restart"])
+    .optional(),
+  serial_key: z.string().min(1).max(255).optional(),
   key_window_ms: z
     .int()
     .min(1)

@@ -38,9 +38,9 @@ export const SPANS = {
 export type SpanId = keyof typeof SPANS;
 
 /** What the list shows, as it stands in the URL. */
-export type ListQuery = { status: TabId; kind: string; tag: string; q: string; span: SpanId | "" };
+export type ListQuery = { status: TabId; kind: string; queue: string; tag: string; q: string; span: SpanId | "" };
 
-export const EVERYTHING: ListQuery = { status: "all", kind: "", tag: "", q: "", span: "" };
+export const EVERYTHING: ListQuery = { status: "all", kind: "", queue: "", tag: "", q: "", span: "" };
 
 type Params = Record<string, string | string[] | undefined>;
 
@@ -56,6 +56,7 @@ export function readQuery(params: Params): ListQuery {
   return {
     status: Object.hasOwn(TABS, status) ? (status as TabId) : "all",
     kind: one(params, "kind"),
+    queue: one(params, "queue"),
     tag: one(params, "tag"),
     q: one(params, "q"),
     span: Object.hasOwn(SPANS, span) ? (span as SpanId) : "",
@@ -66,6 +67,7 @@ export function writeQuery(query: ListQuery): string {
   const params = new URLSearchParams();
   if (query.status !== "all") params.set("status", query.status);
   if (query.kind) params.set("kind", query.kind);
+  if (query.queue) params.set("queue", query.queue);
   if (query.tag) params.set("tag", query.tag);
   if (query.q) params.set("q", query.q);
   if (query.span) params.set("time", query.span);
@@ -79,6 +81,7 @@ export function toFilter(query: ListQuery, nowMs: number): TaskFilter {
   return {
     ...(statuses.length ? { status: statuses } : {}),
     ...(query.kind ? { kind: query.kind } : {}),
+    ...(query.queue ? { queue: query.queue } : {}),
     ...(query.tag ? { tag: query.tag } : {}),
     ...(query.q ? { q: query.q } : {}),
     ...(query.span ? { since: new Date(minute - SPANS[query.span].ms).toISOString() } : {}),
@@ -87,7 +90,7 @@ export function toFilter(query: ListQuery, nowMs: number): TaskFilter {
 
 /** Whether anything but the tab narrows the list. */
 export const isNarrowed = (query: ListQuery): boolean =>
-  query.kind !== "" || query.tag !== "" || query.q !== "" || query.span !== "";
+  query.kind !== "" || query.queue !== "" || query.tag !== "" || query.q !== "" || query.span !== "";
 
 const FITS: Record<BulkVerb, (status: TaskStatus) => boolean> = {
   // Who was asked to stop already is left alone.

@@ -138,6 +138,22 @@ export function FilterBar(props: {
           ))}
         </NativeSelect>
       </div>
+      {query.queue ? (
+        <span className="inline-flex h-9 max-w-full min-w-0 items-center gap-1 rounded-md border border-line bg-sunken pr-1 pl-2.5 text-sm text-ink-soft sm:h-8">
+          <span className="truncate" title={query.queue}>
+            Queue <span className="font-medium text-ink">{query.queue}</span>
+          </span>
+          <Button
+            look="ghost"
+            size="icon-sm"
+            aria-label="Tasks of every queue"
+            title="Tasks of every queue"
+            onClick={() => onChange({ ...query, queue: "" })}
+          >
+            <X />
+          </Button>
+        </span>
+      ) : null}
       {isNarrowed(query) ? (
         <Button look="ghost" onClick={() => onChange({ ...EVERYTHING, status: query.status })}>
           <X /> Clear

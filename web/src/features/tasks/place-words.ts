@@ -31,6 +31,8 @@ export function startWords(start: StartEstimate): string | undefined {
       return `When it starts is not known: none of your tasks in this line has started for ${one(start.for_ms / 1_000, false)}.`;
     case "far_back":
       return "When it starts is not known: it is too far back in the line.";
+    case "behind":
+      return `Starts after task ${start.task}, which has the same serial key.`;
     case "not_before":
     case "not_queued":
       return undefined;

@@ -119,6 +119,7 @@ impl Library {
             due_ms: None,
             tags: Vec::new(),
             key: None,
+            serial_key: None,
             payload: serde_json::value::to_raw_value(&Noop { n, at, pad })?,
         };
         // Numbers of the bench are used once, which is what an id needs.

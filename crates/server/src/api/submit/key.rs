@@ -1,7 +1,7 @@
 //! The key of a submission, as the store is told of it. Knows nothing of what is stored.
 
 use sha2::{Digest as _, Sha256};
-use tasktonic_core::command::{Idempotency, KeyMode as StoreMode, Replaced};
+use tasktonic_core::command::{Idempotency, KeyMode as StoreMode, NewSerial, Replaced};
 use tasktonic_core::policy::Retention;
 use tasktonic_core::{Labels, TaskId, Text};
 use tasktonic_protocol::http::{KeyMode, SubmitRequest};
@@ -26,10 +26,18 @@ pub(super) fn idempotency(
         KeyMode::UntilStarted => StoreMode::UntilStarted,
         KeyMode::Unique => StoreMode::Unique,
         KeyMode::Throttle => StoreMode::Throttle,
-        KeyMode::Debounce | KeyMode::Replace => replace(),
+        KeyMode::Debounce | KeyMode::Replace | KeyMode::Latest | KeyMode::Restart => replace(),
     };
     let ttl_ms = asked.key_ttl_ms(now_ms, due_ms);
     Some(Idempotency { mode, ..Idempotency::new(key, body_hash(asked), ttl_ms) })
+}
+
+/// The tasks a submission may not run beside. The engine knows their key as a number.
+pub(super) fn serial(asked: &SubmitRequest) -> Option<NewSerial> {
+    let digest = Sha256::digest(asked.serial()?);
+    let (first, _) = digest.split_at(16);
+    let key = u128::from_be_bytes(first.try_into().expect("sixteen bytes"));
+    Some(NewSerial { key, stops_running: asked.mode() == KeyMode::Restart })
 }
 
 /// When a debounced submission is due: unless another comes before.
@@ -63,8 +71,13 @@ fn body_hash(asked: &SubmitRequest) -> u128 {
         part(asked.expires_at.as_deref());
         part(asked.expire_after_ms.map(|ms| ms.to_string()).as_deref());
     }
+    if let Some(key) = &asked.serial_key {
+        part(Some("serial_key"));
+        part(Some(key));
+    }
     if let Some(needs) = &asked.needs {
         // What is no label is refused by then.
+        part(Some("needs"));
         part(Some(&Labels::new(needs).unwrap_or_default().texts().join("+")));
     }
     let digest = hash.finalize();

@@ -2,6 +2,7 @@ import { Plus } from "lucide-react";
 import type { Metadata } from "next";
 import Link from "next/link";
 import { Button } from "@/components/ui/button";
+import { PauseNotice } from "@/features/queues/pause-notice";
 import { readQuery, toFilter, writeQuery } from "@/features/tasks/filters";
 import { TaskList } from "@/features/tasks/task-list";
 import { api, requireUser } from "@/lib/api/server";
@@ -22,6 +23,8 @@ export default async function TasksPage({ searchParams }: Props) {
     tasktonic.counts(),
     tasktonic.kinds(),
   ]);
+  // Whose line grows because they stopped it themselves should not have to look for the reason.
+  const pause = counts.queued > 0 ? await tasktonic.paused() : undefined;
   return (
     <>
       <header className="flex items-center justify-between gap-4 pb-4">
@@ -32,6 +35,7 @@ export default async function TasksPage({ searchParams }: Props) {
           </Link>
         </Button>
       </header>
+      {pause?.paused ? <PauseNotice pause={pause} className="mb-5" /> : null}
       <TaskList user={user.user} query={query} filter={filter} initial={page} counts={counts} kinds={kinds} />
     </>
   );

@@ -3,6 +3,7 @@
 import { type Attempt, hasEnded, type Task } from "@tasktonic/client";
 import Link from "next/link";
 import type { ReactNode } from "react";
+import { queueHref } from "@/features/queues/names";
 import { Ago } from "@/lib/clock";
 import { duration } from "@/lib/format";
 import { Elapsed } from "../task-row";
@@ -23,7 +24,14 @@ export function Facts({ task, attempts }: { task: Task; attempts: Attempt[] }) {
       <Fact name="Started">{started ? <Ago at={started} /> : "not yet"}</Fact>
       <Span task={task} started={started} last={attempts.at(-1)} />
       <Fact name="Queue">
-        <span className="font-mono text-xs">{task.queue}</span>
+        <Link
+          href={queueHref(task.queue)}
+          prefetch={false}
+          title={task.queue}
+          className="font-mono text-xs underline underline-offset-2"
+        >
+          {task.queue}
+        </Link>
       </Fact>
       <Fact name="Worker">
         <span className="font-mono text-xs">{task.worker ?? "–"}</span>
@@ -44,6 +52,11 @@ export function Facts({ task, attempts }: { task: Task; attempts: Attempt[] }) {
       {task.idempotency_key && !isOwnKey(task.idempotency_key) ? (
         <Fact name="Idempotency key" className="col-span-full">
           <span className="font-mono text-xs whitespace-normal break-all">{task.idempotency_key}</span>
+        </Fact>
+      ) : null}
+      {task.serial_key ? (
+        <Fact name="One at a time with" className="col-span-full">
+          <span className="font-mono text-xs whitespace-normal break-all">{task.serial_key}</span>
         </Fact>
       ) : null}
     </dl>

@@ -1,38 +1,52 @@
 "use client";
 
-import type { TaskPosition } from "@tasktonic/client";
+import type { Task, TaskPosition, Why } from "@tasktonic/client";
 import { Users } from "lucide-react";
 import { type ReactNode, useEffect, useRef, useState } from "react";
 import { placeWords, startWords } from "../place-words";
-import { usePosition, type Waiting } from "./use-position";
+import { whyWords } from "../why-words";
+import { usePosition } from "./use-position";
+import { useWhy } from "./use-why";
+import { Blocked, WhyNot } from "./why-not";
 
-/** Where a queued task stands in its line, and when it will probably start. */
-export function InLine({ task, initial, children }: { task: Waiting; initial?: TaskPosition; children?: ReactNode }) {
+type Props = {
+  task: Pick<Task, "id" | "rev" | "status" | "kind" | "queue">;
+  initial?: TaskPosition;
+  why?: Why;
+  children?: ReactNode;
+};
+
+/** Why a queued task does not run: what is in its way or, if nothing is, where it stands in its line. */
+export function InLine({ task, initial, why: before, children }: Props) {
   const position = usePosition(task, initial);
+  const { why, ask } = useWhy(task, before);
+  const blocked = whyWords(task, why);
   const place = position ? placeWords(position) : undefined;
   const start = position ? startWords(position.start) : undefined;
-  const spoken = useCalm([place, start].filter(Boolean).join(" "));
+  const spoken = useCalm((blocked ? [blocked.title, blocked.text] : [place, start]).filter(Boolean).join(" "));
   return (
-    <div className="flex gap-3 rounded-lg border border-line bg-sunken px-4 py-3 text-sm text-ink-soft">
-      <Users aria-hidden className="mt-0.5 size-4 shrink-0 text-ink-faint" />
-      <div className="tabular min-w-0">
-        <p className="font-medium text-ink" data-testid="start">
-          {start ?? "In line for the next free worker."}
-        </p>
-        <p className="mt-0.5" data-testid="place">
-          {place ?? "Your tasks are started in order; people are served in turn."} {children}
-        </p>
-        {position?.start.is === "range" ? (
-          <p className="mt-0.5 text-xs text-ink-faint">
-            Judged by how your tasks in this line started lately; right about {times(position.start.probability)} times
-            out of 10.
+    <>
+      {blocked ? (
+        <Blocked task={task} words={blocked} onChanged={ask}>
+          {children}
+        </Blocked>
+      ) : (
+        <WhyNot icon={Users} title={<p data-testid="start">{start ?? "In line for the next free worker."}</p>}>
+          <p className="mt-0.5" data-testid="place">
+            {place ?? "Your tasks are started in order; people are served in turn."} {children}
           </p>
-        ) : null}
-      </div>
+          {position?.start.is === "range" ? (
+            <p className="mt-0.5 text-xs text-ink-faint">
+              Judged by how your tasks in this line started lately; right about {times(position.start.probability)}{" "}
+              times out of 10.
+            </p>
+          ) : null}
+        </WhyNot>
+      )}
       <p role="status" aria-live="polite" className="sr-only">
         {spoken}
       </p>
-    </div>
+    </>
   );
 }
 

@@ -1,17 +1,23 @@
 "use client";
 
-import type { Progress, Task, TaskPosition } from "@tasktonic/client";
-import { useRef } from "react";
+import type { Progress, Task, TaskPosition, Why } from "@tasktonic/client";
+import { CalendarClock, Hourglass, Play } from "lucide-react";
+import Link from "next/link";
+import { useRef, useState } from "react";
 import { Card, Notice } from "@/components/ui/bits";
+import { Button } from "@/components/ui/button";
 import { ProgressBar } from "@/components/ui/progress-bar";
 import { Ago, useNow } from "@/lib/clock";
 import { duration, fraction, progressParts, progressText, when } from "@/lib/format";
 import { useSilence } from "@/lib/line";
+import { useVerbs, verbsFor } from "../verbs";
 import { hasExpired, reasonText } from "../words";
 import { InLine } from "./in-line";
+import { WhyNot } from "./why-not";
 
 /** What is going on right now, in one glance: the bar, the numbers, or why nothing moves. */
-export function ProgressPanel({ task, position }: { task: Task; position?: TaskPosition | undefined }) {
+export function ProgressPanel(props: { task: Task; position?: TaskPosition | undefined; why?: Why | undefined }) {
+  const { task, position, why } = props;
   switch (task.status) {
     case "running":
     case "cancelling":
@@ -30,19 +36,15 @@ export function ProgressPanel({ task, position }: { task: Task; position?: TaskP
         </Notice>
       );
     case "scheduled":
-      return (
-        <Quiet>
-          <Due task={task} what="This task" /> <Expiry task={task} />
-        </Quiet>
-      );
+      return <Later task={task} />;
     case "queued":
       return (
-        <InLine task={task} {...(position ? { initial: position } : {})}>
+        <InLine task={task} {...(position ? { initial: position } : {})} {...(why ? { why } : {})}>
           <Expiry task={task} />
         </InLine>
       );
     case "waiting":
-      return <Quiet>Waits for other tasks to end.</Quiet>;
+      return <WhyNot icon={Hourglass} title="It waits for other tasks to end." />;
     case "cancelled":
       if (hasExpired(task)) {
         return <Quiet>Nobody took this task in time, so it was not started. You can try it again.</Quiet>;
@@ -53,6 +55,41 @@ export function ProgressPanel({ task, position }: { task: Task; position?: TaskP
     default:
       return task.status satisfies never;
   }
+}
+
+/** A task for later: when, and how to have it sooner. */
+function Later({ task }: { task: Task }) {
+  const { move } = useVerbs();
+  const [busy, setBusy] = useState(false);
+  const start = async () => {
+    setBusy(true);
+    await move(task.id, { delay_ms: 0 });
+    setBusy(false);
+  };
+  return (
+    <WhyNot
+      icon={CalendarClock}
+      title={<Due task={task} what="This task" />}
+      actions={
+        <>
+          {verbsFor(task).move ? (
+            <Button busy={busy} onClick={() => void start()}>
+              {busy ? null : <Play />} Start it now
+            </Button>
+          ) : null}
+          {task.schedule ? (
+            <Button asChild look="ghost">
+              <Link href={`/schedules/${encodeURIComponent(task.schedule.name)}`}>Look at its schedule</Link>
+            </Button>
+          ) : null}
+        </>
+      }
+    >
+      <p className="mt-0.5 empty:hidden">
+        <Expiry task={task} />
+      </p>
+    </WhyNot>
+  );
 }
 
 function Running({ task }: { task: Task }) {

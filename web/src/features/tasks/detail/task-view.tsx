@@ -8,6 +8,7 @@ import {
   type RescheduleRequest,
   type Task,
   type TaskPosition,
+  type Why,
 } from "@tasktonic/client";
 import { useTask } from "@tasktonic/react";
 import { ChevronLeft, Ellipsis, PencilLine, RotateCcw, Square } from "lucide-react";
@@ -47,12 +48,13 @@ type Props = {
   attempts: Attempt[];
   logs: LogPage;
   position?: TaskPosition | undefined;
+  why?: Why | undefined;
   title: string;
   schema: Json | undefined;
   tab: string | undefined;
 };
 
-export function TaskView({ initial, attempts: before, logs, position, title, schema, tab: asked }: Props) {
+export function TaskView({ initial, attempts: before, logs, position, why, title, schema, tab: asked }: Props) {
   const { task = initial, error } = useTask(initial.id, { initial, whole: true });
   const live = useTask(initial.id).task;
   const attempts = useAttempts(task, before);
@@ -87,7 +89,7 @@ export function TaskView({ initial, attempts: before, logs, position, title, sch
   return (
     <article className="flex flex-col gap-5">
       <Header task={task} title={title} />
-      <ProgressPanel task={task} position={position} />
+      <ProgressPanel task={task} position={position} why={why} />
       <Facts task={task} attempts={attempts} />
       <Tabs value={tab} onValueChange={choose} className="mt-1">
         <TabList aria-label="Parts of this task">

@@ -31,8 +31,10 @@ export default async function TaskPage({ params, searchParams }: Props) {
       tasktonic.logs(id, 0, LINES),
       tasktonic.kinds(),
     ]);
-    // The page says at once where the task stands, not only after a look of its own.
-    const position = task.status === "queued" ? await tasktonic.position(id).catch(() => undefined) : undefined;
+    // The page says at once where the task stands and what is in its way, not only after a look of its own.
+    const now = <T,>(answer: Promise<T>): Promise<T | undefined> => answer.catch(() => undefined);
+    const [position, why] =
+      task.status === "queued" ? await Promise.all([now(tasktonic.position(id)), now(tasktonic.why(id))]) : [];
     const kind = kinds.find((kind) => kind.kind === task.kind);
     return (
       <TaskView
@@ -41,6 +43,7 @@ export default async function TaskPage({ params, searchParams }: Props) {
         attempts={attempts}
         logs={logs}
         position={position}
+        why={why}
         title={titlesOf(kind ? [kind] : [])(task.kind)}
         schema={kind?.schema}
         tab={Array.isArray(tab) ? tab[0] : tab}

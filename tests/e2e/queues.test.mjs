@@ -1,0 +1,178 @@
+// Queues as people and operators see them, and why a task that waits is not running.
+import assert from "node:assert/strict";
+import { DESKTOP, PHONE, statusIs } from "./lib/browser.mjs";
+import { suite } from "./lib/suite.mjs";
+import { SECOND, until } from "./lib/wait.mjs";
+
+const RUNS_MS = 1_500;
+
+suite("queues", {}, ({ scenario }) => {
+  const why = (page) => page.getByRole("region", { name: "Why is it not running?" });
+  const operator = async (product, visit, where, context = {}) => {
+    const token = await product.mint("olga", ["--role", "operator"]);
+    const visitor = await visit(context);
+    await visitor.bring(product, token);
+    await visitor.page.goto(`${product.url}${where}`);
+    await visitor.connection("live");
+    return visitor;
+  };
+  const answered = (product, id, reason) =>
+    until(`why says ${reason}`, async () => {
+      const answer = await product.api(`/api/v1/tasks/${id}/why`);
+      if (answer.reason === reason) return answer;
+      throw new Error(`it says ${answer.reason}`);
+    });
+
+  scenario(
+    "one's own work is paused on the page of queues, a task says so with the cure, and runs once it is resumed",
+    async ({ product, visit }) => {
+      await product.kind("noop");
+      const visitor = await visit();
+      const { page } = visitor;
+      await visitor.signIn(product, { next: "/tasks" });
+      await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Queues" }).first().click();
+      await page.waitForURL(`${product.url}/queues`);
+      const row = page.locator('[data-queue="noop"]');
+      await row.getByText("Open", { exact: true }).waitFor();
+      await page.getByRole("button", { name: "Pause my work" }).click();
+      await page.getByText("You have paused all your work").waitFor();
+      await row.getByText("You paused your work").waitFor();
+
+      // The page hears of the task by the stream, and the task finds the pause in its way.
+      const task = await product.submit("noop", { sleep_ms: RUNS_MS });
+      await row.getByRole("link", { name: "1 waiting" }).click();
+      await page.waitForURL(`${product.url}/tasks?queue=noop`);
+      await page.getByText("You have paused all your work").waitFor();
+      await page.locator(`li[data-task="${task.id}"]`).getByRole("link").first().click();
+      await page.waitForURL(`${product.url}/tasks/${task.id}`);
+      await statusIs(page.locator("article"), "queued");
+      await why(page).getByText("You have paused all your work").waitFor();
+      assert.equal((await answered(product, task.id, "user_paused")).users_waiting, undefined);
+      assert.deepEqual(await product.attempts(task.id), []);
+
+      await why(page).getByRole("button", { name: "Resume my work" }).click();
+      await statusIs(page.locator("article"), "running");
+      await statusIs(page.locator("article"), "completed");
+      await why(page).waitFor({ state: "detached" });
+      await page.getByRole("link", { name: "noop", exact: true }).click();
+      await page.waitForURL(`${product.url}/queues/noop`);
+      await page.getByText("Open", { exact: true }).waitFor();
+    },
+  );
+
+  scenario(
+    "an operator pauses a queue for everybody: the task of another says so by itself, and runs when it goes on",
+    async ({ product, visit }) => {
+      await product.kind("noop");
+      const olga = await operator(product, visit, "/queues");
+      const row = olga.page.locator('[data-queue="noop"]');
+      const on = row.getByRole("switch", { name: "noop is on for everybody" });
+      await on.click();
+      await olga.page.getByRole("dialog").getByRole("button", { name: "Leave it open" }).click();
+      assert.equal(await on.getAttribute("aria-checked"), "true");
+      await on.click();
+      await olga.page.getByRole("dialog").getByRole("button", { name: "Pause it" }).click();
+      await row.getByText("Paused for everybody").waitFor();
+
+      const visitor = await visit();
+      const { page } = visitor;
+      const task = await product.submit("noop", { sleep_ms: RUNS_MS });
+      await visitor.signIn(product, { next: `/tasks/${task.id}` });
+      await why(page).getByText("Its queue is paused").waitFor();
+      await why(page).getByRole("link", { name: "Look at its queue" }).click();
+      await page.waitForURL(`${product.url}/queues/noop`);
+      await page.getByText("Paused for everybody").waitFor();
+      assert.equal(await page.getByRole("switch").count(), 0, "a person is offered an operator's switch");
+      await page.goBack();
+      await why(page).getByText("Its queue is paused").waitFor();
+
+      await olga.page.reload();
+      await olga.connection("live");
+      await row.getByText("1 person waits").waitFor();
+      await on.click();
+      await row.getByText("Open", { exact: true }).waitFor();
+      await statusIs(page.locator("article"), "completed");
+    },
+  );
+
+  scenario("what an operator does to a person reaches a page that only waits", async ({ product, visit }) => {
+    await product.kind("noop");
+    await product.api("/api/v1/me/pause", { body: { paused: true } });
+    const task = await product.submit("noop", { sleep_ms: 1 });
+    const visitor = await visit();
+    const { page } = visitor;
+    await visitor.signIn(product, { next: `/tasks/${task.id}` });
+    await why(page).getByText("You have paused all your work").waitFor();
+
+    const olga = await operator(product, visit, "/queues");
+    const people = olga.page.getByRole("region", { name: "People whose work is paused" });
+    await people.locator(`[data-person="${product.user}"]`).getByText("by themselves").waitFor();
+    await people.getByRole("button", { name: "Pause" }).click();
+    await people.getByText("Say whose work is to be paused.").waitFor();
+    await people.getByLabel("Pause all work of").fill(product.user);
+    await people.getByRole("button", { name: "Pause", exact: true }).click();
+    await people.getByText("by themselves and by an operator").waitFor();
+    // Nobody's stream tells of it, so the page finds it at its next look.
+    await why(page)
+      .getByText("All your work is paused", { exact: true })
+      .waitFor({ timeout: 20 * SECOND });
+
+    await people.getByRole("button", { name: `Resume ${product.user}` }).click();
+    await people.getByText("by themselves", { exact: true }).waitFor();
+    await why(page)
+      .getByRole("button", { name: "Resume my work" })
+      .click({ timeout: 20 * SECOND });
+    await statusIs(page.locator("article"), "completed");
+  });
+
+  for (const [size, viewport] of Object.entries({ desk: DESKTOP, phone: PHONE })) {
+    scenario(`${size}: an operator sets limits of a queue and of a person in it`, async ({ product, visit }) => {
+      await product.kind("noop");
+      const olga = await operator(product, visit, "/queues/noop", { viewport });
+      const { page } = olga;
+      const limit = page.getByLabel("Tasks of one person that may wait");
+      await limit.fill("many");
+      await page.getByRole("button", { name: "Save" }).click();
+      await page.getByText("A whole number from 0 to 10,000,000, or nothing.").waitFor();
+      await limit.fill("1,500");
+      await page.getByRole("button", { name: "Save" }).click();
+      await until("it is set", async () =>
+        (await product.api("/api/v1/me/queues")).queues.some(
+          (one) => one.queue === "noop" && one.waiting_max === 1_500,
+        ),
+      );
+      await page.getByRole("button", { name: "Add" }).click();
+      const dialog = page.getByRole("dialog");
+      await dialog.getByLabel("Who").fill(product.user);
+      await dialog.getByLabel("Turns").fill("0");
+      await dialog.getByRole("button", { name: "Save" }).click();
+      await dialog.getByText("A whole number from 1 to 1,000.").waitFor();
+      await dialog.getByLabel("Turns").fill("3");
+      await dialog.getByLabel("Tasks that may wait").fill("7");
+      await dialog.getByRole("button", { name: "Save" }).click();
+      const person = page.locator(`[data-person="${product.user}"]`);
+      await person.getByText("3 turns in each round, 7 may wait").waitFor();
+      const mine = (await product.api("/api/v1/me/queues")).queues.find(({ queue }) => queue === "noop");
+      assert.deepEqual([mine.weight, mine.waiting_max], [3, 7]);
+
+      await person.getByRole("button", { name: `Change what is set of ${product.user}` }).click();
+      await dialog.getByRole("button", { name: "As everybody" }).click();
+      await page.getByText("Nothing is set of anybody.").waitFor();
+      await limit.fill("");
+      await page.getByRole("button", { name: "Save" }).click();
+      await until("the limit is gone", async () => {
+        const { queues } = await product.api("/api/v1/me/queues");
+        return queues.some((one) => one.queue === "noop" && one.waiting_max > 1_500);
+      });
+    });
+  }
+
+  scenario("a queue that nobody works on says so, and a name that is none is no page", async ({ product, visit }) => {
+    const visitor = await visit();
+    const { page } = visitor;
+    await visitor.signIn(product, { next: "/queues/nobodys" });
+    await page.getByRole("heading", { name: "nobodys" }).waitFor();
+    await page.goto(`${product.url}/queues/no%20name`);
+    await page.getByRole("heading", { name: "There is nothing at this address" }).waitFor();
+  });
+});

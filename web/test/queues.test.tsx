@@ -1,0 +1,284 @@
+import { ApiClient, Live, type OwnQueue, type Pause, type Task, type Why, type WhyReason } from "@tasktonic/client";
+import { TasktonicProvider } from "@tasktonic/react";
+import { act, fireEvent, render, screen } from "@testing-library/react";
+import axe from "axe-core";
+import type { ReactNode } from "react";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { readWaitingMax, readWeight } from "@/features/queues/numbers";
+import { PauseNotice } from "@/features/queues/pause-notice";
+import { personWords } from "@/features/queues/people-in";
+import { QueueList } from "@/features/queues/queue-list";
+import { lanesOf, operates, type Queues, readQueues } from "@/features/queues/read";
+import { laneWords, peopleWords, stateOf } from "@/features/queues/words";
+import { InLine } from "@/features/tasks/detail/in-line";
+import { whyWords } from "@/features/tasks/why-words";
+import { ClockProvider } from "@/lib/clock";
+import { aTask, FakeSocket, REV, someEvents } from "../../sdk/typescript/test/make.ts";
+
+const actions = vi.hoisted(() => ({ pauseOwn: vi.fn(), pausePerson: vi.fn(), setQueue: vi.fn(), setPerson: vi.fn() }));
+vi.mock("@/features/queues/actions", () => actions);
+vi.mock("next/navigation", () => ({ useRouter: () => ({ push: vi.fn() }), unstable_rethrow: () => {} }));
+
+const ID = "AZrS0mXvQ4yKcD1e";
+const NO_PAUSE: Pause = { paused: false, by_user: false, by_operator: false };
+const OWN_PAUSE: Pause = { paused: true, by_user: true, by_operator: false };
+const aQueue = (over: Partial<OwnQueue> = {}): OwnQueue => ({
+  queue: "mail",
+  kinds: ["mail.send"],
+  served: true,
+  paused: false,
+  paused_for_you: false,
+  weight: 1,
+  waiting_max: 500,
+  ...over,
+});
+
+/** A page over an API whose answers are given by the end of the address. */
+function aWorld(answers: Record<string, () => unknown>) {
+  const asked: string[] = [];
+  const send = async (address: string | URL | Request) => {
+    const path = String(address).replace(/^.*\/api\/v1\//, "");
+    asked.push(path);
+    const answer = Object.entries(answers).find(([end]) => path.split("?")[0]?.endsWith(end))?.[1]();
+    return new Response(JSON.stringify(answer ?? { code: "store_unavailable" }), { status: answer ? 200 : 503 });
+  };
+  const api = new ApiClient({ fetch: send as typeof fetch });
+  const live = new Live({ api, open: FakeSocket.open });
+  const wrapper = ({ children }: { children: ReactNode }) => (
+    <TasktonicProvider live={live}>
+      <ClockProvider now={Date.now()}>{children}</ClockProvider>
+    </TasktonicProvider>
+  );
+  return { api, asked, live, wrapper };
+}
+
+describe("how a queue is for one person", () => {
+  it("is what the engine asks first", () => {
+    const both: Pause = { paused: true, by_user: true, by_operator: true };
+    const all = aQueue({ paused: true, paused_for_you: true, served: false });
+    expect(stateOf(all, both)).toBe("queue_paused");
+    expect(stateOf({ ...all, paused: false }, both)).toBe("operator_paused");
+    expect(stateOf({ ...all, paused: false }, OWN_PAUSE)).toBe("user_paused");
+    expect(stateOf({ ...all, paused: false }, NO_PAUSE)).toBe("user_paused_in_queue");
+    expect(stateOf(aQueue({ served: false }), NO_PAUSE)).toBe("no_worker");
+    // Whether somebody works on a queue without a kind of its own, nobody says.
+    expect(stateOf(aQueue({ served: false, kinds: [] }), NO_PAUSE)).toBe("open");
+    expect(stateOf(aQueue(), NO_PAUSE)).toBe("open");
+  });
+
+  it("counts what waits for whatever reason, and what runs", () => {
+    const lanes = lanesOf(
+      (["queued", "scheduled", "retrying", "waiting", "running", "cancelling"] as const).map((status) => ({
+        queue: "mail",
+        status,
+      })),
+    );
+    expect(lanes.get("mail")).toEqual({ waiting: 4, running: 2 });
+    expect(laneWords({ waiting: 4, running: 2 })).toBe("4 waiting, 2 running");
+    expect(laneWords({ waiting: 200, running: 0 }, true)).toBe("200+ waiting");
+    expect(laneWords({ waiting: 0, running: 0 }, true)).toBeUndefined();
+  });
+
+  it("says how many others wait", () => {
+    expect(peopleWords({ users_waiting: 0, users_held_back: 0 })).toBe("Nobody waits");
+    expect(peopleWords({ users_waiting: 1, users_held_back: 0 })).toBe("1 person waits");
+    expect(peopleWords({ users_waiting: 3, users_held_back: 1 })).toBe("4 people wait, 1 held back");
+  });
+
+  it("offers to operators alone what the API lets operators do", () => {
+    expect(operates({ role: "user", scopes: [] }, "limits:read")).toBe(false);
+    expect(operates({ role: "operator", scopes: [] }, "limits:change")).toBe(true);
+    expect(operates({ role: "admin", scopes: ["limits:read"] }, "limits:read")).toBe(true);
+    expect(operates({ role: "admin", scopes: ["limits:read"] }, "limits:change")).toBe(false);
+  });
+});
+
+describe("what is typed of a queue", () => {
+  it("is a number as people write it, nothing, or wrong", () => {
+    expect(readWaitingMax("")).toBeNull();
+    expect(readWaitingMax(" 10,000 ")).toBe(10_000);
+    expect(readWaitingMax("10 000 000")).toBe(10_000_000);
+    expect(readWaitingMax("0")).toBe(0);
+    for (const wrong of ["10,000,001", "-1", "1.5", "1,5", "many", "1e3"])
+      expect(readWaitingMax(wrong)).toBeUndefined();
+    expect(readWeight("1,000")).toBe(1_000);
+    for (const wrong of ["", "0", "1001"]) expect(readWeight(wrong)).toBeUndefined();
+  });
+
+  it("reads as one line where it is set of a person", () => {
+    expect(personWords({ paused: true, weight: 3, waiting_max: 5_000 })).toBe(
+      "Paused, 3 turns in each round, 5,000 may wait",
+    );
+    expect(personWords({ paused: false, weight: 1, waiting_max: 0 })).toBe("0 may wait");
+  });
+});
+
+describe("the reading of queues", () => {
+  it("asks also about queues that no kind has, and about those of others for operators only", async () => {
+    const { api, asked } = aWorld({
+      "/queues": () => ({ queues: [aQueue()], pause: NO_PAUSE }),
+      tasks: () => ({
+        tasks: [aTask("a", { queue: "apart" }), aTask("b", { queue: "apart", status: "running" })],
+        next_cursor: null,
+      }),
+    });
+    const { rows, people } = await readQueues(api, false, "mine");
+    expect(asked.at(-1)).toBe("me/queues?queue=mine%2Capart");
+    expect(asked.filter((path) => path === "queues")).toEqual([]);
+    expect([rows[0]?.queue, people]).toEqual(["mail", undefined]);
+  });
+});
+
+const empty: Queues = { rows: [], pause: NO_PAUSE, more: false, people: undefined };
+const someQueues = (over: Partial<Queues> = {}): Queues => ({
+  rows: [{ ...aQueue(), lane: { waiting: 2, running: 1 }, all: undefined }],
+  pause: NO_PAUSE,
+  more: false,
+  people: undefined,
+  ...over,
+});
+
+describe("the page of queues", () => {
+  const show = (initial: Queues, role = "user") =>
+    render(<QueueList user={{ role, scopes: [] }} initial={initial} kinds={[]} />, aWorld({}));
+
+  it("pauses one's own work, says so, and resumes it", async () => {
+    show(someQueues());
+    actions.pauseOwn.mockResolvedValueOnce({ ok: true, value: OWN_PAUSE });
+    await act(async () => fireEvent.click(screen.getByRole("button", { name: "Pause my work" })));
+    expect(actions.pauseOwn).toHaveBeenLastCalledWith({ paused: true });
+    expect(screen.getByText("You have paused all your work")).toBeTruthy();
+    expect(document.querySelector("[data-queue-state]")?.getAttribute("data-queue-state")).toBe("user_paused");
+    actions.pauseOwn.mockResolvedValueOnce({ ok: true, value: NO_PAUSE });
+    await act(async () => fireEvent.click(screen.getByRole("button", { name: "Resume my work" })));
+    expect(screen.queryByText("You have paused all your work")).toBeNull();
+    expect(screen.getByRole("button", { name: "Pause my work" })).toBeTruthy();
+  });
+
+  it("leaves everything as it is where a pause is refused", async () => {
+    show(someQueues());
+    actions.pauseOwn.mockResolvedValueOnce({ ok: false, code: "unreachable", message: "Try again." });
+    await act(async () => fireEvent.click(screen.getByRole("button", { name: "Pause my work" })));
+    expect(screen.queryByText("You have paused all your work")).toBeNull();
+  });
+
+  it("asks before a queue is paused for everybody, and not before it goes on", async () => {
+    const all = { ...aQueue(), users_waiting: 2, users_held_back: 0 };
+    const { container } = show(
+      someQueues({ rows: [{ ...aQueue(), lane: { waiting: 0, running: 0 }, all }], people: { paused_users: [] } }),
+      "operator",
+    );
+    const on = screen.getByRole("switch", { name: "mail is on for everybody" });
+    fireEvent.click(on);
+    expect(actions.setQueue).not.toHaveBeenCalled();
+    actions.setQueue.mockResolvedValueOnce({ ok: true, value: { ...all, paused: true, users: [] } });
+    await act(async () => fireEvent.click(screen.getByRole("button", { name: "Pause it" })));
+    expect(actions.setQueue).toHaveBeenLastCalledWith({ queue: "mail", paused: true });
+    expect(on.getAttribute("aria-checked")).toBe("false");
+    actions.setQueue.mockResolvedValueOnce({ ok: true, value: { ...all, paused: false, users: [] } });
+    await act(async () => fireEvent.click(on));
+    expect(actions.setQueue).toHaveBeenLastCalledWith({ queue: "mail", paused: false });
+    const { violations } = await axe.run(container, {
+      rules: { "color-contrast": { enabled: false }, region: { enabled: false } },
+    });
+    expect(violations).toEqual([]);
+  });
+
+  it("says to everybody what to do where there is no queue, and shows nobody else's settings", () => {
+    show(empty);
+    expect(screen.getByText(/Ask whoever runs this installation/)).toBeTruthy();
+    expect(screen.queryByRole("switch")).toBeNull();
+  });
+});
+
+describe("the notice of a pause", () => {
+  it("offers a resume only to those who can", () => {
+    render(<PauseNotice pause={{ paused: true, by_user: false, by_operator: true }} />, aWorld({}));
+    expect(screen.getByText("All your work is paused")).toBeTruthy();
+    expect(screen.queryByRole("button")).toBeNull();
+  });
+});
+
+describe("why a task is not running", () => {
+  const task = aTask(ID, { status: "queued", queue: "mail", kind: "mail.send" }) as Task;
+  const why = (reason: WhyReason, over: Partial<Why> = {}): Why => ({
+    reason,
+    text: "In the server's words.",
+    ...over,
+  });
+
+  it("has words and a way on for all that is in its way", () => {
+    for (const reason of [
+      "queue_paused",
+      "operator_paused",
+      "user_paused",
+      "user_paused_in_queue",
+      "no_worker",
+    ] as const) {
+      const words = whyWords(task, why(reason));
+      expect(words?.title, reason).toBeTruthy();
+      expect(words?.cures.length, reason).toBeGreaterThan(0);
+      expect(words?.text, reason).not.toBe("In the server's words.");
+    }
+    for (const reason of ["turn", "scheduled", "waiting", "running", "ended"] as const) {
+      expect(whyWords(task, why(reason)), reason).toBeUndefined();
+    }
+  });
+
+  it("names the label that no worker has, and how one comes that has it", () => {
+    const needing = { ...task, queue: "mail+eu+gpu" };
+    const words = whyWords(needing, why("no_worker_with_label", { text: "Nobody has `gpu`.", labels: ["gpu"] }));
+    expect(words?.text).toMatch(/^Nobody has `gpu`\. It starts by itself/);
+    expect(words?.command).toBe("tasktonic work --kinds mail.send --label eu --label gpu");
+  });
+
+  it("takes a reason from a newer server at the server's own word", () => {
+    for (const reason of ["moon_is_full", "__proto__", "toString"]) {
+      expect(whyWords(task, why(reason as WhyReason))?.text).toBe("In the server's words.");
+    }
+  });
+
+  describe("on its page", () => {
+    beforeEach(() => void vi.useFakeTimers());
+    afterEach(() => void vi.useRealTimers());
+    const pass = (ms: number) => act(() => vi.advanceTimersByTimeAsync(ms));
+
+    it("is told at once, cured in place, and asked again when the stream stirs, not all the time", async () => {
+      let answer = why("user_paused");
+      const { asked, live, wrapper } = aWorld({ "/why": () => answer });
+      const whys = () => asked.filter((path) => path.endsWith("/why")).length;
+      render(<InLine task={task} why={answer} />, { wrapper });
+      expect(screen.getByRole("region", { name: "Why is it not running?" }).textContent).toContain(
+        "You have paused all your work",
+      );
+      await pass(10);
+      expect(whys()).toBe(1);
+      await pass(9_000);
+      expect(whys()).toBe(1);
+
+      actions.pauseOwn.mockResolvedValueOnce({ ok: true, value: NO_PAUSE });
+      answer = why("turn", { users_waiting: 1 });
+      await act(async () => fireEvent.click(screen.getByRole("button", { name: "Resume my work" })));
+      await pass(10);
+      expect(screen.getByTestId("start").textContent).toBe("In line for the next free worker.");
+
+      // Another task of one's own starts: something has changed, so it is asked again.
+      const before = whys();
+      answer = why("queue_paused");
+      live.store.seed(aTask("another", { status: "queued" }));
+      live.store.epoch = 1;
+      live.store.applyEvents(someEvents(1, 1, { id: "another", status: "running", rev: REV + 1 }));
+      await pass(1_500);
+      expect(whys()).toBeGreaterThan(before);
+      expect(screen.getByTestId("why").textContent).toBe("Its queue is paused");
+      expect(screen.getByRole("link", { name: "Look at its queue" }).getAttribute("href")).toBe("/queues/mail");
+    });
+
+    it("stays as it was while the server cannot be asked", async () => {
+      const { wrapper } = aWorld({});
+      render(<InLine task={task} why={why("no_worker")} />, { wrapper });
+      await pass(40_000);
+      expect(screen.getByText("tasktonic work --kinds mail.send")).toBeTruthy();
+    });
+  });
+});
