@@ -101,8 +101,8 @@ fn the_workers_that_up_starts_have_labels_too() {
     let id = fleet.submit("noop", "{}", &["--need", "gpu", "--need", "eu"]);
     fleet.wait_for(&id, "completed", PATIENCE);
     for more in [&[][..], &["--redis"]] {
-        let mut command =
-            Installation::new().up_command(&[&["--no-ui", "--label", "a b"], more].concat());
+        let fresh = Installation::new();
+        let mut command = fresh.up_command(&[&["--no-ui", "--label", "a b"], more].concat());
         let (code, told) = refused(&mut command);
         assert!(code == 2 && told.contains("--label"), "{more:?} {code}: {told}");
     }
