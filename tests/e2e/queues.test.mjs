@@ -1,6 +1,6 @@
 // Queues as people and operators see them, and why a task that waits is not running.
 import assert from "node:assert/strict";
-import { DESKTOP, PHONE, statusIs } from "./lib/browser.mjs";
+import { DESKTOP, grave, PHONE, statusIs } from "./lib/browser.mjs";
 import { suite } from "./lib/suite.mjs";
 import { SECOND, until } from "./lib/wait.mjs";
 
@@ -16,6 +16,13 @@ suite("queues", {}, ({ scenario }) => {
     await visitor.connection("live");
     return visitor;
   };
+  /** Colours in the middle of a fade are nobody's, so it is looked again. */
+  const graceful = (page) =>
+    until("axe finds nothing grave", async () => {
+      const faults = await grave(page);
+      if (faults.length === 0) return true;
+      throw new Error(faults.join("; "));
+    });
   const answered = (product, id, reason) =>
     until(`why says ${reason}`, async () => {
       const answer = await product.api(`/api/v1/tasks/${id}/why`);
@@ -47,6 +54,10 @@ suite("queues", {}, ({ scenario }) => {
       await page.waitForURL(`${product.url}/tasks/${task.id}`);
       await statusIs(page.locator("article"), "queued");
       await why(page).getByText("You have paused all your work").waitFor();
+      for (const colorScheme of ["light", "dark"]) {
+        await page.emulateMedia({ colorScheme });
+        await graceful(page);
+      }
       assert.equal((await answered(product, task.id, "user_paused")).users_waiting, undefined);
       assert.deepEqual(await product.attempts(task.id), []);
 
@@ -147,6 +158,7 @@ suite("queues", {}, ({ scenario }) => {
       await dialog.getByLabel("Turns").fill("0");
       await dialog.getByRole("button", { name: "Save" }).click();
       await dialog.getByText("A whole number from 1 to 1,000.").waitFor();
+      await graceful(page);
       await dialog.getByLabel("Turns").fill("3");
       await dialog.getByLabel("Tasks that may wait").fill("7");
       await dialog.getByRole("button", { name: "Save" }).click();
@@ -166,6 +178,26 @@ suite("queues", {}, ({ scenario }) => {
       });
     });
   }
+
+  scenario(
+    "a task behind another of its serial key leads there, and runs once that one ended",
+    async ({ product, visit }) => {
+      await product.kind("noop");
+      const first = await product.submit("noop", { sleep_ms: 600_000 }, { serial_key: "account-7" });
+      await product.reached(first.id, ["running"]);
+      const second = await product.submit("noop", { sleep_ms: 1 }, { serial_key: "account-7" });
+      const visitor = await visit();
+      const { page } = visitor;
+      await visitor.signIn(product, { next: `/tasks/${second.id}` });
+      await why(page).getByText("Another task of the same serial key goes first").waitFor();
+      await why(page).getByRole("link", { name: "Look at that task" }).click();
+      await page.waitForURL(`${product.url}/tasks/${first.id}`);
+      await page.goBack();
+      await why(page).getByText("Another task of the same serial key goes first").waitFor();
+      await product.api(`/api/v1/tasks/${first.id}/cancel`, { body: {} });
+      await statusIs(page.locator("article"), "completed");
+    },
+  );
 
   scenario("a queue that nobody works on says so, and a name that is none is no page", async ({ product, visit }) => {
     const visitor = await visit();

@@ -22,7 +22,7 @@ suite("schedules", {}, ({ scenario }) => {
       await next.getByText("at 09:00 on Monday to Friday, Europe/Berlin").waitFor();
       assert.equal(await next.getByRole("listitem").count(), 5);
       await page.getByLabel("Expression").fill("0 25 * * *");
-      await next.getByText("hour: `25` is not 0 to 23").waitFor();
+      await next.getByText("hour: 25 is not 0 to 23").waitFor();
       await page.getByRole("button", { name: "Schedule it" }).click();
       await page.getByLabel("Expression").and(page.locator("[aria-invalid=true]")).waitFor();
 

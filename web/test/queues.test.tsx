@@ -209,13 +209,14 @@ describe("why a task is not running", () => {
 
   it("has words and a way on for all that is in its way", () => {
     for (const reason of [
+      "serial_key",
       "queue_paused",
       "operator_paused",
       "user_paused",
       "user_paused_in_queue",
       "no_worker",
     ] as const) {
-      const words = whyWords(task, why(reason));
+      const words = whyWords(task, why(reason, reason === "serial_key" ? { behind: "first" } : {}));
       expect(words?.title, reason).toBeTruthy();
       expect(words?.cures.length, reason).toBeGreaterThan(0);
       expect(words?.text, reason).not.toBe("In the server's words.");
@@ -230,6 +231,22 @@ describe("why a task is not running", () => {
     const words = whyWords(needing, why("no_worker_with_label", { text: "Nobody has `gpu`.", labels: ["gpu"] }));
     expect(words?.text).toMatch(/^Nobody has `gpu`\. It starts by itself/);
     expect(words?.command).toBe("tasktonic work --kinds mail.send --label eu --label gpu");
+  });
+
+  it("is calm about limits that do what they are for, and says when it goes on", () => {
+    const limit = whyWords(task, why("user_limit" as WhyReason, { running: 4, running_max: 4 } as Partial<Why>));
+    expect([limit?.calm, limit?.text]).toEqual([true, "That is 4 in mail. It starts when one of them has ended."]);
+    const rate = whyWords(task, why("rate" as WhyReason, { good_in_ms: 1_200 } as Partial<Why>));
+    expect([rate?.calm, rate?.text]).toEqual([
+      true,
+      "Only so many of yours may start in a given time in mail. The next one may start in 1.2 s.",
+    ]);
+  });
+
+  it("leads to the task that goes first", () => {
+    const words = whyWords(task, why("serial_key", { behind: "VP7K2u0o8lpJu-5O" }));
+    expect([words?.behind, words?.cures, words?.calm]).toEqual(["VP7K2u0o8lpJu-5O", ["task"], true]);
+    expect(whyWords(task, why("serial_key"))?.cures).toEqual([]);
   });
 
   it("takes a reason from a newer server at the server's own word", () => {
@@ -272,6 +289,13 @@ describe("why a task is not running", () => {
       expect(whys()).toBeGreaterThan(before);
       expect(screen.getByTestId("why").textContent).toBe("Its queue is paused");
       expect(screen.getByRole("link", { name: "Look at its queue" }).getAttribute("href")).toBe("/queues/mail");
+    });
+
+    it("leads to the task of the same serial key that comes first", async () => {
+      const { wrapper } = aWorld({});
+      render(<InLine task={task} why={why("serial_key", { behind: "first" })} />, { wrapper });
+      expect(screen.getByTestId("why").textContent).toBe("Another task of the same serial key goes first");
+      expect(screen.getByRole("link", { name: "Look at that task" }).getAttribute("href")).toBe("/tasks/first");
     });
 
     it("stays as it was while the server cannot be asked", async () => {

@@ -6,6 +6,7 @@ import { describe, expect, it, vi } from "vitest";
 import { readProfile } from "@/features/tasks/csv-profile";
 import { Facts } from "@/features/tasks/detail/facts";
 import { clockTime } from "@/features/tasks/detail/log-view";
+import { doneWords, filterWords } from "@/features/tasks/detail/operation";
 import { ProfileTable, visible } from "@/features/tasks/detail/profile-table";
 import { ProgressPanel } from "@/features/tasks/detail/progress-panel";
 import { Timeline } from "@/features/tasks/detail/timeline";
@@ -268,5 +269,33 @@ describe("the picture of a column", () => {
     expect(screen.getByText("At least 9 of 10 values are 0.")).toBeTruthy();
     rerender(table({ type: "text", distinct: 99 }));
     expect(screen.getByText("Nearly every value is another one.")).toBeTruthy();
+  });
+});
+
+describe("an operation on many tasks", () => {
+  it("says what it is for", () => {
+    expect(filterWords({ verb: "retry", filter: {} })).toBe("all failed tasks");
+    expect(filterWords({ verb: "purge", filter: { all: true } })).toBe("all tasks it can");
+    expect(
+      filterWords({
+        verb: "cancel",
+        filter: { status: ["queued", "running", "scheduled"], kind: "mail", queue: "slow", tag: "x", id_prefix: "V" },
+      }),
+    ).toBe(
+      "all queued, running or scheduled tasks of the kind mail in the queue slow with the tag x whose id begins with V",
+    );
+    expect(filterWords({ verb: "purge", filter: { since: "2026-11-24T10:15:00Z" } })).toBe(
+      "all tasks it can made since 24 Nov 2026, 10:15 UTC",
+    );
+  });
+
+  it("says what has come of it", () => {
+    expect(doneWords("retry", { changed: 54, asked: 0, skipped: 0 })).toBe("54 back in line.");
+    expect(doneWords("purge", { changed: 0, asked: 0, skipped: 1 })).toBe(
+      "There was none to change. 1 had changed meanwhile and was left alone.",
+    );
+    expect(doneWords("cancel", { changed: 1_200, asked: 2, skipped: 3 })).toBe(
+      "1,200 cancelled. Of these, 2 ran and their workers were asked to stop. 3 had changed meanwhile and were left alone.",
+    );
   });
 });

@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use clap::Subcommand;
 use tasktonic_client::Client;
 use tasktonic_protocol::http::{
-    PausedUser, Queue, QueueChange, QueueDetail, QueueUser, QueueUserChange,
+    PausedUser, Queue, QueueChange, QueueDetail, QueueUser, QueueUserChange, Rate, RateChange,
 };
 
 use crate::api::Remote;
@@ -33,7 +33,10 @@ pub(crate) enum Verb {
     #[command(after_help = "Example: tasktonic queue resume csv.profile")]
     Resume(Which),
     /// Set what holds for everybody in a queue
-    #[command(after_help = "Example: tasktonic queue set csv.profile --waiting-max 500")]
+    #[command(after_help = "Examples:\n  \
+        tasktonic queue set csv.profile --waiting-max 500\n  \
+        tasktonic queue set csv.profile --running-max 4\n  \
+        tasktonic queue set csv.profile --rate 100/60s --burst 20")]
     Set {
         #[command(flatten)]
         which: Which,
@@ -76,6 +79,15 @@ pub(crate) struct Change {
     /// Waiting tasks of one user, scheduled ones included; `default`: the server's own limit
     #[arg(long, value_name = "TASKS", value_parser = number)]
     waiting_max: Option<Number>,
+    /// Tasks of one user that run at once; `default`: as many as workers have room for
+    #[arg(long, value_name = "TASKS", value_parser = number)]
+    running_max: Option<Number>,
+    /// How many tasks of one user start in which time, as `100/60s`; `default`: as many as workers take
+    #[arg(long, value_name = "TASKS/TIME", value_parser = per_time)]
+    rate: Option<PerTime>,
+    /// How many of them start at once when none has for a while; without it as many as the rate names
+    #[arg(long, value_name = "TASKS", requires = "rate")]
+    burst: Option<u32>,
 }
 
 /// At least one of these.
@@ -94,6 +106,49 @@ pub(crate) struct UserChange {
     /// How many tasks of theirs may wait there; `default`: what holds for everybody
     #[arg(long, value_name = "TASKS", value_parser = number)]
     waiting_max: Option<Number>,
+    /// How many tasks of theirs may run there at once; `default`: what holds for everybody
+    #[arg(long, value_name = "TASKS", value_parser = number)]
+    running_max: Option<Number>,
+    /// How many tasks of theirs start there in which time, as `100/60s`; `default`: what holds for
+    /// everybody
+    #[arg(long, value_name = "TASKS/TIME", value_parser = per_time)]
+    rate: Option<PerTime>,
+    /// How many of them start at once when none has for a while; without it as many as the rate names
+    #[arg(long, value_name = "TASKS", requires = "rate")]
+    burst: Option<u32>,
+}
+
+/// So many tasks in so many ms, or no rate: the default again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct PerTime(Option<(u32, u32)>);
+
+const RATE_FORM: &str = "tasks and a time, as `100/60s` (ms, s, m or h), or `default`";
+
+fn per_time(text: &str) -> Result<PerTime, String> {
+    if text == "default" {
+        return Ok(PerTime(None));
+    }
+    let read = || {
+        let (tasks, time) = text.split_once('/')?;
+        let at = time.find(|letter: char| !letter.is_ascii_digit())?;
+        let (number, unit) = time.split_at(at);
+        let unit_ms: u32 = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => return None,
+        };
+        // A mere unit is one of it.
+        let number: u32 = if number.is_empty() { 1 } else { number.parse().ok()? };
+        Some((tasks.parse().ok()?, number.checked_mul(unit_ms)?))
+    };
+    read().map(|rate| PerTime(Some(rate))).ok_or_else(|| RATE_FORM.to_owned())
+}
+
+/// The rate to be set.
+fn asked(rate: PerTime, burst: Option<u32>) -> Option<RateChange> {
+    rate.0.map(|(tasks, per_ms)| RateChange { tasks, per_ms, burst })
 }
 
 /// A number, or none: the default again.
@@ -147,12 +202,15 @@ pub(crate) async fn queue(verb: Verb) -> Result<u8> {
         }
         Verb::Pause(which) => set(which, QueueChange { paused: Some(true), ..none() }).await,
         Verb::Resume(which) => set(which, QueueChange { paused: Some(false), ..none() }).await,
-        Verb::Set { which, change: Change { waiting_max } } => {
+        Verb::Set { which, change: Change { waiting_max, running_max, rate, burst } } => {
             let waiting_max = waiting_max.map(|Number(number)| number);
-            set(which, QueueChange { waiting_max, ..none() }).await
+            let running_max = running_max.map(|Number(number)| number);
+            let rate = rate.map(|rate| asked(rate, burst));
+            set(which, QueueChange { waiting_max, running_max, rate, ..none() }).await
         }
         Verb::User { queue, user, change, json, remote } => {
-            let UserChange { weight, pause, resume, waiting_max } = change;
+            let UserChange { weight, pause, resume, waiting_max, running_max, rate, burst } =
+                change;
             let client = remote.client()?;
             let name = resolved(&client, &queue).await?;
             let change = QueueUserChange {
@@ -160,6 +218,8 @@ pub(crate) async fn queue(verb: Verb) -> Result<u8> {
                 weight,
                 paused: (pause || resume).then_some(pause),
                 waiting_max: waiting_max.map(|Number(number)| number),
+                running_max: running_max.map(|Number(number)| number),
+                rate: rate.map(|rate| asked(rate, burst)),
             };
             let now = client.set_queue_user(&name, &change).await?;
             if json {
@@ -218,8 +278,9 @@ async fn set(which: Which, change: QueueChange) -> Result<u8> {
     told(&client.set_queue(&name, &change).await?, which.json)
 }
 
-const HEAD: [&str; 5] = ["QUEUE", "STATE", "USERS WAITING", "WAITING MAX", "KINDS"];
-const USER_HEAD: [&str; 4] = ["USER", "STATE", "WEIGHT", "WAITING MAX"];
+const HEAD: [&str; 7] =
+    ["QUEUE", "STATE", "USERS WAITING", "WAITING MAX", "RUNNING MAX", "RATE", "KINDS"];
+const USER_HEAD: [&str; 6] = ["USER", "STATE", "WEIGHT", "WAITING MAX", "RUNNING MAX", "RATE"];
 
 fn state(paused: bool) -> String {
     if paused { styled("paused", Style::Yellow) } else { "open".to_owned() }
@@ -227,6 +288,23 @@ fn state(paused: bool) -> String {
 
 fn or_default(number: Option<u32>) -> String {
     number.map_or("default".to_owned(), |number| number.to_string())
+}
+
+/// A rate as it may be typed.
+fn rate_or_default(rate: Option<Rate>) -> String {
+    rate.map_or("default".to_owned(), |Rate { tasks, per_ms, burst }| {
+        let time = match per_ms {
+            ms if ms % 3_600_000 == 0 => format!("{}h", ms / 3_600_000),
+            ms if ms % 60_000 == 0 => format!("{}m", ms / 60_000),
+            ms if ms % 1_000 == 0 => format!("{}s", ms / 1_000),
+            ms => format!("{ms}ms"),
+        };
+        if burst == tasks {
+            format!("{tasks}/{time}")
+        } else {
+            format!("{tasks}/{time}, {burst} at once")
+        }
+    })
 }
 
 fn row(queue: &Queue) -> Vec<String> {
@@ -239,6 +317,8 @@ fn row(queue: &Queue) -> Vec<String> {
         state(queue.settings.paused),
         waiting,
         or_default(queue.settings.waiting_max),
+        or_default(queue.settings.running_max),
+        rate_or_default(queue.settings.rate),
         harmless(&queue.kinds.join(", ")),
     ]
 }
@@ -249,6 +329,8 @@ fn user_row(user: &QueueUser) -> Vec<String> {
         state(user.paused),
         user.weight.to_string(),
         or_default(user.waiting_max),
+        or_default(user.running_max),
+        rate_or_default(user.rate),
     ]
 }
 
@@ -266,4 +348,24 @@ fn told(detail: &QueueDetail, json: bool) -> Result<u8> {
         }
     }
     Ok(crate::DONE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_typed_as_it_is_shown() {
+        let read = |text: &str| asked(per_time(text).unwrap(), None);
+        for text in ["100/1m", "5/1s", "7/250ms", "1/24h"] {
+            let RateChange { tasks, per_ms, .. } = read(text).unwrap();
+            assert_eq!(rate_or_default(Some(Rate { tasks, per_ms, burst: tasks })), text);
+        }
+        assert_eq!(read("100/60s"), Some(RateChange { tasks: 100, per_ms: 60_000, burst: None }));
+        assert_eq!(read("2/s"), Some(RateChange { tasks: 2, per_ms: 1_000, burst: None }));
+        assert_eq!(read("default"), None);
+        for text in ["", "5", "5/", "/s", "5/9", "5/9x", "-1/s", "1/99999999h"] {
+            assert!(per_time(text).is_err(), "{text}");
+        }
+    }
 }

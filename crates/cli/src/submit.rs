@@ -1,6 +1,7 @@
 //! `tasktonic submit`: hand a task over, and watch what becomes of it.
 
 mod attach;
+mod batch;
 mod policy;
 mod watch;
 
@@ -29,12 +30,21 @@ const DATA_BYTES_MAX: u64 = 16 * 1024 * 1024;
     tasktonic submit csv.profile --file table.csv --json\n  \
     tasktonic submit http.request --data @call.json --backoff list:1s,1m --rule http_4*=bury\n  \
     tasktonic submit images.resize --file a.jpg --need gpu\n  \
-    tasktonic submit noop --idempotency-key report --key-mode debounce --key-window 30s\n\n\
-    Exit codes: 0 accepted (with --follow: completed), 1 refused (with --follow: not completed), \
-    2 bad use.")]
+    tasktonic submit noop --idempotency-key report --key-mode debounce --key-window 30s\n  \
+    tasktonic submit --batch tasks.ndjson > ids\n\n\
+    Exit codes: 0 accepted (with --follow: completed; with --batch: all of them), 1 refused (with \
+    --follow: not completed; with --batch: any of them), 2 bad use.")]
 pub(crate) struct Args {
     /// What to do (`images.resize`, `csv.profile`, `http.request`, …)
-    kind: String,
+    #[arg(required_unless_present = "batch")]
+    kind: Option<String>,
+    /// Many tasks: a file (`-` is standard input) with one on each line, as the API takes them:
+    /// {"kind":"noop","payload":{}}. Lines that are refused do not keep the others
+    #[arg(long, value_name = "FILE", conflicts_with_all = [
+        "kind", "data", "files", "follow", "idempotency_key", "serial_key", "delay_ms", "run_at",
+        "expires_at", "expire_after_ms", "tags", "Policy",
+    ])]
+    batch: Option<PathBuf>,
     /// The payload as JSON, or @FILE (`@-` reads standard input)
     #[arg(long, default_value = "{}", value_name = "JSON|@FILE")]
     data: String,
@@ -45,7 +55,8 @@ pub(crate) struct Args {
     /// Wait for its end, showing progress and log
     #[arg(long)]
     follow: bool,
-    /// Print the task as the API gives it (with --follow: once it has ended)
+    /// Print the task as the API gives it (with --follow: once it has ended; with --batch: a line for
+    /// each, `{"line":1,"task":…}` or `{"line":1,"error":…}`)
     #[arg(long)]
     json: bool,
     /// A repetition under the same key finds this task instead of making another
@@ -90,11 +101,15 @@ pub(crate) struct Args {
 
 pub(crate) async fn submit(args: Args) -> Result<u8> {
     let client = args.remote.client()?;
+    if let Some(path) = &args.batch {
+        return batch::submit(&client, path, args.json).await;
+    }
+    let kind = args.kind.expect("required unless there is a batch");
     let mut payload = payload(&args.data)?;
     if !args.files.is_empty() {
-        attach::files(&client, &args.kind, &args.files, &mut payload).await?;
+        attach::files(&client, &kind, &args.files, &mut payload).await?;
     }
-    let mut request = submission(&args.kind, serde_json::value::to_raw_value(&payload)?);
+    let mut request = submission(&kind, serde_json::value::to_raw_value(&payload)?);
     request.idempotency_key = args.idempotency_key;
     request.key_mode = args.key_mode;
     request.key_window_ms = args.key_window;

@@ -161,7 +161,12 @@ pub(crate) async fn task(verb: Verb) -> Result<u8> {
                 (Some(at), ..) => format!(" It is due {}.", harmless(at)),
                 (_, Some(task), _) => format!(" That is {}.", harmless(task)),
                 (.., Some(users)) if users > 1 => format!(" {users} users take turns."),
-                _ => String::new(),
+                _ => match (why.running, why.running_max) {
+                    (Some(running), Some(max)) => format!(" {running} run, {max} may."),
+                    _ => why.good_in_ms.map_or(String::new(), |good_in_ms| {
+                        format!(" That is in {} s.", good_in_ms.div_ceil(1_000))
+                    }),
+                },
             };
             screen::say(&format!("{}{more}", harmless(&why.text)));
             Ok(crate::DONE)

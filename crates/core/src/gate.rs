@@ -2,7 +2,7 @@
 //! it of every lane, and so does whoever wants to know why a task does not run: the two cannot
 //! differ. Knows no task.
 
-use crate::settings::{Pauses, QueueSettings, UserSettings};
+use crate::settings::{Pauses, QueueSettings, UserSettings, rate, running_max};
 
 /// What decides about a user's tasks in a queue, but for their turn.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -13,6 +13,25 @@ pub struct Facts {
     pub user: UserSettings,
     /// By whom all work of the user is paused.
     pub all_work: Pauses,
+    /// Tasks of the user that run there; counted only where something limits them, else 0.
+    pub running: u32,
+    /// When all tasks of the user that started there are made up for, in µs of lease time; kept only
+    /// where there is a rate, else 0.
+    pub full_us: i64,
+    /// Lease time, ms; only where there is a rate, else 0.
+    pub lt_ms: i64,
+}
+
+impl Facts {
+    /// Those of what has started, where there is a rate; what is made up for says nothing any more.
+    #[must_use]
+    pub fn paced(is_paced: bool, full_us: i64, lt_ms: i64) -> Self {
+        if !is_paced {
+            return Self::default();
+        }
+        let is_ahead = full_us > lt_ms.saturating_mul(1_000);
+        Self { full_us: if is_ahead { full_us } else { 0 }, lt_ms, ..Self::default() }
+    }
 }
 
 /// The answer.
@@ -22,6 +41,18 @@ pub enum Gate {
     Open,
     /// Somebody has paused them.
     Paused(Paused),
+    /// As many of them run as may at once; the next starts when one ends.
+    UserLimit {
+        /// How many run; above `max` where that was lowered since they started.
+        running: u32,
+        /// How many may.
+        max: u32,
+    },
+    /// As many of them have started as may in so long.
+    Rate {
+        /// When the next may, in ms from now.
+        good_in_ms: u64,
+    },
 }
 
 /// What is paused.
@@ -49,9 +80,39 @@ pub fn gate(facts: &Facts) -> Gate {
     match queue_gate(&facts.queue) {
         Gate::Open if facts.all_work.operator => Gate::Paused(Paused::Operator),
         Gate::Open if facts.all_work.own => Gate::Paused(Paused::Owner),
-        Gate::Open if facts.user.paused => Gate::Paused(Paused::UserInQueue),
+        Gate::Open => user_gate(facts),
         gate => gate,
     }
+}
+
+/// Whether tasks of a user may start, but for pauses of the queue and of all the user's work.
+#[must_use]
+pub fn user_gate(facts: &Facts) -> Gate {
+    if facts.user.paused {
+        return Gate::Paused(Paused::UserInQueue);
+    }
+    if let Some(max) = running_max(&facts.queue, &facts.user)
+        && facts.running >= max
+    {
+        return Gate::UserLimit { running: facts.running, max };
+    }
+    match rate(&facts.queue, &facts.user) {
+        Some(rate) if rate.allowed(facts.full_us, facts.lt_ms) == 0 => {
+            let good_ms = rate.good_at_ms(facts.full_us, facts.lt_ms);
+            Gate::Rate { good_in_ms: good_ms.saturating_sub(facts.lt_ms).unsigned_abs() }
+        }
+        _ => Gate::Open,
+    }
+}
+
+/// How many tasks of a user for whom the gate is open may start now.
+#[must_use]
+pub fn room(facts: &Facts) -> u32 {
+    let running = running_max(&facts.queue, &facts.user)
+        .map_or(u32::MAX, |max| max.saturating_sub(facts.running));
+    let started = rate(&facts.queue, &facts.user)
+        .map_or(u32::MAX, |rate| rate.allowed(facts.full_us, facts.lt_ms));
+    running.min(started)
 }
 
 #[cfg(test)]
@@ -70,5 +131,19 @@ mod tests {
         assert_eq!(gate(&facts), Gate::Paused(Paused::Operator));
         facts.queue.paused = true;
         assert_eq!(gate(&facts), Gate::Paused(Paused::Queue));
+    }
+
+    #[test]
+    fn a_limit_of_the_user_goes_before_that_of_the_queue() {
+        let mut facts = Facts { running: 2, ..Facts::default() };
+        assert_eq!((gate(&facts), room(&facts)), (Gate::Open, u32::MAX));
+        facts.queue.running_max = Some(2);
+        assert_eq!((gate(&facts), room(&facts)), (Gate::UserLimit { running: 2, max: 2 }, 0));
+        facts.user.running_max = Some(5);
+        assert_eq!((gate(&facts), room(&facts)), (Gate::Open, 3));
+        facts.user.running_max = Some(1);
+        assert_eq!((gate(&facts), room(&facts)), (Gate::UserLimit { running: 2, max: 1 }, 0));
+        facts.user.paused = true;
+        assert_eq!(gate(&facts), Gate::Paused(Paused::UserInQueue), "a pause is told first");
     }
 }

@@ -70,6 +70,16 @@ pub const PARKED_MS_MAX: i64 = 180_000;
 pub const FORGET_PARKED_MS: i64 = 30_000;
 /// Largest weight of a user in a queue.
 pub const WEIGHT_MAX: u32 = 1_000;
+/// Largest number of tasks of a user in a queue that may be set to run at once.
+pub const RUNNING_MAX_MAX: u32 = 100_000;
+/// Largest number of tasks of a rate.
+pub const RATE_TASKS_MAX: u32 = 1_000_000;
+/// The longest time in which a rate counts its tasks: a day.
+pub const RATE_PER_MS_MAX: u32 = 86_400_000;
+/// Largest number of tasks that a rate lets start at once.
+pub const RATE_BURST_MAX: u32 = 1_000_000;
+/// Lanes let in again by one sync because their rate allows it again.
+pub const THROTTLED_MAX: usize = 128;
 /// Queues with settings of their own.
 pub const QUEUES_SET_MAX: usize = 256;
 /// Log lines kept per task; older ones fall out.

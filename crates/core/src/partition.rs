@@ -19,6 +19,7 @@ mod position;
 mod queue;
 mod report;
 mod restore;
+mod room;
 mod schedule;
 mod settings;
 mod step;
@@ -27,7 +28,7 @@ mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-pub use dump::{queue_lines, user_lines};
+pub use dump::{good_line, pace_line, queue_lines, runs_line, user_lines};
 pub use position::Standing;
 pub use restore::{InQueue, KeptSchedule, Key, Records, Row};
 
@@ -60,6 +61,9 @@ pub struct Partition {
     paused: BTreeMap<UserId, Pauses>,
     /// Running tasks by end of lease, in lease time.
     leases: BTreeSet<(i64, UserId, TaskId)>,
+    /// Lanes that are looked at again at a lease time, and the same by time.
+    throttled: BTreeMap<(Name, UserId), i64>,
+    good: BTreeSet<(i64, Name, UserId)>,
     /// Scheduled tasks by due time.
     due: BTreeSet<(i64, UserId, TaskId)>,
     /// Waiting tasks that nobody has ever taken, by the time they expire.
@@ -84,6 +88,8 @@ struct User {
     /// Tasks that wait, scheduled or queued, per queue: what the cap counts. A lane's length would
     /// count dead references too.
     waiting: BTreeMap<Name, u32>,
+    /// Tasks that run, per queue.
+    running: BTreeMap<Name, u32>,
     /// Queues whose ring this user's lane has left because all work of the user is paused.
     aside: BTreeSet<Name>,
     keys: HashMap<Text, KeyOwner>,
@@ -136,6 +142,8 @@ impl Partition {
             queues_version: 0,
             paused: BTreeMap::new(),
             leases: BTreeSet::new(),
+            throttled: BTreeMap::new(),
+            good: BTreeSet::new(),
             due: BTreeSet::new(),
             unstarted: BTreeSet::new(),
             ticks: BTreeSet::new(),
@@ -221,6 +229,12 @@ impl Partition {
         self.paused.get(user).copied().unwrap_or_default()
     }
 
+    /// What is set of a user in a queue.
+    #[must_use]
+    pub fn user_in(&self, queue: &Name, user: &UserId) -> UserSettings {
+        self.queues.get(queue).map(|queue| queue.user(user)).unwrap_or_default()
+    }
+
     /// Users of whom anything is set in a queue, in no order.
     #[must_use]
     pub fn users_in(&self, queue: &Name) -> Vec<(UserId, UserSettings)> {
@@ -238,7 +252,13 @@ impl Partition {
         let due = self.due.first().map(|(at, ..)| at.saturating_sub(now_ms));
         let over = self.unstarted.first().map(|(at, ..)| at.saturating_sub(now_ms));
         let lost = self.leases.first().map(|(at, ..)| at - self.lease_time(now_ms));
-        due.into_iter().chain(over).chain(lost).min().map(|wait| wait.max(0).unsigned_abs())
+        let good = self.good.first().map(|(at, ..)| at - self.lease_time(now_ms));
+        due.into_iter()
+            .chain(over)
+            .chain(lost)
+            .chain(good)
+            .min()
+            .map(|wait| wait.max(0).unsigned_abs())
     }
 
     /// What a worker holds.
@@ -264,6 +284,8 @@ impl Partition {
                 reply.refused.push(index);
             }
         }
+        self.make_room(step);
+        self.let_through(step);
         let caller = maintain::Caller { worker: &worker, call, lease_ms };
         // Without a lease time nobody is there who could settle what is adopted: a store passes
         // wakes on this way.
@@ -284,12 +306,14 @@ impl Partition {
                 self.wake(step, name, 1);
             }
         }
+        self.wake_for_room(step);
         if maintained || reply.claimed.is_empty() {
             reply.next_in_ms = self.next_in_ms(step.now_ms);
-            // Lease time moves by looks: where nobody else looks, a lease would end late.
+            // Lease time moves by looks: where nobody else looks, a lease would end late, and a rate
+            // would be good late.
             let is_alone = maintained && unwatched;
             let most_ms = if is_alone { LEASE_TIME_STEP_MS_MAX } else { LOOK_MS_MAX };
-            if !self.leases.is_empty() {
+            if !self.leases.is_empty() || !self.good.is_empty() {
                 let most_ms = most_ms.unsigned_abs();
                 reply.next_in_ms = reply.next_in_ms.map(|next_in| next_in.min(most_ms));
             }

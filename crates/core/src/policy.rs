@@ -4,6 +4,7 @@
 mod attempts;
 mod backoff;
 pub mod estimate;
+pub mod gcra;
 mod retention;
 mod rules;
 

@@ -5,6 +5,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+pub use crate::policy::gcra::Rate;
+
 /// What holds for everybody in a queue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct QueueSettings {
@@ -12,6 +14,10 @@ pub struct QueueSettings {
     pub paused: bool,
     /// Waiting tasks of one user, scheduled ones included; absent: what the submission says.
     pub waiting_max: Option<u32>,
+    /// Tasks of one user that run at once; absent: no limit.
+    pub running_max: Option<u32>,
+    /// How many tasks of one user start in which time; absent: no limit.
+    pub rate: Option<Rate>,
 }
 
 /// What holds for one user in one queue, before what holds for everybody.
@@ -23,11 +29,15 @@ pub struct UserSettings {
     pub paused: bool,
     /// Waiting tasks of this user, scheduled ones included.
     pub waiting_max: Option<u32>,
+    /// Tasks of this user that run at once.
+    pub running_max: Option<u32>,
+    /// How many tasks of this user start in which time.
+    pub rate: Option<Rate>,
 }
 
 impl Default for UserSettings {
     fn default() -> Self {
-        Self { weight: 1, paused: false, waiting_max: None }
+        Self { weight: 1, paused: false, waiting_max: None, running_max: None, rate: None }
     }
 }
 
@@ -36,6 +46,12 @@ impl QueueSettings {
     #[must_use]
     pub fn is_default(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// These, with the rate within its bounds.
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        Self { rate: self.rate.map(Rate::bounded), ..self }
     }
 }
 
@@ -46,10 +62,17 @@ impl UserSettings {
         *self == Self::default()
     }
 
-    /// These, with the weight within its bounds.
+    /// Whether it limits how tasks start, so that those that run and start have to be counted.
+    #[must_use]
+    pub fn limits_starts(&self) -> bool {
+        self.running_max.is_some() || self.rate.is_some()
+    }
+
+    /// These, with weight and rate within their bounds.
     #[must_use]
     pub fn bounded(self) -> Self {
-        Self { weight: self.weight.clamp(1, crate::limits::WEIGHT_MAX), ..self }
+        let rate = self.rate.map(Rate::bounded);
+        Self { weight: self.weight.clamp(1, crate::limits::WEIGHT_MAX), rate, ..self }
     }
 }
 
@@ -94,6 +117,18 @@ pub fn waiting_max(queue: &QueueSettings, user: &UserSettings, asked: u32) -> u3
     user.waiting_max.or(queue.waiting_max).unwrap_or(asked)
 }
 
+/// How many tasks of a user may run at once in a queue; absent: as many as workers have room for.
+#[must_use]
+pub fn running_max(queue: &QueueSettings, user: &UserSettings) -> Option<u32> {
+    user.running_max.or(queue.running_max)
+}
+
+/// How many tasks of a user start in which time; absent: as many as workers take.
+#[must_use]
+pub fn rate(queue: &QueueSettings, user: &UserSettings) -> Option<Rate> {
+    user.rate.or(queue.rate)
+}
+
 /// It is not spelled as settings are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("settings are numbers between commas")]
@@ -105,6 +140,16 @@ struct Maybe<T>(Option<T>);
 impl<T: fmt::Display> fmt::Display for Maybe<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.as_ref().map_or(Ok(()), |number| number.fmt(f))
+    }
+}
+
+/// A rate that may be absent, with a comma before it.
+struct MaybeRate(Option<Rate>);
+
+impl fmt::Display for MaybeRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(Rate { tasks, per_ms, burst }) = self.0 else { return Ok(()) };
+        write!(f, ",{tasks},{per_ms},{burst}")
     }
 }
 
@@ -127,6 +172,12 @@ impl<'a> Parts<'a> {
         }
     }
 
+    /// A rate; nothing where one of its numbers is not there.
+    fn rate(&mut self) -> Result<Option<Rate>, Unreadable> {
+        let (tasks, per_ms, burst) = (self.number()?, self.number()?, self.number()?);
+        Ok((|| Some(Rate { tasks: tasks?, per_ms: per_ms?, burst: burst? }.bounded()))())
+    }
+
     fn flag(&mut self) -> Result<bool, Unreadable> {
         Ok(self.number::<u8>()?.is_some_and(|number| number > 0))
     }
@@ -134,8 +185,9 @@ impl<'a> Parts<'a> {
 
 impl fmt::Display for QueueSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { paused, waiting_max } = *self;
-        write!(f, "{},{}", flag(paused), Maybe(waiting_max))
+        let Self { paused, waiting_max, running_max, rate } = *self;
+        let (paused, rate) = (flag(paused), MaybeRate(rate));
+        write!(f, "{paused},{},{}{rate}", Maybe(waiting_max), Maybe(running_max))
     }
 }
 
@@ -144,14 +196,20 @@ impl FromStr for QueueSettings {
 
     fn from_str(text: &str) -> Result<Self, Unreadable> {
         let mut parts = Parts::of(text);
-        Ok(Self { paused: parts.flag()?, waiting_max: parts.number()? })
+        Ok(Self {
+            paused: parts.flag()?,
+            waiting_max: parts.number()?,
+            running_max: parts.number()?,
+            rate: parts.rate()?,
+        })
     }
 }
 
 impl fmt::Display for UserSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { weight, paused, waiting_max } = *self;
-        write!(f, "{weight},{},{}", flag(paused), Maybe(waiting_max))
+        let Self { weight, paused, waiting_max, running_max, rate } = *self;
+        let (paused, rate) = (flag(paused), MaybeRate(rate));
+        write!(f, "{weight},{paused},{},{}{rate}", Maybe(waiting_max), Maybe(running_max))
     }
 }
 
@@ -162,7 +220,9 @@ impl FromStr for UserSettings {
     fn from_str(text: &str) -> Result<Self, Unreadable> {
         let mut parts = Parts::of(text);
         let weight = parts.number()?.unwrap_or(1);
-        Ok(Self { weight, paused: parts.flag()?, waiting_max: parts.number()? }.bounded())
+        let (paused, waiting_max) = (parts.flag()?, parts.number()?);
+        let (running_max, rate) = (parts.number()?, parts.rate()?);
+        Ok(Self { weight, paused, waiting_max, running_max, rate }.bounded())
     }
 }
 
@@ -209,14 +269,18 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_spelled_is_read_also_with_parts_behind_it(
-            paused: bool, waiting_max: Option<u32>, weight in 1_u32..1_000, more in "[0-9,]{0,9}",
+            paused: bool, waiting_max: Option<u32>, running_max: Option<u32>, weight in 1_u32..1_000,
+            rate in prop::option::of((1_u32..9, 1_u32..99, 1_u32..9)), more in "(,[0-9]{0,4}){0,3}",
         ) {
-            let queue = QueueSettings { paused, waiting_max };
+            let rate = rate.map(|(tasks, per_ms, burst)| Rate { tasks, per_ms, burst });
+            // What is not spelled has no place for further parts behind it.
+            let more = if rate.is_some() { more } else { ",,,".to_owned() + &more };
+            let queue = QueueSettings { paused, waiting_max, running_max, rate };
             prop_assert_eq!(queue.to_string().parse(), Ok(queue));
-            prop_assert_eq!(format!("{queue},{more}").parse(), Ok(queue));
-            let user = UserSettings { weight, paused, waiting_max };
+            prop_assert_eq!(format!("{queue}{more}").parse(), Ok(queue));
+            let user = UserSettings { weight, paused, waiting_max, running_max, rate };
             prop_assert_eq!(user.to_string().parse(), Ok(user));
-            prop_assert_eq!(format!("{user},{more}").parse(), Ok(user));
+            prop_assert_eq!(format!("{user}{more}").parse(), Ok(user));
             let pauses = Pauses { own: paused, operator: weight % 2 == 0 };
             prop_assert_eq!(pauses.to_string().parse(), Ok(pauses));
         }

@@ -48,6 +48,8 @@ const EVERYWHERE: &[Code] = &[
     tasktonic_protocol::http::QueueChange,
     tasktonic_protocol::http::QueueUser,
     tasktonic_protocol::http::QueueUserChange,
+    tasktonic_protocol::http::Rate,
+    tasktonic_protocol::http::RateChange,
     tasktonic_protocol::http::OwnQueueList,
     tasktonic_protocol::http::Pause,
     tasktonic_protocol::http::PauseRequest,

@@ -22,6 +22,8 @@ mod isolation;
 mod keys;
 #[path = "api/labels.rs"]
 mod labels;
+#[path = "api/lost_answers.rs"]
+mod lost_answers;
 #[path = "api/parts.rs"]
 mod parts;
 #[path = "api/position.rs"]

@@ -127,7 +127,8 @@ pub(crate) fn answer(shared: &Shared, query: Query) -> Result<QueryReply> {
             QueryReply::User(settings::user(&shared.state.lock().partition, &user, &queues))
         }
         Query::Facts { user, queue } => {
-            QueryReply::Facts(shared.state.lock().partition.facts(&queue, &user))
+            let now_ms = shared.options.clock.now_ms();
+            QueryReply::Facts(shared.state.lock().partition.facts(&queue, &user, now_ms))
         }
         Query::UsersIn { queue, limit } => {
             QueryReply::UsersIn(settings::users_in(&shared.state.lock().partition, &queue, limit))

@@ -26,6 +26,12 @@ struct Facts {
     meta: BTreeMap<String, String>,
     rings: BTreeMap<Name, Vec<UserId>>,
     full: BTreeMap<Name, BTreeSet<UserId>>,
+    /// How many tasks of a user run, where that is counted.
+    running: BTreeMap<Name, BTreeMap<UserId, u32>>,
+    /// When all that started of a user is made up for, where that is kept, µs of lease time.
+    paces: BTreeMap<Name, BTreeMap<UserId, i64>>,
+    /// Members by the lease time at which a lane is looked at again.
+    throttled: BTreeMap<String, i64>,
     overrides: BTreeMap<Name, BTreeMap<UserId, UserSettings>>,
     credit: BTreeMap<Name, BTreeMap<UserId, u32>>,
     paused: BTreeMap<UserId, Pauses>,
@@ -171,9 +177,11 @@ fn question(name: &str, rest: &str) -> Option<redis::Cmd> {
     };
     let kind = rest.split(':').next()?;
     match kind {
-        "meta" | "overrides" | "paused" | "credit" => ask(&["HGETALL"]),
+        "meta" | "overrides" | "paused" | "credit" | "running" | "pace" => ask(&["HGETALL"]),
         "ring" | "sweep" => ask(&["LRANGE", "0", "-1"]),
-        "leases" | "due" | "unstarted" | "schedules" => ask(&["ZRANGE", "0", "-1", "WITHSCORES"]),
+        "leases" | "due" | "unstarted" | "schedules" | "throttled" => {
+            ask(&["ZRANGE", "0", "-1", "WITHSCORES"])
+        }
         "cancels" => ask(&["SMEMBERS"]),
         "full" => ask(&["ZRANGE", "0", "-1"]),
         "u" => match rest.split(':').nth(2)? {
@@ -206,6 +214,17 @@ impl Facts {
             }
             "credit" => {
                 self.credit.insert(parsed(of)?, by_user(answer)?);
+            }
+            "running" => {
+                self.running.insert(parsed(of)?, by_user(answer)?);
+            }
+            "pace" => {
+                self.paces.insert(parsed(of)?, by_user(answer)?);
+            }
+            "throttled" => {
+                for (member, at) in pairs(answer)? {
+                    self.throttled.insert(word(member)?.to_owned(), score(at)?);
+                }
             }
             "overrides" => {
                 self.overrides.insert(parsed(of)?, by_user(answer)?);
@@ -295,12 +314,13 @@ impl Facts {
         Ok(Some(()))
     }
 
-    /// What `meta` says of queues: whether anything is set of their users, and what is set of them.
-    fn queues(&self) -> BTreeMap<Name, (bool, QueueSettings)> {
+    /// What `meta` says of queues: whether anything is set of their users, more by one for each of
+    /// them whom it limits, and what is set of the queue.
+    fn queues(&self) -> BTreeMap<Name, (usize, QueueSettings)> {
         let field = |(field, text): (&String, &String)| {
             let name = field.strip_prefix("q:")?.parse().ok()?;
             let (users, settings) = text.split_once(',')?;
-            Some((name, (users == "1", settings.parse().ok()?)))
+            Some((name, (users.parse().unwrap_or(0), settings.parse().ok()?)))
         };
         self.meta.iter().filter_map(field).collect()
     }

@@ -57,6 +57,22 @@ impl Keys {
         format!("{}full:{queue}", self.base)
     }
 
+    /// HASH of how many tasks of a user run in `queue`, by user; only where something limits that.
+    pub(crate) fn running(&self, queue: &Name) -> String {
+        format!("{}running:{queue}", self.base)
+    }
+
+    /// HASH of when all that started of a user in `queue` is made up for, by user, in µs of lease time;
+    /// only where something limits that.
+    pub(crate) fn pace(&self, queue: &Name) -> String {
+        format!("{}pace:{queue}", self.base)
+    }
+
+    /// ZSET of `queue,user` of lanes that are looked at again, by lease time.
+    pub(crate) fn throttled(&self) -> String {
+        format!("{}throttled", self.base)
+    }
+
     /// HASH of what is set of users in `queue`, by user.
     pub(crate) fn overrides(&self, queue: &Name) -> String {
         format!("{}overrides:{queue}", self.base)

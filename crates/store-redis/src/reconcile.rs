@@ -10,6 +10,7 @@ mod lines;
 mod pass;
 mod read;
 mod schedules;
+mod settings;
 mod suspect;
 
 use std::collections::{BTreeMap, HashMap};

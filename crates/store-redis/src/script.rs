@@ -12,7 +12,7 @@ use tasktonic_core::limits::{
     ADOPT_MAX, ATTEMPTS_KEPT_MAX, CLAIM_LOOKS_MAX, EVENTS_KEPT_MAX, EXPIRE_MAX, FORGET_PARKED_MS,
     KEY_SLACK_MS, LANE_DEAD_MAX, LEASE_TIME_STEP_MS_MAX, LOG_LINES_MAX, LOOK_MS_MAX,
     MAINTENANCE_MS, PARKED_MS_MAX, PROMOTE_MAX, REV_PER_CLAIM, SCHEDULES_MAX, SWEEP_MAX,
-    UNWATCHED_MS, WAKES_MAX,
+    THROTTLED_MAX, UNWATCHED_MS, WAKES_MAX,
 };
 use tasktonic_core::transitions::STATES;
 
@@ -105,7 +105,9 @@ static SYNC: LazyLock<String> = LazyLock::new(|| {
         " flags=allow-oom",
         &[
             fragment!("record"),
+            fragment!("pace"),
             fragment!("gate"),
+            fragment!("room"),
             fragment!("lane"),
             fragment!("line"),
             fragment!("attempt"),
@@ -124,7 +126,9 @@ static CONTROL: LazyLock<String> = LazyLock::new(|| {
         " flags=allow-oom",
         &[
             fragment!("record"),
+            fragment!("pace"),
             fragment!("gate"),
+            fragment!("room"),
             fragment!("lane"),
             fragment!("line"),
             fragment!("attempt"),
@@ -165,7 +169,9 @@ static REPAIR: LazyLock<String> = LazyLock::new(|| {
         " flags=allow-oom",
         &[
             fragment!("record"),
+            fragment!("pace"),
             fragment!("gate"),
+            fragment!("room"),
             fragment!("lane"),
             fragment!("line"),
             fragment!("schedule"),
@@ -205,6 +211,7 @@ fn constants() -> String {
     constant("EXPIRE_MAX", &EXPIRE_MAX);
     constant("EXPIRED", &format!("'{EXPIRED}'"));
     constant("SWEEP_MAX", &SWEEP_MAX);
+    constant("THROTTLED_MAX", &THROTTLED_MAX);
     constant("CLAIM_LOOKS_MAX", &CLAIM_LOOKS_MAX);
     constant("WAKES_MAX", &WAKES_MAX);
     constant("WAKE_TRIES_MAX", &WAKE_TRIES_MAX);

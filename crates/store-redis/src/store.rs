@@ -115,7 +115,8 @@ impl Store for RedisStore {
             parked = Some(self.rest.learn(p, queues));
         }
         let mut asked = Pipeline::new();
-        let comes = [keys.leases(), keys.due(), keys.unstarted(), keys.schedules()];
+        let comes =
+            [keys.leases(), keys.due(), keys.unstarted(), keys.schedules(), keys.throttled()];
         let waits = parked.iter().flat_map(|queues| queues.iter()).map(|queue| keys.ring(queue));
         asked.exists(comes.into_iter().chain(waits).collect::<Vec<_>>());
         let reply = self.shared.router.read(p, &asked).await?;

@@ -6,9 +6,10 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use tasktonic_core::command::{Claim, NewTask, Op, Report, Submit, Sync, Write};
+use tasktonic_core::command::{Claim, Control, NewTask, Op, Report, Submit, Sync, Write};
 use tasktonic_core::reply::Submitted;
 use tasktonic_core::routing::{PartitionId, partition_of};
+use tasktonic_core::settings::{QueueSettings, Rate};
 use tasktonic_core::{Lease, TaskId, Text, UserId};
 use tasktonic_store::Store;
 use tasktonic_store::clock::Clock;
@@ -75,6 +76,14 @@ impl Load {
         let p = partition_of(user, self.partitions);
         let verdicts = self.store.submit(p, Submit { created_ms: NOW_MS, tasks }).await.unwrap();
         assert!(verdicts.iter().all(|verdict| *verdict == Submitted::Accepted));
+    }
+
+    /// Sets what holds for everybody in the queue, in every partition.
+    async fn set(&self, settings: QueueSettings) {
+        for p in (0..self.partitions).map(PartitionId) {
+            let queues = vec![("noop".parse().unwrap(), settings)];
+            self.store.control(p, Control::Queues { version: 1, queues }).await.unwrap();
+        }
     }
 
     /// Acks what is held of a partition and claims up to `limit`.
@@ -176,6 +185,32 @@ async fn sixteen_at_a_time_cost_at_most_0_15_calls_and_3_commands() {
         assert!(cost.calls <= 0.15, "{cost:?}");
         // With twice the users in a partition a claim of sixteen is of twelve lanes.
         assert!(cost.inner <= if partitions == PARTITIONS { 4.0 } else { 3.0 }, "{cost:?}");
+    }
+}
+
+/// What a limit on what runs or starts costs, where there is one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_on_what_runs_costs_so_much_and_no_more() {
+    let at_most = |max| QueueSettings { running_max: Some(max), ..QueueSettings::default() };
+    let rate = Rate { tasks: 1_000_000, per_ms: 1, burst: 1_000_000 };
+    let paced = QueueSettings { rate: Some(rate), ..QueueSettings::default() };
+    for (name, settings, batch, most) in [
+        ("a limit that nobody reaches, one at a time", at_most(1_000), 1, 27.0),
+        ("a limit of one, one at a time", at_most(1), 1, 27.0),
+        ("a limit that nobody reaches, sixteen at a time", at_most(1_000), 16, 4.3),
+        ("a limit of one that everybody reaches, sixteen at a time", at_most(1), 16, 5.5),
+        ("a rate that nobody uses up, one at a time", paced, 1, 25.0),
+        ("a rate that nobody uses up, sixteen at a time", paced, 16, 4.2),
+    ] {
+        let mut load = Load::new(PARTITIONS).await;
+        load.set(settings).await;
+        for number in 0..USERS {
+            load.submit(&Load::user(number), 2 * u64::from(batch)).await;
+        }
+        load.run(USERS, batch).await;
+        let cost = load.run(USERS * 4, batch).await;
+        println!("{name}: {cost:.3?}");
+        assert!(cost.inner <= most, "{name}: {cost:?}, at most {most}");
     }
 }
 

@@ -72,9 +72,17 @@ fn everything(redis: &Redis) -> String {
             other => panic!("{key} is a {other}"),
         };
         let value: Reply = redis.ask(question);
-        all.push_str(&format!("{key} = {value:?}\n"));
+        all.push_str(&format!("{key} = {}\n", words(&value)));
     }
     all
+}
+
+/// An answer with all that is in it, as text.
+fn words(reply: &Reply) -> String {
+    match reply {
+        Reply::List(items) => items.iter().map(words).collect::<Vec<_>>().join(" "),
+        other => other.text(),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -88,7 +96,8 @@ async fn no_key_and_no_value_holds_a_trace_of_an_erased_user() {
         submit(&store, WHO, 2_000..2_010, "media").await;
         let who: UserId = WHO.parse().unwrap();
         let (queue, user) = ("mail".parse().unwrap(), who.clone());
-        let settings = UserSettings { weight: 3, ..UserSettings::default() };
+        let settings =
+            UserSettings { weight: 3, running_max: Some(1_000), ..UserSettings::default() };
         store.control(P, Control::User { queue, user, settings }).await.unwrap();
         let becomes = Schedule { version: 1, next_ms: Some(NOW_MS + 9), text: WHO.into() };
         let (user, name, seen) = (who.clone(), "daily".parse().unwrap(), None);
@@ -129,7 +138,10 @@ async fn no_key_and_no_value_holds_a_trace_of_an_erased_user() {
         let pause = Control::Pause { user: who.clone(), by: By::Operator, paused: true };
         store.control(P, pause).await.unwrap();
         sync(&store, 30, Vec::new(), "mail", 100).await;
-        assert!(everything(&redis).contains(WHO), "the scan finds what is there");
+        let before = everything(&redis);
+        assert!(before.contains(WHO), "the scan finds what is there");
+        let counts = before.lines().find(|line| line.contains("running:mail"));
+        assert!(counts.is_some_and(|line| line.contains(WHO)), "{counts:?}");
 
         let mut steps = 0;
         loop {

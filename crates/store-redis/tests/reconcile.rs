@@ -12,7 +12,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use tasktonic_core::command::{Again, Claim, Control, NewSerial, Op, Report, Sync, Write};
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::schedule::Schedule;
-use tasktonic_core::settings::{By, QueueSettings, UserSettings};
+use tasktonic_core::settings::{By, QueueSettings, Rate, UserSettings};
 use tasktonic_core::{Labels, Name, TaskState, UserId};
 use tasktonic_store::clock::Clock;
 use tasktonic_store::conformance::Scene;
@@ -107,18 +107,27 @@ impl Stage {
     /// Something set of a queue or a user.
     fn setting(&mut self, user: &str) -> Control {
         let (queue, user) = ("mail".parse().unwrap(), UserId::encode(user));
+        let rate = Rate { tasks: 1, per_ms: 8_000, burst: 2 };
         match self.random.random_range(0..4) {
             0 => Control::Pause { user, by: By::Owner, paused: self.random.random_bool(0.6) },
             1 => {
                 self.version += 1;
-                let settings =
-                    QueueSettings { paused: self.random.random_bool(0.3), waiting_max: Some(500) };
+                let settings = QueueSettings {
+                    paused: self.random.random_bool(0.3),
+                    waiting_max: Some(500),
+                    running_max: self.random.random_bool(0.5).then_some(2),
+                    rate: self.random.random_bool(0.3).then_some(rate),
+                };
                 Control::Queues { version: self.version, queues: vec![(queue, settings)] }
             }
             _ => {
                 let (weight, paused) =
                     (self.random.random_range(1..4), self.random.random_bool(0.4));
-                let settings = UserSettings { weight, paused, ..UserSettings::default() };
+                let running_max = self.random.random_bool(0.3).then_some(1);
+                let settings =
+                    UserSettings { weight, paused, running_max, ..UserSettings::default() };
+                let rate = self.random.random_bool(0.3).then_some(rate);
+                let settings = UserSettings { rate, ..settings };
                 Control::User { queue, user, settings }
             }
         }
@@ -340,6 +349,9 @@ async fn a_key_of_any_kind_may_vanish_and_no_task_is_stuck() {
         "full",
         "overrides",
         "paused",
+        "running",
+        "pace",
+        "throttled",
         "u:z",
     ] {
         assert!(met.contains_key(sort), "no {sort} was ever removed: {met:?}");

@@ -14,6 +14,7 @@ use tasktonic_core::command::{
 use tasktonic_core::limits::{EVENTS_KEPT_MAX, LANE_DEAD_MAX};
 use tasktonic_core::reply::{Controlled, Submitted};
 use tasktonic_core::routing::{PartitionId, partition_of, tag};
+use tasktonic_core::settings::QueueSettings;
 use tasktonic_core::{TaskId, TaskState, Text, UserId, WorkerId};
 use tasktonic_store::clock::Clock;
 use tasktonic_store::{Error, EventsSince, Query, QueryReply, Store, SyncReply, Wake, WakeStream};
@@ -359,4 +360,46 @@ async fn a_list_that_finds_little_ends_its_page_and_says_where_to_go_on() {
     };
     assert_eq!((counts.of(TaskState::Queued), counts.of(TaskState::Cancelled)), (5_199, 1));
     assert!(!counts.more);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counters_survive_adoption_and_script_flush() {
+    let redis = common::server(Server::Redis);
+    let (clock, hand) = Clock::manual(NOW_MS);
+    let store = common::open(&redis, clock, 1).await;
+    let running_max = Some(2);
+    let settings = QueueSettings { running_max, ..QueueSettings::default() };
+    let queues = vec![("mail".parse().unwrap(), settings)];
+    control(&store, Control::Queues { version: 1, queues }).await;
+    submit(&store, &ana(), 0..6).await;
+    assert_eq!(claim(&store, P, 1, 10).await.claimed.len(), 2);
+    redis.cli(&["SCRIPT", "FLUSH"]);
+    assert_eq!(claim(&store, P, 2, 10).await.claimed.len(), 0);
+    let mut adopted = Vec::new();
+    for call in 10..30 {
+        hand.advance(1_000);
+        let reply = store.sync(P, request("w-2", call, Vec::new(), 10)).await.unwrap();
+        assert_eq!(reply.claimed.len(), 0, "who was lost may still be at work");
+        adopted.extend(reply.adopted);
+        if !adopted.is_empty() {
+            break;
+        }
+    }
+    redis.cli(&["SCRIPT", "FLUSH"]);
+    assert_eq!(adopted.len(), 2);
+    let counts = redis.cli(&["KEYS", "tt:*:running:mail"]);
+    assert_eq!(redis.cli(&["HGET", &counts, "ana"]), "2");
+    let ack = |lease: &tasktonic_core::Lease| Op {
+        lease: lease.clone(),
+        report: Report::Ack {
+            write: Write { n: 9, body: Text::default(), event: None },
+            keep_s: 60,
+        },
+    };
+    let ops = adopted.iter().map(|held| ack(&held.lease)).collect();
+    let reply = store.sync(P, request("w-2", 40, ops, 0)).await.unwrap();
+    assert_eq!(reply.refused, Vec::<u32>::new());
+    assert_eq!(redis.cli(&["EXISTS", &counts]), "0", "nothing runs, nothing is counted");
+    assert_eq!(claim(&store, P, 41, 10).await.claimed.len(), 2);
+    assert_eq!(store.check(P).await.unwrap(), Vec::<String>::new());
 }

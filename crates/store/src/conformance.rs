@@ -13,6 +13,7 @@ mod erased;
 mod fences;
 mod keys;
 mod labels;
+mod limits;
 mod lines;
 mod lists;
 mod position;
@@ -20,6 +21,7 @@ mod registry;
 mod replay;
 mod scene;
 mod schedules;
+mod seed;
 mod settings;
 mod tasks;
 mod waiting;
@@ -30,6 +32,7 @@ pub use erased::*;
 pub use fences::*;
 pub use keys::*;
 pub use labels::*;
+pub use limits::*;
 pub use lines::*;
 pub use lists::*;
 pub use position::*;
@@ -129,6 +132,14 @@ macro_rules! conformance {
             nobody_takes_back_anothers_pause
             a_user_paused_in_one_queue_waits_there_and_nowhere_else
             an_older_version_of_settings_changes_nothing
+            a_lane_at_its_limit_delays_nobody_and_goes_on_when_one_ends
+            a_lowered_limit_stops_new_claims_only
+            what_is_counted_survives_a_lost_lease
+            a_lane_that_gets_in_again_wakes_who_is_idle
+            an_erased_user_is_not_counted
+            a_user_starts_as_many_as_their_rate_says_and_delays_nobody
+            a_rate_that_is_good_again_is_announced_and_wakes_who_is_idle
+            a_rate_is_changed_and_taken_back_while_lanes_wait
             an_ended_task_is_gone_after_its_retention
             a_forgotten_key_may_be_used_again
             a_stale_worker_is_refused_and_nothing_of_it_is_shown

@@ -20,7 +20,7 @@ pub fn turns(partition: &Partition, queues: &[Name]) -> Vec<Turns> {
 /// What is set of a user.
 #[must_use]
 pub fn user(partition: &Partition, user: &UserId, queues: &[Name]) -> UserView {
-    let of = |queue: &Name| partition.facts(queue, user).user;
+    let of = |queue: &Name| partition.user_in(queue, user);
     UserView { pauses: partition.pauses(user), settings: queues.iter().map(of).collect() }
 }
 

@@ -1,6 +1,9 @@
 import { ApiError, problemOf, unreachable } from "./errors.ts";
+import { type SubmitManyOptions, type Submitted, submitMany } from "./many.ts";
+import type { OwnQueueList } from "./own-queues.ts";
 import type {
   Attempt,
+  BatchReply,
   BulkCount,
   BulkDone,
   BulkOrder,
@@ -12,7 +15,6 @@ import type {
   KindInfo,
   LogPage,
   Me,
-  OwnQueueList,
   Pause,
   QueueChange,
   QueueDetail,
@@ -54,6 +56,8 @@ type Ask = {
   method?: string;
   query?: Record<string, string | number | undefined>;
   body?: unknown;
+  /** A body that is JSON already. */
+  text?: string;
   headers?: Record<string, string>;
   signal?: AbortSignal | undefined;
 };
@@ -86,6 +90,19 @@ export class ApiClient {
 
   submit<Out = Json>(request: SubmitRequest): Promise<Task<Out>> {
     return this.#ask("/api/v1/tasks", { method: "POST", body: request });
+  }
+  /**
+   * Submits any number of tasks, in parts. The good ones are accepted though others are not; where a part is not
+   * taken at all, it and all after it have that error. One without a key gets one, so that a part whose answer was
+   * lost can be sent again. Throws nothing that a server said.
+   */
+  submitMany<Out = Json>(
+    requests: Iterable<SubmitRequest>,
+    options: SubmitManyOptions = {},
+  ): Promise<Submitted<Out>[]> {
+    const send = (text: string, signal: AbortSignal | undefined) =>
+      this.#ask<BatchReply>("/api/v1/tasks/batch", { method: "POST", text, signal });
+    return submitMany<Out>(send, requests, options);
   }
   task<Out = Json>(id: string, signal?: AbortSignal): Promise<Task<Out>> {
     return this.#ask(`/api/v1/tasks/${path(id)}`, { signal });
@@ -282,6 +299,7 @@ export class ApiClient {
       if (value !== undefined) query.set(key, String(value));
     }
     const raw = ask.body instanceof Blob;
+    const text = ask.text ?? (ask.body === undefined || raw ? undefined : JSON.stringify(ask.body));
     const limit = AbortSignal.timeout(raw ? 10 * REQUEST_TIMEOUT_MS : REQUEST_TIMEOUT_MS);
     try {
       return await send(`${baseUrl}${where}${query.size ? `?${query}` : ""}`, {
@@ -292,11 +310,11 @@ export class ApiClient {
           accept: "application/json",
           ...headers,
           ...(token ? { authorization: `Bearer ${token}` } : {}),
-          ...(ask.body !== undefined && !raw ? { "content-type": "application/json" } : {}),
+          ...(text !== undefined ? { "content-type": "application/json" } : {}),
           ...ask.headers,
         },
         signal: ask.signal ?? limit,
-        ...(ask.body === undefined ? {} : { body: raw ? (ask.body as Blob) : JSON.stringify(ask.body) }),
+        ...(raw ? { body: ask.body as Blob } : text !== undefined ? { body: text } : {}),
       });
     } catch (error) {
       if (ask.signal?.aborted) throw new ApiError({ status: 0, code: "aborted", detail: "No longer needed." });

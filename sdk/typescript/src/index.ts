@@ -4,6 +4,8 @@ export type * from "./frames.ts";
 export { ApiClient, type ApiOptions, fileUrl, filterQuery } from "./http.ts";
 export { Live, type LiveOptions, socketUrl } from "./live.ts";
 export { LogStore, type LogView } from "./logs.ts";
+export type { SubmitManyOptions, Submitted } from "./many.ts";
+export type * from "./own-queues.ts";
 export { Session, type SessionOptions } from "./session.ts";
 export {
   type Connection,

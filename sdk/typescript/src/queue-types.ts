@@ -1,11 +1,19 @@
-/** Queues, what is set of them and of people there, and why a task does not run. */
-
 /** What holds for everybody in a queue. */
 export type QueueSettings = {
   paused: boolean;
   /** Waiting tasks of one user, scheduled ones included; absent: the server's own limit. */
   waiting_max?: number;
+  /** Tasks of one user that run at once; absent: as many as workers have room for. */
+  running_max?: number;
+  /** How many tasks of one user start in which time; absent: as many as workers take. */
+  rate?: Rate;
 };
+
+/** `tasks` in each `per_ms`, and `burst` of them at once when none has started for a while. */
+export type Rate = { tasks: number; per_ms: number; burst: number };
+
+/** A rate to be set; without a `burst` it is as many as `tasks`. */
+export type RateChange = { tasks: number; per_ms: number; burst?: number };
 
 export type QueueInfo = QueueSettings & {
   queue: string;
@@ -31,6 +39,10 @@ export type QueueUser = {
   weight: number;
   paused: boolean;
   waiting_max?: number;
+  /** How many tasks of theirs may run there at once; absent: what holds for everybody. */
+  running_max?: number;
+  /** How many tasks of theirs start there in which time; absent: what holds for everybody. */
+  rate?: Rate;
 };
 
 export type QueueDetail = QueueInfo & {
@@ -43,6 +55,8 @@ export type QueueDetail = QueueInfo & {
 export type QueueChange = {
   paused?: boolean;
   waiting_max?: number | null;
+  running_max?: number | null;
+  rate?: RateChange | null;
 };
 
 /** What is absent stays, `null` is the default again. */
@@ -51,6 +65,8 @@ export type QueueUserChange = {
   weight?: number;
   paused?: boolean;
   waiting_max?: number | null;
+  running_max?: number | null;
+  rate?: RateChange | null;
 };
 
 /** Whether anything of a user is handed out, in whatever queue. What runs goes on. */
@@ -64,53 +80,4 @@ export type PausedUser = {
   user: string;
   by_user: boolean;
   by_operator: boolean;
-};
-
-/** A queue, and what holds for you there. */
-export type OwnQueue = {
-  queue: string;
-  /** Kinds whose tasks wait there unless a submission says otherwise. */
-  kinds: string[];
-  /** Whether a worker that is at work knows one of these kinds, and has the labels of the queue. */
-  served: boolean;
-  /** It is paused for everybody. */
-  paused: boolean;
-  /** You are paused there, by whoever runs the installation. */
-  paused_for_you: boolean;
-  /** Your turns for one of the others. */
-  weight: number;
-  /** How many of your tasks may wait there, scheduled ones included. */
-  waiting_max: number;
-};
-
-export type OwnQueueList = { queues: OwnQueue[]; pause: Pause };
-
-/** What stands in a task's way; `turn` is nothing but its turn. */
-export type WhyReason =
-  | "ended"
-  | "running"
-  | "scheduled"
-  | "waiting"
-  | "serial_key"
-  | "queue_paused"
-  | "operator_paused"
-  | "user_paused"
-  | "user_paused_in_queue"
-  | "no_worker"
-  | "no_worker_with_label"
-  | "turn";
-
-/** Why a task does not run. */
-export type Why = {
-  reason: WhyReason;
-  /** The same in a sentence. */
-  text: string;
-  /** Only for one that is scheduled. */
-  run_at?: string;
-  /** The task whose turn it is. Only for one that waits for another of its serial key. */
-  behind?: string;
-  /** Users who take turns where it waits, its own among them. */
-  users_waiting?: number;
-  /** The labels that are missing where no worker has what it needs. */
-  labels?: string[];
 };

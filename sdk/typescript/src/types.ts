@@ -1,6 +1,6 @@
 import type { TaskState, TaskStatus } from "./generated/states.ts";
 
-export type * from "./queue-types.ts";
+export type * from "./place.ts";
 export type { TaskState, TaskStatus };
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
@@ -244,39 +244,14 @@ export type SubmitRequest<In = Json> = {
   tags?: string[];
 };
 
+/** What became of each task of a batch, in order. */
+export type BatchReply = { results: { index: number; task?: Task; error?: Problem }[] };
+
 /** Where a task that waits goes: one of these. */
 export type RescheduleRequest = { run_at: string } | { delay_ms: number } | { place: "front" | "back" };
 
 /** What is absent stays. With `rev` only if that is still the task's. */
 export type EditRequest<In = Json> = { payload?: In; tags?: string[]; rev?: number };
-
-/** When a task will start, or why that cannot be said. */
-export type StartEstimate =
-  /** Between so many ms from the position's `at`; a true start lies inside with this probability. */
-  | { is: "range"; from_ms: number; to_ms: number; probability: number }
-  /** Too few of the user's tasks of this queue started lately. */
-  | { is: "few_starts"; starts: number; starts_min: number }
-  /** Nothing of this line has started for much longer than usual. */
-  | { is: "still"; for_ms: number }
-  | { is: "far_back" }
-  | { is: "not_before"; at: string }
-  /** Not before this task has ended: it has the same serial key, and its turn. */
-  | { is: "behind"; task: string }
-  | { is: "not_queued" };
-
-/** Where a task stands in its line. */
-export type TaskPosition = {
-  id: string;
-  status: TaskStatus;
-  queue: string;
-  /** The user's own tasks that go before it, `more` if so far back nobody counts; null unless it is queued. */
-  ahead: { least: number; most: number; more: boolean } | null;
-  /** People whose tasks wait in this queue, the user among them; null unless it is queued. */
-  users: number | null;
-  start: StartEstimate;
-  /** When all this was true. */
-  at: string;
-};
 
 export type TaskFilter = {
   status?: TaskStatus[];
@@ -396,3 +371,5 @@ export type Schedule = ScheduleTiming & {
 export type ScheduleSet = { set: string; schedules: ScheduleRequest[] };
 export type ScheduleSetReply = { added: string[]; changed: string[]; unchanged: string[]; removed: string[] };
 export type SchedulePreview = { words: string; zone: string | null; next: string[] };
+
+export type * from "./queue-types.ts";

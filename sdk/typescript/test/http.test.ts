@@ -57,12 +57,12 @@ describe("the client", () => {
 
   it("sets what holds in queues, and only says what changes", async () => {
     const { api, asked } = aClient(() => json({ paused: true }));
-    await api.setQueue("a.b", { paused: true, waiting_max: null });
+    await api.setQueue("a.b", { paused: true, waiting_max: null, rate: { tasks: 5, per_ms: 1000 } });
     await api.setQueueUser("a.b", { user: "ana", weight: 3 });
     expect((await api.pause(true)).paused).toBe(true);
     expect((await api.paused("x/y")).paused).toBe(true);
     expect(asked.map(({ url, init }) => [url.slice("http://api/api/v1/".length), init.body])).toEqual([
-      ["queues/a.b/settings", '{"paused":true,"waiting_max":null}'],
+      ["queues/a.b/settings", '{"paused":true,"waiting_max":null,"rate":{"tasks":5,"per_ms":1000}}'],
       ["queues/a.b/users", '{"user":"ana","weight":3}'],
       ["me/pause", '{"paused":true}'],
       ["users/x%2Fy/pause", undefined],

@@ -15,8 +15,7 @@ const BAR_CELLS: usize = 30;
 
 /// Follows `task` to its end. With `quiet` nothing is shown.
 pub(crate) async fn until_ended(client: &Client, task: &Task, quiet: bool) -> Result<Task> {
-    let mut line =
-        StatusLine { on: std::io::stderr().is_terminal() && !quiet, last: String::new() };
+    let mut line = StatusLine::new(std::io::stderr().is_terminal() && !quiet);
     let mut following = client.follow(&task.id);
     while let Some(update) = following.next().await {
         match update? {
@@ -66,13 +65,17 @@ fn bar(done: u64, total: u64) -> String {
 
 /// One line of the terminal that is drawn over itself; without a terminal, a line per change of
 /// what comes before the first gap.
-struct StatusLine {
+pub(super) struct StatusLine {
     on: bool,
     last: String,
 }
 
 impl StatusLine {
-    fn show(&mut self, text: &str) {
+    pub(super) const fn new(on: bool) -> Self {
+        Self { on, last: String::new() }
+    }
+
+    pub(super) fn show(&mut self, text: &str) {
         if self.on {
             self.clear();
             self.last = text.to_owned();
@@ -86,7 +89,7 @@ impl StatusLine {
         self.last = text.to_owned();
     }
 
-    fn clear(&self) {
+    pub(super) fn clear(&self) {
         if self.on && !self.last.is_empty() {
             let _ = write!(std::io::stderr(), "\r\u{1b}[2K");
         }

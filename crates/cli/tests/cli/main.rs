@@ -2,6 +2,7 @@
 //! killed.
 
 mod accounts;
+mod batch;
 mod crash;
 mod deploy;
 mod doctor;

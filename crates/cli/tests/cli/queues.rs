@@ -48,6 +48,17 @@ fn a_paused_queue_starts_nothing_says_why_and_goes_on_when_it_is_resumed() {
     let (code, words) = refused(installation.client().args(["submit", "noop"]));
     assert_eq!(code, 1, "one waits already: {words}");
     said(operator(&installation).args(["queue", "set", "noop", "--waiting-max", "default"]));
+    let set = ["queue", "set", "noop", "--running-max", "2", "--json"];
+    let set: Value =
+        serde_json::from_str(&said(operator(&installation).args(set))).expect("a queue");
+    assert_eq!(set["running_max"], 2);
+    let told = said(operator(&installation).args(["queue", "show", "noop"]));
+    assert!(told.contains("RUNNING MAX"), "{told}");
+    said(operator(&installation).args(["queue", "user", "noop", "demo", "--running-max", "5"]));
+    let set = ["queue", "set", "noop", "--rate", "500/60s", "--burst", "50", "--json"];
+    let set: Value =
+        serde_json::from_str(&said(operator(&installation).args(set))).expect("a queue");
+    assert_eq!(set["rate"], serde_json::json!({ "tasks": 500, "per_ms": 60_000, "burst": 50 }));
     for bad in [&["queue", "set", "noop"][..], &["queue", "user", "noop", "demo", "--weight", "0"]]
     {
         assert_eq!(refused(operator(&installation).args(bad)).0, 2, "{bad:?}");

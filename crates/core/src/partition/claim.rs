@@ -21,10 +21,11 @@ impl Partition {
     ) {
         let limit = claim.limit.min(CLAIM_MAX);
         let mut looks = CLAIM_LOOKS_MAX;
+        let lt_ms = self.lease_time(step.now_ms);
         for name in &claim.queues {
             loop {
                 let need = limit - u32::try_from(reply.claimed.len()).unwrap_or(limit);
-                let Some(picked) = self.pick(name, need.min(looks)) else { break };
+                let Some(picked) = self.pick(name, need.min(looks), lt_ms) else { break };
                 let looked = picked.aside + u32::try_from(picked.entries.len()).unwrap_or(looks);
                 looks -= looked.min(looks);
                 for (user, entry) in picked.entries {
@@ -73,6 +74,7 @@ impl Partition {
         let text = StateText { at_ms: step.now_ms, body: "", event: None, logged: true };
         step.write(user, entry.task, &control, &text);
         let lease = lease_of(user, entry.task, &control).expect("it is running");
+        self.starts(&control.queue, user, self.lease_time(step.now_ms));
         let n = control.n;
         self.put(user, entry.task, control);
         Some(Claimed { lease, n })

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use super::Partition;
 use super::line::Line;
 use crate::changes::{Place, Serial, TaskControl};
+use crate::gate::{Gate, user_gate};
 use crate::ids::{Name, TaskId, UserId};
 use crate::schedule::Schedule;
 use crate::settings::{QueueSettings, UserSettings};
@@ -66,6 +67,15 @@ impl Partition {
                 lines.insert(format!("full {name} = {}", users.join(" ")));
             }
             lines.extend(queue_lines(name, &queue.settings));
+            // What is made up for says nothing any more.
+            let ahead = queue.full_us.iter().filter(|(_, full)| **full > self.lt * 1_000);
+            lines.extend(ahead.map(|(user, full)| pace_line(name, user, *full)));
+            if queue.is_counted() {
+                for (user, known) in &self.users {
+                    let count = known.running.get(name).map(|count| runs_line(name, user, *count));
+                    lines.extend(count);
+                }
+            }
             for (user, settings) in &queue.users {
                 lines.extend(user_lines(name, user, settings));
             }
@@ -73,6 +83,7 @@ impl Partition {
                 lines.insert(format!("credit {name} {user} = {credit}"));
             }
         }
+        lines.extend(self.throttled.iter().map(|((name, user), at)| good_line(name, user, *at)));
         lines.extend(self.paused.iter().map(|(user, by)| format!("paused {user} by {by}")));
         if self.queues_version > 0 {
             lines.insert(format!("version of queues {}", self.queues_version));
@@ -96,7 +107,7 @@ impl Partition {
         let (mut places, mut expiring) = (0, 0);
         for (user, known) in &self.users {
             let mut counts = [0_u64; STATES.len()];
-            let mut waiting = BTreeMap::new();
+            let (mut waiting, mut running) = (BTreeMap::new(), BTreeMap::new());
             let mut in_lines = 0_u32;
             for (task, control) in &known.tasks {
                 counts[control.place.state() as usize] += 1;
@@ -110,6 +121,7 @@ impl Partition {
                     }
                     Place::Running { deadline_lt, .. } => {
                         places += 1;
+                        *running.entry(control.queue.clone()).or_default() += 1;
                         self.leases.contains(&(*deadline_lt, user.clone(), *task))
                     }
                     Place::Queued { position } if Self::must_stand_in_line(control) => {
@@ -165,6 +177,9 @@ impl Partition {
             if waiting != known.waiting {
                 wrong.push(format!("{user} has {waiting:?} waiting, says {:?}", known.waiting));
             }
+            if running != known.running {
+                wrong.push(format!("{user} has {running:?} running, says {:?}", known.running));
+            }
             for (name, lane) in &known.lanes {
                 let queue = self.queues.get(name);
                 let turns =
@@ -190,7 +205,16 @@ impl Partition {
             for user in queue.ring.iter().chain(&queue.full).filter(|user| !has_lane(user)) {
                 wrong.push(format!("ring {name} names {user}, who has no lane there"));
             }
-            for user in queue.full.iter().filter(|user| !queue.user(user).paused) {
+            for user in &queue.full {
+                let lane = (name.clone(), user.clone());
+                let waits = self.throttled.contains_key(&lane);
+                let is_right = match user_gate(&self.facts_at(name, user, self.lt)) {
+                    Gate::Open | Gate::Rate { .. } => waits,
+                    Gate::Paused(_) | Gate::UserLimit { .. } => true,
+                };
+                if is_right {
+                    continue;
+                }
                 wrong.push(format!("{user} is kept out of {name} by nothing"));
             }
             for user in queue.credit.keys().filter(|user| !has_lane(user)) {
@@ -213,6 +237,11 @@ impl Partition {
         if self.ticks != listed {
             wrong.push(format!("ticks are {:?}, and not {listed:?}", self.ticks));
         }
+        let good =
+            self.throttled.iter().map(|((name, user), at)| (*at, name.clone(), user.clone()));
+        if good.collect::<BTreeSet<_>>() != self.good {
+            wrong.push(format!("{:?} are good at times, listed {:?}", self.throttled, self.good));
+        }
         if expiring != self.unstarted.len() {
             let listed = self.unstarted.len();
             wrong.push(format!("{expiring} tasks that expire, {listed} listed"));
@@ -224,19 +253,21 @@ impl Partition {
 /// The lines of a dump about what is set of a queue.
 #[must_use]
 pub fn queue_lines(name: &Name, settings: &QueueSettings) -> Vec<String> {
-    let QueueSettings { paused, waiting_max } = *settings;
+    let QueueSettings { paused, waiting_max, running_max, rate } = *settings;
     let mut lines = Vec::new();
     if paused {
         lines.push(format!("queue {name} paused"));
     }
     lines.extend(waiting_max.map(|max| format!("queue {name} waiting_max {max}")));
+    lines.extend(running_max.map(|max| format!("queue {name} running_max {max}")));
+    lines.extend(rate.map(|rate| format!("queue {name} rate {rate:?}")));
     lines
 }
 
 /// The lines of a dump about what is set of a user in a queue.
 #[must_use]
 pub fn user_lines(name: &Name, user: &UserId, settings: &UserSettings) -> Vec<String> {
-    let UserSettings { weight, paused, waiting_max } = *settings;
+    let UserSettings { weight, paused, waiting_max, running_max, rate } = *settings;
     let mut lines = Vec::new();
     if weight != 1 {
         lines.push(format!("weight {name} {user} = {weight}"));
@@ -245,7 +276,27 @@ pub fn user_lines(name: &Name, user: &UserId, settings: &UserSettings) -> Vec<St
         lines.push(format!("user {user} paused in {name}"));
     }
     lines.extend(waiting_max.map(|max| format!("user {user} waiting_max in {name} {max}")));
+    lines.extend(running_max.map(|max| format!("user {user} running_max in {name} {max}")));
+    lines.extend(rate.map(|rate| format!("user {user} rate in {name} {rate:?}")));
     lines
+}
+
+/// The line of a dump about how many tasks of a user run in a queue that counts.
+#[must_use]
+pub fn runs_line(name: &Name, user: &UserId, count: u32) -> String {
+    format!("runs {name} {user} = {count}")
+}
+
+/// The line of a dump about when all that started of a user is made up for.
+#[must_use]
+pub fn pace_line(name: &Name, user: &UserId, full_us: i64) -> String {
+    format!("pace {name} {user} = {full_us}")
+}
+
+/// The line of a dump about when a lane is looked at again.
+#[must_use]
+pub fn good_line(name: &Name, user: &UserId, at: i64) -> String {
+    format!("throttled {name} {user} until {at}")
 }
 
 fn task_line(user: &UserId, task: TaskId, control: &TaskControl) -> String {

@@ -25,6 +25,8 @@ impl Partition {
             self.erase_task(step, user, task);
         }
         if !is_last {
+            self.make_room(step);
+            self.wake_for_room(step);
             return Controlled::Changed;
         }
         self.erase_rest(step, user);
@@ -36,15 +38,7 @@ impl Partition {
         self.leave_line(step, user, task);
         let owner = self.user(user);
         let Some(control) = owner.tasks.remove(&task) else { return };
-        owner.counts[control.place.state() as usize] -= 1;
-        if control.place.is_waiting()
-            && let Some(count) = owner.waiting.get_mut(&control.queue)
-        {
-            *count -= 1;
-            if *count == 0 {
-                owner.waiting.remove(&control.queue);
-            }
-        }
+        owner.uncount(&control);
         match &control.place {
             Place::Scheduled { due_ms } => {
                 self.due.remove(&(*due_ms, user.clone(), task));
@@ -53,6 +47,7 @@ impl Partition {
                 self.leases.remove(&(*deadline_lt, user.clone(), task));
                 let lease = lease_of(user, task, &control).expect("it is running");
                 step.signal(Signal::Cancel { lease });
+                self.leaves(step, &control.queue, user);
             }
             // Its entry in the lane, or in the list to sweep, names a task that is gone.
             Place::Queued { .. } | Place::Ended { .. } => {}
@@ -81,6 +76,7 @@ impl Partition {
             queue.ring.retain(|of| of != user);
             queue.full.remove(user);
             queue.credit.remove(user);
+            queue.full_us.remove(user);
             if queue.users.contains_key(user) {
                 queue.set_user(user.clone(), UserSettings::default());
                 set.push(name.clone());
@@ -90,6 +86,8 @@ impl Partition {
             let settings = UserSettings::default();
             step.record(Record::User { queue, user: user.clone(), settings });
         }
+        self.throttled.retain(|(_, who), _| who != user);
+        self.good.retain(|(_, _, who)| who != user);
         if self.paused.remove(user).is_some() {
             step.record(Record::Pause { user: user.clone(), pauses: Pauses::default() });
         }

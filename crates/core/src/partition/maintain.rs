@@ -171,7 +171,9 @@ impl Partition {
     fn heal_wakes(&mut self, step: &mut Step, before_lt: i64) {
         if before_lt / FORGET_PARKED_MS != self.lt / FORGET_PARKED_MS {
             let parked_after_lt = self.lt - PARKED_MS_MAX;
+            let made_up_us = self.lt * 1_000;
             for queue in self.queues.values_mut() {
+                queue.full_us.retain(|_, full_us| *full_us > made_up_us);
                 queue.idle.retain(|_, parked_lt| *parked_lt >= parked_after_lt);
             }
         }

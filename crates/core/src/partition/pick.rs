@@ -3,12 +3,14 @@
 //!
 //! Weighted deficit round robin over the ring: with `need` tasks wanted and Σw the weights of the
 //! lanes looked at, a turn is `weight · max(1, ⌊need / Σw⌋)` tasks. A turn cut short keeps the rest
-//! as credit and the lane stays in front; a served lane goes to the back. A lane that may not be
-//! served is set aside, out of the ring, until what is in its way is gone: it costs one look.
+//! as credit and the lane stays in front; a served lane goes to the back, and so does one that may
+//! start no more. A lane that may not be served is set aside, out of the ring, until what is in its
+//! way is gone: it costs one look.
 
 use super::{Entry, Partition};
-use crate::gate::{Facts, Gate, Paused, gate};
+use crate::gate::{Facts, Gate, Paused, gate, room};
 use crate::ids::{Name, UserId};
+use crate::settings::rate;
 
 /// What a pick came to.
 pub(super) struct Picked {
@@ -21,22 +23,35 @@ pub(super) struct Picked {
 impl Partition {
     /// What decides about a user's tasks in a queue, but for their turn.
     #[must_use]
-    pub fn facts(&self, name: &Name, user: &UserId) -> Facts {
-        let queue = self.queues.get(name);
+    pub fn facts(&self, name: &Name, user: &UserId, now_ms: i64) -> Facts {
+        self.facts_at(name, user, self.lease_time(now_ms))
+    }
+
+    /// The same at a lease time.
+    pub(super) fn facts_at(&self, name: &Name, user: &UserId, lt_ms: i64) -> Facts {
+        let all_work = self.pauses(user);
+        let Some(queue) = self.queues.get(name) else {
+            return Facts { all_work, ..Facts::default() };
+        };
+        let (settings, of_user) = (queue.settings, queue.user(user));
+        let is_paced = rate(&settings, &of_user).is_some();
+        let full_us = queue.full_us.get(user).copied().unwrap_or(0);
         Facts {
-            queue: queue.map(|queue| queue.settings).unwrap_or_default(),
-            user: queue.map(|queue| queue.user(user)).unwrap_or_default(),
-            all_work: self.pauses(user),
+            queue: settings,
+            user: of_user,
+            all_work,
+            running: if queue.is_counted() { self.running(name, user) } else { 0 },
+            ..Facts::paced(is_paced, full_us, lt_ms)
         }
     }
 
     /// Takes up to `need` entries from the lanes whose turn it is. Entries may be dead references.
     /// Nothing where there are no turns.
-    pub(super) fn pick(&mut self, name: &Name, need: u32) -> Option<Picked> {
+    pub(super) fn pick(&mut self, name: &Name, need: u32, lt_ms: i64) -> Option<Picked> {
         let queue = self.queues.get_mut(name).filter(|queue| need > 0 && queue.has_turns())?;
         let turns = queue.ring.len().min(need as usize);
         let users: Vec<UserId> = queue.ring.drain(..turns).collect();
-        let (users, aside) = self.set_aside(name, users);
+        let (users, rooms, aside) = self.set_aside(name, users, lt_ms);
 
         let queue = self.queues.get_mut(name).expect("found above");
         let weighted = queue.is_weighted();
@@ -45,7 +60,7 @@ impl Partition {
 
         let mut picked = Vec::new();
         let (mut front, mut back) = (Vec::new(), Vec::new());
-        for (user, weight) in users.into_iter().zip(weights) {
+        for ((user, weight), room) in users.into_iter().zip(weights).zip(rooms) {
             let left = need - u32::try_from(picked.len()).unwrap_or(need);
             if left == 0 {
                 front.push(user);
@@ -54,11 +69,12 @@ impl Partition {
             let credit = queue.credit.remove(&user).unwrap_or(weight * turn);
             let lanes = &mut self.users.get_mut(&user).expect("the ring names known users").lanes;
             let lane = lanes.get_mut(name).expect("the ring names lanes that are not empty");
-            let take = credit.min(left).min(u32::try_from(lane.len()).unwrap_or(u32::MAX));
+            let length = u32::try_from(lane.len()).unwrap_or(u32::MAX);
+            let take = credit.min(left).min(room).min(length);
             picked.extend(lane.drain(..take as usize).map(|entry| (user.clone(), entry)));
             if lane.is_empty() {
                 lanes.remove(name);
-            } else if weighted && credit > take {
+            } else if weighted && credit > take && room > take {
                 queue.credit.insert(user.clone(), credit - take);
                 front.push(user);
             } else {
@@ -72,13 +88,21 @@ impl Partition {
         Some(Picked { entries: picked, aside })
     }
 
-    /// Sets those of the users aside who may not be served. Answers the others, and how many went.
-    fn set_aside(&mut self, name: &Name, users: Vec<UserId>) -> (Vec<UserId>, u32) {
-        let (mut open, mut aside) = (Vec::with_capacity(users.len()), 0);
+    /// Sets those of the users aside who may not be served. Answers the others, how many tasks of each
+    /// may start, and how many users went.
+    fn set_aside(
+        &mut self,
+        name: &Name,
+        users: Vec<UserId>,
+        lt_ms: i64,
+    ) -> (Vec<UserId>, Vec<u32>, u32) {
+        let (mut open, mut rooms, mut aside) = (Vec::with_capacity(users.len()), Vec::new(), 0);
         for user in users {
-            let gate = gate(&self.facts(name, &user));
+            let facts = self.facts_at(name, &user, lt_ms);
+            let gate = gate(&facts);
             if gate == Gate::Open {
                 open.push(user);
+                rooms.push(room(&facts));
                 continue;
             }
             aside += 1;
@@ -87,10 +111,13 @@ impl Partition {
             if matches!(gate, Gate::Paused(Paused::Owner | Paused::Operator)) {
                 self.user(&user).aside.insert(name.clone());
             } else {
-                queue.full.insert(user);
+                queue.full.insert(user.clone());
+                if let Gate::Rate { good_in_ms } = gate {
+                    self.look_again(name, &user, lt_ms, good_in_ms);
+                }
             }
         }
-        (open, aside)
+        (open, rooms, aside)
     }
 
     /// Puts a lane that was set aside in `name` into the ring again.

@@ -19,6 +19,11 @@ pub(super) struct Queue {
     pub(super) settings: QueueSettings,
     /// What holds for one user, where that is anything.
     pub(super) users: HashMap<UserId, UserSettings>,
+    /// How many of them have limits on what starts.
+    limited: usize,
+    /// When all that started of a user is made up for, in µs of lease time; only while anything has a
+    /// rate here. Not kept over a restart.
+    pub(super) full_us: HashMap<UserId, i64>,
     /// What is left of a turn that was cut short; only while anything is set of users.
     pub(super) credit: HashMap<UserId, u32>,
 }
@@ -36,13 +41,33 @@ impl Queue {
 
     /// Sets what holds for a user; all defaults are not kept.
     pub(super) fn set_user(&mut self, user: UserId, settings: UserSettings) {
-        if !settings.is_default() {
-            self.users.insert(user, settings);
-            return;
-        }
-        self.users.remove(&user);
+        self.limited += usize::from(settings.limits_starts());
+        let before = if settings.is_default() {
+            self.users.remove(&user)
+        } else {
+            self.users.insert(user, settings)
+        };
+        self.limited -= usize::from(before.is_some_and(|before| before.limits_starts()));
         if !self.is_weighted() {
             self.credit.clear();
+        }
+        self.drop_pace();
+    }
+
+    /// Whether anything may limit how many tasks of a user run, so that they are counted.
+    pub(super) fn is_counted(&self) -> bool {
+        self.settings.running_max.is_some() || self.limited > 0
+    }
+
+    /// Whether anything may limit in which time tasks of a user start.
+    pub(super) fn is_paced(&self) -> bool {
+        self.settings.rate.is_some() || self.limited > 0
+    }
+
+    /// Forgets what has started where nothing limits that any more.
+    pub(super) fn drop_pace(&mut self) {
+        if !self.is_paced() {
+            self.full_us.clear();
         }
     }
 

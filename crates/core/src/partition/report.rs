@@ -97,9 +97,12 @@ impl Partition {
     }
 
     /// Takes a running task out of the leases.
-    fn drop_lease(&mut self, user: &UserId, task: TaskId) {
-        if let Place::Running { deadline_lt, .. } = self.control_mut(user, task).place {
+    fn drop_lease(&mut self, step: &mut Step, user: &UserId, task: TaskId) {
+        let control = self.control_mut(user, task);
+        if let Place::Running { deadline_lt, .. } = control.place {
+            let queue = control.queue.clone();
             self.leases.remove(&(deadline_lt, user.clone(), task));
+            self.leaves(step, &queue, user);
         }
     }
 
@@ -126,7 +129,7 @@ impl Partition {
         write: &Write,
         keep_s: u32,
     ) {
-        self.drop_lease(user, task);
+        self.drop_lease(step, user, task);
         self.leave_line(step, user, task);
         let text = text_of(step, write);
         let at_ms = text.at_ms;
@@ -152,7 +155,7 @@ impl Partition {
         attempt: Option<Text>,
         counted: bool,
     ) {
-        self.drop_lease(user, task);
+        self.drop_lease(step, user, task);
         let mut control = self.control_mut(user, task).clone();
         control.claim += 1;
         control.n = 0;

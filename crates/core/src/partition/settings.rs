@@ -33,13 +33,20 @@ impl Partition {
             }
         }
         for (name, settings) in wanted {
+            let settings = settings.bounded();
             let queue = self.queue(&name);
             if queue.settings == settings {
                 continue;
             }
-            let was_open = queue.is_open();
+            let (was_open, before) = (queue.is_open(), queue.settings);
             queue.settings = settings;
-            let opens = !was_open && queue.has_turns();
+            queue.drop_pace();
+            let limits = |of: &QueueSettings| (of.running_max, of.rate);
+            let lets_in = limits(&before) != limits(&settings) && !queue.full.is_empty();
+            if lets_in {
+                self.let_all_in(&name);
+            }
+            let opens = (lets_in || !was_open) && self.queue(&name).has_turns();
             step.record(Record::Queue { queue: name.clone(), settings });
             if opens {
                 self.wake(step, &name, WAKES_MAX);

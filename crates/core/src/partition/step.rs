@@ -1,6 +1,6 @@
 //! What one step collects on its way, and how states and events are spelled.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::line::Touched;
@@ -8,7 +8,7 @@ use super::submit::End;
 use crate::Text;
 use crate::changes::{Changes, EventEntry, Place, Record, Signal, TaskControl};
 use crate::command::Expiry;
-use crate::ids::{TaskId, UserId};
+use crate::ids::{Name, TaskId, UserId};
 
 /// The changes of one step in the making.
 pub(super) struct Step {
@@ -17,6 +17,10 @@ pub(super) struct Step {
     /// Events per user, joined by commas.
     events: BTreeMap<UserId, String>,
     signals: Vec<Signal>,
+    /// Users whose tasks run no more, each with the queue, in the order in which that was said.
+    left: Vec<(Name, UserId)>,
+    /// Queues in which lanes got in again.
+    pub(super) roomy: BTreeSet<Name>,
     /// Lines that were changed, in order.
     touched: Vec<Touched>,
     /// At which end of its line a task has entered it.
@@ -30,6 +34,8 @@ impl Step {
             records: Vec::new(),
             events: BTreeMap::new(),
             signals: Vec::new(),
+            left: Vec::new(),
+            roomy: BTreeSet::new(),
             touched: Vec::new(),
             entered: Vec::new(),
         }
@@ -41,6 +47,17 @@ impl Step {
 
     pub(super) fn signal(&mut self, signal: Signal) {
         self.signals.push(signal);
+    }
+
+    /// A task of the user runs no more in a queue that counts.
+    pub(super) fn leaves(&mut self, queue: &Name, user: &UserId) {
+        if !self.left.iter().any(|(of, who)| of == queue && who == user) {
+            self.left.push((queue.clone(), user.clone()));
+        }
+    }
+
+    pub(super) fn take_left(&mut self) -> Vec<(Name, UserId)> {
+        std::mem::take(&mut self.left)
     }
 
     /// Notes that a line has changed.

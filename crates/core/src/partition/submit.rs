@@ -3,6 +3,8 @@
 //! moves: nothing -> queued, nothing -> scheduled; scheduled, queued -> cancelled for one that takes
 //! the key
 
+use std::collections::BTreeMap;
+
 use super::step::{StateText, Step};
 use super::{Entry, KeyOwner, Partition, User};
 use crate::changes::{Place, Record, Serial, Signal, TaskControl};
@@ -31,7 +33,7 @@ impl Partition {
     ) -> Submitted {
         let NewTask { user: owner, task, queue, due_ms, descriptor, event, expires, .. } = new;
         let (idempotency, lane_max) = (new.idempotency, new.lane_max);
-        let facts = self.facts(&queue, &owner);
+        let facts = self.facts_at(&queue, &owner, self.lt);
         let lane_max = waiting_max(&facts.queue, &facts.user, lane_max);
         let user = self.user(&owner);
         if user.tasks.contains_key(&task) {
@@ -111,26 +113,10 @@ impl Partition {
         let expires = |control: &TaskControl| control.expires.as_ref().map(|expiry| expiry.at_ms);
         let (mut then, now) = (None, expires(&control));
         let user = self.user(owner);
-        user.counts[control.place.state() as usize] += 1;
-        if control.place.is_waiting() {
-            match user.waiting.get_mut(&control.queue) {
-                Some(count) => *count += 1,
-                None => {
-                    user.waiting.insert(control.queue.clone(), 1);
-                }
-            }
-        }
+        user.count(&control);
         if let Some(before) = user.tasks.insert(task, control) {
             then = expires(&before);
-            user.counts[before.place.state() as usize] -= 1;
-            if before.place.is_waiting()
-                && let Some(count) = user.waiting.get_mut(&before.queue)
-            {
-                *count -= 1;
-                if *count == 0 {
-                    user.waiting.remove(&before.queue);
-                }
-            }
+            user.uncount(&before);
         }
         if then != now {
             if let Some(then) = then {
@@ -242,6 +228,39 @@ fn judge(user: &User, asked: Option<&Idempotency>, now_ms: i64) -> Known {
     } else {
         Submitted::Conflict(known.task)
     })
+}
+
+impl User {
+    /// Counts a task by its state, and by its queue where it waits or runs.
+    fn count(&mut self, control: &TaskControl) {
+        self.counts[control.place.state() as usize] += 1;
+        let Some(counts) = self.counts_of(&control.place) else { return };
+        match counts.get_mut(&control.queue) {
+            Some(count) => *count += 1,
+            None => {
+                counts.insert(control.queue.clone(), 1);
+            }
+        }
+    }
+
+    /// Takes back what was counted.
+    pub(super) fn uncount(&mut self, control: &TaskControl) {
+        self.counts[control.place.state() as usize] -= 1;
+        let Some(counts) = self.counts_of(&control.place) else { return };
+        let Some(count) = counts.get_mut(&control.queue) else { return };
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&control.queue);
+        }
+    }
+
+    fn counts_of(&mut self, place: &Place) -> Option<&mut BTreeMap<Name, u32>> {
+        match place {
+            Place::Running { .. } => Some(&mut self.running),
+            place if place.is_waiting() => Some(&mut self.waiting),
+            _ => None,
+        }
+    }
 }
 
 /// The end of a lane.

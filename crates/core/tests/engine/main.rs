@@ -6,5 +6,6 @@
 mod bounds;
 mod keys;
 mod laws;
+mod limits;
 mod scenarios;
 mod world;

@@ -40,6 +40,36 @@ pub struct QueueSettings {
     /// Waiting tasks of one user, scheduled ones included; absent: the server's own limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting_max: Option<u32>,
+    /// Tasks of one user that run at once; absent: as many as workers have room for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub running_max: Option<u32>,
+    /// How many tasks of one user start in which time; absent: as many as workers take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
+}
+
+/// So many tasks in so long, and so many of them at once after a rest.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Rate {
+    /// Tasks in each `per_ms`.
+    pub tasks: u32,
+    /// How long that is, in ms.
+    pub per_ms: u32,
+    /// Tasks that start at once when none has for a while.
+    pub burst: u32,
+}
+
+/// A rate to be set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RateChange {
+    /// Tasks in each `per_ms`, 1 to 1,000,000.
+    pub tasks: u32,
+    /// How long that is, in ms, up to a day.
+    pub per_ms: u32,
+    /// Tasks that start at once when none has for a while, 1 to 1,000,000; absent: as many as `tasks`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<u32>,
 }
 
 /// `GET /api/v1/queues/{id}`.
@@ -67,6 +97,12 @@ pub struct QueueUser {
     /// How many tasks of theirs may wait there; absent: what holds for everybody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_max: Option<u32>,
+    /// How many tasks of theirs may run there at once; absent: what holds for everybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running_max: Option<u32>,
+    /// How many tasks of theirs start there in which time; absent: what holds for everybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
 }
 
 /// `POST /api/v1/queues/{id}/settings`: what is absent stays, `null` is the default again.
@@ -80,6 +116,14 @@ pub struct QueueChange {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     #[schema(value_type = Option<u32>)]
     pub waiting_max: Option<Option<u32>>,
+    /// Tasks of one user that run at once, 1 to 100,000. What runs when it is lowered goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[schema(value_type = Option<u32>)]
+    pub running_max: Option<Option<u32>>,
+    /// How many tasks of one user start in which time.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[schema(value_type = Option<RateChange>)]
+    pub rate: Option<Option<RateChange>>,
 }
 
 /// `POST /api/v1/queues/{id}/users`: what is absent stays, `null` is the default again.
@@ -98,6 +142,14 @@ pub struct QueueUserChange {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     #[schema(value_type = Option<u32>)]
     pub waiting_max: Option<Option<u32>>,
+    /// How many tasks of theirs may run there at once, 1 to 100,000.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[schema(value_type = Option<u32>)]
+    pub running_max: Option<Option<u32>>,
+    /// How many tasks of one user start in which time.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[schema(value_type = Option<RateChange>)]
+    pub rate: Option<Option<RateChange>>,
 }
 
 /// `POST /api/v1/me/pause` and `POST /api/v1/users/{id}/pause`.
@@ -147,8 +199,12 @@ mod tests {
         let read = |text: &str| serde_json::from_str::<QueueChange>(text).unwrap();
         assert_eq!(read("{}"), QueueChange::default());
         assert_eq!(read(r#"{"waiting_max":null}"#).waiting_max, Some(None));
-        let change = read(r#"{"paused":true,"waiting_max":7}"#);
-        assert_eq!(change, QueueChange { paused: Some(true), waiting_max: Some(Some(7)) });
+        let change = read(r#"{"paused":true,"waiting_max":7,"running_max":null}"#);
+        let (paused, waiting_max) = (Some(true), Some(Some(7)));
+        assert_eq!(
+            change,
+            QueueChange { paused, waiting_max, running_max: Some(None), rate: None }
+        );
         assert_eq!(read(&serde_json::to_string(&change).unwrap()), change);
         assert!(serde_json::from_str::<QueueChange>(r#"{"pause":true}"#).is_err());
     }

@@ -24,6 +24,16 @@ pub struct Why {
     /// all that it needs. Only for one whose reason this is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
+    /// Tasks of its user that run in its queue. Only where those are as many as may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running: Option<u32>,
+    /// How many may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running_max: Option<u32>,
+    /// When the next task of its user may start, in ms from now. Only where as many have started as may
+    /// in so long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub good_in_ms: Option<u64>,
 }
 
 /// What stands in a task's way.
@@ -48,6 +58,10 @@ pub enum WhyReason {
     UserPaused,
     /// Its user is paused in its queue.
     UserPausedInQueue,
+    /// As many tasks of its user run in its queue as may at once.
+    UserLimit,
+    /// As many tasks of its user have started in its queue as may in so long.
+    Rate,
     /// No worker that is at work knows its kind.
     NoWorker,
     /// Workers know its kind, and none of them has the labels that it needs.
@@ -70,6 +84,8 @@ impl WhyReason {
             Self::OperatorPaused => "operator_paused",
             Self::UserPaused => "user_paused",
             Self::UserPausedInQueue => "user_paused_in_queue",
+            Self::UserLimit => "user_limit",
+            Self::Rate => "rate",
             Self::NoWorker => "no_worker",
             Self::NoWorkerWithLabel => "no_worker_with_label",
             Self::Turn => "turn",
@@ -91,6 +107,14 @@ impl WhyReason {
             Self::UserPausedInQueue => {
                 "You are paused in its queue, by whoever runs this installation."
             }
+            Self::UserLimit => {
+                "As many of your tasks run in its queue as may at once. It starts when one of them \
+                 is over and it is its turn."
+            }
+            Self::Rate => {
+                "As many of your tasks have started in its queue as may in so long. It starts when the \
+                 next may and it is its turn."
+            }
             Self::NoWorker => "No worker that is at work now knows its kind.",
             Self::NoWorkerWithLabel => {
                 "No worker that is at work now and knows its kind has the labels that it needs."
@@ -111,6 +135,8 @@ mod tests {
         for reason in [
             WhyReason::QueuePaused,
             WhyReason::SerialKey,
+            WhyReason::UserLimit,
+            WhyReason::Rate,
             WhyReason::UserPausedInQueue,
             WhyReason::NoWorkerWithLabel,
             WhyReason::Turn,

@@ -10,7 +10,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use tasktonic_core::command::{Control, Redrive, Rewrite};
 use tasktonic_core::reply::Controlled;
-use tasktonic_core::{TaskId, UserId};
+use tasktonic_core::{TaskId, TaskState, UserId};
 use tasktonic_protocol::http::{BulkItem, BulkReply, BulkRequest, IDS_MAX, RetryRequest};
 use tasktonic_protocol::problem::Code;
 use tasktonic_protocol::stored::{Descriptor, EditEvent};
@@ -136,13 +136,17 @@ async fn retry_with(
         }
         // Whoever shows the task knows by this that the payload may be another one.
         let event = EditEvent { ed: descriptor.tags.clone() }.members();
-        let change = Some(Rewrite { descriptor: descriptor.text(), event });
+        let text = descriptor.text();
+        let change = Some(Rewrite { descriptor: text.clone(), event });
         let asked = Redrive { change, ..change::redrive(&stored)? };
         let at_ms = app.clock.now_ms();
         let control = Control::Redrive { at_ms, user: user.clone(), tasks: vec![asked] };
         let answers = app.store.control(partition(app, user), control).await?;
         let outcome = answers.first().copied().unwrap_or(Controlled::Absent);
-        stored = known(app, user, task).await?;
+        let before = std::mem::replace(&mut stored, known(app, user, task).await?);
+        if stored.descriptor == text && has_become(Verb::Retry, &before, Some(&stored))? {
+            break;
+        }
         if outcome != Controlled::Changed || look + 1 == LOOKS_MAX {
             refused(Verb::Retry, outcome)?;
             break;
@@ -264,6 +268,31 @@ fn refused(verb: Verb, outcome: Controlled) -> Result<(), Refusal> {
     }
 }
 
+/// Whether a task has become what `verb` asks for, between the two times that it was read. An answer
+/// may be lost on the way from the store: then the command comes there once more, which refuses the
+/// second, and what was done must not be told as refused.
+fn has_become(
+    verb: Verb,
+    before: &StoredTask,
+    after: Option<&StoredTask>,
+) -> Result<bool, Refusal> {
+    let life = |task: &StoredTask| -> Result<_, Refusal> {
+        let state = change::state(task)?;
+        let named = state.as_ref().and_then(|state| TaskState::from_name(&state.s));
+        Ok((named.unwrap_or(TaskState::Queued), state.map_or(1, |state| state.c)))
+    };
+    let (state, claim) = life(before)?;
+    let Some(after) = after else { return Ok(verb == Verb::Purge && state.is_terminal()) };
+    let (state_after, claim_after) = life(after)?;
+    Ok(match verb {
+        Verb::Cancel => {
+            !state.is_terminal() && state_after == TaskState::Cancelled && claim_after == claim
+        }
+        Verb::Retry => state.is_terminal() && claim_after > claim,
+        Verb::Purge => false,
+    })
+}
+
 /// Asks the store, in as many calls as its limits want; one outcome per task.
 async fn ask_store(
     app: &App,
@@ -272,9 +301,13 @@ async fn ask_store(
     tasks: Vec<TaskId>,
 ) -> Result<HashMap<TaskId, Controlled>, Refusal> {
     let mut outcomes = HashMap::new();
+    let mut seen = HashMap::new();
     let mut left = tasks;
     for _ in 0..LOOKS_MAX {
         let stored = some(app, user, left.clone()).await?;
+        for task in &stored {
+            seen.entry(task.id).or_insert_with(|| task.clone());
+        }
         for control in controls(app, user, verb, &stored)? {
             let named = change::named(&control);
             let answers = app.store.control(partition(app, user), control).await?;
@@ -283,6 +316,19 @@ async fn ask_store(
         left.retain(|task| outcomes.get(task) == Some(&Controlled::Changed));
         if left.is_empty() {
             break;
+        }
+    }
+    let is_refused = |outcome| !matches!(outcome, Controlled::Done | Controlled::Asked);
+    let doubted = outcomes.iter().filter(|(_, outcome)| is_refused(**outcome));
+    let doubted: Vec<TaskId> = doubted.map(|(task, _)| *task).collect();
+    if !doubted.is_empty() {
+        let after = some(app, user, doubted.clone()).await?;
+        let after: HashMap<_, _> = after.iter().map(|task| (task.id, task)).collect();
+        for task in doubted {
+            let Some(before) = seen.get(&task) else { continue };
+            if has_become(verb, before, after.get(&task).copied())? {
+                outcomes.insert(task, Controlled::Done);
+            }
         }
     }
     Ok(outcomes)

@@ -1,4 +1,4 @@
-//! Queues and what is set of them and of users: paused, turns, how many may wait.
+//! Queues and what is set of them and of users: paused, turns, how many may wait, run and start.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,13 +7,15 @@ use axum::Json;
 use axum::extract::{Request, State};
 use futures_util::future::join_all;
 use tasktonic_core::command::Control;
-use tasktonic_core::limits::WEIGHT_MAX;
+use tasktonic_core::limits::{
+    RATE_BURST_MAX, RATE_PER_MS_MAX, RATE_TASKS_MAX, RUNNING_MAX_MAX, WEIGHT_MAX,
+};
 use tasktonic_core::routing::PartitionId;
-use tasktonic_core::settings::{By, UserSettings};
+use tasktonic_core::settings::{By, Rate as Limit, UserSettings};
 use tasktonic_core::{Labels, Name, UserId};
 use tasktonic_protocol::http::{
     Pause, PauseRequest, PausedUser, Queue, QueueChange, QueueDetail, QueueList, QueueSettings,
-    QueueUser, QueueUserChange,
+    QueueUser, QueueUserChange, Rate, RateChange,
 };
 use tasktonic_protocol::problem::Code;
 use tasktonic_protocol::worker::KindRecord;
@@ -216,16 +218,48 @@ async fn detail(app: &App, name: &Name) -> Result<QueueDetail, Refusal> {
 }
 
 fn shown_user(user: &UserId, settings: &UserSettings) -> QueueUser {
-    let UserSettings { weight, paused, waiting_max } = *settings;
-    QueueUser { user: user.to_string(), weight, paused, waiting_max }
+    let UserSettings { weight, paused, waiting_max, running_max, rate } = *settings;
+    let rate = rate.map(|Limit { tasks, per_ms, burst }| Rate { tasks, per_ms, burst });
+    QueueUser { user: user.to_string(), weight, paused, waiting_max, running_max, rate }
 }
 
-fn check_waiting_max(asked: Option<Option<u32>>) -> Result<(), Refusal> {
-    if asked.flatten().is_some_and(|max| max > WAITING_MAX_MAX) {
+/// Whether limits are numbers that may be set.
+fn check_limits(
+    waiting_max: Option<Option<u32>>,
+    running_max: Option<Option<u32>>,
+    rate: Option<Option<RateChange>>,
+) -> Result<(), Refusal> {
+    if waiting_max.flatten().is_some_and(|max| max > WAITING_MAX_MAX) {
         let text = format!("`waiting_max` is a number from 0 to {WAITING_MAX_MAX}, or null.");
         return Err(Refusal::bad_request(text));
     }
+    // None at all would be a pause that does not say so.
+    if running_max.flatten().is_some_and(|max| !(1..=RUNNING_MAX_MAX).contains(&max)) {
+        return Err(Refusal::bad_request(format!(
+            "`running_max` is a number from 1 to {RUNNING_MAX_MAX}, or null. To start nothing, set \
+             `paused`."
+        )));
+    }
+    if let Some(RateChange { tasks, per_ms, burst }) = rate.flatten() {
+        let bounds = [
+            ("tasks", tasks, RATE_TASKS_MAX),
+            ("per_ms", per_ms, RATE_PER_MS_MAX),
+            ("burst", burst.unwrap_or(1), RATE_BURST_MAX),
+        ];
+        for (name, number, max) in bounds {
+            if !(1..=max).contains(&number) {
+                let text = format!("`{name}` of a `rate` is a number from 1 to {max}.");
+                return Err(Refusal::bad_request(text));
+            }
+        }
+    }
     Ok(())
+}
+
+/// A rate as it holds: after a rest as many as in its whole time, unless it says otherwise.
+fn rate_of(asked: RateChange) -> Rate {
+    let RateChange { tasks, per_ms, burst } = asked;
+    Rate { tasks, per_ms, burst: burst.unwrap_or(tasks) }
 }
 
 async fn set(
@@ -238,10 +272,12 @@ async fn set(
     let name = queue_of(&name)?;
     let (parts, content) = request.into_parts();
     let asked: QueueChange = body::read(&app, &caller, &parts, content, CHANGE_BYTES_MAX).await?;
-    check_waiting_max(asked.waiting_max)?;
+    check_limits(asked.waiting_max, asked.running_max, asked.rate)?;
     settings::change(&app, &name, |before| QueueSettings {
         paused: asked.paused.unwrap_or(before.paused),
         waiting_max: asked.waiting_max.unwrap_or(before.waiting_max),
+        running_max: asked.running_max.unwrap_or(before.running_max),
+        rate: asked.rate.map_or(before.rate, |rate| rate.map(rate_of)),
     })
     .await?;
     Ok(Json(detail(&app, &name).await?))
@@ -258,7 +294,7 @@ async fn set_user(
     let (parts, content) = request.into_parts();
     let asked: QueueUserChange =
         body::read(&app, &caller, &parts, content, CHANGE_BYTES_MAX).await?;
-    check_waiting_max(asked.waiting_max)?;
+    check_limits(asked.waiting_max, asked.running_max, asked.rate)?;
     if asked.weight.is_some_and(|weight| !(1..=WEIGHT_MAX).contains(&weight)) {
         let text = format!("`weight` is a number from 1 to {WEIGHT_MAX}.");
         return Err(Refusal::bad_request(text));
@@ -273,6 +309,11 @@ async fn set_user(
         weight: asked.weight.unwrap_or(before.weight),
         paused: asked.paused.unwrap_or(before.paused),
         waiting_max: asked.waiting_max.unwrap_or(before.waiting_max),
+        running_max: asked.running_max.unwrap_or(before.running_max),
+        rate: asked.rate.map_or(before.rate, |rate| {
+            let Rate { tasks, per_ms, burst } = rate_of(rate?);
+            Some(Limit { tasks, per_ms, burst })
+        }),
     };
     let control = Control::User { queue, user: user.clone(), settings };
     app.store.control(partition(&app, &user), control).await?;

@@ -178,11 +178,15 @@ async fn edit(
             descriptor.tags.clone_from(tags);
         }
         let event = EditEvent { ed: descriptor.tags.clone() }.members();
-        let tasks = vec![Edit { task, claim, n, descriptor: descriptor.text(), event }];
+        let text = descriptor.text();
+        let tasks = vec![Edit { task, claim, n, descriptor: text.clone(), event }];
         let control = Control::Edit { at_ms, user: user.clone(), tasks };
-        let is_done = done(&app, &caller, control).await?;
-        stored = known(&app, user, task).await?;
-        if is_done {
+        let answer = done(&app, &caller, control).await;
+        let before = std::mem::replace(&mut stored, known(&app, user, task).await?);
+        // An answer may be lost on the way from the store: then the command comes there once more,
+        // which refuses the second, and what was done must not be told as refused.
+        let has_become = stored.descriptor == text && before.descriptor != text;
+        if has_become || answer? {
             return Ok(Json(shown(&app, &stored, true)?));
         }
     }

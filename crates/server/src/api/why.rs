@@ -59,6 +59,9 @@ async fn why(
         behind: None,
         users_waiting: None,
         labels: Vec::new(),
+        running: None,
+        running_max: None,
+        good_in_ms: None,
     };
     let plain = match task.status {
         TaskStatus::Completed | TaskStatus::Failed | TaskStatus::Cancelled => WhyReason::Ended,
@@ -85,6 +88,13 @@ async fn why(
                 Gate::Paused(Paused::Operator) => WhyReason::OperatorPaused,
                 Gate::Paused(Paused::Owner) => WhyReason::UserPaused,
                 Gate::Paused(Paused::UserInQueue) => WhyReason::UserPausedInQueue,
+                Gate::UserLimit { running, max } => {
+                    let (running, running_max) = (Some(running), Some(max));
+                    return Ok(Json(Why { running, running_max, ..why(WhyReason::UserLimit) }));
+                }
+                Gate::Rate { good_in_ms } => {
+                    return Ok(Json(Why { good_in_ms: Some(good_in_ms), ..why(WhyReason::Rate) }));
+                }
                 Gate::Open => {
                     let workers = workers_alive(&app).await?;
                     let knows = |worker: &&WorkerRecord| worker.kinds.contains(&task.kind);

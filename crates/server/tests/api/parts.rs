@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -25,10 +25,12 @@ use crate::support::Site;
 const PARTS: u16 = 3;
 const NONE: u16 = u16::MAX;
 
-/// A store of which one part may be away.
-struct Parted {
+/// A store of which one part may be away, and which may be asked everything twice because its first
+/// answer was lost.
+pub(crate) struct Parted {
     inner: ModelStore,
     away: AtomicU16,
+    pub(crate) twice: AtomicBool,
 }
 
 #[async_trait]
@@ -45,6 +47,9 @@ impl Store for Parted {
     }
 
     async fn control(&self, p: PartitionId, control: Control) -> Result<Vec<Controlled>> {
+        if self.twice.load(Ordering::SeqCst) {
+            self.inner.control(p, control.clone()).await?;
+        }
         self.inner.control(p, control).await
     }
 
@@ -73,10 +78,11 @@ impl Store for Parted {
     }
 }
 
-async fn open() -> (Site, Arc<Parted>) {
+pub(crate) async fn open() -> (Site, Arc<Parted>) {
     let (clock, hand) = Clock::manual(1_700_000_000_000);
     let inner = ModelStore::with_partitions(clock.clone(), PARTS);
-    let store = Arc::new(Parted { inner, away: AtomicU16::new(NONE) });
+    let store =
+        Arc::new(Parted { inner, away: AtomicU16::new(NONE), twice: AtomicBool::new(false) });
     let site = Site::on(store.clone(), clock, hand, Limits::default()).await;
     (site, store)
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tasktonic_auth::Role;
 
-use crate::support::{Answer, Site};
+use crate::support::{Answer, Site, ack};
 
 async fn set(site: &Site, queue: &str, body: Value) -> Answer {
     let path = format!("/api/v1/queues/{queue}/settings");
@@ -72,6 +72,60 @@ async fn a_user_waits_with_as_many_tasks_as_is_set_and_hears_why_not_more() {
 }
 
 #[tokio::test]
+async fn a_user_runs_as_many_tasks_at_once_as_is_set_and_hears_why_not_more() {
+    let site = Site::with_partitions(3).await;
+    let answer = set(&site, "echo", json!({ "running_max": 2 })).await.expect(200);
+    assert_eq!(answer["running_max"], 2);
+    for user in ["ana", "ana", "ana", "ben", "ben", "ben"] {
+        site.echo(user).await;
+    }
+    let waits = site.echo("ana").await;
+    let mut held = site.claim("w-1", 50).await;
+    assert_eq!(held.len(), 4);
+    assert_eq!(site.claim("w-1", 50).await, []);
+    let why = site.get("ana", &format!("/api/v1/tasks/{waits}/why")).await.expect(200);
+    let said = (&why["reason"], &why["running"], &why["running_max"]);
+    assert_eq!(said, (&json!("user_limit"), &json!(2), &json!(2)), "{why}");
+    assert_eq!(get(&site, "/api/v1/queues/echo").await["users_held_back"], 2);
+    let more = json!({ "user": "ben", "running_max": 3 });
+    assert_eq!(set_user(&site, "echo", more).await.expect(200)["running_max"], 3);
+    let more = site.claim("w-1", 50).await;
+    assert!(more.len() == 1 && more[0].0.contains("|ben|"), "{more:?}");
+    let (lease, n) =
+        held.swap_remove(held.iter().position(|(of, _)| of.contains("|ana|")).unwrap());
+    assert!(site.report("w-1", &lease, ack(n)).await);
+    let more = site.claim("w-1", 50).await;
+    assert!(more.len() == 1 && more[0].0.contains("|ana|"), "{more:?}");
+    let answer = set(&site, "echo", json!({ "running_max": null })).await.expect(200);
+    assert_eq!(answer.get("running_max"), None, "{answer}");
+    assert_eq!(site.claim("w-1", 50).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_user_starts_as_many_tasks_in_so_long_as_is_set_and_hears_when_the_next_may() {
+    let site = Site::open().await;
+    let rate = json!({ "tasks": 1, "per_ms": 60_000, "burst": 2 });
+    let answer = set(&site, "echo", json!({ "rate": rate })).await.expect(200);
+    assert_eq!(answer["rate"], rate);
+    for _ in 0..3 {
+        site.echo("ana").await;
+    }
+    let waits = site.echo("ana").await;
+    assert_eq!(site.claim("w-1", 50).await.len(), 2);
+    assert_eq!(site.claim("w-1", 50).await, []);
+    let why = site.get("ana", &format!("/api/v1/tasks/{waits}/why")).await.expect(200);
+    assert_eq!((&why["reason"], &why["good_in_ms"]), (&json!("rate"), &json!(60_000)), "{why}");
+    // One's own goes before the queue's; without a burst as many at once as in the whole time.
+    let own = json!({ "user": "ana", "rate": { "tasks": 5, "per_ms": 1_000 } });
+    let now = set_user(&site, "echo", own).await.expect(200);
+    assert_eq!(now["rate"], json!({ "tasks": 5, "per_ms": 1_000, "burst": 5 }));
+    assert_eq!(set(&site, "echo", json!({ "rate": null })).await.expect(200).get("rate"), None);
+    let now = set_user(&site, "echo", json!({ "user": "ana", "rate": null })).await.expect(200);
+    assert_eq!(now, json!({ "user": "ana", "weight": 1, "paused": false }));
+    assert_eq!(site.claim("w-1", 50).await.len(), 2);
+}
+
+#[tokio::test]
 async fn people_pause_their_own_work_and_nobody_elses() {
     let site = Site::open().await;
     site.echo("ana").await;
@@ -107,7 +161,12 @@ async fn people_pause_their_own_work_and_nobody_elses() {
 async fn settings_out_of_bounds_and_of_nothing_are_refused_with_what_to_do() {
     let site = Site::open().await;
     set(&site, "echo", json!({ "waiting_max": 10_000_000 })).await.expect(200);
-    for body in [json!({ "waiting_max": 10_000_001 }), json!({ "pause": true }), json!("paused")] {
+    for body in [
+        json!({ "waiting_max": 10_000_001 }),
+        json!({ "running_max": 0 }),
+        json!({ "pause": true }),
+        json!("paused"),
+    ] {
         set(&site, "echo", body).await.refused(400, "bad_request");
     }
     for body in [
@@ -116,6 +175,12 @@ async fn settings_out_of_bounds_and_of_nothing_are_refused_with_what_to_do() {
         json!({ "user": "ana", "weight": 0 }),
         json!({ "user": "ana", "weight": 1_001 }),
         json!({ "user": "ana", "waiting_max": -1 }),
+        json!({ "user": "ana", "running_max": 0 }),
+        json!({ "user": "ana", "running_max": 100_001 }),
+        json!({ "user": "ana", "rate": { "tasks": 0, "per_ms": 1_000 } }),
+        json!({ "user": "ana", "rate": { "tasks": 1, "per_ms": 86_400_001 } }),
+        json!({ "user": "ana", "rate": { "tasks": 1, "per_ms": 1_000, "burst": 0 } }),
+        json!({ "user": "ana", "rate": { "tasks": 1 } }),
     ] {
         set_user(&site, "echo", body).await.refused(400, "bad_request");
     }

@@ -441,6 +441,31 @@ async fn a_batch_of_a_thousand_is_taken_whole_and_one_more_is_refused() {
 }
 
 #[tokio::test]
+async fn of_a_thousand_with_ten_bad_ones_the_others_are_accepted_once() {
+    let site = Site::open().await;
+    let task = |n: usize| match n % 100 {
+        7 => json!({ "kind": "mail", "payload": { "to": [n] }, "idempotency_key": n.to_string() }),
+        _ => json!({ "kind": "echo", "payload": n, "idempotency_key": n.to_string() }),
+    };
+    let body = json!({ "tasks": (0..1_000).map(task).collect::<Vec<_>>() });
+    let mut before = None;
+    for _ in 0..2 {
+        let reply = site.post("ana", "/api/v1/tasks/batch", body.clone()).await.expect(200);
+        let (bad, good): (Vec<_>, Vec<_>) =
+            reply["results"].as_array().unwrap().iter().partition(|one| one["task"].is_null());
+        let places: Vec<_> =
+            bad.iter().map(|one| (&one["index"], &one["error"]["errors"][0]["pointer"])).collect();
+        let place = json!("/to/0");
+        let expected: Vec<_> = (0..10).map(|n| json!(n * 100 + 7)).collect();
+        assert_eq!(places, expected.iter().map(|n| (n, &place)).collect::<Vec<_>>());
+        let ids: Vec<_> = good.iter().map(|one| one["task"]["id"].clone()).collect();
+        assert_eq!(ids.len(), 990);
+        assert_eq!(before.get_or_insert_with(|| ids.clone()), &ids, "the same again");
+        assert_eq!(count(&site, "ana").await, 990);
+    }
+}
+
+#[tokio::test]
 async fn a_file_in_a_payload_has_to_be_the_submitters_own() {
     let site = Site::open().await;
     let anas = site.upload("ana", "a.txt", b"hello").await;

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use tasktonic_core::gate::{Facts as GateFacts, Gate, user_gate};
 use tasktonic_core::schedule::Schedule;
-use tasktonic_core::settings::QueueSettings;
+use tasktonic_core::settings::{QueueSettings, UserSettings, rate};
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
 
 use super::print::is_queued;
@@ -189,6 +190,26 @@ fn schedules(facts: &Facts, wrong: &mut Vec<String>) {
     }
 }
 
+/// Users in a queue whom what is set of them limits.
+fn limited(of: &BTreeMap<UserId, UserSettings>) -> usize {
+    of.values().filter(|settings| settings.limits_starts()).count()
+}
+
+/// What decides about a user in a queue, but for pauses of all their work.
+fn gate_facts(facts: &Facts, queue: &Name, user: &UserId) -> GateFacts {
+    let of = |users: &BTreeMap<UserId, UserSettings>| users.get(user).copied();
+    let of_queue = facts.queues().get(queue).map(|(_, set)| *set).unwrap_or_default();
+    let of_user = facts.overrides.get(queue).and_then(of).unwrap_or_default();
+    let full_us = facts.paces.get(queue).and_then(|of| of.get(user)).copied().unwrap_or(0);
+    let is_paced = rate(&of_queue, &of_user).is_some();
+    GateFacts {
+        queue: of_queue,
+        user: of_user,
+        running: facts.running.get(queue).and_then(|of| of.get(user)).copied().unwrap_or(0),
+        ..GateFacts::paced(is_paced, full_us, facts.meta_number("lt"))
+    }
+}
+
 fn rings(facts: &Facts, wrong: &mut Vec<String>) {
     for (queue, users) in &facts.rings {
         let has_lane = |user: &&UserId| {
@@ -206,10 +227,14 @@ fn rings(facts: &Facts, wrong: &mut Vec<String>) {
         }
     }
     for (queue, users) in &facts.full {
-        let of = |user| facts.overrides.get(queue).and_then(|of| of.get(user));
         for user in users {
             let has_lane = facts.users.get(user).is_some_and(|user| user.lanes.contains_key(queue));
-            if !has_lane || !of(user).is_some_and(|settings| settings.paused) {
+            let looks = facts.throttled.contains_key(&format!("{queue},{user}"));
+            let is_kept = match user_gate(&gate_facts(facts, queue, user)) {
+                Gate::Open | Gate::Rate { .. } => looks,
+                Gate::Paused(_) | Gate::UserLimit { .. } => true,
+            };
+            if !has_lane || !is_kept {
                 wrong.push(format!("{user} is kept out of {queue} without a lane or a reason"));
             }
         }
@@ -225,12 +250,37 @@ fn rings(facts: &Facts, wrong: &mut Vec<String>) {
         }
     }
     let queues = facts.queues();
-    let said = |which: &dyn Fn(&(bool, QueueSettings)) -> bool| -> Vec<&Name> {
+    let said = |which: &dyn Fn(&(usize, QueueSettings)) -> bool| -> Vec<&Name> {
         queues.iter().filter(|(_, of)| which(of)).map(|(name, _)| name).collect()
     };
-    let (flagged, have) = (said(&|(users, _)| *users), facts.overrides.keys().collect::<Vec<_>>());
+    let flagged: BTreeMap<&Name, usize> =
+        queues.iter().map(|(name, (users, _))| (name, *users)).filter(|of| of.1 > 0).collect();
+    let have = facts.overrides.iter().map(|(name, of)| (name, 1 + limited(of)));
+    let have: BTreeMap<&Name, usize> = have.collect();
     if flagged != have {
         wrong.push(format!("meta says that users of {flagged:?} have settings, {have:?} have"));
+    }
+    let counted = |queue: &Name| {
+        let of_queue = queues.get(queue).is_some_and(|(_, set)| set.running_max.is_some());
+        of_queue || facts.overrides.get(queue).is_some_and(|of| limited(of) > 0)
+    };
+    let mut running: BTreeMap<Name, BTreeMap<UserId, u32>> = BTreeMap::new();
+    for (_, lease) in facts.leases.iter().filter(|(_, lease)| counted(&lease.queue)) {
+        let of = running.entry(lease.queue.clone()).or_default();
+        *of.entry(lease.user.clone()).or_default() += 1;
+    }
+    for queue in facts.paces.keys() {
+        let of_queue = queues.get(queue).is_some_and(|(_, set)| set.rate.is_some());
+        if !of_queue && facts.overrides.get(queue).is_none_or(|of| limited(of) == 0) {
+            wrong.push(format!("what started in {queue} is kept, and nothing limits it"));
+        }
+    }
+    let looks = (facts.throttled.len(), facts.meta_number::<usize>("th"));
+    if looks.0 != looks.1 {
+        wrong.push(format!("(lanes looked at again, counted) are {looks:?}"));
+    }
+    if running != facts.running {
+        wrong.push(format!("(running, counted) are {:?}", (running, &facts.running)));
     }
     let fields = facts.meta.keys().filter(|field| field.starts_with("q:")).count();
     if fields != queues.len() || queues.values().any(|of| *of == Default::default()) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use tasktonic_core::partition::{queue_lines, user_lines};
+use tasktonic_core::partition::{good_line, pace_line, queue_lines, runs_line, user_lines};
 use tasktonic_core::transitions::STATES;
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
 use tasktonic_protocol::stored::queue_in;
@@ -67,6 +67,21 @@ pub(super) fn dump(facts: &Facts, now_ms: i64) -> String {
     for (queue, users) in &facts.full {
         let users: Vec<_> = users.iter().map(UserId::as_str).collect();
         lines.insert(format!("full {queue} = {}", users.join(" ")));
+    }
+    for (queue, of) in &facts.running {
+        lines.extend(of.iter().map(|(user, count)| runs_line(queue, user, *count)));
+    }
+    let lt_us = facts.meta_number::<i64>("lt") * 1_000;
+    for (queue, of) in &facts.paces {
+        // What is made up for says nothing any more.
+        let ahead = of.iter().filter(|(_, full_us)| **full_us > lt_us);
+        lines.extend(ahead.map(|(user, full_us)| pace_line(queue, user, *full_us)));
+    }
+    for (member, at) in &facts.throttled {
+        let lane = member.split_once(',').and_then(|(queue, user)| {
+            Some(good_line(&queue.parse().ok()?, &user.parse().ok()?, *at))
+        });
+        lines.insert(lane.unwrap_or_else(|| format!("throttled {member:?}, which is no lane")));
     }
     for (queue, (_, settings)) in facts.queues() {
         lines.extend(queue_lines(&queue, &settings));

@@ -48,16 +48,16 @@ end
 -- nothing.
 function V.begin(more)
   local values = call('HMGET', META, 'schema', 'epoch', 'run', 'lt', 'mt', 'behind', 'keeps', 'cx',
-    'ex', 'sk', 'sc', 'closed', 'paused', 'queues_version', unpack(more))
-  local schema, epoch, run, lt, mt, behind, keeps, cx, ex, sk, sc, closed, paused, version =
-    unpack(values, 1, 14)
+    'ex', 'sk', 'sc', 'closed', 'paused', 'queues_version', 'th', unpack(more))
+  local schema, epoch, run, lt, mt, behind, keeps, cx, ex, sk, sc, closed, paused, version, th =
+    unpack(values, 1, 15)
   if not tonumber(schema) then
     return redis.error_reply('-UNREADY the partition has no meta')
   end
   if tonumber(schema) < SCHEMA_MIN or tonumber(schema) > SCHEMA then
     return redis.error_reply('-SCHEMA the partition has schema ' .. schema)
   end
-  cx, ex, paused = tonumber(cx) or 0, tonumber(ex) or 0, tonumber(paused) or 0
+  cx, ex, paused, th = tonumber(cx) or 0, tonumber(ex) or 0, tonumber(paused) or 0, tonumber(th) or 0
   M = {
     epoch = tonumber(epoch) or 1,
     lt = tonumber(lt) or 0,
@@ -66,6 +66,8 @@ function V.begin(more)
     keeps = keeps or '',
     -- Running tasks whose cancellation was asked, tasks that expire, users whose work is paused.
     cx = cx, cx_before = cx, ex = ex, ex_before = ex, paused = paused, paused_before = paused,
+    -- Lanes that are looked at again at a time.
+    th = th, th_before = th,
     -- When the first schedule comes, if there is one.
     sc = tonumber(sc),
     -- Whether tasks here may have a serial key. Once they had, it stays: then who gives a task back
@@ -77,7 +79,7 @@ function V.begin(more)
     -- Fields to set when the call ends.
     set = {},
   }
-  for i = 1, #more do M[i] = values[14 + i] end
+  for i = 1, #more do M[i] = values[15 + i] end
   if run ~= ARGV[1] then
     -- Another server process than last time: it may have forgotten what the former one answered,
     -- so nothing written from here on may carry a number of that life.

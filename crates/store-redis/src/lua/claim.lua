@@ -1,17 +1,19 @@
 -- claim: hand out work; whose turn it is, pick says.
 --
 -- reads:   the caller: worker.call, lease_ms; queues in order, how many tasks;
---          what is set of each queue
+--          what is set of each queue, see gate
 -- replies: claimed tasks: token, writes so far, descriptor, state; lanes left over
 -- moves:   queued -> running, queued -> cancelled
 
-function V.claim(holder, lease_ms, queues, sets, limit)
+function V.claim(holder, lease_ms, queues, limit)
   local claimed, count, looks, leases, ended = {}, 0, CLAIM_LOOKS_MAX, {}, { order = {} }
   local deadline = int(lease_time() + lease_ms)
   for i = 1, #queues do
     local queue = queues[i]
+    local set = V.set_of(queue)
+    local is_counted, is_paced = V.is_counted(set), V.is_paced(set)
     while true do
-      local picked, aside = V.pick(queue, math.min(limit - count, looks), sets[i])
+      local picked, aside = V.pick(queue, math.min(limit - count, looks), set)
       if not picked then break end
       looks = math.max(0, looks - math.max(1, #picked + aside))
       local list = {}
@@ -44,6 +46,8 @@ function V.claim(holder, lease_ms, queues, sets, limit)
           claimed[#claimed + 1] = r.d
           claimed[#claimed + 1] = r.text
           count = count + 1
+          if is_counted then V.count_running(queue, one.u, 1) end
+          if is_paced then V.starts(queue, one.u) end
         end
       end
     end
@@ -54,7 +58,7 @@ function V.claim(holder, lease_ms, queues, sets, limit)
   local more = 0
   if looks == 0 and count < limit then
     for i = 1, #queues do
-      if V.is_open(sets[i]) then more = more + call('LLEN', N.ring(queues[i])) end
+      if V.is_open(V.set_of(queues[i])) then more = more + call('LLEN', N.ring(queues[i])) end
     end
   end
   return claimed, count, more

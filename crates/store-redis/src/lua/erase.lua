@@ -11,6 +11,7 @@
 local function take_lease(r, token)
   if token ~= '' then
     if call('ZREM', LEASES, token) == 0 then return false end
+    V.leaves(string.match(token, '^[^|]+'), r.u)
     local holder = string.match(token, '([^|]*)$')
     call('SPUBLISH', N.wake(string.match(holder, '^[^.]*')), 'c' .. token)
   end
@@ -39,6 +40,8 @@ local function erase_from(user, queue)
   call('LREM', N.ring(queue), 0, user)
   call('HDEL', N.credit(queue), user)
   call('ZREM', N.full(queue), user)
+  V.forget_running(queue, user)
+  V.forget_pace(queue, user)
   V.keep_user(queue, user, '')
 end
 
@@ -54,6 +57,8 @@ function V.erase(take)
     end
   end
   V.remove(gone)
+  V.make_room()
+  V.wake_for_room()
   local is_last, queues, names = take() == '1', {}, {}
   for i = 1, tonumber(take()) do queues[i] = take() end
   for i = 1, tonumber(take()) do names[i] = take() end

@@ -29,5 +29,5 @@ if tonumber(ARGV[5]) > 1 then redis.call('HSET', KEYS[1], 'search', '1') end
 redis.call('HSET', KEYS[1], 'schema', ARGV[3], 'partitions', ARGV[4], 'epoch', ARGV[5],
   'run', ARGV[1], 'lt', string.format('%.0f', lt), 'mt', mt,
   'cx', redis.call('SCARD', base .. 'cancels'), 'ex', redis.call('ZCARD', base .. 'unstarted'),
-  'paused', redis.call('HLEN', base .. 'paused'))
+  'paused', redis.call('HLEN', base .. 'paused'), 'th', redis.call('ZCARD', base .. 'throttled'))
 return { ARGV[3], ARGV[4], ARGV[5], '1' }

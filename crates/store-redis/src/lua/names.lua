@@ -6,12 +6,14 @@ local META = KEYS[1]
 local B = string.sub(META, 1, -5)
 local LEASES, DUE, CANCELS = B .. 'leases', B .. 'due', B .. 'cancels'
 local PARKED, USERS, UNSTARTED = B .. 'parked', B .. 'users', B .. 'unstarted'
-local SCHEDULES = B .. 'schedules'
+local SCHEDULES, THROTTLED = B .. 'schedules', B .. 'throttled'
 local PAUSED = B .. 'paused'
 
 local N = {}
 function N.ring(queue) return B .. 'ring:' .. queue end
 function N.full(queue) return B .. 'full:' .. queue end
+function N.running(queue) return B .. 'running:' .. queue end
+function N.pace(queue) return B .. 'pace:' .. queue end
 function N.overrides(queue) return B .. 'overrides:' .. queue end
 function N.credit(queue) return B .. 'credit:' .. queue end
 function N.idle(queue) return B .. 'idle:' .. queue end

@@ -7,8 +7,9 @@
 --
 -- Weighted deficit round robin over the ring: with `need` tasks wanted and the sum of the weights
 -- of the lanes looked at, a turn is weight * max(1, need / sum) tasks. A turn cut short keeps the
--- rest as credit and the lane stays in front; a served lane goes to the back. A lane that may not
--- be served is set aside, out of the ring, until what is in its way is gone.
+-- rest as credit and the lane stays in front; a served lane goes to the back, and so does one that
+-- may start no more. A lane that may not be served is set aside, out of the ring, until what is in
+-- its way is gone.
 
 local function pick_one(queue)
   local ring = N.ring(queue)
@@ -32,10 +33,13 @@ local function open_lanes(lanes)
   end
 end
 
--- Those of the users who may be served, each with weight and credit; and how many were set aside.
--- Credit that was read is in `spent`.
-local function admit(queue, users, weighted, spent)
-  local of, credits, paused = {}, {}, {}
+-- Those of the users who may be served, each with weight, credit and how many of theirs may start;
+-- and how many users were set aside. Credit that was read is in `spent`.
+local function admit(queue, users, set, spent)
+  local of, credits, paused, weighted = {}, {}, {}, set and set.users
+  local running = V.is_counted(set) and V.running(queue, users) or {}
+  local paces = V.is_paced(set) and V.paces(queue, users) or {}
+  local later, at = {}, {}
   if weighted then
     of = call('HMGET', N.overrides(queue), unpack(users))
     credits = call('HMGET', N.credit(queue), unpack(users))
@@ -44,9 +48,10 @@ local function admit(queue, users, weighted, spent)
   local open, full = {}, {}
   for i = 1, #users do
     local user, settings = users[i], V.user_settings(of[i])
-    local gate = V.gate(settings, paused[i])
+    local gate, room = V.gate(settings, paused[i], set, running[i], paces[i])
     if not gate then
-      open[#open + 1] = { u = user, weight = settings.weight, credit = tonumber(credits[i]) }
+      open[#open + 1] =
+        { u = user, weight = settings.weight, credit = tonumber(credits[i]), room = room }
     else
       if credits[i] then spent[#spent + 1] = user end
       if gate == 'user' then
@@ -54,10 +59,15 @@ local function admit(queue, users, weighted, spent)
       else
         full[#full + 1] = 0
         full[#full + 1] = user
+        if room then
+          later[#later + 1] = user
+          at[user] = room
+        end
       end
     end
   end
   if #full > 0 then call('ZADD', N.full(queue), unpack(full)) end
+  V.look_again(queue, later, at)
   return open, #users - #open
 end
 
@@ -65,12 +75,14 @@ end
 function V.pick(queue, need, set)
   if need == 0 or not V.is_open(set) then return nil, 0 end
   local weighted = set and set.users
-  if need == 1 and not weighted and M.paused == 0 then return pick_one(queue) end
+  if need == 1 and not weighted and M.paused == 0 and not (set and (V.is_counted(set) or V.is_paced(set))) then
+    return pick_one(queue)
+  end
   local ring = N.ring(queue)
   local users = call('LPOP', ring, need)
   if not users then return nil, 0 end
   local picked, spent, saved, sum = {}, {}, {}, 0
-  local lanes, aside = admit(queue, users, weighted, spent)
+  local lanes, aside = admit(queue, users, set, spent)
   for i = 1, #lanes do sum = sum + lanes[i].weight end
   local turn = math.max(1, math.floor(need / math.max(1, sum)))
   local served, untouched, front, back = {}, {}, {}, {}
@@ -81,13 +93,14 @@ function V.pick(queue, need, set)
     else
       local credit = lane.credit
       if credit then spent[#spent + 1] = lane.u else credit = lane.weight * turn end
-      local ask = math.min(credit, left)
+      local ask = math.min(credit, left, lane.room)
       local name = N.lane(lane.u, queue)
       local entries = call('LPOP', name, ask) or {}
       for j = 1, #entries do picked[#picked + 1] = { u = lane.u, e = entries[j] } end
       -- One that gave less than it was asked for is empty and leaves the ring.
       if #entries == ask then
-        served[#served + 1] = { u = lane.u, name = name, left = credit - ask }
+        local rest = lane.room > ask and credit - ask or 0
+        served[#served + 1] = { u = lane.u, name = name, left = rest }
       end
     end
   end

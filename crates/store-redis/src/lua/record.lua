@@ -178,6 +178,10 @@ function V.finish()
     end
   end
   V.keep_lanes()
+  if V.keep_running then
+    V.keep_running()
+    V.keep_paces()
+  end
   if M.cx ~= M.cx_before then
     M.set[#M.set + 1] = 'cx'
     M.set[#M.set + 1] = int(M.cx)
@@ -185,6 +189,10 @@ function V.finish()
   if M.ex ~= M.ex_before then
     M.set[#M.set + 1] = 'ex'
     M.set[#M.set + 1] = int(M.ex)
+  end
+  if M.th ~= M.th_before then
+    M.set[#M.set + 1] = 'th'
+    M.set[#M.set + 1] = int(M.th)
   end
   if M.paused ~= M.paused_before then
     M.set[#M.set + 1] = 'paused'

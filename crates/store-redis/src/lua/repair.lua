@@ -13,6 +13,8 @@
 --          'z' events that nobody needs: user
 --          'u' user: user                            'f' users' settings: queue
 --          'h' schedule: user, name                  'j' listed as one: member
+--          'runs' tasks that run, counted: queue, user
+--          'paces' what has started, and is made up for: queue, user
 --          'm' counts of cancel marks, of what expires and of paused users, and the time of the first
 --              schedule
 --          'g' retention: keep_s, or '' after the last
@@ -29,19 +31,21 @@ end
 local LEASES_SEARCHED_MAX = 20000
 local leases
 -- The lease of a task: its token, nil for none, or false where they are too many to know.
-local function lease_of(r)
-  if leases == nil then
-    if call('ZCARD', LEASES) > LEASES_SEARCHED_MAX then
-      leases = false
-    else
-      leases = {}
-      for _, token in ipairs(call('ZRANGE', LEASES, 0, -1)) do
-        local user, task = string.match(token, '^[^|]+|([^|]+)|([^|]+)|')
-        if user then leases[user .. ',' .. task] = token end
-      end
+local function search_leases()
+  if leases ~= nil then return leases end
+  if call('ZCARD', LEASES) > LEASES_SEARCHED_MAX then
+    leases = false
+  else
+    leases = {}
+    for _, token in ipairs(call('ZRANGE', LEASES, 0, -1)) do
+      local user, task = string.match(token, '^[^|]+|([^|]+)|([^|]+)|')
+      if user then leases[user .. ',' .. task] = token end
     end
   end
-  return leases and leases[r.id]
+  return leases
+end
+local function lease_of(r)
+  return search_leases() and leases[r.id]
 end
 
 local function look(user, task)
@@ -88,8 +92,17 @@ function R.l()
   if length > 0 and places == 1 then
     -- Whoever is set aside must have something in their way.
     local paused = M.paused > 0 and call('HEXISTS', PAUSED, user) == 1
+    if turns == 1 or (aside and paused) then return '' end
     local of = V.user_settings(call('HGET', N.overrides(queue), user))
-    if turns == 1 or (aside and paused) or (full and V.gate(of, false)) then return '' end
+    local gate, good = V.lane_gate(queue, user, of)
+    local look = full and call('ZSCORE', THROTTLED, queue .. ',' .. user)
+    -- Whoever has nothing in their way gets in with the look that is to come.
+    if full and not gate and look and tonumber(look) <= lease_time() then return '' end
+    if full and gate then
+      if not good or (look and tonumber(look) <= good) then return '' end
+      V.look_again(queue, { user }, { [user] = good })
+      return 'throttled'
+    end
   end
   V.leave_queue(user, queue)
   if length > 0 then
@@ -221,6 +234,8 @@ function R.t()
   if not r.d or r.c > claim or (r.c == claim and V.is_ended(r)) then
     -- Nothing is held under it.
     call('ZREM', LEASES, token)
+    leases = nil
+    V.leaves(string.match(token, '^[^|]+'), user)
     unmark(r)
     return 'lease'
   end
@@ -391,23 +406,57 @@ end
 
 function R.f()
   local queue = take()
-  local exist = call('EXISTS', N.overrides(queue)) == 1
+  local all = call('HGETALL', N.overrides(queue))
   local known = call('HGET', META, 'q:' .. queue)
-  local set = V.queue(known)
-  if exist == (set ~= nil and set.users) then return '' end
-  V.set_queue(queue, exist, V.of_queue(known))
-  if not exist then call('UNLINK', N.credit(queue)) end
+  local set, users = V.queue(known), #all > 0 and 1 or 0
+  for i = 2, #all, 2 do
+    if V.limits(V.user_settings(all[i])) then users = users + 1 end
+  end
+  if users == V.said_users(set) then return '' end
+  V.set_queue(queue, set, users, V.of_queue(known))
+  if #all == 0 then call('UNLINK', N.credit(queue)) end
   return 'overrides'
+end
+
+-- No repair: what is made up for need not be kept. Where nothing limits, nothing is kept.
+function R.paces()
+  local queue, user = take(), take()
+  if not V.is_paced(V.set_of(queue)) then return call('UNLINK', N.pace(queue)) == 1 and 'pace' or '' end
+  local one = V.paces(queue, { user })[1]
+  if one.full <= M.lt * 1000 then one.full = 0 end
+  return ''
+end
+
+-- What is counted of a user is what the leases say; nothing is counted where nothing limits.
+function R.runs()
+  local queue, user = take(), take()
+  V.make_room()
+  local name = N.running(queue)
+  if not V.is_counted(V.set_of(queue)) then
+    return call('UNLINK', name) == 1 and 'running' or ''
+  end
+  if not search_leases() then return '' end
+  local count, front = 0, queue .. '|' .. user .. '|'
+  for _, token in pairs(leases) do
+    if string.sub(token, 1, #front) == front then count = count + 1 end
+  end
+  local is = V.running(queue, { user })[1]
+  if is == count then return '' end
+  V.count_running(queue, user, count - is)
+  -- Whoever was kept out by a number too high gets in with the next look at their lane.
+  return 'running'
 end
 
 function R.m()
   local marks, expiring = call('SCARD', CANCELS), call('ZCARD', UNSTARTED)
+  local throttled = call('ZCARD', THROTTLED)
   local paused = call('HLEN', PAUSED)
   local wrong = ''
   if paused ~= M.paused then wrong = 'pause_count' end
+  if throttled ~= M.th then wrong = 'throttled_count' end
   if expiring ~= M.ex then wrong = 'expiry_count' end
   if marks ~= M.cx then wrong = 'cancel_count' end
-  M.cx, M.ex, M.paused = marks, expiring, paused
+  M.cx, M.ex, M.paused, M.th = marks, expiring, paused, throttled
   local first = M.sc
   V.keep_first_tick()
   if first ~= M.sc then wrong = 'schedule_time' end
@@ -431,8 +480,10 @@ local refusal = V.begin({})
 if refusal then return refusal end
 local done = {}
 for i = 1, tonumber(take()) do done[i] = R[take()]() end
+V.make_room()
 V.list_ended(ended)
 V.wake_for(ringed)
 V.settle_lines()
+V.wake_for_room()
 V.finish()
 return done

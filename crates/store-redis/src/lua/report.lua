@@ -109,6 +109,7 @@ function V.report(ops, lease_ms, cancelled)
         if op.v == 'g' and asked then op.v, op.s = 'e', 'cancelled' end
         over[op.k] = true
         remove[#remove + 1] = op.k
+        V.leaves(op.q, op.u)
         if asked then
           unmark[#unmark + 1] = r.id
           marked[r.id] = false
@@ -153,6 +154,7 @@ function V.report(ops, lease_ms, cancelled)
   if #scores > 0 then call('ZADD', LEASES, 'GT', unpack(scores)) end
   if #unmark > 0 then M.cx = M.cx - call('SREM', CANCELS, unpack(unmark)) end
   V.list_ended(ended)
+  V.make_room()
   return refused
 end
 

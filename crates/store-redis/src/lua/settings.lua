@@ -6,6 +6,12 @@
 -- replies: 'done', or 'changed' where a newer version is there
 -- moves:   nothing
 
+-- What limits how tasks of a user start, to tell it from another.
+function V.limits_as(set)
+  if not set then return ';' end
+  return (set.running or '') .. ';' .. (set.rate and set.rate.text or '')
+end
+
 -- Everything set of queues, at once. `meta` keeps which they are in `queues`.
 function V.queues(take)
   local version, wanted, order, fields = tonumber(take()), {}, {}, {}
@@ -30,12 +36,13 @@ function V.queues(take)
   for i = 1, #order do
     local queue, text = order[i], wanted[order[i]]
     local before = V.queue(known[i])
-    V.set_queue(queue, before and before.users, text)
+    V.set_queue(queue, before, V.said_users(before), text)
     local after = V.queue(',' .. text)
+    local let_in = V.limits_as(before) ~= V.limits_as(after) and V.let_all_in(queue)
     if text ~= '' then names[#names + 1] = queue end
     if not V.is_open(after) then
       M.closed = M.closed + 1
-    elseif not V.is_open(before) then
+    elseif let_in or not V.is_open(before) then
       opened[#opened + 1] = queue
     end
   end
@@ -51,14 +58,19 @@ end
 -- Keeps what holds for one user in a queue, nothing of which is not kept; answers whether it is
 -- another than before.
 function V.keep_user(queue, user, text)
-  local name, field = N.overrides(queue), 'q:' .. queue
-  if (call('HGET', name, user) or '') == text then return false end
+  local name = N.overrides(queue)
+  local old = call('HGET', name, user) or ''
+  if old == text then return false end
   if text ~= '' then call('HSET', name, user, text) else call('HDEL', name, user) end
   local exist = call('EXISTS', name) == 1
-  local known = call('HGET', META, field)
+  local known = call('HGET', META, 'q:' .. queue)
   local set = V.queue(known)
   if not exist then call('UNLINK', N.credit(queue)) end
-  if exist ~= (set ~= nil and set.users) then V.set_queue(queue, exist, V.of_queue(known)) end
+  local said, limited = V.said_users(set), set and set.limited or 0
+  if V.limits(V.user_settings(old)) then limited = limited - 1 end
+  if V.limits(V.user_settings(text)) then limited = limited + 1 end
+  local users = exist and 1 + math.max(0, limited) or 0
+  if users ~= said then V.set_queue(queue, set, users, V.of_queue(known)) end
   return true
 end
 

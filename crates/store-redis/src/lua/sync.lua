@@ -17,12 +17,21 @@ local worker, number = take(), take()
 local lease_ms, holder = tonumber(take()), worker .. '.' .. number
 local ops = V.read_ops(take)
 local claims, limit, queues, park = take() == '1', 0, {}, false
-local fields = {}
+-- Queues of which it matters what is set: those of the claim, and of what may end.
+local fields, asked = {}, {}
+local function ask(queue)
+  if asked[queue] then return end
+  asked[queue] = true
+  fields[#fields + 1] = 'q:' .. queue
+end
+for i = 1, #ops do
+  if ops[i].q then ask(ops[i].q) end
+end
 if claims then
   limit = tonumber(take())
   for i = 1, tonumber(take()) do
     queues[i] = take()
-    fields[i] = 'q:' .. queues[i]
+    ask(queues[i])
   end
   park = take() == '1'
 end
@@ -31,14 +40,14 @@ for i = 1, tonumber(take()) do woken[i] = take() end
 
 local refusal = V.begin(fields)
 if refusal then return refusal end
+for i = 1, #fields do V.learn_queue(string.sub(fields[i], 3), M[i]) end
 
 local cancelled, adopted, claimed, count, more = {}, {}, {}, 0, 0
 local refused = V.report(ops, lease_ms, cancelled)
+V.let_through()
 local maintained = V.maintain(holder, lease_ms, adopted)
 if claims then
-  local sets = {}
-  for i = 1, #queues do sets[i] = V.queue(M[i]) end
-  claimed, count, more = V.claim(holder, lease_ms, queues, sets, limit)
+  claimed, count, more = V.claim(holder, lease_ms, queues, limit)
   if park and count == 0 then
     local lt = int(lease_time())
     for i = 1, #queues do
@@ -53,6 +62,7 @@ V.settle_lines()
 for i = 1, #woken do
   if call('EXISTS', N.ring(woken[i])) == 1 then V.wake(woken[i], 1) end
 end
+V.wake_for_room()
 local next_in = -1
 if M.behind then
   next_in = 0
@@ -60,15 +70,19 @@ elseif maintained or count == 0 then
   -- What maintenance found is still so, but for leases that were given out since.
   local due = V.first_due or call('ZRANGE', DUE, 0, 0, 'WITHSCORES')
   local lost = count == 0 and V.first_lease or call('ZRANGE', LEASES, 0, 0, 'WITHSCORES')
+  local good = M.th > 0 and call('ZRANGE', THROTTLED, 0, 0, 'WITHSCORES') or {}
   local over = M.ex > 0 and call('ZRANGE', UNSTARTED, 0, 0, 'WITHSCORES') or {}
   if due[2] then next_in = math.max(0, tonumber(due[2]) - now()) end
   if over[2] then
     local wait = math.max(0, tonumber(over[2]) - now())
     if next_in < 0 or wait < next_in then next_in = wait end
   end
-  if lost[2] then
-    local wait = math.max(0, tonumber(lost[2]) - lease_time())
-    -- Lease time moves by looks: where nobody else looks, a lease would end late.
+  local first = tonumber(lost[2])
+  if good[2] then first = math.min(first or math.huge, tonumber(good[2])) end
+  if first then
+    local wait = math.max(0, first - lease_time())
+    -- Lease time moves by looks: where nobody else looks, a lease would end late, and a rate would be
+    -- good late.
     wait = math.min(wait, M.unwatched and LEASE_TIME_STEP_MS_MAX or LOOK_MS_MAX)
     if next_in < 0 or wait < next_in then next_in = wait end
   end

@@ -33,6 +33,8 @@ pub(super) struct Whole {
     pub(super) ticks: HashMap<UserId, BTreeMap<Name, i64>>,
     /// Queues that are known from anywhere.
     pub(super) queues: BTreeSet<Name>,
+    /// How many leases each user has in each queue.
+    pub(super) running: HashMap<(Name, UserId), u64>,
     /// How often each ring names each user.
     turns: HashMap<(Name, UserId), u32>,
     /// Users that are known from anywhere.
@@ -63,7 +65,7 @@ impl Reconciler {
         self.rings(&reader, &mut whole).await?;
         repaired += self.users(&reader, &mut whole).await?;
         repaired += self.all_of_users(&reader, &mut whole).await?;
-        repaired += self.turns(&reader, &whole).await?;
+        repaired += self.settings(&reader, &whole).await?;
         Ok(repaired)
     }
 
@@ -84,6 +86,8 @@ impl Reconciler {
             for (lease, glance) in leases.iter().zip(reader.glance(&tasks).await?) {
                 whole.users.insert(lease.user.clone());
                 whole.queues.insert(lease.queue.clone());
+                let place = (lease.queue.clone(), lease.user.clone());
+                *whole.running.entry(place).or_default() += 1;
                 let runs = glance.exists
                     && glance.head.as_ref().is_some_and(|head| {
                         head.state == TaskState::Running && head.claim <= lease.claim
@@ -131,6 +135,8 @@ impl Reconciler {
         asked.add_command(cmd("ZCARD").arg(reader.keys.unstarted()).clone());
         asked.add_command(cmd("HGET").arg(reader.keys.meta()).arg("paused").clone());
         asked.add_command(cmd("HLEN").arg(reader.keys.paused()).clone());
+        asked.add_command(cmd("HGET").arg(reader.keys.meta()).arg("th").clone());
+        asked.add_command(cmd("ZCARD").arg(reader.keys.throttled()).clone());
         let replies = reader.ask(&asked).await?;
         let numbers: Vec<u64> =
             replies.iter().map(|reply| text_of(reply).parse().unwrap_or(0)).collect();
@@ -462,23 +468,6 @@ impl Reconciler {
         let keep_s = keep_of(descriptor.retention());
         let missing = !whole.kept.contains(&keep_s) || is_over(keep_s);
         Ok(missing.then(|| Suspect::Sweep(user.clone(), task, keep_s)))
-    }
-
-    /// Whether anything is set of users of every queue.
-    async fn turns(&self, reader: &Reader<'_>, whole: &Whole) -> Result<u64> {
-        let mut suspects = Vec::new();
-        for queue in &whole.queues {
-            let mut asked = Pipeline::new();
-            asked.add_command(cmd("EXISTS").arg(reader.keys.overrides(queue)).clone());
-            asked
-                .add_command(cmd("HGET").arg(reader.keys.meta()).arg(format!("q:{queue}")).clone());
-            let replies = reader.ask(&asked).await?;
-            let exist = replies.first() == Some(&Value::Int(1));
-            if exist != replies.get(1).is_some_and(|field| text_of(field).starts_with('1')) {
-                suspects.push(Suspect::Overrides(queue.clone()));
-            }
-        }
-        self.settle(reader, &suspects).await
     }
 }
 

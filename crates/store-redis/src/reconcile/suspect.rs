@@ -44,13 +44,17 @@ pub(super) enum Suspect {
     Events(UserId),
     /// A user without tasks, whose log of events is longer than it need be.
     Idle(UserId),
+    /// A user of whom another number of tasks is counted as running in a queue than there are.
+    Counted(Name, UserId),
+    /// A user of whom is kept what has started in a queue, which may be made up for.
+    Paced(Name, UserId),
     /// Credit of a user without a lane.
     Credit(Name, UserId),
     /// A user that the list of users lacks.
     User(UserId),
-    /// A queue whose users' settings are not announced, or announced and not there.
+    /// A queue whose users' settings are announced as others than they are.
     Overrides(Name),
-    /// The number of marks, of what expires or of paused users, or the time of the first schedule.
+    /// The number of marks, of what expires, of paused users or of lanes that are looked at again, or the time of the first schedule.
     Marks,
     /// A list of ended tasks, kept so long, s, that is not among those in use.
     Retention(u32),
@@ -88,6 +92,8 @@ impl Suspect {
             }
             Self::Events(user) => &[&"e", user],
             Self::Idle(user) => &[&"z", user],
+            Self::Counted(queue, user) => &[&"runs", queue, user],
+            Self::Paced(queue, user) => &[&"paces", queue, user],
             Self::Credit(queue, user) => &[&"k", queue, user],
             Self::User(user) => &[&"u", user],
             Self::Overrides(queue) => &[&"f", queue],

@@ -76,8 +76,8 @@ fn scripts_spell_names_as_keys_does() {
     let key = "k: {}\u{e9}";
     let script = format!(
         "{}\nlocal u, q, w, t, k = unpack(ARGV)\n\
-         return {{ META, LEASES, DUE, CANCELS, PARKED, USERS, UNSTARTED, SCHEDULES, PAUSED,\n\
-         N.ring(q), N.full(q), N.overrides(q), N.credit(q),\n\
+         return {{ META, LEASES, DUE, CANCELS, PARKED, USERS, UNSTARTED, SCHEDULES, THROTTLED, PAUSED,\n\
+         N.ring(q), N.full(q), N.running(q), N.pace(q), N.overrides(q), N.credit(q),\n\
          N.idle(q), N.sweep(60), N.wake(w), N.channel(u), N.lane(u, q), N.key(u, k), N.line(u, string.rep('0', 31) .. '7'),\n\
          N.user(u) .. 'd:' .. t, N.user(u) .. 't:' .. t, N.user(u) .. 'a:' .. t,\n\
          N.user(u) .. 'o:' .. t, N.user(u) .. 'e', N.user(u) .. 'z', N.user(u) .. 'i', N.schedules(u) }}",
@@ -98,9 +98,12 @@ fn scripts_spell_names_as_keys_does() {
         keys.users(),
         keys.unstarted(),
         keys.schedules(),
+        keys.throttled(),
         keys.paused(),
         keys.ring(&queue),
         keys.full(&queue),
+        keys.running(&queue),
+        keys.pace(&queue),
         keys.overrides(&queue),
         keys.credit(&queue),
         keys.idle(&queue),
@@ -150,7 +153,8 @@ proptest! {
         let all = [
             keys.meta(), keys.canary(), keys.leases(), keys.due(), keys.cancels(), keys.parked(),
             keys.users(), keys.unstarted(), keys.ring(&queue), keys.overrides(&queue),
-            keys.credit(&queue), keys.full(&queue), keys.paused(), keys.aside(&user),
+            keys.credit(&queue), keys.full(&queue), keys.running(&queue), keys.pace(&queue),
+            keys.throttled(), keys.paused(), keys.aside(&user),
             keys.schedules(), keys.schedules_of(&user),
             keys.idle(&queue), keys.sweep(60), keys.wake(&worker), keys.events_channel(&user),
             keys.lane(&user, &queue), keys.idempotency(&user, &key), keys.descriptor(&user, task),

@@ -4,8 +4,9 @@ use std::str::FromStr;
 
 use redis::{Pipeline, cmd};
 use tasktonic_core::gate::Facts;
+use tasktonic_core::limits::LEASE_TIME_STEP_MS_MAX;
 use tasktonic_core::routing::PartitionId;
-use tasktonic_core::settings::{Pauses, UserSettings};
+use tasktonic_core::settings::{Pauses, QueueSettings, UserSettings, rate};
 use tasktonic_core::{Name, UserId};
 use tasktonic_store::limits::USERS_IN_MAX;
 use tasktonic_store::settings::first;
@@ -65,14 +66,26 @@ impl RedisStore {
         asked.hget(keys.meta(), format!("q:{queue}"));
         asked.hget(keys.overrides(queue), user.as_str());
         asked.hget(keys.paused(), user.as_str());
+        asked.hget(keys.running(queue), user.as_str());
+        asked.hget(keys.pace(queue), user.as_str());
+        asked.hget(keys.meta(), "lt");
+        asked.hget(keys.meta(), "mt");
         let answers = self.ask(p, &asked).await?;
         // Before the first comma stands whether anything is set of users.
         let of_queue = text(&answers[0])?.and_then(|field| field.split_once(','));
         let of_queue = of_queue.map(|(_, settings)| parsed(settings)).transpose()?;
+        let of_queue: QueueSettings = of_queue.unwrap_or_default();
+        let of_user: UserSettings = text(&answers[1])?.map(parsed).transpose()?.unwrap_or_default();
+        let number = |at: usize| Ok(text(&answers[at])?.map(parsed).transpose()?.unwrap_or(0_i64));
+        let since_ms = self.shared.options.clock.now_ms().saturating_sub(number(6)?);
+        let lt_ms = number(5)? + since_ms.clamp(0, LEASE_TIME_STEP_MS_MAX);
+        let is_paced = rate(&of_queue, &of_user).is_some();
         Ok(Facts {
-            queue: of_queue.unwrap_or_default(),
-            user: text(&answers[1])?.map(parsed).transpose()?.unwrap_or_default(),
+            queue: of_queue,
+            user: of_user,
             all_work: text(&answers[2])?.map(parsed).transpose()?.unwrap_or_default(),
+            running: text(&answers[3])?.map(parsed).transpose()?.unwrap_or_default(),
+            ..Facts::paced(is_paced, number(4)?, lt_ms)
         })
     }
 

@@ -361,7 +361,7 @@ impl Source for RedisStore {
             {
                 all.queues.push((queue.clone(), settings));
             }
-            if users != "1" {
+            if users.is_empty() {
                 continue;
             }
             let overrides = keys.overrides(&queue);

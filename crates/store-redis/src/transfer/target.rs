@@ -41,8 +41,9 @@ pub struct Import {
     keeps: BTreeSet<(PartitionId, u32)>,
     /// When the first schedule of a partition comes.
     ticks: BTreeMap<PartitionId, i64>,
-    /// Whether anything is set of users of a queue, and what is set of the queue.
-    queues: BTreeMap<(PartitionId, Name), (bool, QueueSettings)>,
+    /// Whether anything is set of users of a queue, more by one for each of them whom it limits, and
+    /// what is set of the queue.
+    queues: BTreeMap<(PartitionId, Name), (u32, QueueSettings)>,
     queues_version: u64,
 }
 
@@ -131,7 +132,8 @@ impl Import {
             }
             let reply = self.ask(place, cmd("HKEYS").arg(keys.meta()).clone()).await?;
             let fields = items_of(&reply).iter().map(text_of).filter(|field| {
-                let whole = ["keeps", "ex", "sc", "paused", "queues", "queues_version", "closed"];
+                let whole =
+                    ["keeps", "ex", "sc", "paused", "queues", "queues_version", "closed", "th"];
                 whole.contains(&&**field) || field.starts_with("x:") || field.starts_with("q:")
             });
             let gone: Vec<Cmd> =
@@ -163,7 +165,8 @@ impl Import {
         let (mut names, mut closed) = (Vec::new(), 0);
         for ((p, queue), (users, settings)) in std::mem::take(&mut self.queues) {
             let said = if settings.is_default() { String::new() } else { settings.to_string() };
-            let text = format!("{},{said}", if users { "1" } else { "" });
+            let users = if users > 0 { users.to_string() } else { String::new() };
+            let text = format!("{users},{said}");
             let meta = self.store.keys(p)?.meta();
             let field = cmd("HSET").arg(meta).arg(format!("q:{queue}")).arg(text).clone();
             to.entry(p).or_default().push(field);
@@ -239,7 +242,8 @@ impl Import {
                 let commands = to.entry(p).or_default();
                 let (key, of) = (keys.overrides(&queue), settings.to_string());
                 commands.push(cmd("HSET").arg(key).arg(user.as_str()).arg(of).clone());
-                self.queues.entry((p, queue)).or_default().0 = true;
+                let users = &mut self.queues.entry((p, queue)).or_default().0;
+                *users = (*users).max(1) + u32::from(settings.limits_starts());
             }
             Record::Schedule { user, name, schedule: Some(schedule) } => {
                 let p = partition_of(&user, count);

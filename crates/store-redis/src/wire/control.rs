@@ -142,6 +142,7 @@ pub(crate) fn control(
             words.put(version);
             words.put(queues.len());
             for (queue, settings) in queues {
+                let settings = &settings.bounded();
                 words.text(queue.as_str());
                 words.unless(settings.is_default(), settings);
             }

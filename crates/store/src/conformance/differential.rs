@@ -13,10 +13,11 @@ use tasktonic_core::command::{
 use tasktonic_core::limits::ADOPT_MAX;
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::schedule::{Schedule, Tick};
-use tasktonic_core::settings::{By, QueueSettings, UserSettings};
+use tasktonic_core::settings::{By, QueueSettings, Rate, UserSettings};
 use tasktonic_core::{Lease, TaskId, Text, UserId};
 
 use super::replay;
+use super::seed::Seed;
 use crate::clock::{Clock, ManualClock};
 use crate::model::ModelStore;
 use crate::{Query, QueryReply, Store, SyncReply, TaskFilter};
@@ -367,12 +368,19 @@ impl Walk {
     /// Something set of a queue or a user. Versions stay, rise and fall.
     fn settings(&mut self, user: UserId) -> Control {
         let waiting_max = (self.seed.below(4) == 0).then(|| 1 + self.small(6));
+        let running_max = (self.seed.below(3) == 0).then(|| self.small(4));
+        let rate = (self.seed.below(3) == 0).then(|| Rate {
+            tasks: 1 + self.small(3),
+            per_ms: [7, 300, 1_000, 20_000][self.seed.pick(4)],
+            burst: 1 + self.small(3),
+        });
         match self.seed.below(6) {
             0 => {
                 self.version = (self.version + self.seed.below(4)).saturating_sub(1);
                 let mut queues = Vec::new();
                 for name in QUEUES {
-                    let settings = QueueSettings { paused: self.seed.below(3) == 0, waiting_max };
+                    let paused = self.seed.below(3) == 0;
+                    let settings = QueueSettings { paused, waiting_max, running_max, rate };
                     if self.seed.below(2) == 0 {
                         queues.push((name.parse().expect("a queue name"), settings));
                     }
@@ -385,7 +393,7 @@ impl Walk {
             }
             _ => {
                 let (weight, paused) = (1 + self.small(4), self.seed.below(4) == 0);
-                let settings = UserSettings { weight, paused, waiting_max };
+                let settings = UserSettings { weight, paused, waiting_max, running_max, rate };
                 Control::User { queue: self.queue(), user, settings }
             }
         }
@@ -474,26 +482,5 @@ impl Walk {
             6 => Query::EventsSince { user, epoch: 1, seq: self.seed.below(20) },
             _ => Query::Exist { tasks: vec![(user, task)] },
         }
-    }
-}
-
-/// A small generator: the same seed walks the same way everywhere (splitmix64).
-struct Seed(u64);
-
-impl Seed {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-
-    fn pick(&mut self, count: usize) -> usize {
-        usize::try_from(self.below(count as u64)).expect("below a usize")
     }
 }

@@ -10,11 +10,12 @@ use super::lists::heard;
 use super::scene::{MAIL, Scene, ack};
 use crate::{Held, Query, QueryReply, Turns, UserView, Wake};
 
-const PAUSED: QueueSettings = QueueSettings { paused: true, waiting_max: None };
+const PAUSED: QueueSettings =
+    QueueSettings { paused: true, waiting_max: None, running_max: None, rate: None };
 
 impl Scene {
     /// Sets what holds in the queue of most scenarios, in every partition.
-    async fn set_queue(&self, version: u64, settings: QueueSettings) -> Vec<Controlled> {
+    pub(super) async fn set_queue(&self, version: u64, settings: QueueSettings) -> Vec<Controlled> {
         let mut answers = Vec::new();
         for p in (0..self.store.partitions()).map(PartitionId) {
             let queues = vec![(MAIL.parse().expect("a name"), settings)];
@@ -24,7 +25,7 @@ impl Scene {
         answers
     }
 
-    async fn set_user(&self, user: &str, settings: UserSettings) {
+    pub(super) async fn set_user(&self, user: &str, settings: UserSettings) {
         let queue = MAIL.parse().expect("a name");
         let id = user.parse().expect("a user id");
         let control = Control::User { queue, user: id, settings };
@@ -49,7 +50,7 @@ impl Scene {
     }
 
     /// Users with work in the queue of most scenarios, over all partitions.
-    async fn turns(&self) -> Turns {
+    pub(super) async fn turns(&self) -> Turns {
         let mut sum = Turns::default();
         for p in (0..self.store.partitions()).map(PartitionId) {
             let query = Query::Turns { queues: vec![MAIL.parse().expect("a name")] };
@@ -62,7 +63,7 @@ impl Scene {
     }
 }
 
-fn of(held: &[Held], user: &str) -> usize {
+pub(super) fn of(held: &[Held], user: &str) -> usize {
     held.iter().filter(|held| held.lease.user.as_str() == user).count()
 }
 
@@ -119,7 +120,7 @@ pub async fn a_resume_wakes_who_is_idle(scene: Scene) {
 }
 
 impl Scene {
-    async fn heard_work_for(&self, wakes: &mut crate::WakeStream) {
+    pub(super) async fn heard_work_for(&self, wakes: &mut crate::WakeStream) {
         loop {
             assert!(self.sync("w1", Vec::new(), 4, true).await.claimed.is_empty());
             self.submit("ana").await;
@@ -248,7 +249,7 @@ pub async fn users_take_turns_by_their_weights(scene: Scene) {
 
 /// How many tasks of a user may wait: what is set of them there, of the queue, or asked.
 pub async fn a_user_waits_with_as_many_tasks_as_is_set(scene: Scene) {
-    scene.set_queue(1, QueueSettings { paused: false, waiting_max: Some(2) }).await;
+    scene.set_queue(1, QueueSettings { waiting_max: Some(2), ..QueueSettings::default() }).await;
     for verdict in [Submitted::Accepted, Submitted::Accepted, Submitted::LaneFull] {
         assert_eq!(scene.submit_as(scene.draft("ana")).await, verdict);
     }

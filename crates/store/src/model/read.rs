@@ -90,7 +90,9 @@ impl State {
             Query::User { user, queues } => {
                 QueryReply::User(settings::user(&self.partition, &user, &queues))
             }
-            Query::Facts { user, queue } => QueryReply::Facts(self.partition.facts(&queue, &user)),
+            Query::Facts { user, queue } => {
+                QueryReply::Facts(self.partition.facts(&queue, &user, now_ms))
+            }
             Query::UsersIn { queue, limit } => {
                 QueryReply::UsersIn(settings::users_in(&self.partition, &queue, limit))
             }

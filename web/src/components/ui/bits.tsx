@@ -35,8 +35,10 @@ export function Tag({ className, ...rest }: ComponentProps<"span">) {
   return (
     <span
       data-slot="tag"
+      // What is cut off can still be read.
+      title={typeof rest.children === "string" ? rest.children : undefined}
       className={cn(
-        "inline-flex h-5 max-w-40 items-center truncate rounded-sm border border-line bg-sunken px-1.5 text-2xs font-medium text-ink-soft",
+        "inline-block h-5 max-w-40 truncate rounded-sm border border-line bg-sunken px-1.5 align-middle text-2xs leading-4.5 font-medium text-ink-soft",
         className,
       )}
       {...rest}

@@ -63,8 +63,8 @@ export function Field(props: {
 export function FieldError({ id, text }: { id: string; text: string | undefined }) {
   if (!text) return null;
   return (
-    <p id={id} className="text-xs font-medium text-red">
-      {text}
+    <p id={id} className="text-xs font-medium [overflow-wrap:anywhere] text-red first-letter:uppercase">
+      <Prose text={text} />
     </p>
   );
 }

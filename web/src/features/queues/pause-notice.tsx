@@ -1,10 +1,12 @@
 "use client";
 
 import type { Pause } from "@tasktonic/client";
+import { useLive } from "@tasktonic/react";
 import { Play } from "lucide-react";
-import { useEffect, useState } from "react";
+import { useCallback, useEffect, useState } from "react";
 import { Notice } from "@/components/ui/bits";
 import { Button } from "@/components/ui/button";
+import { useFresh } from "@/lib/fresh";
 import { usePauseOwn } from "./use-pause";
 
 /** Says that all work of whoever looks is paused, by whom, and what to do about it. */
@@ -38,4 +40,12 @@ export function PauseNotice(props: { pause: Pause; onPause?: (pause: Pause) => v
       ) : null}
     </Notice>
   );
+}
+
+/** The same on a page that reads nothing else of it: gone as soon as somebody has resumed it elsewhere. */
+export function LivePauseNotice({ pause: initial, className }: { pause: Pause; className?: string }) {
+  const { api } = useLive();
+  const read = useCallback((signal: AbortSignal) => api.paused(undefined, signal), [api]);
+  const { value: pause = initial, set } = useFresh(read, initial);
+  return <PauseNotice pause={pause} onPause={set} {...(className ? { className } : {})} />;
 }

@@ -77,7 +77,7 @@ export function QueueList({ user, initial, kinds }: Props) {
             <span>Queue</span>
             <span>State</span>
             <span>Your tasks</span>
-            <span>For you</span>
+            <span>Your limits</span>
             {operator ? (
               <>
                 <span>Everybody</span>
@@ -142,7 +142,7 @@ function Row({ row, pause, more, kinds, operator, onTurn }: RowProps) {
         </p>
       </div>
       <StateChip state={stateOf(row, pause)} />
-      <p className="tabular text-sm">
+      <p className={cn("tabular text-sm", !mine && "max-lg:hidden")}>
         <span className="mr-2 text-xs text-ink-faint lg:hidden">Your tasks</span>
         {mine ? (
           <Link
@@ -157,9 +157,11 @@ function Row({ row, pause, more, kinds, operator, onTurn }: RowProps) {
         )}
       </p>
       <p className="tabular text-sm text-ink-soft">
-        <span className="mr-2 text-xs text-ink-faint lg:hidden">For you</span>
-        {count(row.waiting_max)} may wait
-        {row.weight === 1 ? null : <span className="block text-xs text-ink-faint">{turnsWords(row.weight)}</span>}
+        <span className="mr-2 text-xs text-ink-faint lg:hidden">Your limits</span>
+        {count(row.waiting_max)} waiting
+        {row.weight === 1 ? null : (
+          <span className="text-xs text-ink-faint max-lg:before:content-[',_'] lg:block">{turnsWords(row.weight)}</span>
+        )}
       </p>
       {operator ? (
         <>

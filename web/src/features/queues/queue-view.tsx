@@ -78,7 +78,7 @@ export function QueueView({ name, user, initial, detail: before, kinds }: Props)
               "none"
             )}
           </Fact>
-          <Fact name="Of yours may wait">{row ? count(row.waiting_max) : "–"}</Fact>
+          <Fact name="Your limit">{row ? `${count(row.waiting_max)} waiting` : "–"}</Fact>
           <Fact name="Your share">{row ? turnsWords(row.weight) : "–"}</Fact>
           {kindsHere ? (
             <Fact name="Kinds of tasks" className="col-span-full">

@@ -18,6 +18,7 @@ import { timingOf, useOwnZone, WhenFields, whenOf } from "./when-fields";
 import { CATCH_UP } from "./words";
 
 const NAME_HINT = "Letters, digits, dots, dashes and underscores";
+const NAME_WRONG = "Only letters, digits, dots, dashes and underscores, 1 to 64 of them: no spaces.";
 const TAGS_HINT = "With commas between them";
 
 type Props = { kind: KindInfo; schedule: Schedule | undefined };
@@ -41,7 +42,7 @@ export function ScheduleForm({ kind, schedule }: Props) {
   }, [schedule, zone]);
 
   const submit = async () => {
-    const wrong: Record<string, string> = SCHEDULE_NAME.test(name) ? {} : { "/name": NAME_HINT };
+    const wrong: Record<string, string> = SCHEDULE_NAME.test(name) ? {} : { "/name": NAME_WRONG };
     if (payload.isWrong(wrong)) return;
     const { payload: _, tags: __, kind: ___, ...more } = schedule?.task ?? ({} as Partial<SubmitRequest>);
     const request = {

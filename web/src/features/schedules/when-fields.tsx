@@ -5,6 +5,7 @@ import { useLive } from "@tasktonic/react";
 import { useEffect, useId, useMemo, useState, useSyncExternalStore } from "react";
 import { Card } from "@/components/ui/bits";
 import { describedBy, Field, FieldError, Input, NativeSelect } from "@/components/ui/field";
+import { Prose } from "@/components/ui/prose";
 import { Span, spanOf, UNITS, type Unit } from "@/features/submit/span";
 import { Ago } from "@/lib/clock";
 import { fromLocal, toLocal } from "@/lib/local-time";
@@ -216,7 +217,9 @@ function NextTimes({ when }: { when: When }) {
   return (
     <section aria-label="Next times" aria-live="polite" className="rounded-lg border border-line bg-sunken p-4">
       {told.wrong ? (
-        <p className="text-sm text-red">{told.wrong}</p>
+        <p className="text-sm text-red first-letter:uppercase">
+          <Prose text={told.wrong} />
+        </p>
       ) : told.preview ? (
         <>
           <p data-slot="words" className="text-sm font-medium first-letter:uppercase">

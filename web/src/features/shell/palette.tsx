@@ -132,7 +132,8 @@ function PaletteBody({ onOpen, onHelp, onTheme }: Props) {
               value={`run ${kind.kind} ${kind.title ?? ""}`}
               onSelect={goes(`/new?kind=${encodeURIComponent(kind.kind)}`)}
             >
-              {kind.title ?? kind.kind} <span className="font-mono text-xs text-ink-faint">{kind.kind}</span>
+              <span className="min-w-0 truncate">{kind.title ?? kind.kind}</span>
+              <span className="min-w-0 truncate font-mono text-xs text-ink-faint max-sm:hidden">{kind.kind}</span>
             </Item>
           ))}
         </Group>
@@ -194,7 +195,7 @@ function Item(props: { icon?: ReactNode; value?: string; keys?: string; onSelect
     <Command.Item
       {...(props.value ? { value: props.value } : {})}
       onSelect={props.onSelect}
-      className="flex min-h-9 cursor-default items-center gap-2.5 rounded-md px-2.5 text-sm data-[selected=true]:bg-hover [&>svg]:size-4 [&>svg]:text-ink-faint"
+      className="flex min-h-9 cursor-default items-center gap-2.5 rounded-md px-2.5 text-sm data-[selected=true]:bg-hover [&>svg]:size-4 [&>svg]:shrink-0 [&>svg]:text-ink-faint"
     >
       {props.icon}
       {props.children}

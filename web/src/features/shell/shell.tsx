@@ -1,12 +1,12 @@
 "use client";
 
 import type { Task } from "@tasktonic/client";
-import { TasktonicProvider, useTaskEnds } from "@tasktonic/react";
+import { TasktonicProvider, useLive, useTaskEnds } from "@tasktonic/react";
 import dynamic from "next/dynamic";
 import { useRouter } from "next/navigation";
 import { type ReactNode, useEffect, useState } from "react";
 import { Toaster, toast } from "sonner";
-import { heardTitle } from "@/features/tasks/kinds";
+import { heardTitle, isHeard, learnKinds } from "@/features/tasks/kinds";
 import { tellStopped } from "@/features/tasks/verbs";
 import { ClockProvider } from "@/lib/clock";
 import { useKeys } from "@/lib/keys";
@@ -97,9 +97,12 @@ function usePaletteKey(toggle: () => void) {
 /** Says when a task of one's own has ended, unless it is the one on the screen. */
 function EndToasts() {
   const router = useRouter();
-  useTaskEnds((task: Task) => {
+  const { api } = useLive();
+  useTaskEnds(async (task: Task) => {
     if (tellStopped(task)) return;
     if (location.pathname === `/tasks/${task.id}`) return;
+    // What people call it, also on a page that lists no kinds; without an answer its code has to do.
+    if (!isHeard(task.kind)) await api.kinds().then(learnKinds, () => undefined);
     const open = { label: "Open", onClick: () => router.push(`/tasks/${task.id}`) };
     if (task.status === "completed") {
       toast.success(`${heardTitle(task.kind)} completed`, { id: `end-${task.id}`, action: open });

@@ -16,10 +16,12 @@ export function KindPicker({ kinds, to = "/new" }: { kinds: KindInfo[]; to?: str
             className="group flex h-full flex-col rounded-lg border border-line bg-surface p-5 shadow-soft transition-all hover:-translate-y-px hover:border-line-strong hover:shadow-float"
           >
             <span className="flex items-start justify-between gap-3">
-              <span className="text-lg font-semibold tracking-[-0.017em]">{kind.title ?? kind.kind}</span>
+              <span className="min-w-0 text-lg font-semibold [overflow-wrap:anywhere] tracking-[-0.017em]">
+                {kind.title ?? kind.kind}
+              </span>
               <ArrowRight
                 aria-hidden
-                className="mt-1 size-4 text-ink-faint transition-transform group-hover:translate-x-0.5 group-hover:text-ink"
+                className="mt-1 size-4 shrink-0 text-ink-faint transition-transform group-hover:translate-x-0.5 group-hover:text-ink"
               />
             </span>
             <span className="mt-0.5 font-mono text-xs text-ink-faint">{kind.kind}</span>

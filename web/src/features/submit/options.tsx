@@ -167,12 +167,12 @@ export function OptionFields(props: {
       className="group rounded-lg border border-line bg-surface"
       open={props.open || Object.keys(errors).length > 0}
     >
-      <summary className="flex cursor-pointer list-none items-center gap-2 rounded-lg px-4 py-3 text-sm font-medium [&::-webkit-details-marker]:hidden">
+      <summary className="flex cursor-pointer list-none items-center gap-2 rounded-lg px-5 py-3 text-sm font-medium sm:px-6 [&::-webkit-details-marker]:hidden">
         <ChevronRight aria-hidden className="size-4 text-ink-faint transition-transform group-open:rotate-90" />
         Options
         <span className="text-xs font-normal text-ink-faint">when, how often, labels</span>
       </summary>
-      <div className="grid gap-5 px-4 pt-1 pb-5 sm:grid-cols-2">
+      <div className="grid gap-5 px-5 pt-1 pb-5 sm:grid-cols-2 sm:px-6 sm:pb-6">
         <Field id={`${id}-delay`} label="Start after" error={errors["/delay_ms"]} hint="Left empty, it starts at once">
           <Span
             input={tied("delay", "/delay_ms", "hint")}

@@ -17,6 +17,7 @@ const heard = new Map<string, string>();
 
 /** Remembers titles for what has no list of kinds at hand, such as a notice. In the browser only. */
 export function learnKinds(kinds: readonly KindInfo[]): void {
-  for (const { kind, title } of kinds) if (title) heard.set(kind, title);
+  for (const { kind, title } of kinds) heard.set(kind, title ?? kind);
 }
+export const isHeard = (kind: string): boolean => heard.has(kind) || Object.hasOwn(BUILT_IN, kind);
 export const heardTitle = (kind: string): string => heard.get(kind) ?? BUILT_IN[kind] ?? kind;

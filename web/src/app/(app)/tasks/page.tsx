@@ -2,7 +2,7 @@ import { Plus } from "lucide-react";
 import type { Metadata } from "next";
 import Link from "next/link";
 import { Button } from "@/components/ui/button";
-import { PauseNotice } from "@/features/queues/pause-notice";
+import { LivePauseNotice } from "@/features/queues/pause-notice";
 import { readQuery, toFilter, writeQuery } from "@/features/tasks/filters";
 import { TaskList } from "@/features/tasks/task-list";
 import { api, requireUser } from "@/lib/api/server";
@@ -35,7 +35,7 @@ export default async function TasksPage({ searchParams }: Props) {
           </Link>
         </Button>
       </header>
-      {pause?.paused ? <PauseNotice pause={pause} className="mb-5" /> : null}
+      {pause?.paused ? <LivePauseNotice pause={pause} className="mb-5" /> : null}
       <TaskList user={user.user} query={query} filter={filter} initial={page} counts={counts} kinds={kinds} />
     </>
   );

@@ -23,6 +23,7 @@ export function InLine({ task, initial, why: before, children }: Props) {
   const blocked = whyWords(task, why);
   const place = position ? placeWords(position) : undefined;
   const start = position ? startWords(position.start) : undefined;
+  const known = position?.start.is === "range";
   const spoken = useCalm((blocked ? [blocked.title, blocked.text] : [place, start]).filter(Boolean).join(" "));
   return (
     <>
@@ -31,7 +32,21 @@ export function InLine({ task, initial, why: before, children }: Props) {
           {children}
         </Blocked>
       ) : (
-        <WhyNot icon={Users} title={<p data-testid="start">{start ?? "In line for the next free worker."}</p>}>
+        <WhyNot
+          icon={Users}
+          title={
+            known || !start ? (
+              <p data-testid="start">{start ?? "In line for the next free worker."}</p>
+            ) : (
+              <p>In line for the next free worker.</p>
+            )
+          }
+        >
+          {known || !start ? null : (
+            <p className="mt-0.5" data-testid="start">
+              {start}
+            </p>
+          )}
           <p className="mt-0.5" data-testid="place">
             {place ?? "Your tasks are started in order; people are served in turn."} {children}
           </p>

@@ -44,7 +44,13 @@ export function ProgressPanel(props: { task: Task; position?: TaskPosition | und
         </InLine>
       );
     case "waiting":
-      return <WhyNot icon={Hourglass} title="It waits for other tasks to end." />;
+      return (
+        <WhyNot icon={Hourglass} title="It waits for other tasks to end.">
+          <p className="mt-0.5 empty:hidden">
+            <Expiry task={task} />
+          </p>
+        </WhyNot>
+      );
     case "cancelled":
       if (hasExpired(task)) {
         return <Quiet>Nobody took this task in time, so it was not started. You can try it again.</Quiet>;

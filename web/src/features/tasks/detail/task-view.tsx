@@ -33,6 +33,7 @@ import { useVerbs, verbsFor } from "../verbs";
 import { Facts } from "./facts";
 import { FileGallery, InputFiles } from "./files";
 import { LogView } from "./log-view";
+import { Operation } from "./operation";
 import { Policy } from "./policy";
 import { ProfileTable } from "./profile-table";
 import { ProgressPanel } from "./progress-panel";
@@ -90,6 +91,7 @@ export function TaskView({ initial, attempts: before, logs, position, why, title
     <article className="flex flex-col gap-5">
       <Header task={task} title={title} />
       <ProgressPanel task={task} position={position} why={why} />
+      <Operation task={task} />
       <Facts task={task} attempts={attempts} />
       <Tabs value={tab} onValueChange={choose} className="mt-1">
         <TabList aria-label="Parts of this task">

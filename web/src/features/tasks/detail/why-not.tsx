@@ -1,6 +1,6 @@
 "use client";
 
-import { CirclePause, type LucideIcon, Play } from "lucide-react";
+import { CirclePause, Gauge, type LucideIcon, Play } from "lucide-react";
 import Link from "next/link";
 import { type ReactNode, useId } from "react";
 import { Button } from "@/components/ui/button";
@@ -32,7 +32,7 @@ export function WhyNot(props: {
     >
       <Icon aria-hidden className={cn("mt-0.5 size-4 shrink-0", blocked ? "text-amber" : "text-ink-faint")} />
       <div className="tabular min-w-0 flex-1">
-        <h2 id={id} className="text-xs tracking-normal text-ink-faint">
+        <h2 id={id} className={cn("text-xs tracking-normal", blocked ? "text-ink-soft" : "text-ink-faint")}>
           Why is it not running?
         </h2>
         <div className="mt-0.5 font-medium text-ink">{title}</div>
@@ -48,12 +48,16 @@ export function Blocked(props: { task: Asked; words: WhyWords; onChanged: () => 
   const { task, words, onChanged, children } = props;
   return (
     <WhyNot
-      blocked
-      icon={CirclePause}
+      blocked={!words.calm}
+      icon={words.calm ? Gauge : CirclePause}
       title={<p data-testid="why">{words.title}</p>}
-      actions={words.cures.map((cure) => (
-        <CureButton key={cure} cure={cure} queue={task.queue} onChanged={onChanged} />
-      ))}
+      actions={
+        words.cures.length === 0
+          ? undefined
+          : words.cures.map((cure) => (
+              <CureButton key={cure} cure={cure} queue={task.queue} behind={words.behind} onChanged={onChanged} />
+            ))
+      }
     >
       <p className="mt-0.5 [overflow-wrap:anywhere]">
         {words.text}
@@ -70,7 +74,8 @@ export function Blocked(props: { task: Asked; words: WhyWords; onChanged: () => 
   );
 }
 
-function CureButton({ cure, queue, onChanged }: { cure: Cure; queue: string; onChanged: () => void }) {
+function CureButton(props: { cure: Cure; queue: string; behind: string | undefined; onChanged: () => void }) {
+  const { cure, queue, behind, onChanged } = props;
   const { busy, pause } = usePauseOwn();
   switch (cure) {
     case "resume":
@@ -88,6 +93,12 @@ function CureButton({ cure, queue, onChanged }: { cure: Cure; queue: string; onC
       return (
         <Button asChild>
           <Link href={queueHref(queue)}>Look at its queue</Link>
+        </Button>
+      );
+    case "task":
+      return (
+        <Button asChild>
+          <Link href={`/tasks/${behind}`}>Look at that task</Link>
         </Button>
       );
     case "queues":

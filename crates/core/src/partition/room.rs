@@ -1,0 +1,111 @@
+//! Room: how many tasks of a user run in a queue and in which time they start; and lanes that get in
+//! again when one of them is over, or when it is time for another. Knows not whose turn it is.
+//!
+//! moves: nothing
+
+use super::Partition;
+use super::step::Step;
+use crate::gate::{Gate, user_gate};
+use crate::ids::{Name, UserId};
+use crate::limits::{THROTTLED_MAX, WAKES_MAX};
+use crate::settings::rate;
+
+impl Partition {
+    /// Tasks of a user that run in a queue.
+    pub(super) fn running(&self, name: &Name, user: &UserId) -> u32 {
+        self.users.get(user).and_then(|user| user.running.get(name)).copied().unwrap_or(0)
+    }
+
+    /// A task of the user starts.
+    pub(super) fn starts(&mut self, name: &Name, user: &UserId, lt_ms: i64) {
+        if !self.queues.get(name).is_some_and(super::Queue::is_paced) {
+            return;
+        }
+        let facts = self.facts_at(name, user, lt_ms);
+        if let Some(rate) = rate(&facts.queue, &facts.user) {
+            let full_us = rate.spent(facts.full_us, lt_ms, 1);
+            self.queue(name).full_us.insert(user.clone(), full_us);
+        }
+    }
+
+    /// Looks at a lane again that was set aside, after a time.
+    pub(super) fn look_again(&mut self, name: &Name, user: &UserId, lt_ms: i64, in_ms: u64) {
+        // What was kept may be of another rate: from now on it is of this one.
+        let facts = self.facts_at(name, user, lt_ms);
+        if let Some(rate) = rate(&facts.queue, &facts.user) {
+            let full_us = rate.counted_us(facts.full_us, lt_ms);
+            self.queue(name).full_us.insert(user.clone(), full_us);
+        }
+        let at = lt_ms.saturating_add_unsigned(in_ms);
+        let lane = (name.clone(), user.clone());
+        if let Some(before) = self.throttled.insert(lane, at) {
+            self.good.remove(&(before, name.clone(), user.clone()));
+        }
+        self.good.insert((at, name.clone(), user.clone()));
+    }
+
+    /// Looks at the lanes whose time has come. What is over [`THROTTLED_MAX`] is the next sync's, at
+    /// once.
+    pub(super) fn let_through(&mut self, step: &mut Step) {
+        let lt_ms = self.lease_time(step.now_ms);
+        let due = self.good.iter().take_while(|(at, ..)| *at <= lt_ms).take(THROTTLED_MAX);
+        for (at, name, user) in due.cloned().collect::<Vec<_>>() {
+            self.throttled.remove(&(name.clone(), user.clone()));
+            self.good.remove(&(at, name.clone(), user.clone()));
+            self.readmit(step, &name, &user, lt_ms);
+        }
+    }
+
+    /// Lets a lane in again if it was set aside and nothing is in its way any more.
+    fn readmit(&mut self, step: &mut Step, name: &Name, user: &UserId, lt_ms: i64) {
+        if !self.queues.get(name).is_some_and(|queue| queue.full.contains(user)) {
+            return;
+        }
+        match user_gate(&self.facts_at(name, user, lt_ms)) {
+            Gate::Open => {
+                let mut ringed = Vec::new();
+                self.let_in(name, user, &mut ringed);
+                step.roomy.extend(ringed);
+            }
+            Gate::Rate { good_in_ms } => self.look_again(name, user, lt_ms, good_in_ms),
+            Gate::Paused(_) | Gate::UserLimit { .. } => {}
+        }
+    }
+
+    /// A task of the user is about to run no more.
+    pub(super) fn leaves(&self, step: &mut Step, name: &Name, user: &UserId) {
+        if self.queues.get(name).is_some_and(super::Queue::is_counted) {
+            step.leaves(name, user);
+        }
+    }
+
+    /// Lets lanes in again whose users have had tasks that run no more, and who may start others.
+    pub(super) fn make_room(&mut self, step: &mut Step) {
+        let lt_ms = self.lease_time(step.now_ms);
+        for (name, user) in step.take_left() {
+            self.readmit(step, &name, &user, lt_ms);
+        }
+    }
+
+    /// Wakes workers where lanes got in and are still to be served, when the claim is over: who
+    /// made the room has taken from it first.
+    pub(super) fn wake_for_room(&mut self, step: &mut Step) {
+        let mut left = WAKES_MAX;
+        for name in std::mem::take(&mut step.roomy) {
+            if left == 0 {
+                break;
+            }
+            if self.queues.get(&name).is_some_and(super::Queue::has_turns) {
+                left -= self.wake(step, &name, 1);
+            }
+        }
+    }
+
+    /// Lets all lanes of a queue in again that were set aside there: each is looked at when its turn
+    /// comes.
+    pub(super) fn let_all_in(&mut self, name: &Name) {
+        let queue = self.queue(name);
+        let full = std::mem::take(&mut queue.full);
+        queue.ring.extend(full);
+    }
+}

@@ -1,0 +1,20 @@
+import type { Pause } from "./types.ts";
+
+/** A queue, and what holds for you there. */
+export type OwnQueue = {
+  queue: string;
+  /** Kinds whose tasks wait there unless a submission says otherwise. */
+  kinds: string[];
+  /** Whether a worker that is at work knows one of these kinds, and has the labels of the queue. */
+  served: boolean;
+  /** It is paused for everybody. */
+  paused: boolean;
+  /** You are paused there, by whoever runs the installation. */
+  paused_for_you: boolean;
+  /** Your turns for one of the others. */
+  weight: number;
+  /** How many of your tasks may wait there, scheduled ones included. */
+  waiting_max: number;
+};
+
+export type OwnQueueList = { queues: OwnQueue[]; pause: Pause };
