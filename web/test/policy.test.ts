@@ -72,6 +72,15 @@ describe("a task that is only worth starting soon", () => {
   });
 });
 
+describe("a task that not every worker can do", () => {
+  it("names up to three labels, or what is wrong with them", () => {
+    const needing = (needs: string) => settingsOf({ ...NO_OPTIONS, needs });
+    expect(needing("gpu, eu, gpu")).toEqual({ settings: { needs: ["gpu", "eu"] }, errors: {} });
+    expect(needing("a, b, c, d").errors["/needs"]).toMatch(/At most 3/);
+    expect(needing("GPU").errors["/needs"]).toMatch(/small letters/);
+  });
+});
+
 describe("what an earlier task had", () => {
   const kind: KindInfo = {
     kind: "noop",
@@ -101,6 +110,11 @@ describe("what an earlier task had", () => {
     expect(again(task, declared)).toEqual({ settings: {}, errors: {} });
     // The same task of a kind that says nothing: all of it is.
     expect(Object.keys(again(task).settings).sort()).toEqual(["backoff", "crashes_max", "keep", "rules"]);
+  });
+
+  it("is what its worker had to have, where its kind has it otherwise", () => {
+    expect(again(aTask({ needs: ["eu", "gpu"] })).settings).toEqual({ needs: ["eu", "gpu"] });
+    expect(again(aTask({ needs: ["gpu"] }), { ...kind, needs: ["gpu"] }).settings).toEqual({});
   });
 
   it.each([

@@ -226,6 +226,13 @@ describe("why a task is not running", () => {
     }
   });
 
+  it("names the label that no worker has, and how one comes that has it", () => {
+    const needing = { ...task, queue: "mail+eu+gpu" };
+    const words = whyWords(needing, why("no_worker_with_label", { text: "Nobody has `gpu`.", labels: ["gpu"] }));
+    expect(words?.text).toMatch(/^Nobody has `gpu`\. It starts by itself/);
+    expect(words?.command).toBe("tasktonic work --kinds mail.send --label eu --label gpu");
+  });
+
   it("is calm about limits that do what they are for, and says when it goes on", () => {
     const limit = whyWords(task, why("user_limit" as WhyReason, { running: 4, running_max: 4 } as Partial<Why>));
     expect([limit?.calm, limit?.text]).toEqual([true, "That is 4 in mail. It starts when one of them has ended."]);

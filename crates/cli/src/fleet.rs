@@ -182,7 +182,10 @@ async fn start(
         front.extend(pages);
     }
     let servers = (1..).zip(servers).map(|(n, server)| server.spec(n, &common)).collect();
-    let workers = (1..=plan.workers).map(|n| ours::worker(n, &common, args.concurrency)).collect();
+    let workers = {
+        let of = |n| ours::worker(n, &common, args.concurrency, &plan.labels);
+        (1..=plan.workers).map(of).collect()
+    };
 
     let (servers, served) = child::start(shared, servers);
     fleet.servers = servers;

@@ -33,6 +33,7 @@ mod token;
 mod up;
 mod verify;
 mod work;
+mod workers;
 
 use std::process::ExitCode;
 
@@ -100,6 +101,8 @@ enum Verb {
     Submit(submit::Args),
     /// List the kinds of tasks that can be handed over
     Kinds(kinds::Args),
+    /// List the workers that are at work, and what they have
+    Workers(workers::Args),
     /// Look at tasks and change them
     #[command(subcommand)]
     Task(task::Verb),
@@ -154,6 +157,7 @@ fn main() -> ExitCode {
         Verb::Doctor(args) => doctor::doctor(&args),
         Verb::Submit(args) => runtime(submit::submit(args)),
         Verb::Kinds(args) => runtime(kinds::kinds(args)),
+        Verb::Workers(args) => runtime(workers::workers(args)),
         Verb::Task(verb) => runtime(task::task(verb)),
         Verb::Flow(verb) => runtime(flow::flow(verb)),
         Verb::Batch(verb) => runtime(flow::batch(verb)),

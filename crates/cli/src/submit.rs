@@ -29,6 +29,7 @@ const DATA_BYTES_MAX: u64 = 16 * 1024 * 1024;
     tasktonic submit images.resize --file a.jpg --file b.jpg --data '{\"sizes\":[800]}' --follow\n  \
     tasktonic submit csv.profile --file table.csv --json\n  \
     tasktonic submit http.request --data @call.json --backoff list:1s,1m --rule http_4*=bury\n  \
+    tasktonic submit images.resize --file a.jpg --need gpu\n  \
     tasktonic submit noop --idempotency-key report --key-mode debounce --key-window 30s\n  \
     tasktonic submit --batch tasks.ndjson > ids\n\n\
     Exit codes: 0 accepted (with --follow: completed; with --batch: all of them), 1 refused (with \
@@ -85,6 +86,10 @@ pub(crate) struct Args {
     /// Cancelled if nobody has taken it this long from now
     #[arg(long, value_name = "MS")]
     expire_after_ms: Option<u64>,
+    /// Only workers that have this label take it; may be given more than once [default: as its
+    /// kind says]
+    #[arg(long = "need", value_name = "LABEL")]
+    needs: Vec<String>,
     /// A label for filtering; may be given more than once
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
@@ -114,6 +119,7 @@ pub(crate) async fn submit(args: Args) -> Result<u8> {
     request.expires_at = args.expires_at;
     request.expire_after_ms = args.expire_after_ms;
     request.tags = args.tags;
+    request.needs = (!args.needs.is_empty()).then_some(args.needs);
     args.policy.fill(&mut request);
     let submitted = client.submit(request).await?;
     if !args.follow {

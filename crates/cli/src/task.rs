@@ -247,11 +247,19 @@ fn row(task: &Task) -> Vec<String> {
     vec![
         task.id.clone(),
         task.status.name().to_owned(),
-        harmless(&task.kind),
+        kind(task),
         format!("{}/{}", task.attempt, task.attempts_max),
         task.created_at.clone(),
         progress(task),
     ]
+}
+
+/// Its kind, and what a worker has to have.
+fn kind(task: &Task) -> String {
+    if task.needs.is_empty() {
+        return harmless(&task.kind);
+    }
+    harmless(&format!("{} ({})", task.kind, task.needs.join(", ")))
 }
 
 fn progress(task: &Task) -> String {
@@ -301,6 +309,7 @@ pub(crate) fn show(task: &Task) {
     line("id", &styled(&task.id, Style::Bold));
     line("status", &screen::status(task.status.name()));
     line("kind", &harmless(&task.kind));
+    line("needs", &harmless(&task.needs.join(", ")));
     line("attempt", &format!("{} of {}", task.attempt, task.attempts_max));
     line("progress", &progress(task));
     if let Some(error) = &task.error {

@@ -10,6 +10,7 @@ use serde::Serialize;
 use tasktonic_auth::{Role, account};
 use tasktonic_core::WorkerId;
 use tasktonic_server::Identity;
+use tasktonic_worker::Settings;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -55,6 +56,9 @@ pub(crate) struct Args {
     /// Attempts of one worker at once [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) concurrency: Option<u32>,
+    /// What its workers have, e.g. gpu: they take tasks that need it too; may be given up to 3 times
+    #[arg(long = "label", value_name = "LABEL", conflicts_with = "no_workers")]
+    pub(crate) labels: Vec<String>,
     /// The folder of the built pages [default: TASKTONIC_WEB_DIR, or `web` beside this program]
     #[arg(long, value_name = "DIR", conflicts_with = "no_ui")]
     pub(crate) web: Option<PathBuf>,
@@ -97,6 +101,7 @@ pub(crate) async fn up(args: Args) -> Result<u8> {
 }
 
 async fn one_process(args: Args) -> Result<u8> {
+    let labels = work::labels(&args.labels)?;
     let stop = shutdown::on_signal(shutdown::attempts_have(DRAIN.as_secs()))?;
     let built = if args.no_ui { None } else { Some(Built::find(args.web.clone())?) };
     let data = Data::open(&args.data)?;
@@ -136,6 +141,7 @@ async fn one_process(args: Args) -> Result<u8> {
     } else {
         let id = work::fresh_id(WorkerId::IN_PROCESS);
         let settings = work::settings(args.concurrency, DRAIN);
+        let settings = Settings { labels, ..settings };
         let files = std::sync::Arc::new(files);
         let worker = work::build(id.clone(), store.shared(), files, &handlers, &[], settings)?;
         let working = tokio::spawn(worker.run_until(stop.clone()));

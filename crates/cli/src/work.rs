@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use tasktonic_client::{RemoteFiles, RemoteStore, Waits};
-use tasktonic_core::{Name, WorkerId};
+use tasktonic_core::{Labels, Name, WorkerId};
 use tasktonic_files::TaskFiles;
 use tasktonic_handlers::HandlersConfig;
 use tasktonic_server::FileLedger;
@@ -31,7 +31,8 @@ const ANNOUNCE_WAIT: Duration = Duration::from_secs(10);
     TASKTONIC_TOKEN=$(tasktonic token mint --user worker --role worker) \\\n    \
     tasktonic work --server http://127.0.0.1:8080 --kinds csv.profile --concurrency 2\n  \
     TASKTONIC_STORE=redis://tasktonic:PASSWORD@redis:6379 \\\n    \
-    tasktonic work --files file:///srv/tasktonic/files\n\n\
+    tasktonic work --files file:///srv/tasktonic/files\n  \
+    tasktonic work --server http://127.0.0.1:8080 --kinds images.resize --label gpu\n\n\
     With --server it needs a token and nothing else. With a store on Redis it needs the folder of \
     the users' files as well.\n\
     The first signal drains: no new tasks, running ones may finish. The second stops at once.")]
@@ -56,6 +57,9 @@ pub(crate) struct Args {
     /// Attempts at once [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     concurrency: Option<u32>,
+    /// What this worker has, e.g. gpu: it takes tasks that need it too; may be given up to 3 times
+    #[arg(long = "label", value_name = "LABEL")]
+    labels: Vec<String>,
     /// How long running attempts may go on after the first signal
     #[arg(long, value_name = "SECONDS", default_value_t = DRAIN_S_DEFAULT)]
     drain: u64,
@@ -146,6 +150,7 @@ pub(crate) async fn work(args: Args) -> Result<u8> {
     let id = fresh_id("");
     tracing::info!(worker = %id, "pages and lists name this worker by the end of its id");
     let settings = settings(args.concurrency, Duration::from_secs(args.drain));
+    let settings = Settings { labels: labels(&args.labels)?, ..settings };
     let worker = build(id.clone(), store.clone(), files, &handlers, &args.kinds, settings)?;
     let working = tokio::spawn(worker.run_until(stop));
     if args.parent.is_there() {
@@ -176,12 +181,18 @@ pub(crate) async fn announced<T>(store: &dyn Store, id: &WorkerId, working: &Joi
 pub(crate) fn settings(concurrency: Option<u32>, drain: Duration) -> Settings {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     Settings {
+        labels: Labels::default(),
         concurrency: concurrency.unwrap_or_else(|| u32::try_from(cores).unwrap_or(1)),
         lease: Duration::from_millis(tasktonic_core::limits::LEASE_MS_DEFAULT.into()),
         drain,
         host: nix::unistd::gethostname()
             .map_or_else(|_| "unknown".into(), |name| name.to_string_lossy().into_owned()),
     }
+}
+
+/// The labels of a command line.
+pub(crate) fn labels(typed: &[String]) -> Result<Labels> {
+    Labels::new(typed).map_err(|error| bad_use(format!("--label: {error}")))
 }
 
 /// A worker id that no process had before.

@@ -12,8 +12,8 @@ use crate::{Client, Error, Result};
 /// Refuses what cannot be the name of a schedule before it becomes part of an address.
 fn check(name: &str) -> Result<&str> {
     match name.parse::<Name>() {
-        Ok(_) => Ok(name),
-        Err(_) => {
+        Ok(known) if known.is_plain() => Ok(name),
+        _ => {
             let text = "a schedule is named by 1 to 64 characters of A-Z a-z 0-9 _ . -";
             Err(Error::Invalid(text.to_owned()))
         }

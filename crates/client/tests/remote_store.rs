@@ -174,6 +174,7 @@ fn record() -> WorkerRecord {
         host: "h".into(),
         version: "1".into(),
         kinds: vec!["a".into(), "b".into()],
+        labels: vec!["gpu".into()],
         concurrency: 2,
         running: 0,
         seen_ms: 5,

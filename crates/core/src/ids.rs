@@ -11,6 +11,8 @@ use base64::engine::GeneralPurpose;
 use base64::engine::general_purpose::{NO_PAD, URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 
+use crate::labels::{LABEL_MARK, is_spelled};
+
 /// Why a text is not an id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
@@ -142,7 +144,7 @@ impl fmt::Display for TaskId {
     }
 }
 
-/// The name of a queue or of a kind.
+/// The name of a queue or of a kind; that of a queue may end with labels, `images+eu+gpu`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(Arc<str>);
 
@@ -158,9 +160,14 @@ impl FromStr for Name {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let fits = !text.is_empty()
-            && text.len() <= 64
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
+        let (plain, labels) = match text.split_once(LABEL_MARK) {
+            Some((plain, labels)) => (plain, Some(labels)),
+            None => (text, None),
+        };
+        let fits = !plain.is_empty()
+            && plain.len() <= 64
+            && plain.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+            && labels.is_none_or(is_spelled);
         if fits { Ok(Self(text.into())) } else { Err(IdError::Name) }
     }
 }
@@ -320,7 +327,7 @@ mod tests {
         #[test]
         fn a_lease_survives_its_token(attempt: u32, claim: u32, call: u64, ms in 0..1i64 << 47, r: u64) {
             let lease = Lease {
-                queue: "mail.out".parse().unwrap(),
+                queue: if r % 2 == 0 { "mail.out" } else { "mail.out+eu+gpu" }.parse().unwrap(),
                 user: UserId::encode("ana"),
                 task: TaskId::new(ms, r),
                 attempt,

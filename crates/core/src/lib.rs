@@ -10,6 +10,7 @@ pub mod changes;
 pub mod command;
 pub mod gate;
 pub mod ids;
+pub mod labels;
 pub mod limits;
 pub mod links;
 pub mod partition;
@@ -23,6 +24,7 @@ pub mod transitions;
 pub use changes::{Changes, Signal};
 pub use command::Command;
 pub use ids::{Lease, Name, TaskId, UserId, WorkerId};
+pub use labels::{LabelError, Labels};
 pub use links::Links;
 pub use partition::Partition;
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tasktonic_core::{Text, limits};
 
-pub use descriptor::{Descriptor, StoredBackoff, queue_in};
+pub use descriptor::{Descriptor, QUEUE_IN_BYTES, StoredBackoff, queue_in};
 pub use schedule::{PassedTick, ScheduleText};
 
 /// How far along a task is.

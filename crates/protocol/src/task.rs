@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tasktonic_core::labels::LABEL_MARK;
 use tasktonic_core::{TaskState, limits};
 use utoipa::ToSchema;
 
@@ -19,6 +20,9 @@ pub struct Task {
     pub kind: String,
     /// The line it waits in.
     pub queue: String,
+    /// What a worker has to have to take it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<String>,
     /// What people see.
     pub status: TaskStatus,
     /// The engine's state.
@@ -124,6 +128,7 @@ impl Task {
         Ok(Self {
             id: id.to_owned(),
             kind: d.kind,
+            needs: needs_of(&d.queue),
             queue: d.queue,
             status: patch.status,
             state: stored.s.clone(),
@@ -156,6 +161,12 @@ impl Task {
             has_output: patch.has_output,
         })
     }
+}
+
+/// The labels that a worker has to have to claim from this queue.
+#[must_use]
+pub fn needs_of(queue: &str) -> Vec<String> {
+    queue.split(LABEL_MARK).skip(1).map(ToOwned::to_owned).collect()
 }
 
 /// What changes about a task: the members of [`Task`] that a state determines.

@@ -22,6 +22,8 @@ mod hostile;
 mod isolation;
 #[path = "api/keys.rs"]
 mod keys;
+#[path = "api/labels.rs"]
+mod labels;
 #[path = "api/lost_answers.rs"]
 mod lost_answers;
 #[path = "api/parts.rs"]

@@ -18,6 +18,8 @@ mod hostile;
 mod isolation;
 #[path = "api/keys.rs"]
 mod keys;
+#[path = "api/labels.rs"]
+mod labels;
 #[path = "api/position.rs"]
 mod position;
 #[path = "api/read.rs"]

@@ -9,12 +9,14 @@ use std::sync::Arc;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
-use tasktonic_core::command::{After, Again, Control, Gathers, NewSerial, Node, Op, Report, Write};
+use tasktonic_core::command::{
+    After, Again, Claim, Control, Gathers, NewSerial, Node, Op, Report, Sync, Write,
+};
 use tasktonic_core::links::OnFailure;
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::schedule::Schedule;
 use tasktonic_core::settings::{By, QueueSettings, Rate, UserSettings};
-use tasktonic_core::{TaskId, TaskState, UserId};
+use tasktonic_core::{Labels, Name, TaskId, TaskState, UserId};
 use tasktonic_store::clock::Clock;
 use tasktonic_store::conformance::Scene;
 use tasktonic_store::{Query, QueryReply, Store as _};
@@ -425,6 +427,53 @@ async fn a_key_of_any_kind_may_vanish_and_no_task_is_stuck() {
         assert!(met.contains_key(sort), "no {sort} was ever removed: {met:?}");
     }
     eprintln!("removed: {met:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_with_labels_is_put_right_like_any_other() {
+    let stage = stage(5).await;
+    // The longest names there are: what is read of a descriptor has to hold them.
+    let (kind, label) = ("k".repeat(64), |letter: &str| letter.repeat(32));
+    let labels = Labels::new([label("a"), label("b"), label("c")]).unwrap();
+    let queue = "q".repeat(64).parse::<Name>().unwrap().with_labels(&labels);
+    let descriptor = format!(r#"{{"k":"{kind}","q":"{queue}","at":1,"max":2,"p":{{}}}}"#);
+    let mut tasks = Vec::new();
+    for number in 0..6 {
+        let mut new = stage.scene.draft("ana");
+        new.queue = queue.clone();
+        new.descriptor = descriptor.clone().into();
+        new.due_ms = (number == 5).then(|| stage.scene.now_ms() + 1_000);
+        tasks.push(new.task);
+        stage.scene.submit_as(new).await;
+    }
+    let claim = async |call, limit| {
+        let request = Sync {
+            worker: "w".parse().unwrap(),
+            call,
+            lease_ms: 10_000,
+            ops: Vec::new(),
+            claim: Some(Claim { queues: vec![queue.clone()], limit }),
+            woken: Vec::new(),
+            park: false,
+        };
+        let claimed = stage.store.sync(P, request).await.unwrap().claimed;
+        claimed.into_iter().map(|held| held.lease.task).collect::<Vec<_>>()
+    };
+    assert_eq!(claim(1, 1).await, tasks[..1]);
+    for key in ["ring", "u:ana:q", "leases", "due"] {
+        let keys = stage.redis.cli(&["KEYS", &format!("tt:{{00*}}:{key}*")]);
+        stage.redis.cli(&["DEL", &keys]);
+    }
+    assert!(stage.repair().await > 0);
+    let wrong = stage.store.check(P).await.unwrap();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    stage.scene.pass(2_000);
+    claim(2, 0).await;
+    let mut claimed = claim(3, 10).await;
+    claimed.sort();
+    assert_eq!(claimed, tasks, "the one whose lease is gone among them");
+    let shown = stage.redis.cli(&["KEYS", "tt:*:u:ana:q:*"]);
+    assert!(shown.is_empty(), "nothing waits elsewhere: {shown}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

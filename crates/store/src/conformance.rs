@@ -13,6 +13,7 @@ mod erased;
 mod fences;
 mod flows;
 mod keys;
+mod labels;
 mod limits;
 mod lines;
 mod lists;
@@ -32,6 +33,7 @@ pub use erased::*;
 pub use fences::*;
 pub use flows::*;
 pub use keys::*;
+pub use labels::*;
 pub use limits::*;
 pub use lines::*;
 pub use lists::*;
@@ -111,6 +113,7 @@ macro_rules! conformance {
             a_task_knows_its_place_in_the_line
             a_line_tells_when_its_tasks_started
             a_long_line_is_told_as_so_many_or_more
+            a_task_that_needs_labels_waits_where_only_their_workers_look
             a_thousand_submits_of_one_key_at_once_make_one_task
             a_key_until_done_is_free_when_its_task_has_ended
             a_key_until_started_is_free_while_its_task_runs

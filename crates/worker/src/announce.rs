@@ -136,6 +136,7 @@ mod tests {
             host: "vm".into(),
             version: "1".into(),
             kinds: vec!["mail".into()],
+            labels: Vec::new(),
             concurrency: 1,
             running: 0,
             seen_ms: 0,

@@ -55,6 +55,9 @@ pub struct KindInfo {
     pub keep: Option<Keep>,
     /// Whether its progress may go back; a report that does is otherwise left out.
     pub rewinds: bool,
+    /// What a worker has to have to take its tasks, e.g. `gpu`: at most 3 labels, each 1 to 32
+    /// characters of `a-z 0-9 _ -`. A submission may say otherwise.
+    pub needs: Vec<String>,
     /// A payload to begin from.
     pub example: Option<serde_json::Value>,
 }
@@ -75,6 +78,7 @@ impl KindInfo {
             timeout: None,
             keep: None,
             rewinds: false,
+            needs: Vec::new(),
             example: None,
         }
     }

@@ -84,5 +84,6 @@ pub use context::{Context, Stop};
 pub use failure::{Failure, Outcome};
 pub use handler::{Handler, KindInfo};
 pub use registered::{AnyHandler, Registered};
+pub use tasktonic_core::{LabelError, Labels};
 pub use tasktonic_protocol::policy::{Action, Backoff, Keep, Rule};
 pub use worker::{RunError, Settings, Worker};

@@ -39,6 +39,7 @@ impl<H: Handler> AnyHandler for Registered<H> {
             timeout,
             keep,
             rewinds,
+            needs,
             example,
         } = self.0.info();
         let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
@@ -56,6 +57,7 @@ impl<H: Handler> AnyHandler for Registered<H> {
             soft_timeout_ms: soft_timeout.map(ms),
             keep,
             rewinds,
+            needs,
             example,
         }
     }

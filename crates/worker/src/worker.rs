@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
+use tasktonic_core::ids::IdError;
 use tasktonic_core::limits::{CLAIM_QUEUES_MAX, LEASE_MS_DEFAULT, LEASE_MS_MAX, LEASE_MS_MIN};
-use tasktonic_core::{Name, WorkerId};
+use tasktonic_core::{LabelError, Labels, Name, WorkerId};
 use tasktonic_files::TaskFiles;
 use tasktonic_protocol::stored::worker_name;
 use tasktonic_protocol::worker::{KindRecord, WorkerRecord};
@@ -33,6 +34,8 @@ pub struct Settings {
     pub drain: Duration,
     /// What people see as who ran it, e.g. the machine's name.
     pub host: String,
+    /// What it has, e.g. `gpu`: it takes tasks that need some of these beside those that need none.
+    pub labels: Labels,
 }
 
 impl Settings {
@@ -44,7 +47,20 @@ impl Settings {
             lease: Duration::from_millis(LEASE_MS_DEFAULT.into()),
             drain: Duration::from_secs(20),
             host: host.into(),
+            labels: Labels::default(),
         }
+    }
+
+    /// With these labels: at most 3, each 1 to 32 characters of `a-z 0-9 _ -`.
+    ///
+    /// # Errors
+    /// [`LabelError`] where they are none.
+    pub fn with_labels<T: AsRef<str>>(
+        mut self,
+        labels: impl IntoIterator<Item = T>,
+    ) -> Result<Self, LabelError> {
+        self.labels = Labels::new(labels)?;
+        Ok(self)
     }
 }
 
@@ -113,6 +129,7 @@ impl Worker {
                 host: settings.host.clone(),
                 version: env!("CARGO_PKG_VERSION").into(),
                 kinds: kinds.iter().map(|kind| kind.kind.clone()).collect(),
+                labels: settings.labels.texts(),
                 concurrency: settings.concurrency,
                 running: 0,
                 seen_ms: 0,
@@ -196,20 +213,26 @@ fn check(kinds: &[KindRecord], settings: &Settings) -> Result<Vec<Name>, RunErro
             return refuse(format!("kind {kind}: {place} {detail}"));
         }
         for name in [kind, queue] {
-            if let Err(error) = name.parse::<Name>() {
-                return refuse(format!("{name:?}: {error}"));
+            match name.parse::<Name>() {
+                Ok(known) if known.is_plain() => {}
+                _ => return refuse(format!("{name:?}: {}", IdError::Name)),
             }
+        }
+        match Labels::new(&record.needs) {
+            Ok(needs) if settings.labels.have(&needs) => {}
+            Ok(needs) => {
+                tracing::info!(kind, %needs, "tasks of this kind need what this worker does not have; others take them");
+            }
+            Err(error) => return refuse(format!("kind {kind}: needs: {error}")),
         }
         if !seen.insert(kind) {
             return refuse(format!("two handlers of kind {kind}; register one of them"));
         }
-        queues.extend(queue.parse::<Name>());
+        let queue = queue.parse::<Name>().expect("looked at above");
+        queues.extend(queue.served_with(&settings.labels));
     }
     if queues.len() > CLAIM_QUEUES_MAX {
-        return refuse(format!(
-            "{} queues; one worker serves at most {CLAIM_QUEUES_MAX}. Run a second one for the rest",
-            queues.len()
-        ));
+        return refuse(too_many(&queues));
     }
     if settings.concurrency == 0 {
         return Err(RunError::Settings("the concurrency is 0; set it to 1 or more".into()));
@@ -221,6 +244,20 @@ fn check(kinds: &[KindRecord], settings: &Settings) -> Result<Vec<Name>, RunErro
         )));
     }
     Ok(queues.into_iter().collect())
+}
+
+/// What to do about more queues than a worker can name.
+fn too_many(queues: &BTreeSet<Name>) -> String {
+    let plain = queues.iter().filter(|queue| queue.is_plain()).count();
+    let one_worker = format!("one worker serves at most {CLAIM_QUEUES_MAX}");
+    if plain == queues.len() {
+        return format!("{plain} queues; {one_worker}. Run a second one for the rest");
+    }
+    format!(
+        "{plain} queues, and {} with its labels; {one_worker}, and each label doubles them. Run a \
+         second one for some of the kinds, or give it fewer labels",
+        queues.len()
+    )
 }
 
 /// Why a worker could not start or go on.

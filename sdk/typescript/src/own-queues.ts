@@ -5,7 +5,7 @@ export type OwnQueue = {
   queue: string;
   /** Kinds whose tasks wait there unless a submission says otherwise. */
   kinds: string[];
-  /** Whether a worker that is at work knows one of these kinds. */
+  /** Whether a worker that is at work knows one of these kinds, and has the labels of the queue. */
   served: boolean;
   /** It is paused for everybody. */
   paused: boolean;

@@ -43,6 +43,7 @@ export type WhyReason =
   | "user_limit"
   | "rate"
   | "no_worker"
+  | "no_worker_with_label"
   | "turn";
 
 /** Why a task does not run. */
@@ -56,6 +57,8 @@ export type Why = {
   behind?: string;
   /** Users who take turns where it waits, its own among them. */
   users_waiting?: number;
+  /** The labels that are missing where no worker has what it needs. */
+  labels?: string[];
   /** Tasks of its user that run in its queue, only where those are as many as may. */
   running?: number;
   /** How many may. */

@@ -56,6 +56,8 @@ export type TaskSummary = {
   id: string;
   kind: string;
   queue: string;
+  /** What a worker has to have to take it. */
+  needs?: string[];
   status: TaskStatus;
   state: TaskState;
   attempt: number;
@@ -140,7 +142,9 @@ export type KindInfo = {
   keep?: Keep;
   /** Whether its progress may go back. */
   rewinds?: boolean;
-  /** Whether a worker that is alive now knows this kind. */
+  /** What a worker has to have to take its tasks, unless a submission says otherwise. */
+  needs?: string[];
+  /** Whether a worker that is alive now knows this kind, and has what it needs. */
   served: boolean;
   example?: Json;
 };
@@ -159,6 +163,8 @@ export type WorkerInfo = {
   host: string;
   version: string;
   kinds: string[];
+  /** What it has: it takes tasks that need some of these too. */
+  labels?: string[];
   concurrency: number;
   running: number;
   seen_at: string;
@@ -209,6 +215,8 @@ export type SubmitRequest<In = Json> = {
   kind: string;
   payload: In;
   queue?: string;
+  /** Only workers that have all of these labels take it, such as `gpu`; as its kind says, unless said. */
+  needs?: string[];
   idempotency_key?: string;
   /** What it makes of the task that has the key already; `ttl` unless said. */
   key_mode?: KeyMode;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use tasktonic_core::Labels;
 use tokio::process::Command;
 
 use super::child::{PATIENCE, Spec};
@@ -118,8 +119,13 @@ impl Server {
 }
 
 /// A worker.
-pub(crate) fn worker(number: usize, common: &Common, concurrency: Option<u32>) -> Spec {
-    let common = common.clone();
+pub(crate) fn worker(
+    number: usize,
+    common: &Common,
+    concurrency: Option<u32>,
+    labels: &Labels,
+) -> Spec {
+    let (common, labels) = (common.clone(), labels.texts());
     Spec {
         name: format!("worker-{number}"),
         port: None,
@@ -131,6 +137,9 @@ pub(crate) fn worker(number: usize, common: &Common, concurrency: Option<u32>) -
             command.args(["--drain", &DRAIN_S.to_string()]);
             if let Some(concurrency) = concurrency {
                 command.args(["--concurrency", &concurrency.to_string()]);
+            }
+            for label in &labels {
+                command.args(["--label", label]);
             }
             Ok(command)
         }),
@@ -174,7 +183,7 @@ mod tests {
                 pages: None,
                 door: None,
             };
-            for spec in [server.spec(1, &common), worker(1, &common, None)] {
+            for spec in [server.spec(1, &common), worker(1, &common, None, &Labels::default())] {
                 let command = (spec.command)().unwrap();
                 let args: Vec<_> = command.as_std().get_args().collect();
                 let told = args.iter().any(|arg| *arg == "--durability-declared");

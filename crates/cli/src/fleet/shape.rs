@@ -1,11 +1,12 @@
 //! What a fleet is to consist of: the flags of `up`, and what they mean together.
 
 use anyhow::Result;
+use tasktonic_core::Labels;
 
 use super::redis::Layout;
-use crate::bad_use;
 use crate::stores::{Class, StoreArgs, StoreUrl};
 use crate::up::Args;
+use crate::{bad_use, work};
 
 /// Most workers and servers of one machine; more than it has use for.
 const MANY: i64 = 64;
@@ -51,6 +52,8 @@ pub(crate) struct Plan {
     pub(crate) servers: usize,
     pub(crate) workers: usize,
     pub(crate) pages: usize,
+    /// What the workers have.
+    pub(crate) labels: Labels,
 }
 
 impl Shape {
@@ -110,6 +113,7 @@ impl Shape {
             servers: servers.into(),
             workers: workers.into(),
             pages: pages.into(),
+            labels: work::labels(&args.labels)?,
         })
     }
 }

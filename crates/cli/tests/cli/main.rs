@@ -9,6 +9,7 @@ mod doctor;
 mod erase;
 mod exec;
 mod fleet;
+mod labels;
 mod pages;
 mod queues;
 mod rest;

@@ -137,6 +137,7 @@ fn record(kind: Kind) -> KindRecord {
         soft_timeout_ms: kind.soft_timeout_ms,
         keep: kind.keep,
         rewinds: kind.rewinds,
+        needs: kind.needs,
         example: kind.example,
     }
 }
@@ -147,6 +148,7 @@ fn worker_record(worker: Worker) -> WorkerRecord {
         host: worker.host,
         version: worker.version,
         kinds: worker.kinds,
+        labels: worker.labels,
         concurrency: worker.concurrency,
         running: worker.running,
         seen_ms: parse_rfc3339(&worker.seen_at).unwrap_or_default(),

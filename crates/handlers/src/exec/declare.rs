@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
-use tasktonic_core::Name;
+use tasktonic_core::ids::IdError;
+use tasktonic_core::{Labels, Name};
 use tasktonic_protocol::worker::KindRecord;
 
 use super::policy::{self, DeclaredBackoff, DeclaredKeep, DeclaredRule};
@@ -89,6 +90,8 @@ struct Declared {
     #[serde(default)]
     rewinds: bool,
     #[serde(default)]
+    needs: Vec<String>,
+    #[serde(default)]
     env: Environment,
     #[serde(default)]
     cwd: Option<PathBuf>,
@@ -161,14 +164,19 @@ impl ExecKind {
             rules,
             keep,
             rewinds,
+            needs,
             env,
             cwd,
             output_lines,
             output_bytes,
         } = declared;
         for name in [Some(&kind), queue.as_ref()].into_iter().flatten() {
-            name.parse::<Name>().map_err(|error| error.to_string())?;
+            match name.parse::<Name>() {
+                Ok(known) if known.is_plain() => {}
+                _ => return Err(IdError::Name.to_string()),
+            }
         }
+        let needs = Labels::new(needs).map_err(|error| format!("needs: {error}"))?;
         let mut command = command.into_iter();
         let program = command.next().filter(|program| !program.is_empty());
         let program =
@@ -209,6 +217,7 @@ impl ExecKind {
             soft_timeout_ms: limit("soft_timeout", soft_timeout)?,
             keep: keep.map(DeclaredKeep::keep).transpose()?,
             rewinds,
+            needs: needs.texts(),
             example: example.map(json_of).transpose()?,
             ..plain
         };
@@ -359,6 +368,7 @@ mod tests {
             ]
             keep = { completed = "1h", failed = "30d" }
             rewinds = true
+            needs = ["gpu", "eu"]
             env = ["DATABASE_URL"]
             cwd = "work"
             output_lines = 10
@@ -366,6 +376,7 @@ mod tests {
         assert_eq!(kind.record.queue, "slow");
         assert_eq!(kind.record.timeout_ms, Some(5_400_000));
         assert_eq!(kind.record.attempts_max, 2);
+        assert_eq!(kind.record.needs, ["eu", "gpu"]);
         let policy = kind.record.policy();
         assert_eq!((policy.soft_timeout_ms, policy.crashes_max), (Some(3_600_000), Some(1)));
         let list = Backoff::List { waits_ms: vec![1_000, 60_000], jitter: 0.0 };

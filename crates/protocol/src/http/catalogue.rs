@@ -42,7 +42,10 @@ pub struct Kind {
     /// Whether its progress may go back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rewinds: bool,
-    /// Whether a worker that is alive now knows it.
+    /// What a worker has to have to take its tasks, unless a submission says otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<String>,
+    /// Whether a worker that is alive now knows it, and has what it needs.
     pub served: bool,
     /// A payload to begin from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,6 +71,9 @@ pub struct Worker {
     pub version: String,
     /// What it handles.
     pub kinds: Vec<String>,
+    /// What it has: it takes tasks that need some of these too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
     /// Attempts it may run at once.
     pub concurrency: u32,
     /// Attempts it runs.

@@ -21,7 +21,7 @@ pub struct OwnQueue {
     pub queue: String,
     /// Kinds whose tasks wait there unless a submission says otherwise, by name.
     pub kinds: Vec<String>,
-    /// Whether a worker that is at work knows one of these kinds.
+    /// Whether a worker that is at work knows one of these kinds, and has the labels of the queue.
     pub served: bool,
     /// It is paused for everybody.
     pub paused: bool,

@@ -28,6 +28,11 @@ pub struct SubmitRequest {
     /// Another line than the kind's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
+    /// Only workers that have all of these labels take it; as its kind says, unless said. At most
+    /// 3, each 1 to 32 characters of a-z 0-9 _ -.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = json!(["gpu"]))]
+    pub needs: Option<Vec<String>>,
     /// Makes a repetition find this task instead of making another; as the header
     /// `Idempotency-Key`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -91,6 +96,7 @@ impl SubmitRequest {
             kind: kind.into(),
             payload,
             queue: None,
+            needs: None,
             idempotency_key: None,
             key_mode: None,
             key_window_ms: None,

@@ -25,6 +25,10 @@ pub struct Why {
     /// Tasks that have to end first, some of them if they are many. Only for one that waits for others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waits_for: Vec<LinkedTask>,
+    /// The labels that no worker has that knows its kind; where each is had, but never all by one,
+    /// all that it needs. Only for one whose reason this is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
     /// Tasks of its user that run in its queue. Only where those are as many as may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running: Option<u32>,
@@ -65,6 +69,8 @@ pub enum WhyReason {
     Rate,
     /// No worker that is at work knows its kind.
     NoWorker,
+    /// Workers know its kind, and none of them has the labels that it needs.
+    NoWorkerWithLabel,
     /// Nothing: it is a matter of its turn, and of a worker with room.
     Turn,
 }
@@ -86,6 +92,7 @@ impl WhyReason {
             Self::UserLimit => "user_limit",
             Self::Rate => "rate",
             Self::NoWorker => "no_worker",
+            Self::NoWorkerWithLabel => "no_worker_with_label",
             Self::Turn => "turn",
         }
     }
@@ -114,6 +121,9 @@ impl WhyReason {
                  next may and it is its turn."
             }
             Self::NoWorker => "No worker that is at work now knows its kind.",
+            Self::NoWorkerWithLabel => {
+                "No worker that is at work now and knows its kind has the labels that it needs."
+            }
             Self::Turn => {
                 "Nothing is in its way: it starts when its turn comes and a worker has room."
             }
@@ -127,7 +137,15 @@ mod tests {
 
     #[test]
     fn a_reason_is_spelled_as_its_name() {
-        for reason in [WhyReason::SerialKey, WhyReason::UserLimit, WhyReason::Rate] {
+        for reason in [
+            WhyReason::QueuePaused,
+            WhyReason::SerialKey,
+            WhyReason::UserLimit,
+            WhyReason::Rate,
+            WhyReason::UserPausedInQueue,
+            WhyReason::NoWorkerWithLabel,
+            WhyReason::Turn,
+        ] {
             assert_eq!(serde_json::to_value(reason).unwrap(), reason.name());
         }
     }

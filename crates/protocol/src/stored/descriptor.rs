@@ -149,6 +149,10 @@ impl Serialize for Descriptor {
     }
 }
 
+/// Where the last of the bytes stands that [`queue_in`] has to see: after the version, the longest kind
+/// and the longest queue.
+pub const QUEUE_IN_BYTES: usize = 255;
+
 /// The queue that the beginning of a descriptor names, or its kind where it names none. Before both
 /// stands at most a number, so nothing that a user wrote can be taken for them.
 #[must_use]
@@ -322,6 +326,10 @@ mod tests {
         assert_eq!(found(r#"{"k":"noop","q":"slow","at":5,"p""#), some("slow"));
         assert_eq!(found(r#"{"v":1,"k":"noop","q":"slow","at":5"#), some("slow"));
         assert_eq!(found(r#"{"v":12,"k":"noop","at":5"#), some("noop"));
+        let (kind, labels) = ("k".repeat(64), ["a", "b", "c"].map(|l| l.repeat(32)).join("+"));
+        let queue = format!("{}+{labels}", "q".repeat(64));
+        let text = format!(r#"{{"v":255,"k":"{kind}","q":"{queue}","at":5,"max":3,"p":{{}}}}"#);
+        assert_eq!(found(&text[..=QUEUE_IN_BYTES]), Some(queue), "the longest there is");
         for none in ["", "{", r#"{"p":{"k":"a"}}"#, r#"{"v":1"#, r#"{"k":"no"#, r#"["k":"a"]"#] {
             assert_eq!(found(none), None, "{none}");
         }

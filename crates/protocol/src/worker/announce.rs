@@ -1,6 +1,7 @@
 //! Who works, and on what: records of the registry.
 
 use serde::{Deserialize, Serialize};
+use tasktonic_core::Labels;
 
 use crate::http;
 use crate::policy::{Asked, Backoff, Keep, Rule};
@@ -48,6 +49,9 @@ pub struct KindRecord {
     /// Whether its progress may go back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rewinds: bool,
+    /// What a worker has to have to take its tasks, unless a submission says otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<String>,
     /// A payload to begin from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub example: Option<serde_json::Value>,
@@ -72,6 +76,7 @@ impl KindRecord {
             soft_timeout_ms: None,
             keep: None,
             rewinds: false,
+            needs: Vec::new(),
             example: None,
         }
     }
@@ -107,6 +112,7 @@ impl KindRecord {
             soft_timeout_ms: self.soft_timeout_ms,
             keep: self.keep,
             rewinds: self.rewinds,
+            needs: self.needs,
             served,
             example: self.example,
         }
@@ -124,6 +130,9 @@ pub struct WorkerRecord {
     pub version: String,
     /// What it handles.
     pub kinds: Vec<String>,
+    /// What it has: it takes tasks that need some of these too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
     /// Attempts it may run at once.
     pub concurrency: u32,
     /// Attempts it runs.
@@ -141,6 +150,18 @@ impl WorkerRecord {
         now_ms.saturating_sub(self.seen_ms) < WORKER_SEEN_MS_MAX
     }
 
+    /// What it has. Labels that are none, which no worker of this release announces, are left out.
+    #[must_use]
+    pub fn has(&self) -> Labels {
+        Labels::new(&self.labels).unwrap_or_default()
+    }
+
+    /// Whether it takes tasks of `kind` that need `labels`.
+    #[must_use]
+    pub fn takes(&self, kind: &str, labels: &Labels) -> bool {
+        self.kinds.iter().any(|known| known == kind) && self.has().have(labels)
+    }
+
     /// The worker as the API shows it.
     #[must_use]
     pub fn shown(self) -> http::Worker {
@@ -149,6 +170,7 @@ impl WorkerRecord {
             host: self.host,
             version: self.version,
             kinds: self.kinds,
+            labels: self.labels,
             concurrency: self.concurrency,
             running: self.running,
             seen_at: rfc3339(self.seen_ms),

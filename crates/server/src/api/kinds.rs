@@ -10,6 +10,7 @@ use axum::extract::State;
 use jsonschema::{PatternOptions, Validator};
 use parking_lot::RwLock;
 use serde_json::Value;
+use tasktonic_core::Labels;
 use tasktonic_files::FileId;
 use tasktonic_protocol::http::{BUILT_IN, KindList};
 use tasktonic_protocol::problem::{Code, FieldError};
@@ -251,7 +252,8 @@ async fn list(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<KindLi
         if record.kind.starts_with(BUILT_IN) {
             continue;
         }
-        let served = workers.iter().any(|worker| worker.kinds.contains(&record.kind));
+        let needs = Labels::new(&record.needs).unwrap_or_default();
+        let served = workers.iter().any(|worker| worker.takes(&record.kind, &needs));
         kinds.push(record.shown(served));
     }
     Ok(Json(KindList { kinds }))

@@ -1,7 +1,7 @@
 //! Queues as their callers see them: what holds there for the caller, whoever set it. Tells nothing
 //! of anybody else, and no name of a queue that no kind has and the caller did not say.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
@@ -15,7 +15,7 @@ use tasktonic_protocol::http::{BUILT_IN, OwnQueue, OwnQueueList, Pause};
 use super::access::{Need, check};
 use super::kinds::workers_alive;
 use super::operation::{Body, Operation};
-use super::queues::{ASKED_MAX, kinds, view};
+use super::queues::{ASKED_MAX, known, view};
 use super::read::query;
 use super::settings;
 use crate::App;
@@ -63,13 +63,11 @@ async fn list(
 ) -> Result<Json<OwnQueueList>, Refusal> {
     check(&caller, Need::ReadTasks)?;
     let asked: Asked = query(&uri)?;
-    let mut known: BTreeMap<Name, Vec<String>> = kinds(&app).await?;
+    let mut known = known(&app).await?;
     // Nobody submits to the product's own.
-    known.retain(|queue, _| !queue.as_str().starts_with(BUILT_IN));
-    for queue in named(&asked.queue)? {
-        known.entry(queue).or_default();
-    }
-    let names: Vec<Name> = known.keys().cloned().collect();
+    known.kinds.retain(|queue, _| !queue.as_str().starts_with(BUILT_IN));
+    let names: BTreeSet<Name> = known.kinds.keys().cloned().chain(named(&asked.queue)?).collect();
+    let names: Vec<Name> = names.into_iter().collect();
     let (workers, wanted) = (workers_alive(&app).await?, settings::wanted(&app).await?);
     let (user, mut own) = (&caller.0.user, Vec::with_capacity(names.len()));
     let mut pause = Pauses::default();
@@ -80,12 +78,13 @@ async fn list(
         pause = view.pauses;
         own.extend(view.settings);
     }
-    let queues = known.into_iter().zip(own).map(|((queue, kinds), own)| {
+    let queues = names.iter().zip(own).map(|(queue, own)| {
+        let (kinds, needs) = (known.kinds_in(queue), queue.labels());
         let set = wanted.queues.get(queue.as_str()).copied().unwrap_or_default();
         let waiting_max = waiting_max(&settings::core(&set), &own, app.limits.lane_max);
         OwnQueue {
             queue: queue.to_string(),
-            served: workers.iter().any(|one| kinds.iter().any(|kind| one.kinds.contains(kind))),
+            served: workers.iter().any(|one| kinds.iter().any(|kind| one.takes(kind, &needs))),
             kinds,
             paused: set.paused,
             paused_for_you: own.paused,

@@ -12,7 +12,7 @@ use tasktonic_core::limits::{
 };
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::settings::{By, Rate as Limit, UserSettings};
-use tasktonic_core::{Name, UserId};
+use tasktonic_core::{Labels, Name, UserId};
 use tasktonic_protocol::http::{
     Pause, PauseRequest, PausedUser, Queue, QueueChange, QueueDetail, QueueList, QueueSettings,
     QueueUser, QueueUserChange, Rate, RateChange,
@@ -23,6 +23,7 @@ use tasktonic_store::limits::USERS_IN_MAX;
 use tasktonic_store::{Query, QueryReply, Table, Turns, UserView};
 
 use super::access::{Need, check};
+use super::kinds::workers_alive;
 use super::operation::{Body, Operation};
 use super::read::{Named, out_of_kind};
 use super::submit::partition;
@@ -113,16 +114,35 @@ pub(super) async fn turns(app: &App, names: &[Name]) -> Result<Vec<Turns>, Refus
     Ok(sums)
 }
 
-/// Kinds by the queue that their tasks wait in.
-pub(super) async fn kinds(app: &App) -> Result<BTreeMap<Name, Vec<String>>, Refusal> {
-    let mut queues: BTreeMap<Name, Vec<String>> = BTreeMap::new();
+/// Kinds by the queue that their tasks wait in, and queues that tasks of theirs may wait in because of
+/// labels: those that the kinds say, and those of workers.
+pub(super) struct Known {
+    pub(super) kinds: BTreeMap<Name, Vec<String>>,
+    labelled: BTreeSet<Name>,
+}
+
+impl Known {
+    /// The kinds whose tasks wait in a queue, with whatever labels.
+    pub(super) fn kinds_in(&self, queue: &Name) -> Vec<String> {
+        self.kinds.get(&queue.plain()).cloned().unwrap_or_default()
+    }
+}
+
+pub(super) async fn known(app: &App) -> Result<Known, Refusal> {
+    let mut known = Known { kinds: BTreeMap::new(), labelled: BTreeSet::new() };
+    let workers = workers_alive(app).await?;
     for entry in app.store.registry().list(Table::Kinds).await? {
         // One record that cannot be read must not hide the others.
         let Ok(record) = serde_json::from_str::<KindRecord>(&entry.value) else { continue };
-        let Ok(queue) = record.queue.parse() else { continue };
-        queues.entry(queue).or_default().push(record.kind);
+        let Ok(queue) = record.queue.parse::<Name>() else { continue };
+        let needs = Labels::new(&record.needs).unwrap_or_default();
+        known.labelled.insert(queue.with_labels(&needs));
+        for worker in workers.iter().filter(|worker| worker.kinds.contains(&record.kind)) {
+            known.labelled.extend(queue.served_with(&worker.has()));
+        }
+        known.kinds.entry(queue).or_default().push(record.kind);
     }
-    Ok(queues)
+    Ok(known)
 }
 
 fn shown(name: &Name, kinds: Vec<String>, settings: QueueSettings, turns: Turns) -> Queue {
@@ -137,14 +157,18 @@ fn shown(name: &Name, kinds: Vec<String>, settings: QueueSettings, turns: Turns)
 
 async fn list(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<QueueList>, Refusal> {
     check(&caller, Need::ReadLimits)?;
-    let (mut kinds, wanted) = (kinds(&app).await?, settings::wanted(&app).await?);
+    let (known, wanted) = (known(&app).await?, settings::wanted(&app).await?);
     let set = wanted.queues.keys().filter_map(|name| name.parse().ok());
-    let names: BTreeSet<Name> = kinds.keys().cloned().chain(set).collect();
-    let names: Vec<Name> = names.into_iter().collect();
+    let always: BTreeSet<Name> = known.kinds.keys().cloned().chain(set).collect();
+    let names: Vec<Name> = always.union(&known.labelled).cloned().collect();
     let turns = turns(&app, &names).await?;
-    let queues = names.iter().zip(turns).map(|(name, turns)| {
+    // Of the many that labels could make, those where somebody waits.
+    let is_shown = |(name, turns): &(&Name, Turns)| {
+        always.contains(*name) || turns.users + turns.held_back > 0
+    };
+    let queues = names.iter().zip(turns).filter(is_shown).map(|(name, turns)| {
         let settings = wanted.queues.get(name.as_str()).copied().unwrap_or_default();
-        shown(name, kinds.remove(name).unwrap_or_default(), settings, turns)
+        shown(name, known.kinds_in(name), settings, turns)
     });
     let mut list = QueueList { queues: queues.collect(), ..QueueList::default() };
     for reply in everywhere(&app, Query::Paused { limit: USERS_IN_MAX }).await? {
@@ -172,7 +196,7 @@ async fn get(
 }
 
 async fn detail(app: &App, name: &Name) -> Result<QueueDetail, Refusal> {
-    let mut kinds = kinds(app).await?;
+    let kinds = known(app).await?.kinds_in(name);
     let wanted = settings::wanted(app).await?.queues.get(name.as_str()).copied();
     let turns = turns(app, std::slice::from_ref(name)).await?.pop().unwrap_or_default();
     let mut users: Vec<(UserId, UserSettings)> = Vec::new();
@@ -186,7 +210,6 @@ async fn detail(app: &App, name: &Name) -> Result<QueueDetail, Refusal> {
     users.sort_by(|a, b| a.0.cmp(&b.0));
     more_users |= users.len() > USERS_IN_MAX as usize;
     users.truncate(USERS_IN_MAX as usize);
-    let kinds = kinds.remove(name).unwrap_or_default();
     Ok(QueueDetail {
         queue: shown(name, kinds, wanted.unwrap_or_default(), turns),
         users: users.iter().map(|(user, settings)| shown_user(user, settings)).collect(),

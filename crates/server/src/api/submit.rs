@@ -1,6 +1,7 @@
 //! Submitting a task: every check before anything is stored, then one store call.
 
 mod key;
+mod line;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -193,12 +194,9 @@ pub(super) async fn check_as(
     let expires_ms = waiting::expiry(&asked, now_ms, due_ms)?;
     check_size(app, &asked.payload)?;
     let kind = app.api.kinds.find(&*app.store, &asked.kind).await?;
+    let queue = line::queue(&asked, &kind.record)?;
     check_payload(app, user, &kind, &asked.payload, task).await?;
 
-    let queue = asked.queue.as_deref().unwrap_or(&kind.record.queue);
-    let Ok(queue) = queue.parse::<tasktonic_core::Name>() else {
-        return Err(Refusal::bad_request("`queue` is 1 to 64 characters of A-Z a-z 0-9 _ . -"));
-    };
     // What the kind says, and then what the submission says otherwise.
     let policy = asked.policy().or(kind.record.policy());
     let faults = policy.faults();

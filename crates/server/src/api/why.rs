@@ -5,10 +5,11 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use tasktonic_core::gate::{Gate, Paused, gate};
-use tasktonic_core::{Name, TaskId, UserId};
+use tasktonic_core::{Labels, Name, TaskId, UserId};
 use tasktonic_protocol::http::{Why, WhyReason};
 use tasktonic_protocol::problem::Code;
 use tasktonic_protocol::status::TaskStatus;
+use tasktonic_protocol::worker::WorkerRecord;
 use tasktonic_store::{Query, QueryReply};
 
 use super::access::{Need, check};
@@ -59,6 +60,7 @@ async fn why(
         behind: None,
         users_waiting: None,
         waits_for: Vec::new(),
+        labels: Vec::new(),
         running: None,
         running_max: None,
         good_in_ms: None,
@@ -102,8 +104,16 @@ async fn why(
                 }
                 Gate::Open => {
                     let workers = workers_alive(&app).await?;
-                    if !workers.iter().any(|worker| worker.kinds.contains(&task.kind)) {
+                    let knows = |worker: &&WorkerRecord| worker.kinds.contains(&task.kind);
+                    let had: Vec<Labels> = workers.iter().filter(knows).map(|w| w.has()).collect();
+                    if had.is_empty() {
                         return Ok(Json(why(WhyReason::NoWorker)));
+                    }
+                    let labels = missing(&had, &queue.labels());
+                    if !labels.is_empty() {
+                        let text = without(&labels);
+                        let reason = why(WhyReason::NoWorkerWithLabel);
+                        return Ok(Json(Why { text, labels, ..reason }));
                     }
                     let users_waiting = turns(&app, &[queue]).await?.first().map(|of| of.users);
                     return Ok(Json(Why { users_waiting, ..why(WhyReason::Turn) }));
@@ -112,4 +122,46 @@ async fn why(
         }
     };
     Ok(Json(why(plain)))
+}
+
+/// What is missing for tasks that need `needed`, where workers have what is `had`: the labels that
+/// nobody has; all of them where each is had, but never all by one; none where somebody has all.
+fn missing(had: &[Labels], needed: &Labels) -> Vec<String> {
+    if had.iter().any(|labels| labels.have(needed)) {
+        return Vec::new();
+    }
+    let nobodys = |label: &&str| !had.iter().flat_map(Labels::iter).any(|one| one == *label);
+    let missing: Vec<String> = needed.iter().filter(nobodys).map(ToOwned::to_owned).collect();
+    if missing.is_empty() { needed.texts() } else { missing }
+}
+
+/// The reason in a sentence that names the labels.
+fn without(labels: &[String]) -> String {
+    let (word, last) = match labels {
+        [_] => ("label", ""),
+        _ => ("labels", " together"),
+    };
+    let names: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();
+    let names = names.join(", ");
+    format!("No worker that is at work now and knows its kind has the {word} {names}{last}.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_what_nobody_has_or_nobody_has_together() {
+        let of = |text: &str| Labels::new(text.split_whitespace()).unwrap();
+        let says = |had: &[&str], needed: &str| {
+            let had: Vec<Labels> = had.iter().map(|text| of(text)).collect();
+            missing(&had, &of(needed)).join(" ")
+        };
+        assert_eq!(says(&[""], ""), "");
+        assert_eq!(says(&["", "eu gpu"], "gpu"), "");
+        assert_eq!(says(&["", "eu"], "gpu"), "gpu");
+        assert_eq!(says(&["eu"], "eu gpu"), "gpu");
+        assert_eq!(says(&["eu", "gpu"], "eu gpu"), "eu gpu");
+        assert_eq!(says(&[""], "eu gpu"), "eu gpu");
+    }
 }

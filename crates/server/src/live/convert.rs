@@ -8,7 +8,7 @@ use tasktonic_core::{TaskId, TaskState};
 use tasktonic_protocol::frames::{Event, ServerFrame, StreamCursor};
 use tasktonic_protocol::http;
 use tasktonic_protocol::stored::{LogLine, StoredState, rev};
-use tasktonic_protocol::task::{Patch, Task};
+use tasktonic_protocol::task::{Patch, Task, needs_of};
 use tasktonic_protocol::time::rfc3339;
 use tasktonic_store::{Counts, LogRow, StoredTask};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
@@ -96,6 +96,7 @@ impl Converter {
             Some(kind) => Event::New {
                 task: Box::new(Task {
                     id,
+                    needs: head.q.as_deref().map(needs_of).unwrap_or_default(),
                     queue: head.q.unwrap_or_else(|| kind.clone()),
                     kind,
                     status: patch.status,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use redis::{Cmd, Pipeline, Value, cmd};
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::{Name, TaskId, UserId};
-use tasktonic_protocol::stored::queue_in;
+use tasktonic_protocol::stored::{QUEUE_IN_BYTES, queue_in};
 use tasktonic_store::Result;
 
 use crate::keys::Keys;
@@ -21,8 +21,6 @@ const REST_MS_MAX: u64 = 500;
 pub(super) const CHUNK: usize = 200;
 /// Bytes of a state that are looked at: its fixed beginning is shorter.
 const STATE_BYTES: usize = 255;
-/// Bytes of a descriptor that are looked at: version, kind and queue stand in front.
-const DESCRIPTOR_BYTES: usize = 255;
 
 /// Reads one partition.
 #[derive(Debug)]
@@ -97,7 +95,7 @@ impl Reader<'_> {
                 asked.add_command(cmd("GETRANGE").arg(state).arg(0).arg(STATE_BYTES).clone());
                 let descriptor = self.keys.descriptor(user, *task);
                 asked.add_command(
-                    cmd("GETRANGE").arg(descriptor).arg(0).arg(DESCRIPTOR_BYTES).clone(),
+                    cmd("GETRANGE").arg(descriptor).arg(0).arg(QUEUE_IN_BYTES).clone(),
                 );
             }
             let replies = self.ask(&asked).await?;

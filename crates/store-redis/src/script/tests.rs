@@ -76,7 +76,8 @@ fn every_fragment_says_what_it_reads_replies_and_moves_and_moves_only_what_the_t
 fn scripts_spell_names_as_keys_does() {
     let redis = Redis::start(Options::default());
     let keys = Keys::of(PartitionId(3), 8);
-    let (user, queue) = (UserId::encode("ana@example.com"), "a.b-c_9".parse::<Name>().unwrap());
+    let (user, queue) =
+        (UserId::encode("ana@example.com"), "a.b-c_9+eu+gpu".parse::<Name>().unwrap());
     let (worker, task) = ("w-1".parse::<WorkerId>().unwrap(), TaskId::new(7, 9));
     let key = "k: {}\u{e9}";
     let script = format!(

@@ -6,7 +6,7 @@ use redis::{Pipeline, Value, cmd};
 use tasktonic_core::limits::POSITION_MAX;
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
-use tasktonic_protocol::stored::queue_in;
+use tasktonic_protocol::stored::{QUEUE_IN_BYTES, queue_in};
 use tasktonic_store::position::{ENTRIES_MAX, History};
 use tasktonic_store::{Position, Result};
 
@@ -17,8 +17,6 @@ use crate::wire::{StateHead, entries, is_first, items, number, parsed, text, wor
 
 /// Entries of a user's events asked for in one round trip.
 const EVENTS_CHUNK: usize = 64;
-/// Bytes of a descriptor that are looked at for its queue: version, kind and queue come first.
-const DESCRIPTOR_BYTES: usize = 191;
 /// Entries before a task that are looked at one by one where some of the lane are dead.
 const LOOKS_MAX: u32 = 200;
 
@@ -42,7 +40,7 @@ impl RedisStore {
     ) -> Result<Option<Box<Position>>> {
         let keys = self.keys(p)?;
         let mut asked = Pipeline::new();
-        asked.add_command(beginning(&keys.descriptor(user, task), DESCRIPTOR_BYTES));
+        asked.add_command(beginning(&keys.descriptor(user, task), QUEUE_IN_BYTES));
         asked.add_command(beginning(&keys.state(user, task), STATE_BYTES));
         let answers = self.ask(p, &asked).await?;
         let descriptor = text_of(&answers[0]);
@@ -201,7 +199,7 @@ impl RedisStore {
         let keys = self.keys(p)?;
         let mut asked = Pipeline::new();
         for task in tasks {
-            asked.add_command(beginning(&keys.descriptor(user, *task), DESCRIPTOR_BYTES));
+            asked.add_command(beginning(&keys.descriptor(user, *task), QUEUE_IN_BYTES));
         }
         let answers = self.ask(p, &asked).await?;
         Ok(tasks.iter().zip(&answers).map(|(id, text)| (*id, queue_in(&text_of(text)))).collect())

@@ -11,7 +11,7 @@ use tasktonic_core::policy::Retention;
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::settings::QueueSettings;
 use tasktonic_core::{Lease, Name, TaskId, TaskState, UserId};
-use tasktonic_protocol::stored::queue_in;
+use tasktonic_protocol::stored::{QUEUE_IN_BYTES, queue_in};
 use tasktonic_store::transfer::{ROWS_MAX, Settings, Source};
 use tasktonic_store::{Result, Store as _};
 
@@ -23,8 +23,6 @@ use crate::wire::StateHead;
 const CHUNK: usize = 500;
 /// Bytes of a state that are looked at: its fixed beginning is shorter.
 const STATE_BYTES: usize = 255;
-/// Bytes of a descriptor that are looked at: version, kind and queue stand in front.
-const DESCRIPTOR_BYTES: usize = 255;
 
 /// Places by entry, of each lane.
 type Lanes = BTreeMap<Name, HashMap<String, i64>>;
@@ -123,7 +121,7 @@ impl RedisStore {
             let state = keys.state(user, *task);
             asked.add_command(cmd("GETRANGE").arg(state).arg(0).arg(STATE_BYTES).clone());
             let descriptor = keys.descriptor(user, *task);
-            asked.add_command(cmd("GETRANGE").arg(descriptor).arg(0).arg(DESCRIPTOR_BYTES).clone());
+            asked.add_command(cmd("GETRANGE").arg(descriptor).arg(0).arg(QUEUE_IN_BYTES).clone());
             asked.add_command(cmd("LINDEX").arg(keys.attempts(user, *task)).arg(-1).clone());
             let log = keys.log(user, *task);
             asked.add_command(

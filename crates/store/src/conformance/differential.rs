@@ -165,7 +165,7 @@ struct Walk {
 }
 
 const USERS: [&str; 4] = ["ana", "ben", "cleo", "~AAAAAAAAAAAAAAAAAAAAAA"];
-const QUEUES: [&str; 3] = ["mail", "media", "a.b-c_9"];
+const QUEUES: [&str; 3] = ["mail", "media", "a.b-c_9+eu+gpu"];
 
 impl Walk {
     fn next(&mut self, hand: &ManualClock) -> Step {

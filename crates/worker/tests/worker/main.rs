@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "in tests and what only tests use")]
 
 mod ends;
+mod labels;
 mod leases;
 mod reports;
 mod sharing;

@@ -11,7 +11,7 @@ use tasktonic_core::command::{Control, NewTask, Submit};
 use tasktonic_core::policy::Backoff;
 use tasktonic_core::reply::Submitted;
 use tasktonic_core::routing::partition_of;
-use tasktonic_core::{TaskId, UserId};
+use tasktonic_core::{Labels, Name, TaskId, UserId};
 use tasktonic_protocol::policy::Rule;
 use tasktonic_protocol::stored::{AttemptRecord, Descriptor, StoredState};
 use tasktonic_protocol::worker::KindRecord;
@@ -49,6 +49,7 @@ pub(crate) struct Draft {
     pub(crate) soft_timeout_ms: Option<u64>,
     pub(crate) rules: Vec<Rule>,
     pub(crate) crashes_max: Option<u32>,
+    pub(crate) needs: &'static [&'static str],
 }
 
 pub(crate) fn draft(kind: &'static str) -> Draft {
@@ -61,6 +62,7 @@ pub(crate) fn draft(kind: &'static str) -> Draft {
         soft_timeout_ms: None,
         rules: Vec::new(),
         crashes_max: None,
+        needs: &[],
     }
 }
 
@@ -80,10 +82,12 @@ impl Stage {
     pub(crate) async fn submit(&self, draft: Draft) -> (UserId, TaskId) {
         let user = UserId::encode(draft.user);
         let task = TaskId::new(now_ms(), self.next.fetch_add(1, Ordering::SeqCst));
+        let kind: Name = draft.kind.parse().unwrap();
+        let queue = kind.with_labels(&Labels::new(draft.needs).unwrap());
         let descriptor = Descriptor {
             v: Descriptor::V,
             kind: draft.kind.into(),
-            queue: draft.kind.into(),
+            queue: queue.to_string(),
             created_ms: now_ms(),
             attempts_max: draft.attempts_max,
             backoff: Some(Backoff::Fixed { wait_ms: 50, jitter: 0.0 }.into()),
@@ -100,7 +104,6 @@ impl Stage {
             serial_key: None,
             payload: to_raw_value(&draft.payload).unwrap(),
         };
-        let queue = draft.kind.parse().unwrap();
         let new = NewTask {
             lane_max: 10_000,
             ..NewTask::new(user.clone(), task, queue, descriptor.text())

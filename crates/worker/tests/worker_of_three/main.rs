@@ -5,6 +5,8 @@
 
 #[path = "../worker/ends.rs"]
 mod ends;
+#[path = "../worker/labels.rs"]
+mod labels;
 #[path = "../worker/leases.rs"]
 mod leases;
 mod partitions;

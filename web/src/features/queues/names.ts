@@ -1,5 +1,8 @@
-/** A name of a queue as the API takes it. */
-export const QUEUE_NAME = /^[A-Za-z0-9_.-]{1,64}$/;
+/** A name of a queue as the API takes it; what its workers have to have stands behind it. */
+export const QUEUE_NAME = /^[A-Za-z0-9_.-]{1,64}(\+[a-z0-9_-]{1,32}){0,3}$/;
+
+/** What a worker has to have to take tasks of a queue. */
+export const labelsOf = (queue: string): string[] => queue.split("+").slice(1);
 
 /** Turns that one person may be given for one of the others. */
 export const WEIGHT_MAX = 1_000;

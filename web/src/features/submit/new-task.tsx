@@ -100,6 +100,7 @@ export function NewTask({ kind, from }: Props) {
             onChange={setOptions}
             errors={payload.trouble.options}
             attemptsMax={kind.attempts_max}
+            needs={kind.needs ?? []}
             crashesMax={kind.crashes_max ?? CRASHES_MAX}
             open={false}
           />

@@ -21,6 +21,7 @@ export type Options = KeyOptions & {
   soft: string;
   softUnit: Unit;
   tags: string;
+  needs: string;
   policy: PolicyOptions;
   /** The policy of an earlier task, where this one is filled in from it. */
   carried?: Carried | undefined;
@@ -36,6 +37,7 @@ export const NO_OPTIONS: Options = {
   soft: "",
   softUnit: "m",
   tags: "",
+  needs: "",
   ...NO_KEY,
   policy: NO_POLICY,
 };
@@ -48,9 +50,14 @@ export type Settings = PolicySettings &
     timeout_ms?: number;
     soft_timeout_ms?: number;
     tags?: string[];
+    needs?: string[];
   };
 
-/** Labels as they are typed, with commas between them. */
+/** What a worker may have, and how much of that one task may need. */
+const LABEL = /^[a-z0-9_-]{1,32}$/;
+const NEEDS_MAX = 3;
+
+/** Tags as they are typed, with commas between them. */
 export const tagsOf = (typed: string): string[] => [
   ...new Set(
     typed
@@ -66,6 +73,8 @@ export function optionsFrom(task: Task, kind: KindInfo): Options {
   const { attempts_max, timeout_ms } = task;
   const soft_ms = task.policy?.soft_timeout_ms ?? null;
   const options: Options = { ...NO_OPTIONS, tags: task.tags.join(", "), policy: carried.typed, carried };
+  const needs = (task.needs ?? []).join(", ");
+  if (needs !== (kind.needs ?? []).join(", ")) options.needs = needs;
   if (attempts_max !== kind.attempts_max) options.attempts = String(attempts_max);
   if (timeout_ms !== null && timeout_ms !== kind.timeout_ms) {
     ({ value: options.timeout, unit: options.timeoutUnit } = spanOf(timeout_ms));
@@ -106,6 +115,12 @@ export function settingsOf(options: Options): { settings: Settings; errors: Erro
   Object.assign(settings, policyOf(options.policy, errors, options.carried));
   const tags = tagsOf(options.tags);
   if (tags.length > 0) settings.tags = tags;
+  const needs = tagsOf(options.needs);
+  if (needs.length > 0) settings.needs = needs;
+  if (needs.length > NEEDS_MAX) errors["/needs"] = `At most ${NEEDS_MAX} labels.`;
+  else if (!needs.every((label) => LABEL.test(label))) {
+    errors["/needs"] = "A label has 1 to 32 small letters, digits, _ or -.";
+  }
   Object.assign(settings, keyOf(options, errors, positive));
   if (settings.key_mode === "debounce" && settings.delay_ms !== undefined) {
     errors["/delay_ms"] = "Leave this empty: a pause after the last submission is when it starts.";
@@ -131,6 +146,8 @@ export function OptionFields(props: {
   onChange: (options: Options) => void;
   errors: Errors;
   attemptsMax: number;
+  /** What its kind says that a worker has to have. */
+  needs?: string[];
   crashesMax: number;
   open: boolean;
 }) {
@@ -221,6 +238,21 @@ export function OptionFields(props: {
             autoCapitalize="off"
             value={options.tags}
             onChange={(event) => set({ tags: event.target.value })}
+          />
+        </Field>
+        <Field
+          id={`${id}-needs`}
+          label="Only on workers with"
+          error={errors["/needs"]}
+          hint={`Labels such as gpu, with commas between them. Left empty: ${props.needs?.join(", ") || "any worker"}`}
+          className="sm:col-span-2"
+        >
+          <Input
+            {...tied("needs", "/needs", "hint")}
+            autoCapitalize="off"
+            spellCheck={false}
+            value={options.needs}
+            onChange={(event) => set({ needs: event.target.value })}
           />
         </Field>
         <Field

@@ -52,6 +52,10 @@ const Submission = z.strictObject({
   soft_timeout_ms: z.int().min(1).optional(),
   keep: z.strictObject({ completed_s: Seconds, cancelled_s: Seconds, failed_s: Seconds }).optional(),
   tags: Tags.optional(),
+  needs: z
+    .array(z.string().regex(/^[a-z0-9_-]{1,32}$/, "This is no label."))
+    .max(3)
+    .optional(),
   idempotency_key: z.string().min(1).max(255).optional(),
   key_mode: z
     .enum(["ttl", "until_done", "until_started", "unique", "throttle", "debounce", "replace", "latest", "restart"])

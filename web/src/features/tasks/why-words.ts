@@ -1,4 +1,5 @@
 import type { Why, WhyReason } from "@tasktonic/client";
+import { labelsOf } from "@/features/queues/names";
 import { count, duration } from "@/lib/format";
 
 /** What a person can do about it, from the page of the task. */
@@ -61,6 +62,12 @@ const IN_THE_WAY: Record<Exclude<WhyReason, Plain>, Say> & Record<string, Say> =
     text: "It starts by itself as soon as one comes that knows its kind. Who runs this installation starts one with",
     cures: ["queue"],
     command: `tasktonic work --kinds ${kind}`,
+  }),
+  no_worker_with_label: ({ kind, queue }, { text }) => ({
+    title: "No worker has what it needs",
+    text: `${text} It starts by itself as soon as one comes. Who runs this installation starts one with`,
+    cures: ["queue"],
+    command: ["tasktonic work --kinds", kind, ...labelsOf(queue).map((label) => `--label ${label}`)].join(" "),
   }),
   user_limit: ({ queue }, { running, running_max }) => ({
     title: "As many of your tasks run there as may at once",

@@ -51,7 +51,7 @@ async fn declare(
     let bytes_max = app.limits.body_bytes_max;
     let ScheduleSet { set, schedules } =
         body::read(&app, &caller, &parts, content, bytes_max).await?;
-    if set.parse::<Name>().is_err() {
+    if !set.parse::<Name>().is_ok_and(|set| set.is_plain()) {
         let detail = "a set is named by 1 to 64 characters of A-Z a-z 0-9 _ . -".to_owned();
         return Err(invalid(vec![FieldError { pointer: "/set".into(), detail }]));
     }

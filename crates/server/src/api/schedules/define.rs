@@ -189,7 +189,8 @@ pub(super) fn next_tick(text: &ScheduleText, plan: &Plan, now_ms: i64) -> Option
 /// The name of a schedule.
 pub(super) fn name(text: &str) -> Result<Name, Refusal> {
     // Dots alone mean something else in an address.
-    let known = text.parse().ok().filter(|_| text.bytes().any(|b| b != b'.'));
+    let known = text.parse().ok();
+    let known = known.filter(|name: &Name| name.is_plain() && text.bytes().any(|b| b != b'.'));
     known.ok_or_else(|| {
         invalid(vec![fault("/name", "a name is 1 to 64 characters of A-Z a-z 0-9 _ . -")])
     })

@@ -3,7 +3,7 @@
 use sha2::{Digest as _, Sha256};
 use tasktonic_core::command::{Idempotency, KeyMode as StoreMode, NewSerial, Replaced};
 use tasktonic_core::policy::Retention;
-use tasktonic_core::{TaskId, Text};
+use tasktonic_core::{Labels, TaskId, Text};
 use tasktonic_protocol::http::{KeyMode, SubmitRequest};
 
 /// The key of a checked submission of `task`; `kept` is what it says of its retention.
@@ -74,6 +74,11 @@ fn body_hash(asked: &SubmitRequest) -> u128 {
     if let Some(key) = &asked.serial_key {
         part(Some("serial_key"));
         part(Some(key));
+    }
+    if let Some(needs) = &asked.needs {
+        // What is no label is refused by then.
+        part(Some("needs"));
+        part(Some(&Labels::new(needs).unwrap_or_default().texts().join("+")));
     }
     let digest = hash.finalize();
     let (first, _) = digest.split_at(16);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use tasktonic_core::{Name, WorkerId};
+use tasktonic_core::{Labels, Name, WorkerId};
 use tasktonic_protocol::http::BUILT_IN;
 use tasktonic_protocol::worker::{Announce, KindRecord, WorkerRecord};
 use tasktonic_store::{Expect, Table};
@@ -85,7 +85,10 @@ fn check_worker(worker: &WorkerRecord) -> Result<WorkerId, Refusal> {
         .id
         .parse()
         .map_err(|error: tasktonic_core::ids::IdError| Refusal::bad_request(error.to_string()))?;
-    let names = worker.kinds.iter().all(|kind| kind.parse::<Name>().is_ok());
+    if let Err(error) = Labels::new(&worker.labels) {
+        return Err(Refusal::bad_request(format!("`labels` of a worker: {error}.")));
+    }
+    let names = worker.kinds.iter().all(|kind| is_plain(kind));
     let short = worker.host.len() <= NAME_BYTES_MAX && worker.version.len() <= NAME_BYTES_MAX;
     if worker.kinds.len() > KINDS_MAX || !names || !short {
         return Err(Refusal::bad_request(format!(
@@ -96,9 +99,14 @@ fn check_worker(worker: &WorkerRecord) -> Result<WorkerId, Refusal> {
     Ok(id)
 }
 
+/// Whether a text is a name, without labels: those of a queue come from what its tasks need.
+fn is_plain(text: &str) -> bool {
+    text.parse::<Name>().is_ok_and(|name| name.is_plain())
+}
+
 fn check_kind(kind: &KindRecord) -> Result<(), Refusal> {
     let refuse = |what: String| Err(Refusal::bad_request(what));
-    if kind.kind.parse::<Name>().is_err() || kind.queue.parse::<Name>().is_err() {
+    if !is_plain(&kind.kind) || !is_plain(&kind.queue) {
         return refuse("A kind and its queue are 1 to 64 characters of A-Z a-z 0-9 _ . -".into());
     }
     let name = &kind.kind;
@@ -116,6 +124,9 @@ fn check_kind(kind: &KindRecord) -> Result<(), Refusal> {
     if let Some(fault) = kind.policy().faults().first() {
         let (place, detail) = (fault.pointer.trim_start_matches('/'), &fault.detail);
         return refuse(format!("`{place}` of `{name}` {detail}."));
+    }
+    if let Err(error) = Labels::new(&kind.needs) {
+        return refuse(format!("`needs` of `{name}`: {error}."));
     }
     match Schema::compile(&kind.schema) {
         Ok(_) => Ok(()),

@@ -36,6 +36,11 @@ export function Facts({ task, attempts }: { task: Task; attempts: Attempt[] }) {
       <Fact name="Worker">
         <span className="font-mono text-xs">{task.worker ?? "–"}</span>
       </Fact>
+      {task.needs?.length ? (
+        <Fact name="Only on workers with" className="col-span-full">
+          <span className="font-mono text-xs">{task.needs.join(", ")}</span>
+        </Fact>
+      ) : null}
       {task.schedule ? (
         <Fact name="Made by the schedule" className="col-span-full">
           <Link href={`/schedules/${encodeURIComponent(task.schedule.name)}`} className="underline underline-offset-2">
