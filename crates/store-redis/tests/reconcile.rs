@@ -420,7 +420,6 @@ async fn a_key_of_any_kind_may_vanish_and_no_task_is_stuck() {
         "overrides",
         "paused",
         "running",
-        "pace",
         "throttled",
         "u:z",
     ] {
