@@ -2,7 +2,8 @@
 //! `tasktonic import` reads. The form only grows; a reader refuses a newer version.
 //!
 //! The first line is [`Line::Head`], the last [`Line::End`]: a file that was cut short is told from
-//! a whole one. Lines of one user follow each other, queued tasks in the order of their lanes.
+//! a whole one. Lines of one user follow each other, queued tasks in the order of their lanes, and
+//! after these those that wait for a turn.
 
 use serde::{Deserialize, Serialize};
 
@@ -150,7 +151,7 @@ pub struct SerialLine {
     pub key: String,
     /// Whether it is its turn.
     pub holds: bool,
-    /// Its place among those that wait for their turn: smaller goes first.
+    /// Its place among those that wait for their turn: smaller goes first. 0 for all others.
     #[serde(default)]
     pub at: i64,
 }

@@ -1,5 +1,7 @@
 //! An empty store on Redis that is read into.
 
+mod wipe;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
@@ -89,74 +91,6 @@ impl Import {
 
     fn partitions(&self) -> impl Iterator<Item = PartitionId> + use<> {
         (0..self.store.partitions()).map(PartitionId)
-    }
-
-    /// Whether there is anything that somebody has put in.
-    async fn is_empty(&self) -> Result<bool> {
-        for p in self.partitions() {
-            let keys = self.store.keys(p)?;
-            for key in [keys.users(), keys.leases(), keys.due()] {
-                if text_of(&self.ask(Place::Partition(p), cmd("EXISTS").arg(key).clone()).await?)
-                    != "0"
-                {
-                    return Ok(false);
-                }
-            }
-        }
-        for table in Table::ALL {
-            let key = keys::table(*table);
-            if text_of(&self.ask(Place::System, cmd("EXISTS").arg(key).clone()).await?) != "0" {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// Removes what a former import has written.
-    async fn wipe(&self) -> Result<()> {
-        for p in self.partitions() {
-            let keys = self.store.keys(p)?;
-            let pattern = format!("{}*", super::glob(keys.base()));
-            let (place, mut cursor) = (Place::Partition(p), "0".to_owned());
-            loop {
-                let mut scan = cmd("SCAN");
-                scan.arg(&cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(CHUNK);
-                let reply = self.ask(place, scan).await?;
-                let parts = items_of(&reply);
-                let names = parts.get(1).map(items_of).unwrap_or_default().iter().map(text_of);
-                let gone: Vec<Cmd> = names
-                    .filter(|name| *name != keys.meta())
-                    .map(|name| cmd("UNLINK").arg(name).clone())
-                    .collect();
-                self.send(place, &gone).await?;
-                cursor = parts.first().map(text_of).unwrap_or_default();
-                if cursor == "0" || cursor.is_empty() {
-                    break;
-                }
-            }
-            let reply = self.ask(place, cmd("HKEYS").arg(keys.meta()).clone()).await?;
-            let fields = items_of(&reply).iter().map(text_of).filter(|field| {
-                let whole = [
-                    "keeps",
-                    "ex",
-                    "sc",
-                    "paused",
-                    "queues",
-                    "queues_version",
-                    "closed",
-                    "fl",
-                    "ld",
-                    "th",
-                ];
-                whole.contains(&&**field) || field.starts_with("x:") || field.starts_with("q:")
-            });
-            let gone: Vec<Cmd> =
-                fields.map(|field| cmd("HDEL").arg(keys.meta()).arg(field).clone()).collect();
-            self.send(place, &gone).await?;
-        }
-        let tables: Vec<Cmd> =
-            Table::ALL.iter().map(|table| cmd("DEL").arg(keys::table(*table)).clone()).collect();
-        self.send(Place::System, &tables).await
     }
 
     /// The commands that finish the user who is being read in.

@@ -18,6 +18,32 @@ use crate::{Query, QueryReply, StoredTask, Table};
 /// Log lines of one line of the export.
 const LOG_CHUNK: u32 = 500;
 
+/// The place before all others of a lane.
+const IN_FRONT: i64 = i64::MIN;
+
+/// A task that waits in its lane or in line, or will when it is read in.
+struct Waiting {
+    /// Its place there.
+    at: i64,
+    task: TaskId,
+    control: TaskControl,
+}
+
+impl Waiting {
+    /// The key whose turn it waits for; nothing if it is in its lane.
+    fn line(&self) -> Option<u128> {
+        self.control.serial.as_deref().filter(|serial| !serial.holds).map(|serial| serial.key)
+    }
+
+    /// Lanes first, by queue; then lines, each over all its queues. Places of lanes and of lines are
+    /// not compared: in some stores they are counted apart.
+    fn order(&self) -> (Option<u128>, Option<&Name>, i64, TaskId) {
+        let line = self.line();
+        let queue = line.is_none().then_some(&self.control.queue);
+        (line, queue, self.at, self.task)
+    }
+}
+
 struct Writer<'a> {
     source: &'a dyn Source,
     out: &'a mut (dyn Write + Send),
@@ -146,13 +172,14 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// A user's tasks: those that do not wait by id, then each lane in its order.
+    /// A user's tasks: those that do not wait by id, then each lane in its order, then who waits for
+    /// its turn, each line in its order.
     async fn user(
         &mut self,
         p: PartitionId,
         user: &UserId,
     ) -> std::result::Result<(), TransferError> {
-        let mut waiting: Vec<(Name, i64, TaskId, TaskControl)> = Vec::new();
+        let mut waiting: Vec<Waiting> = Vec::new();
         // Keys whose turn ends with the export.
         let mut freed = BTreeSet::new();
         let mut after = None;
@@ -167,17 +194,15 @@ impl Writer<'_> {
                 {
                     freed.insert(*key);
                 }
-                match row.control.place {
-                    Place::Queued { position } => {
-                        waiting.push((row.control.queue.clone(), position, row.task, row.control));
+                let at = match row.control.place {
+                    Place::Queued { position } => position,
+                    Place::Running { cancel_asked: false, .. } => IN_FRONT,
+                    _ => {
+                        others.push(row);
+                        continue;
                     }
-                    // In front of all that wait.
-                    Place::Running { cancel_asked: false, .. } => {
-                        let queue = row.control.queue.clone();
-                        waiting.push((queue, i64::MIN, row.task, row.control));
-                    }
-                    _ => others.push(row),
-                }
+                };
+                waiting.push(Waiting { at, task: row.task, control: row.control });
             }
             self.tasks(p, user, others).await?;
             if count < ROWS_MAX {
@@ -185,19 +210,17 @@ impl Writer<'_> {
             }
         }
         for key in freed {
-            let serials = waiting.iter_mut().filter_map(|(_, at, task, control)| {
-                let serial = control.serial.as_deref_mut().filter(|serial| serial.key == key)?;
-                Some(((*at, *task), serial))
-            });
-            if let Some((_, next)) = serials.min_by_key(|(place, _)| *place) {
-                next.holds = true;
+            let in_line = waiting.iter_mut().filter(|one| one.line() == Some(key));
+            if let Some(next) = in_line.min_by_key(|one| (one.at, one.task)) {
+                next.at = IN_FRONT;
+                next.control.serial = Some(Box::new(Serial { key, holds: true }));
             }
         }
-        waiting.sort_by(|a, b| (&a.0, a.1, a.2).cmp(&(&b.0, b.1, b.2)));
-        let mut rows = waiting.into_iter().map(|(_, _, task, control)| Row {
+        waiting.sort_by(|a, b| a.order().cmp(&b.order()));
+        let mut rows = waiting.into_iter().map(|one| Row {
             user: user.clone(),
-            task,
-            control,
+            task: one.task,
+            control: one.control,
         });
         loop {
             let chunk: Vec<Row> = rows.by_ref().take(ROWS_MAX).collect();
@@ -290,10 +313,16 @@ fn carried(
 ) -> TaskLine {
     let TaskControl { queue, mut claim, mut n, attempt, attempts_kept, log_lines, .. } = control;
     let TaskControl { expires, serial, place, .. } = control;
+    // A state keeps its key, in the members that stand before `a`.
+    let keyed =
+        serial.as_ref().map_or_else(String::new, |of| format!(r#","sk":"{:032x}""#, of.key));
     let serial = serial.map(|of| SerialLine {
         key: format!("{:032x}", of.key),
         holds: of.holds && !matches!(place, Place::Running { cancel_asked: true, .. }),
-        at: if let Place::Queued { position } = place { position } else { 0 },
+        at: match place {
+            Place::Queued { position } if !of.holds => position,
+            _ => 0,
+        },
     });
     let expires = expires.map(|of| ExpiryLine { at_ms: of.at_ms, keep_s: of.keep_s });
     let mut state = stored.state.as_ref().map(ToString::to_string);
@@ -308,7 +337,7 @@ fn carried(
         Place::Running { cancel_asked: true, .. } => {
             n += 1;
             state = Some(format!(
-                r#"{{"s":"cancelled","c":{claim},"n":{n},"at":{now_ms},"a":{attempt}}}"#
+                r#"{{"s":"cancelled","c":{claim},"n":{n},"at":{now_ms}{keyed},"a":{attempt}}}"#
             ));
             let (state, keep_s) = (TaskState::Cancelled, Retention::DEFAULT.cancelled_s);
             PlaceLine::Ended { state: state.name().to_owned(), at_ms: now_ms, keep_s }
@@ -316,8 +345,9 @@ fn carried(
         Place::Running { .. } => {
             claim += 1;
             n = 0;
-            state =
-                Some(format!(r#"{{"s":"queued","c":{claim},"n":0,"at":{now_ms},"a":{attempt}}}"#));
+            state = Some(format!(
+                r#"{{"s":"queued","c":{claim},"n":0,"at":{now_ms}{keyed},"a":{attempt}}}"#
+            ));
             PlaceLine::Queued
         }
     };
