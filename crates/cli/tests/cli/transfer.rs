@@ -78,11 +78,19 @@ async fn add_what_is_rare(store: &EmbeddedStore, now_ms: i64) {
     let (stopped, created_ms) = (tasks[0].task, now_ms);
     store.submit(p, Submit { created_ms, tasks }).await.unwrap();
     assert_eq!(store.sync(p, call(3, Vec::new(), 1)).await.unwrap().claimed.len(), 1);
+    let after = vec![After { task: stopped, on_failure: OnFailure::ALL[0] }];
+    let node = Node { new: new(&other, 8), part_of: None, gathers: None, after };
+    let flow = Control::Flow { at_ms: now_ms, user: other.clone(), nodes: vec![node] };
+    store.control(p, flow).await.unwrap();
     let (tasks, body) = (vec![stopped], r#""why":"asked""#.into());
     let stop = Control::Cancel { at_ms: now_ms, user: other, tasks, body, keep_s: 60 };
     store.control(p, stop).await.unwrap();
     let rate = Some(Rate { tasks: 2, per_ms: 1_000, burst: 3 });
     let limited = QueueSettings { running_max: Some(4), rate, ..QueueSettings::default() };
+    let (running_max, weight, paused, waiting_max) = (Some(3), 2, false, None);
+    let settings = UserSettings { weight, paused, waiting_max, running_max, rate };
+    let queue_of = queue.clone();
+    store.control(p, Control::User { queue: queue_of, user, settings }).await.unwrap();
     let queues = vec![(queue, limited), ("mail".parse().unwrap(), limited)];
     store.control(p, Control::Queues { version: 1_000, queues }).await.unwrap();
 }

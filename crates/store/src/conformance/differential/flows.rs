@@ -95,6 +95,7 @@ impl Walk {
         let new = NewTask {
             event: Text::from(event),
             expires,
+            serial: self.serial(),
             lane_max: 14,
             ..NewTask::new(user.clone(), task, queue, descriptor)
         };
