@@ -136,19 +136,10 @@ impl Import {
             }
             let reply = self.ask(place, cmd("HKEYS").arg(keys.meta()).clone()).await?;
             let fields = items_of(&reply).iter().map(text_of).filter(|field| {
-                let whole = [
-                    "keeps",
-                    "ex",
-                    "sc",
-                    "paused",
-                    "queues",
-                    "queues_version",
-                    "closed",
-                    "fl",
-                    "ld",
-                    "th",
-                ];
-                whole.contains(&&**field) || field.starts_with("x:") || field.starts_with("q:")
+                let whole = "keeps ex sc paused queues queues_version closed fl ld th";
+                whole.split(' ').any(|one| one == &**field)
+                    || field.starts_with("x:")
+                    || field.starts_with("q:")
             });
             let gone: Vec<Cmd> =
                 fields.map(|field| cmd("HDEL").arg(keys.meta()).arg(field).clone()).collect();
