@@ -2,6 +2,7 @@
 
 import type { ReactNode } from "react";
 import { describedBy, Field, Input, NativeSelect } from "@/components/ui/field";
+import { cn } from "@/lib/cn";
 import { type Typed, UNIT_NAMES, UNITS, type Unit } from "./limits";
 
 /** What the fields are called where they hold for everybody, and where they hold for one person. */
@@ -55,7 +56,7 @@ export function LimitFields({ id, of, typed, onTyped, errors, disabled = false, 
   });
   return (
     <>
-      <div className="grid gap-4 sm:grid-cols-2">
+      <div className={cn("grid gap-4", of === "person" ? "sm:grid-cols-3" : "sm:grid-cols-2")}>
         {children}
         <Field id={`${id}waiting`} label={words.waiting} hint={words.waitingHint} error={errors["/waiting_max"]}>
           <Input {...tied("waiting", "/waiting_max", words.waitingHint)} placeholder={words.waitingEmpty} />
@@ -67,13 +68,13 @@ export function LimitFields({ id, of, typed, onTyped, errors, disabled = false, 
       <fieldset className="min-w-0">
         <legend className="text-sm font-medium">{words.rate}</legend>
         <p className="mt-0.5 text-xs text-ink-faint">Each attempt counts as one.</p>
-        <div className="mt-2.5 grid gap-4 sm:grid-cols-3">
+        <div className="mt-2.5 grid gap-4 sm:grid-cols-[minmax(0,1fr)_minmax(0,1.3fr)_minmax(0,1fr)]">
           <Field id={`${id}tasks`} label="Tasks that start" error={errors["/rate/tasks"]}>
             <Input {...tied("tasks", "/rate/tasks")} placeholder={words.tasksEmpty} />
           </Field>
           <Field id={`${id}per`} label="In how long" error={errors["/rate/per_ms"]}>
             <div className="flex gap-2">
-              <Input {...tied("per", "/rate/per_ms")} className="tabular w-16 shrink-0" />
+              <Input {...tied("per", "/rate/per_ms")} className="tabular w-14 shrink-0" />
               <NativeSelect
                 aria-label="Unit of time"
                 disabled={disabled}

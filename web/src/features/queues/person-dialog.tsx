@@ -66,7 +66,7 @@ export function PersonDialog({ queue, person, onClose, onSaved }: Props) {
     <Dialog open onOpenChange={(open) => open || busy || onClose()}>
       <DialogContent
         title={person ? `${person.user} in ${queue}` : `A person in ${queue}`}
-        className="max-w-lg [&_h2]:[overflow-wrap:anywhere]"
+        className="max-w-xl [&_h2]:[overflow-wrap:anywhere]"
       >
         <form noValidate onSubmit={submit} className="flex flex-col gap-4 overflow-y-auto px-5 pt-3 pb-5">
           {person ? null : (
