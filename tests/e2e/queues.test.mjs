@@ -180,6 +180,52 @@ suite("queues", {}, ({ scenario }) => {
   }
 
   scenario(
+    "an operator lets one task of each person run at once: the second says so, then goes on",
+    async ({ product, visit }) => {
+      await product.kind("noop");
+      const olga = await operator(product, visit, "/queues/noop");
+      const limit = olga.page.getByLabel("Tasks of one person that run at once");
+      const save = olga.page.getByRole("button", { name: "Save" });
+      const own = async () => (await product.api("/api/v1/me/queues")).queues.find(({ queue }) => queue === "noop");
+      await limit.fill("0");
+      await save.click();
+      await olga.page.getByText("A whole number from 1 to 100,000, or nothing.").waitFor();
+      await limit.fill("1");
+      await olga.page.getByLabel("Tasks that start").fill("600");
+      await olga.page.getByLabel("After a rest").fill("50");
+      for (const colorScheme of ["light", "dark"]) {
+        await olga.page.emulateMedia({ colorScheme });
+        await graceful(olga.page);
+      }
+      await save.click();
+      await until("it holds for everybody", async () => (await own()).running_max === 1);
+      assert.deepEqual((await own()).rate, { tasks: 600, per_ms: 60_000, burst: 50 });
+
+      const first = await product.submit("noop", { sleep_ms: 600_000 });
+      await product.reached(first.id, ["running"]);
+      const second = await product.submit("noop", { sleep_ms: 1 });
+      const visitor = await visit();
+      const { page } = visitor;
+      await visitor.signIn(product, { next: "/queues/noop" });
+      await page.getByText("1 runs at once, 600 a minute (50 at once)").waitFor();
+      await page.goto(`${product.url}/tasks/${second.id}`);
+      await why(page).getByText("As many of your tasks run there as may at once").waitFor();
+      assert.deepEqual(await product.attempts(second.id), []);
+      await product.api(`/api/v1/tasks/${first.id}/cancel`, { body: {} });
+      await statusIs(page.locator("article"), "completed");
+
+      await limit.fill("");
+      await olga.page.getByLabel("Tasks that start").fill("");
+      await olga.page.getByLabel("After a rest").fill("");
+      await save.click();
+      await until("both are taken back", async () => {
+        const { running_max, rate } = await own();
+        return running_max === undefined && rate === undefined;
+      });
+    },
+  );
+
+  scenario(
     "a task behind another of its serial key leads there, and runs once that one ended",
     async ({ product, visit }) => {
       await product.kind("noop");

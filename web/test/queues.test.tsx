@@ -1,12 +1,23 @@
-import { ApiClient, Live, type OwnQueue, type Pause, type Task, type Why, type WhyReason } from "@tasktonic/client";
+import {
+  ApiClient,
+  Live,
+  type OwnQueue,
+  type Pause,
+  type QueueDetail,
+  type Task,
+  type Why,
+  type WhyReason,
+} from "@tasktonic/client";
 import { TasktonicProvider } from "@tasktonic/react";
 import { act, fireEvent, render, screen } from "@testing-library/react";
 import axe from "axe-core";
 import type { ReactNode } from "react";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { changedOf, limitWords, readLimits, type Typed, typedOf } from "@/features/queues/limits";
+import { LimitsForm } from "@/features/queues/limits-form";
 import { readWaitingMax, readWeight } from "@/features/queues/numbers";
 import { PauseNotice } from "@/features/queues/pause-notice";
-import { personWords } from "@/features/queues/people-in";
+import { PeopleIn, personWords } from "@/features/queues/people-in";
 import { QueueList } from "@/features/queues/queue-list";
 import { lanesOf, operates, type Queues, readQueues } from "@/features/queues/read";
 import { laneWords, peopleWords, stateOf } from "@/features/queues/words";
@@ -18,6 +29,8 @@ import { aTask, FakeSocket, REV, someEvents } from "../../sdk/typescript/test/ma
 const actions = vi.hoisted(() => ({ pauseOwn: vi.fn(), pausePerson: vi.fn(), setQueue: vi.fn(), setPerson: vi.fn() }));
 vi.mock("@/features/queues/actions", () => actions);
 vi.mock("next/navigation", () => ({ useRouter: () => ({ push: vi.fn() }), unstable_rethrow: () => {} }));
+
+beforeEach(() => void vi.clearAllMocks());
 
 const ID = "AZrS0mXvQ4yKcD1e";
 const NO_PAUSE: Pause = { paused: false, by_user: false, by_operator: false };
@@ -110,6 +123,154 @@ describe("what is typed of a queue", () => {
       "Paused, 3 turns in each round, 5,000 may wait",
     );
     expect(personWords({ paused: false, weight: 1, waiting_max: 0 })).toBe("0 may wait");
+    const rate = { tasks: 100, per_ms: 60_000, burst: 20 };
+    expect(personWords({ paused: false, weight: 1, waiting_max: 7, running_max: 4, rate })).toBe(
+      "7 may wait, 4 run at once, 100 a minute (20 at once)",
+    );
+  });
+});
+
+describe("limits on what runs and starts", () => {
+  const nothing: Typed = { waiting: "", running: "", tasks: "", per: "1", unit: "minute", burst: "" };
+  const none = { waiting_max: null, running_max: null, rate: null };
+
+  it("read as a person would say them", () => {
+    expect(limitWords({})).toBe("");
+    expect(limitWords({ running_max: 1 })).toBe("1 runs at once");
+    const said = (tasks: number, per_ms: number, burst = tasks) => limitWords({ rate: { tasks, per_ms, burst } });
+    expect(said(1_000, 1_000)).toBe("1,000 a second");
+    expect(said(5, 3_600_000)).toBe("5 an hour");
+    expect(said(5, 86_400_000)).toBe("5 a day");
+    expect(said(5, 90_000)).toBe("5 in 90 seconds");
+    expect(said(5, 1_500, 1)).toBe("5 in 1,500 ms (1 at once)");
+    expect(said(5, 1)).toBe("5 in 1 ms");
+  });
+
+  it("are the same after they stood in fields, whatever they are", () => {
+    for (const per_ms of [1, 999, 1_000, 61_000, 120_000, 7_200_000, 86_400_000]) {
+      for (const burst of [1, 5, 1_000_000]) {
+        const limits = { waiting_max: 0, running_max: 100_000, rate: { tasks: 5, per_ms, burst } };
+        const { limits: read, wrong } = readLimits(typedOf(limits));
+        expect([changedOf(read, limits), wrong], `${burst} of 5 in ${per_ms}`).toEqual([{}, {}]);
+      }
+    }
+    expect(typedOf({})).toEqual(nothing);
+    expect(readLimits(nothing)).toEqual({ limits: none, wrong: {} });
+  });
+
+  it("are sent only where they are otherwise than before, and null takes one back", () => {
+    const before = { running_max: 4, rate: { tasks: 5, per_ms: 1_000, burst: 2 } };
+    expect(changedOf({ ...none, rate: { tasks: 5, per_ms: 1_000, burst: 2 } }, before)).toEqual({ running_max: null });
+    expect(changedOf({ ...none, running_max: 4 }, before)).toEqual({ rate: null });
+    // Without one of its own the burst is as many as in the whole time.
+    expect(changedOf({ ...none, running_max: 4, rate: { tasks: 5, per_ms: 1_000 } }, before)).toEqual({
+      rate: { tasks: 5, per_ms: 1_000 },
+    });
+  });
+
+  it("say at which field they make no sense", () => {
+    const wrong = (over: Partial<Typed>) => Object.keys(readLimits({ ...nothing, ...over }).wrong);
+    for (const running of ["0", "100,001", "-1", "some"]) expect(wrong({ running }), running).toEqual(["/running_max"]);
+    for (const tasks of ["0", "1,000,001", "1.5"]) expect(wrong({ tasks }), tasks).toEqual(["/rate/tasks"]);
+    for (const per of ["", "0", "25"]) expect(wrong({ tasks: "5", per, unit: "hour" }), per).toEqual(["/rate/per_ms"]);
+    expect(wrong({ tasks: "5", per: "24", unit: "hour" })).toEqual([]);
+    expect(wrong({ tasks: "5", burst: "0" })).toEqual(["/rate/burst"]);
+    expect(wrong({ burst: "5" })).toEqual(["/rate/tasks"]);
+  });
+});
+
+describe("the forms of limits", () => {
+  const detail = (over: Partial<QueueDetail> = {}): QueueDetail => ({
+    queue: "mail",
+    kinds: [],
+    paused: false,
+    users_waiting: 0,
+    users_held_back: 0,
+    users: [],
+    ...over,
+  });
+  const fill = (label: string | RegExp, value: string) =>
+    fireEvent.change(screen.getByLabelText(label), { target: { value } });
+  const save = () => act(async () => fireEvent.click(screen.getByRole("button", { name: "Save" })));
+  const errorOf = (label: string) => {
+    const ids = screen.getByLabelText(label).getAttribute("aria-describedby")?.split(" ") ?? [];
+    return ids.map((id) => document.getElementById(id)?.textContent).at(-1);
+  };
+  const noFaults = async (container: Element) => {
+    const rules = { "color-contrast": { enabled: false }, region: { enabled: false } };
+    expect((await axe.run(container, { rules })).violations).toEqual([]);
+  };
+
+  it("send what is changed for everybody, take one back, and show at its field what is refused", async () => {
+    const onSaved = vi.fn();
+    const queue = detail({ waiting_max: 500, running_max: 4 });
+    const { container } = render(<LimitsForm queue={queue} changes onSaved={onSaved} />, aWorld({}));
+    expect(screen.getByRole("button", { name: "Save" }).hasAttribute("disabled")).toBe(true);
+    fill("Tasks of one person that run at once", "");
+    fill("Tasks that start", "1,000");
+    fill("In how long", "30");
+    fill("Unit of time", "second");
+    actions.setQueue.mockResolvedValueOnce({
+      ok: false,
+      code: "bad_request",
+      message: "No.",
+      fields: { "/rate/tasks": "Not so many." },
+    });
+    await save();
+    const change = { queue: "mail", running_max: null, rate: { tasks: 1_000, per_ms: 30_000 } };
+    expect(actions.setQueue).toHaveBeenLastCalledWith(change);
+    expect(errorOf("Tasks that start")).toBe("Not so many.");
+    expect(onSaved).not.toHaveBeenCalled();
+    await noFaults(container);
+    actions.setQueue.mockResolvedValueOnce({ ok: false, code: "forbidden", message: "Ask an operator." });
+    await save();
+    expect(screen.getByText("Ask an operator.")).toBeTruthy();
+    expect(screen.queryByText("Not so many.")).toBeNull();
+    actions.setQueue.mockResolvedValueOnce({ ok: true, value: detail() });
+    await save();
+    expect(onSaved).toHaveBeenCalledWith(detail());
+  });
+
+  it("send nothing that makes no sense, and cannot be changed by those who only look", async () => {
+    const { rerender } = render(<LimitsForm queue={detail()} changes onSaved={vi.fn()} />, aWorld({}));
+    fill("Tasks of one person that run at once", "0");
+    await save();
+    expect(errorOf("Tasks of one person that run at once")).toBe("A whole number from 1 to 100,000, or nothing.");
+    expect(actions.setQueue).not.toHaveBeenCalled();
+    rerender(<LimitsForm queue={detail()} changes={false} onSaved={vi.fn()} />);
+    expect(screen.queryByRole("button", { name: "Save" })).toBeNull();
+    for (const field of [...screen.getAllByRole("textbox"), screen.getByRole("combobox")]) {
+      expect(field.hasAttribute("disabled")).toBe(true);
+    }
+  });
+
+  it("say what is set of a person, change it, and take all of it back", async () => {
+    const rate = { tasks: 5, per_ms: 60_000, burst: 2 };
+    const ben = { user: "ben", weight: 1, paused: false, running_max: 2, rate };
+    const onChange = vi.fn();
+    render(<PeopleIn detail={detail({ users: [ben] })} changes onChange={onChange} />, aWorld({}));
+    expect(screen.getByText("2 run at once, 5 a minute (2 at once)")).toBeTruthy();
+    const open = () => fireEvent.click(screen.getByRole("button", { name: "Change what is set of ben" }));
+    open();
+    expect(screen.getByLabelText("Tasks that may wait").getAttribute("placeholder")).toBe("as the queue has it");
+    fill("Tasks that run at once", "3");
+    fill(/^After a rest/, "");
+    actions.setPerson.mockResolvedValueOnce({
+      ok: false,
+      code: "bad_request",
+      message: "No.",
+      fields: { "/running_max": "Fewer." },
+    });
+    await save();
+    const now = { paused: false, waiting_max: null, running_max: 3, rate: { tasks: 5, per_ms: 60_000 } };
+    expect(actions.setPerson).toHaveBeenLastCalledWith({ queue: "mail", user: "ben", weight: 1, ...now });
+    expect(errorOf("Tasks that run at once")).toBe("Fewer.");
+    await noFaults(screen.getByRole("dialog"));
+    actions.setPerson.mockResolvedValueOnce({ ok: true, value: { user: "ben", weight: 1, paused: false } });
+    await act(async () => fireEvent.click(screen.getByRole("button", { name: "As everybody" })));
+    const all = { queue: "mail", user: "ben", weight: 1, paused: false };
+    expect(actions.setPerson).toHaveBeenLastCalledWith({ ...all, waiting_max: null, running_max: null, rate: null });
+    expect(onChange).toHaveBeenCalledOnce();
   });
 });
 
@@ -153,6 +314,15 @@ describe("the page of queues", () => {
     await act(async () => fireEvent.click(screen.getByRole("button", { name: "Resume my work" })));
     expect(screen.queryByText("You have paused all your work")).toBeNull();
     expect(screen.getByRole("button", { name: "Pause my work" })).toBeTruthy();
+  });
+
+  it("says how many of one's own may wait, run and start", () => {
+    const rate = { tasks: 100, per_ms: 60_000, burst: 100 };
+    const row = { ...aQueue({ running_max: 4, rate }), lane: { waiting: 0, running: 0 }, all: undefined };
+    const { container } = show(someQueues({ rows: [row] }));
+    const text = container.querySelector('[data-queue="mail"]')?.textContent;
+    expect(text).toContain("500 waiting");
+    expect(text).toContain("4 run at once, 100 a minute");
   });
 
   it("leaves everything as it is where a pause is refused", async () => {

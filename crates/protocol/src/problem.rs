@@ -157,8 +157,8 @@ pub struct Problem {
 /// One fault of a body.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FieldError {
-    /// A JSON Pointer (RFC 6901) into the payload, or with `submission_invalid` into the submission;
-    /// empty for the whole.
+    /// A JSON Pointer (RFC 6901) into the payload, or with `submission_invalid` and `bad_request` into
+    /// what was sent; empty for the whole.
     #[schema(example = "/photos/0")]
     pub pointer: String,
     /// What is wrong there.

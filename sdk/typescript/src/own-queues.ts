@@ -1,3 +1,4 @@
+import type { Rate } from "./queue-types.ts";
 import type { Pause } from "./types.ts";
 
 /** A queue, and what holds for you there. */
@@ -15,6 +16,10 @@ export type OwnQueue = {
   weight: number;
   /** How many of your tasks may wait there, scheduled ones included. */
   waiting_max: number;
+  /** How many of your tasks may run there at once; absent: as many as workers have room for. */
+  running_max?: number;
+  /** How many of your tasks start there in which time; absent: as many as workers take. */
+  rate?: Rate;
 };
 
 export type OwnQueueList = { queues: OwnQueue[]; pause: Pause };

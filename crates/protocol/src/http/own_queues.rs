@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Pause;
+use super::{Pause, Rate};
 
 /// `GET /api/v1/me/queues`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -31,4 +31,10 @@ pub struct OwnQueue {
     pub weight: u32,
     /// How many of your tasks may wait there, scheduled ones included.
     pub waiting_max: u32,
+    /// How many of your tasks may run there at once; absent: as many as workers have room for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running_max: Option<u32>,
+    /// How many of your tasks start there in which time; absent: as many as workers take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
 }

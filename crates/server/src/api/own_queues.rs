@@ -9,13 +9,13 @@ use axum::extract::State;
 use axum::http::Uri;
 use serde::Deserialize;
 use tasktonic_core::Name;
-use tasktonic_core::settings::{Pauses, waiting_max};
+use tasktonic_core::settings::{Pauses, rate, running_max, waiting_max};
 use tasktonic_protocol::http::{BUILT_IN, OwnQueue, OwnQueueList, Pause};
 
 use super::access::{Need, check};
 use super::kinds::workers_alive;
 use super::operation::{Body, Operation};
-use super::queues::{ASKED_MAX, known, view};
+use super::queues::{ASKED_MAX, known, shown_rate, view};
 use super::read::query;
 use super::settings;
 use crate::App;
@@ -81,7 +81,7 @@ async fn list(
     let queues = names.iter().zip(own).map(|(queue, own)| {
         let (kinds, needs) = (known.kinds_in(queue), queue.labels());
         let set = wanted.queues.get(queue.as_str()).copied().unwrap_or_default();
-        let waiting_max = waiting_max(&settings::core(&set), &own, app.limits.lane_max);
+        let of_all = settings::core(&set);
         OwnQueue {
             queue: queue.to_string(),
             served: workers.iter().any(|one| kinds.iter().any(|kind| one.takes(kind, &needs))),
@@ -89,7 +89,9 @@ async fn list(
             paused: set.paused,
             paused_for_you: own.paused,
             weight: own.weight,
-            waiting_max,
+            waiting_max: waiting_max(&of_all, &own, app.limits.lane_max),
+            running_max: running_max(&of_all, &own),
+            rate: rate(&of_all, &own).map(shown_rate),
         }
     });
     let pause = Pause { paused: pause.any(), by_user: pause.own, by_operator: pause.operator };

@@ -17,7 +17,7 @@ use tasktonic_protocol::http::{
     Pause, PauseRequest, PausedUser, Queue, QueueChange, QueueDetail, QueueList, QueueSettings,
     QueueUser, QueueUserChange, Rate, RateChange,
 };
-use tasktonic_protocol::problem::Code;
+use tasktonic_protocol::problem::{Code, FieldError};
 use tasktonic_protocol::worker::KindRecord;
 use tasktonic_store::limits::USERS_IN_MAX;
 use tasktonic_store::{Query, QueryReply, Table, Turns, UserView};
@@ -219,8 +219,18 @@ async fn detail(app: &App, name: &Name) -> Result<QueueDetail, Refusal> {
 
 fn shown_user(user: &UserId, settings: &UserSettings) -> QueueUser {
     let UserSettings { weight, paused, waiting_max, running_max, rate } = *settings;
-    let rate = rate.map(|Limit { tasks, per_ms, burst }| Rate { tasks, per_ms, burst });
+    let rate = rate.map(shown_rate);
     QueueUser { user: user.to_string(), weight, paused, waiting_max, running_max, rate }
+}
+
+pub(super) fn shown_rate(Limit { tasks, per_ms, burst }: Limit) -> Rate {
+    Rate { tasks, per_ms, burst }
+}
+
+/// What is wrong with one member, said where a form has its field.
+fn wrong(pointer: &str, detail: String) -> Refusal {
+    let error = FieldError { pointer: pointer.to_owned(), detail: detail.clone() };
+    Refusal::bad_request(detail).with_errors(vec![error])
 }
 
 /// Whether limits are numbers that may be set.
@@ -231,14 +241,15 @@ fn check_limits(
 ) -> Result<(), Refusal> {
     if waiting_max.flatten().is_some_and(|max| max > WAITING_MAX_MAX) {
         let text = format!("`waiting_max` is a number from 0 to {WAITING_MAX_MAX}, or null.");
-        return Err(Refusal::bad_request(text));
+        return Err(wrong("/waiting_max", text));
     }
     // None at all would be a pause that does not say so.
     if running_max.flatten().is_some_and(|max| !(1..=RUNNING_MAX_MAX).contains(&max)) {
-        return Err(Refusal::bad_request(format!(
+        let text = format!(
             "`running_max` is a number from 1 to {RUNNING_MAX_MAX}, or null. To start nothing, set \
              `paused`."
-        )));
+        );
+        return Err(wrong("/running_max", text));
     }
     if let Some(RateChange { tasks, per_ms, burst }) = rate.flatten() {
         let bounds = [
@@ -249,7 +260,7 @@ fn check_limits(
         for (name, number, max) in bounds {
             if !(1..=max).contains(&number) {
                 let text = format!("`{name}` of a `rate` is a number from 1 to {max}.");
-                return Err(Refusal::bad_request(text));
+                return Err(wrong(&format!("/rate/{name}"), text));
             }
         }
     }
@@ -297,10 +308,10 @@ async fn set_user(
     check_limits(asked.waiting_max, asked.running_max, asked.rate)?;
     if asked.weight.is_some_and(|weight| !(1..=WEIGHT_MAX).contains(&weight)) {
         let text = format!("`weight` is a number from 1 to {WEIGHT_MAX}.");
-        return Err(Refusal::bad_request(text));
+        return Err(wrong("/weight", text));
     }
     if asked.user.is_empty() {
-        return Err(Refusal::bad_request("`user` names whom it is set of."));
+        return Err(wrong("/user", "`user` names whom it is set of.".to_owned()));
     }
     let user = user_of(&asked.user);
     let before = view(&app, &user, vec![queue.clone()]).await?.settings;

@@ -184,6 +184,12 @@ async fn settings_out_of_bounds_and_of_nothing_are_refused_with_what_to_do() {
     ] {
         set_user(&site, "echo", body).await.refused(400, "bad_request");
     }
+    // A form shows it at its field.
+    let burst = json!({ "rate": { "tasks": 1, "per_ms": 1_000, "burst": 0 } });
+    for (body, place) in [(json!({ "running_max": 0 }), "/running_max"), (burst, "/rate/burst")] {
+        let problem = set(&site, "echo", body).await.expect(400);
+        assert_eq!(problem["errors"][0]["pointer"], place, "{problem}");
+    }
     set(&site, "no%20name", json!({ "paused": true })).await.refused(404, "not_found");
     site.post("ana", "/api/v1/me/pause", json!({})).await.refused(400, "bad_request");
     for number in 0..255 {
@@ -208,15 +214,20 @@ async fn people_see_what_holds_for_them_in_each_queue_and_nothing_of_others() {
     });
     assert_eq!((&seen["queues"][0], &seen["pause"]), (&plain, &nothing));
     assert!(seen["queues"][0]["waiting_max"].as_u64() > Some(0), "{seen}");
-    set(&site, "echo", json!({ "paused": true, "waiting_max": 7 })).await.expect(200);
+    let of_all = json!({ "tasks": 9, "per_ms": 1_000, "burst": 1 });
+    let limits = json!({ "paused": true, "waiting_max": 7, "running_max": 4, "rate": of_all });
+    set(&site, "echo", limits).await.expect(200);
     set(&site, "apart", json!({ "paused": true })).await.expect(200);
-    let of_ana = json!({ "user": "ana", "paused": true, "weight": 3, "waiting_max": 2 });
+    // What is set of her goes first, each by itself.
+    let of_ana = json!({
+        "user": "ana", "paused": true, "weight": 3, "waiting_max": 2, "running_max": 5,
+    });
     set_user(&site, "echo", of_ana).await.expect(200);
     site.post("ana", "/api/v1/me/pause", json!({ "paused": true })).await.expect(200);
     let seen = site.get("ana", own).await.expect(200);
     let echo = json!({
         "queue": "echo", "kinds": ["echo"], "served": true, "paused": true,
-        "paused_for_you": true, "weight": 3, "waiting_max": 2,
+        "paused_for_you": true, "weight": 3, "waiting_max": 2, "running_max": 5, "rate": of_all,
     });
     assert_eq!((&seen["queues"][0], &seen["pause"]["by_user"]), (&echo, &json!(true)));
     let names = |list: &Value| -> Vec<Value> {
@@ -229,7 +240,7 @@ async fn people_see_what_holds_for_them_in_each_queue_and_nothing_of_others() {
     let of_ben = site.get("ben", own).await.expect(200);
     let echo = json!({
         "queue": "echo", "kinds": ["echo"], "served": true, "paused": true,
-        "paused_for_you": false, "weight": 1, "waiting_max": 7,
+        "paused_for_you": false, "weight": 1, "waiting_max": 7, "running_max": 4, "rate": of_all,
     });
     assert_eq!((&of_ben["queues"][0], &of_ben["pause"]), (&echo, &nothing));
     site.hand.advance(3_600_000);

@@ -6,6 +6,7 @@ import { useId, useState } from "react";
 import { Card } from "@/components/ui/bits";
 import { Button } from "@/components/ui/button";
 import { count } from "@/lib/format";
+import { limitWords } from "./limits";
 import { PersonDialog } from "./person-dialog";
 import { turnsWords } from "./words";
 
@@ -82,12 +83,13 @@ export function PeopleIn({ detail, changes, onChange }: Props) {
   );
 }
 
-/** `Paused, 3 turns in each round, 500 may wait`. */
-export function personWords({ paused, weight, waiting_max }: Omit<QueueUser, "user">): string {
+/** `Paused, 3 turns in each round, 500 may wait, 4 run at once`. */
+export function personWords({ paused, weight, waiting_max, ...starts }: Omit<QueueUser, "user">): string {
   const said = [
     paused ? "Paused" : "",
     weight === 1 ? "" : turnsWords(weight),
     waiting_max === undefined ? "" : `${count(waiting_max)} may wait`,
+    limitWords(starts),
   ];
   return said.filter(Boolean).join(", ");
 }

@@ -9,33 +9,36 @@ import { describedBy, Field, FieldError, Input } from "@/components/ui/field";
 import { Switch } from "@/components/ui/switch";
 import { call } from "@/lib/call";
 import { setPerson } from "./actions";
-import { readWaitingMax, readWeight, WAITING_MAX_WRONG, WEIGHT_WRONG } from "./numbers";
+import { LimitFields } from "./limit-fields";
+import { errorsAt, LIMIT_POINTERS, type LimitsChange, readLimits, typedOf } from "./limits";
+import { readWeight, WEIGHT_WRONG } from "./numbers";
 
 type Props = { queue: string; person: QueueUser | undefined; onClose: () => void; onSaved: () => void };
 
 const HINTS = {
   user: "The name they sign in with, or their id",
   weight: "For one of the others; 1 is as everybody has",
-  waiting: "Empty: as everybody has",
 };
+const POINTERS = ["/user", "/weight", ...LIMIT_POINTERS];
+const NO_LIMITS: LimitsChange = { waiting_max: null, running_max: null, rate: null };
 
 /** What is set of one person in a queue. */
 export function PersonDialog({ queue, person, onClose, onSaved }: Props) {
   const id = useId();
   const [user, setUser] = useState(person?.user ?? "");
   const [weight, setWeight] = useState(String(person?.weight ?? 1));
-  const [waiting, setWaiting] = useState(person?.waiting_max?.toString() ?? "");
+  const [typed, setTyped] = useState(() => typedOf(person ?? {}));
   const [paused, setPaused] = useState(person?.paused ?? false);
   const [errors, setErrors] = useState<Record<string, string>>({});
   const [busy, setBusy] = useState(false);
 
-  const send = async (change: { weight: number; paused: boolean; waiting_max: number | null }) => {
+  const send = async (change: { weight: number; paused: boolean } & LimitsChange) => {
     setBusy(true);
     setErrors({});
     const result = await call(() => setPerson({ queue, user: user.trim(), ...change }));
     setBusy(false);
     if (!result.ok) {
-      setErrors(result.fields && Object.keys(result.fields).length > 0 ? result.fields : { "": result.message });
+      setErrors(errorsAt(result, person ? POINTERS.slice(1) : POINTERS));
       return;
     }
     toast.success("Saved", { description: `It holds for ${result.value.user} in ${queue} from now on.` });
@@ -44,15 +47,15 @@ export function PersonDialog({ queue, person, onClose, onSaved }: Props) {
   const submit = (event: FormEvent) => {
     event.preventDefault();
     const turns = readWeight(weight);
-    const waiting_max = readWaitingMax(waiting);
+    const read = readLimits(typed);
     const wrong: Record<string, string> = {
       ...(user.trim() === "" ? { "/user": "Say whom it is set of." } : {}),
       ...(turns === undefined ? { "/weight": WEIGHT_WRONG } : {}),
-      ...(waiting_max === undefined ? { "/waiting_max": WAITING_MAX_WRONG } : {}),
+      ...read.wrong,
     };
     setErrors(wrong);
-    if (turns === undefined || waiting_max === undefined || Object.keys(wrong).length > 0) return;
-    void send({ weight: turns, paused, waiting_max });
+    if (turns === undefined || Object.keys(wrong).length > 0) return;
+    void send({ weight: turns, paused, ...read.limits });
   };
   const tied = (name: keyof typeof HINTS, pointer: string) => ({
     id: `${id}${name}`,
@@ -63,7 +66,7 @@ export function PersonDialog({ queue, person, onClose, onSaved }: Props) {
     <Dialog open onOpenChange={(open) => open || busy || onClose()}>
       <DialogContent
         title={person ? `${person.user} in ${queue}` : `A person in ${queue}`}
-        className="max-w-md [&_h2]:[overflow-wrap:anywhere]"
+        className="max-w-xl [&_h2]:[overflow-wrap:anywhere]"
       >
         <form noValidate onSubmit={submit} className="flex flex-col gap-4 overflow-y-auto px-5 pt-3 pb-5">
           {person ? null : (
@@ -79,7 +82,7 @@ export function PersonDialog({ queue, person, onClose, onSaved }: Props) {
               />
             </Field>
           )}
-          <div className="grid gap-4 sm:grid-cols-2">
+          <LimitFields id={id} of="person" typed={typed} onTyped={setTyped} errors={errors}>
             <Field id={`${id}weight`} label="Turns" hint={HINTS.weight} error={errors["/weight"]}>
               <Input
                 {...tied("weight", "/weight")}
@@ -89,16 +92,7 @@ export function PersonDialog({ queue, person, onClose, onSaved }: Props) {
                 onChange={(event) => setWeight(event.target.value)}
               />
             </Field>
-            <Field id={`${id}waiting`} label="Tasks that may wait" hint={HINTS.waiting} error={errors["/waiting_max"]}>
-              <Input
-                {...tied("waiting", "/waiting_max")}
-                inputMode="numeric"
-                className="tabular"
-                value={waiting}
-                onChange={(event) => setWaiting(event.target.value)}
-              />
-            </Field>
-          </div>
+          </LimitFields>
           <label htmlFor={`${id}paused`} className="flex items-center justify-between gap-4 text-sm">
             <span>
               <span className="block font-medium">Paused here</span>
@@ -113,7 +107,7 @@ export function PersonDialog({ queue, person, onClose, onSaved }: Props) {
                 look="ghost"
                 disabled={busy}
                 className="mr-auto -ml-3"
-                onClick={() => void send({ weight: 1, paused: false, waiting_max: null })}
+                onClick={() => void send({ weight: 1, paused: false, ...NO_LIMITS })}
               >
                 As everybody
               </Button>

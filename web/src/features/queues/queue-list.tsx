@@ -12,6 +12,7 @@ import { EVERYTHING, writeQuery } from "@/features/tasks/filters";
 import { titlesOf } from "@/features/tasks/kinds";
 import { cn } from "@/lib/cn";
 import { count } from "@/lib/format";
+import { limitWords } from "./limits";
 import { queueHref } from "./names";
 import { PauseNotice } from "./pause-notice";
 import { PauseQueueDialog } from "./pause-queue-dialog";
@@ -121,6 +122,7 @@ type RowProps = {
 function Row({ row, pause, more, kinds, operator, onTurn }: RowProps) {
   const { queue, lane } = row;
   const mine = laneWords(lane, more);
+  const starts = limitWords(row);
   return (
     <li
       data-queue={queue}
@@ -159,6 +161,7 @@ function Row({ row, pause, more, kinds, operator, onTurn }: RowProps) {
       <p className="tabular text-sm text-ink-soft">
         <span className="mr-2 text-xs text-ink-faint lg:hidden">Your limits</span>
         {count(row.waiting_max)} waiting
+        {starts ? <span className="max-lg:before:content-[',_'] lg:block">{starts}</span> : null}
         {row.weight === 1 ? null : (
           <span className="text-xs text-ink-faint max-lg:before:content-[',_'] lg:block">{turnsWords(row.weight)}</span>
         )}

@@ -11,13 +11,14 @@ import { EVERYTHING, writeQuery } from "@/features/tasks/filters";
 import { titlesOf } from "@/features/tasks/kinds";
 import { count } from "@/lib/format";
 import { useFresh } from "@/lib/fresh";
+import { limitWords } from "./limits";
+import { LimitsForm } from "./limits-form";
 import { PauseNotice } from "./pause-notice";
 import { PauseQueueDialog } from "./pause-queue-dialog";
 import { PeopleIn } from "./people-in";
 import { EMPTY_LANE, kindsText, operates, type Queues } from "./read";
 import { StateChip } from "./state-chip";
 import { useQueues } from "./use-queues";
-import { WaitingForm } from "./waiting-form";
 import { laneWords, peopleWords, STATE_WORDS, stateOf, turnsWords } from "./words";
 
 type Props = {
@@ -78,7 +79,9 @@ export function QueueView({ name, user, initial, detail: before, kinds }: Props)
               "none"
             )}
           </Fact>
-          <Fact name="Your limit">{row ? `${count(row.waiting_max)} waiting` : "–"}</Fact>
+          <Fact name="Your limit">
+            {row ? [`${count(row.waiting_max)} waiting`, limitWords(row)].filter(Boolean).join(", ") : "–"}
+          </Fact>
           <Fact name="Your share">{row ? turnsWords(row.weight) : "–"}</Fact>
           {kindsHere ? (
             <Fact name="Kinds of tasks" className="col-span-full">
@@ -108,8 +111,8 @@ export function QueueView({ name, user, initial, detail: before, kinds }: Props)
                 />
               </label>
             </div>
-            <WaitingForm
-              key={detail.value.waiting_max ?? "none"}
+            <LimitsForm
+              key={JSON.stringify([detail.value.waiting_max, detail.value.running_max, detail.value.rate])}
               queue={detail.value}
               changes={changes}
               onSaved={(now) => {

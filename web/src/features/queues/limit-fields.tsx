@@ -1,0 +1,102 @@
+"use client";
+
+import type { ReactNode } from "react";
+import { describedBy, Field, Input, NativeSelect } from "@/components/ui/field";
+import { cn } from "@/lib/cn";
+import { type Typed, UNIT_NAMES, UNITS, type Unit } from "./limits";
+
+/** What the fields are called where they hold for everybody, and where they hold for one person. */
+const WORDS = {
+  everybody: {
+    waiting: "Tasks of one person that may wait",
+    waitingHint: "Scheduled ones included. Who has more is refused until some are done",
+    waitingEmpty: "as the server has it",
+    running: "Tasks of one person that run at once",
+    runningHint: "What runs when it is lowered goes on",
+    runningEmpty: "as workers have room",
+    rate: "How many of one person may start",
+    tasksEmpty: "no limit",
+  },
+  person: {
+    waiting: "Tasks that may wait",
+    waitingHint: "Scheduled ones included",
+    waitingEmpty: "as the queue has it",
+    running: "Tasks that run at once",
+    runningHint: "What runs when it is lowered goes on",
+    runningEmpty: "as the queue has it",
+    rate: "How many of theirs may start",
+    tasksEmpty: "as the queue has it",
+  },
+} as const;
+
+type Props = {
+  id: string;
+  of: keyof typeof WORDS;
+  typed: Typed;
+  onTyped: (typed: Typed) => void;
+  /** By the API's names of what is wrong. */
+  errors: Record<string, string>;
+  disabled?: boolean;
+  /** Other fields that stand before these. */
+  children?: ReactNode;
+};
+
+/** How many tasks of one person may wait, run and start. */
+export function LimitFields({ id, of, typed, onTyped, errors, disabled = false, children }: Props) {
+  const words = WORDS[of];
+  const tied = (name: Exclude<keyof Typed, "unit">, pointer: string, hint?: string) => ({
+    id: `${id}${name}`,
+    inputMode: "numeric" as const,
+    disabled,
+    className: "tabular",
+    value: typed[name],
+    "aria-invalid": errors[pointer] ? true : undefined,
+    "aria-describedby": describedBy(`${id}${name}`, hint, errors[pointer]),
+    onChange: (event: { target: { value: string } }) => onTyped({ ...typed, [name]: event.target.value }),
+  });
+  return (
+    <>
+      <div className={cn("grid gap-4", of === "person" ? "sm:grid-cols-3" : "sm:grid-cols-2")}>
+        {children}
+        <Field id={`${id}waiting`} label={words.waiting} hint={words.waitingHint} error={errors["/waiting_max"]}>
+          <Input {...tied("waiting", "/waiting_max", words.waitingHint)} placeholder={words.waitingEmpty} />
+        </Field>
+        <Field id={`${id}running`} label={words.running} hint={words.runningHint} error={errors["/running_max"]}>
+          <Input {...tied("running", "/running_max", words.runningHint)} placeholder={words.runningEmpty} />
+        </Field>
+      </div>
+      <fieldset className="min-w-0">
+        <legend className="text-sm font-medium">{words.rate}</legend>
+        <p className="mt-0.5 text-xs text-ink-faint">Each attempt counts as one.</p>
+        <div className="mt-2.5 grid gap-4 sm:grid-cols-[minmax(0,1fr)_minmax(0,1.3fr)_minmax(0,1fr)]">
+          <Field id={`${id}tasks`} label="Tasks that start" error={errors["/rate/tasks"]}>
+            <Input {...tied("tasks", "/rate/tasks")} placeholder={words.tasksEmpty} />
+          </Field>
+          <Field id={`${id}per`} label="In how long" error={errors["/rate/per_ms"]}>
+            <div className="flex gap-2">
+              <Input {...tied("per", "/rate/per_ms")} className="tabular w-14 shrink-0" />
+              <NativeSelect
+                aria-label="Unit of time"
+                disabled={disabled}
+                value={typed.unit}
+                className="min-w-0"
+                onChange={(event) => onTyped({ ...typed, unit: event.target.value as Unit })}
+              >
+                {UNIT_NAMES.map((unit) => (
+                  <option key={unit} value={unit}>
+                    {UNITS[unit].many}
+                  </option>
+                ))}
+              </NativeSelect>
+            </div>
+          </Field>
+          <Field id={`${id}burst`} label="After a rest" hint={BURST_HINT} optional error={errors["/rate/burst"]}>
+            <Input {...tied("burst", "/rate/burst", BURST_HINT)} placeholder="as many" />
+          </Field>
+        </div>
+      </fieldset>
+    </>
+  );
+}
+
+const BURST_HINT = "That many start at once";

@@ -1,0 +1,57 @@
+"use client";
+
+import type { QueueDetail } from "@tasktonic/client";
+import { type FormEvent, useId, useState } from "react";
+import { toast } from "sonner";
+import { Button } from "@/components/ui/button";
+import { FieldError } from "@/components/ui/field";
+import { call } from "@/lib/call";
+import { setQueue } from "./actions";
+import { LimitFields } from "./limit-fields";
+import { changedOf, errorsAt, LIMIT_POINTERS, readLimits, typedOf } from "./limits";
+
+type Props = { queue: QueueDetail; changes: boolean; onSaved: (now: QueueDetail) => void };
+
+/** How many tasks of one person may wait, run and start in a queue. */
+export function LimitsForm({ queue, changes, onSaved }: Props) {
+  const id = useId();
+  const [typed, setTyped] = useState(() => typedOf(queue));
+  const [errors, setErrors] = useState<Record<string, string>>({});
+  const [busy, setBusy] = useState(false);
+  const { limits, wrong } = readLimits(typed);
+  const change = changedOf(limits, queue);
+  const isWrong = Object.keys(wrong).length > 0;
+
+  const save = async (event: FormEvent) => {
+    event.preventDefault();
+    setErrors(wrong);
+    if (isWrong) return;
+    setBusy(true);
+    const result = await call(() => setQueue({ queue: queue.queue, ...change }));
+    setBusy(false);
+    if (!result.ok) {
+      setErrors(errorsAt(result, LIMIT_POINTERS));
+      return;
+    }
+    onSaved(result.value);
+    toast.success("Saved", { description: `It holds for everybody in ${queue.queue} from now on.` });
+  };
+  return (
+    <form
+      noValidate
+      aria-label={`Limits in ${queue.queue}`}
+      onSubmit={(event) => void save(event)}
+      className="flex flex-col gap-5"
+    >
+      <LimitFields id={id} of="everybody" typed={typed} onTyped={setTyped} errors={errors} disabled={!changes} />
+      <FieldError id={`${id}error`} text={errors[""]} />
+      {changes ? (
+        <div className="flex justify-end">
+          <Button type="submit" busy={busy} disabled={!isWrong && Object.keys(change).length === 0}>
+            Save
+          </Button>
+        </div>
+      ) : null}
+    </form>
+  );
+}
