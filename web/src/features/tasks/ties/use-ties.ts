@@ -18,7 +18,7 @@ export function useTies(task: Task, initial: Ties): Ties {
   const { status } = useConnection();
   const [ties, setTies] = useState(initial);
   const moment = `${task.rev}/${status}`;
-  const settled = isSettled(ties);
+  const settled = isSettled(ties, task);
   useEffect(() => {
     // Named here because a change of the task is a reason to ask again.
     void moment;
@@ -41,8 +41,9 @@ export function useTies(task: Task, initial: Ties): Ties {
   return ties;
 }
 
-function isSettled({ links, flow }: Ties): boolean {
+/** A flow or batch that has not ended may get more tasks, however all of those ended that are there. */
+function isSettled({ links, flow }: Ties, task: Task): boolean {
   const linked = [...links.waits_for, ...links.leads_to];
   const over = linked.every(({ status }) => status === undefined || hasEnded(status));
-  return over && (flow?.tasks.every(({ status }) => hasEnded(status)) ?? true);
+  return over && (flow === null || (hasEnded(task.status) && flow.tasks.every(({ status }) => hasEnded(status))));
 }
