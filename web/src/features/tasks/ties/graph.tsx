@@ -11,12 +11,20 @@ const SHOWN_MAX = 40;
 export function Graph({ flow }: { flow: Flow }) {
   const names = new Map(flow.tasks.map((node) => [node.id, node.name ?? node.id.slice(0, 6)]));
   const columns = layers(flow.tasks);
+  // Where nothing waits for anything there is one step: its tasks stand beside each other.
+  const alone = columns.length === 1;
   return (
     <section aria-label="Graph" className="overflow-x-auto">
       <ol className="flex gap-6">
         {columns.map((column, depth) => (
-          <li key={column[0]?.id ?? depth} className="flex min-w-44 flex-col gap-2" aria-label={`Step ${depth + 1}`}>
-            <ul className="flex flex-col gap-2">
+          <li
+            key={column[0]?.id ?? depth}
+            className="flex min-w-44 flex-1 flex-col gap-2"
+            aria-label={`Step ${depth + 1}`}
+          >
+            <ul
+              className={alone ? "grid grid-cols-[repeat(auto-fill,minmax(11rem,1fr))] gap-2" : "flex flex-col gap-2"}
+            >
               {column.slice(0, SHOWN_MAX).map((node) => (
                 <li
                   key={node.id}
