@@ -217,12 +217,14 @@ impl Cluster {
     /// What `node` knows of the living ones; nothing while it is not content.
     fn view(&self, node: usize) -> Option<Vec<String>> {
         let node = &self.nodes[node];
-        if !node.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok") {
+        // A replica that is copied anew refuses everything but INFO meanwhile.
+        let told = |what| Some(node.ask(&["CLUSTER", what])).filter(|reply| !reply.is_error());
+        if !told("INFO")?.text().contains("cluster_state:ok") {
             return None;
         }
         let replication = node.info("replication");
         let is = |name: &str, value: &str| replication.get(name).is_some_and(|is| is == value);
-        let known = node.cli(&["CLUSTER", "NODES"]);
+        let known = told("NODES")?.text();
         let of =
             |line: &str, number: usize| line.split(' ').nth(number).unwrap_or_default().to_owned();
         let me = known.lines().find(|line| line.contains("myself"))?;
