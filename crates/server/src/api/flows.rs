@@ -26,41 +26,10 @@ use super::flow_draft::{checked, draft, fresh, gathering, invalid};
 use super::flow_read::{all_parts, flow, links_of};
 use super::operation::{Body, Operation};
 use super::read::{Named, id, known, shown, some};
-use super::submit::{check_tags, partition};
+use super::submit::{REFUSES, check_tags, lane_full, partition};
 use crate::App;
 use crate::door::Caller;
 use crate::problem::Refusal;
-
-/// When to come back to a full line, in seconds.
-const LANE_RETRY_S: u64 = 10;
-/// What refuses a submission of tasks with ties.
-const REFUSES: &[Code] = &[
-    Code::FlowInvalid,
-    Code::PayloadTooLarge,
-    Code::MediaTypeUnsupported,
-    Code::PayloadInvalid,
-    Code::SubmissionInvalid,
-    Code::KindUnknown,
-    Code::QuotaExceeded,
-    Code::StoreFull,
-    Code::OutcomeUnknown,
-    Code::StoreDiskFull,
-];
-/// The same where it is added to what is there.
-const ADD_REFUSES: &[Code] = &[
-    Code::NotFound,
-    Code::FlowClosed,
-    Code::FlowInvalid,
-    Code::PayloadTooLarge,
-    Code::MediaTypeUnsupported,
-    Code::PayloadInvalid,
-    Code::SubmissionInvalid,
-    Code::KindUnknown,
-    Code::QuotaExceeded,
-    Code::StoreFull,
-    Code::OutcomeUnknown,
-    Code::StoreDiskFull,
-];
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
@@ -68,12 +37,14 @@ pub(super) fn operations() -> Vec<Operation> {
             .about("Submits tasks that wait for each other, all of them or none.")
             .takes(Body::Json("FlowRequest"))
             .answers(202, "It is accepted.", Body::Json("Flow"))
+            .refuses(&[Code::FlowInvalid])
             .refuses(REFUSES),
         Operation::post("/api/v1/flows/{id}/tasks", "flows", add)
             .about("Adds tasks to a flow that has not ended.")
             .takes(Body::Json("FlowAddRequest"))
             .answers(202, "They are accepted.", Body::Json("Flow"))
-            .refuses(ADD_REFUSES),
+            .refuses(&[Code::NotFound, Code::FlowClosed, Code::FlowInvalid])
+            .refuses(REFUSES),
         Operation::post("/api/v1/flows/{id}/cancel", "flows", cancel)
             .about("Stops a flow with all its tasks.")
             .answers(200, "The flow as a task; its tasks follow.", Body::Json("Task"))
@@ -86,12 +57,14 @@ pub(super) fn operations() -> Vec<Operation> {
             .about("Opens a batch: add tasks, then seal it.")
             .takes(Body::Json("BatchOpenRequest"))
             .answers(202, "It is open.", Body::Json("Flow"))
+            .refuses(&[Code::FlowInvalid])
             .refuses(REFUSES),
         Operation::post("/api/v1/batches/{id}/tasks", "flows", add)
             .about("Adds tasks to a batch that is not sealed.")
             .takes(Body::Json("FlowAddRequest"))
             .answers(202, "They are accepted.", Body::Json("Flow"))
-            .refuses(ADD_REFUSES),
+            .refuses(&[Code::NotFound, Code::FlowClosed, Code::FlowInvalid])
+            .refuses(REFUSES),
         Operation::post("/api/v1/batches/{id}/seal", "flows", seal)
             .about("Says that a batch has all its tasks.")
             .answers(200, "The batch.", Body::Json("Flow"))
@@ -317,17 +290,7 @@ async fn accept(
         let Controlled::Refused(why) = answer else { continue };
         let text = match why {
             Refused::Withheld => continue,
-            Refused::LaneFull => {
-                return Err(Refusal::new(
-                    Code::QuotaExceeded,
-                    format!(
-                        "With these you would have more than {} tasks waiting in one queue. Wait \
-                         until some are worked off.",
-                        app.limits.lane_max
-                    ),
-                )
-                .retry_after(LANE_RETRY_S));
-            }
+            Refused::LaneFull => return Err(lane_full()),
             Refused::Closed => {
                 return Err(Refusal::new(
                     Code::FlowClosed,

@@ -60,20 +60,23 @@ pub(super) fn operations() -> Vec<Operation> {
                 "A task that has the key does for this one: that task.",
                 Body::Json("Task"),
             )
-            .refuses(&[
-                Code::IdempotencyConflict,
-                Code::PayloadTooLarge,
-                Code::MediaTypeUnsupported,
-                Code::PayloadInvalid,
-                Code::SubmissionInvalid,
-                Code::KindUnknown,
-                Code::QuotaExceeded,
-                Code::StoreFull,
-                Code::OutcomeUnknown,
-                Code::StoreDiskFull,
-            ]),
+            .refuses(&[Code::IdempotencyConflict])
+            .refuses(REFUSES),
     ]
 }
+
+/// What refuses a new task, alone or tied to others.
+pub(super) const REFUSES: &[Code] = &[
+    Code::PayloadTooLarge,
+    Code::MediaTypeUnsupported,
+    Code::PayloadInvalid,
+    Code::SubmissionInvalid,
+    Code::KindUnknown,
+    Code::QuotaExceeded,
+    Code::StoreFull,
+    Code::OutcomeUnknown,
+    Code::StoreDiskFull,
+];
 
 /// Whether a kind of the product's own may be submitted: only its own routes do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -364,12 +367,17 @@ pub(super) async fn answer(
             Code::IdempotencyConflict,
             format!("The key belongs to task {id}. Use a new key, or send what was sent before."),
         )),
-        Submitted::LaneFull => Err(Refusal::new(
-            Code::QuotaExceeded,
-            "As many of your tasks wait in this queue as may. Wait until some are worked off.",
-        )
-        .retry_after(LANE_RETRY_S)),
+        Submitted::LaneFull => Err(lane_full()),
     }
+}
+
+/// How many may wait is for the store to say: the queue or the user may have a limit of their own.
+pub(super) fn lane_full() -> Refusal {
+    Refusal::new(
+        Code::QuotaExceeded,
+        "As many of your tasks wait in this queue as may. Wait until some are worked off.",
+    )
+    .retry_after(LANE_RETRY_S)
 }
 
 /// The outcome in the figures for operators.

@@ -1,6 +1,7 @@
 //! Flows and batches through the API.
 
 use serde_json::{Value, json};
+use tasktonic_auth::Role;
 
 use crate::support::Site;
 
@@ -48,11 +49,30 @@ async fn a_flow_is_accepted_whole_and_shown_with_its_graph() {
     assert_eq!(links["waits_for"][0]["status"], "queued");
     assert_eq!(links["leads_to"][0]["name"], "report");
     site.get("ben", &format!("/api/v1/tasks/{left}/links")).await.refused(404, "not_found");
+    let why = site.get("ana", &format!("/api/v1/tasks/{left}/why")).await.expect(200);
+    assert_eq!(
+        (&why["reason"], &why["waits_for"][0]["name"]),
+        (&json!("waiting"), &json!("fetch"))
+    );
     let alone = json!({ "kind": "echo", "payload": { "text": "alone" } });
     let alone = site.post("ana", "/api/v1/tasks", alone).await.expect(202);
     let links = format!("/api/v1/tasks/{}/links", alone["id"].as_str().unwrap());
     let none = json!({ "part_of": null, "gathers": null, "waits_for": [], "leads_to": [] });
     assert_eq!(site.get("ana", &links).await.expect(200), none);
+}
+
+#[tokio::test]
+async fn a_flow_with_more_tasks_than_are_set_to_wait_is_refused_whole_and_told_no_other_limit() {
+    let site = Site::open().await;
+    let (path, at_most) = ("/api/v1/queues/echo/settings", json!({ "waiting_max": 1 }));
+    site.post_as(Role::Operator, "olga", path, at_most).await.expect(200);
+    let body = json!({ "tasks": [task("one", json!([])), task("two", json!([]))] });
+    let answer = site.post("ana", "/api/v1/flows", body).await;
+    assert_eq!(answer.header("retry-after"), "10");
+    let refused = answer.refused(429, "quota_exceeded");
+    assert!(!refused["detail"].as_str().unwrap().contains(char::is_numeric), "{refused}");
+    let tasks = site.get("ana", "/api/v1/tasks").await.expect(200);
+    assert_eq!(tasks["tasks"], json!([]));
 }
 
 #[tokio::test]

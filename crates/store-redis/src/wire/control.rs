@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use redis::Value;
-use tasktonic_core::command::{After, Control, Expiry, Gathers, MoveTo, NewSerial, Node};
+use tasktonic_core::command::{After, Control, Gathers, MoveTo, Node};
 use tasktonic_core::reply::{Controlled, Refusal};
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
 use tasktonic_protocol::stored::queue_in;
 use tasktonic_store::{Error, Result};
 
+use super::submit::{serial, work};
 use super::{Words, items, strange, text, word};
 
 /// The tasks a control command is about.
@@ -180,29 +181,8 @@ fn flow(words: &mut Words, at_ms: i64, user: &UserId, nodes: &[Node], fresh: boo
     words.flag(fresh);
     words.put(nodes.len());
     for Node { new, part_of, gathers, after } in nodes {
-        words.put(new.task);
-        words.text(new.queue.as_str());
-        match new.due_ms {
-            Some(due_ms) => words.put(due_ms),
-            None => words.text(""),
-        }
-        words.text(&new.descriptor);
-        words.text(&new.event);
-        words.put(new.lane_max);
-        match new.expires {
-            Some(Expiry { at_ms, keep_s }) => {
-                words.put(at_ms);
-                words.put(keep_s);
-            }
-            None => words.text(""),
-        }
-        match new.serial {
-            Some(NewSerial { key, stops_running }) => {
-                words.put(format_args!("{key:032x}"));
-                words.flag(stops_running);
-            }
-            None => words.text(""),
-        }
+        work(words, new);
+        serial(words, new);
         match part_of {
             Some(of) => words.put(of),
             None => words.text(""),

@@ -26,6 +26,18 @@ pub(crate) fn submit(now_ms: Option<i64>, batch: &Submit, fresh: &[UserId]) -> V
 
 fn task(words: &mut Words, new: &NewTask) {
     words.text(new.user.as_str());
+    work(words, new);
+    words.maybe(new.idempotency.as_ref().map(|key| &*key.key));
+    if let Some(key) = &new.idempotency {
+        words.put(format_args!("{:032x}", key.body_hash));
+        words.put(key.ttl_ms);
+        mode(words, &key.mode);
+    }
+    serial(words, new);
+}
+
+/// What a task is, in the order in which every script reads it.
+pub(super) fn work(words: &mut Words, new: &NewTask) {
     words.put(new.task);
     words.text(new.queue.as_str());
     match new.due_ms {
@@ -42,12 +54,9 @@ fn task(words: &mut Words, new: &NewTask) {
         }
         None => words.text(""),
     }
-    words.maybe(new.idempotency.as_ref().map(|key| &*key.key));
-    if let Some(key) = &new.idempotency {
-        words.put(format_args!("{:032x}", key.body_hash));
-        words.put(key.ttl_ms);
-        mode(words, &key.mode);
-    }
+}
+
+pub(super) fn serial(words: &mut Words, new: &NewTask) {
     match new.serial {
         Some(NewSerial { key, stops_running }) => {
             words.put(format_args!("{key:032x}"));

@@ -1,6 +1,6 @@
 "use client";
 
-import { CalendarClock, Layers, ListChecks, Plus, Search } from "lucide-react";
+import { CalendarClock, Layers, ListChecks, type LucideIcon, Plus, Search } from "lucide-react";
 import Link from "next/link";
 import { usePathname } from "next/navigation";
 import { Kbd } from "@/components/ui/bits";
@@ -91,50 +91,52 @@ function NavLink({ href, active, children }: { href: string; active: boolean; ch
   );
 }
 
+/** One of the ways to go on a phone. */
+const THUMB = "flex flex-1 flex-col items-center justify-center gap-0.5 text-2xs font-medium";
+
 /** On a phone the ways to go are under the thumb. */
 export function BottomNav({ onPalette }: { onPalette: () => void }) {
   const path = usePathname();
-  const item = "flex flex-1 flex-col items-center justify-center gap-0.5 text-2xs font-medium";
   return (
     <nav
       aria-label="Main"
       className="fixed inset-x-0 bottom-0 z-30 flex h-16 border-t border-line bg-canvas/92 pb-[env(safe-area-inset-bottom)] backdrop-blur-md sm:hidden"
     >
-      <Link
-        href="/tasks"
-        aria-current={path.startsWith("/tasks") ? "page" : undefined}
-        className={cn(item, path.startsWith("/tasks") ? "text-ink" : "text-ink-faint")}
-      >
-        <ListChecks aria-hidden className="size-5" />
+      <ThumbLink href="/tasks" path={path} icon={ListChecks}>
         Tasks
-      </Link>
-      <Link href="/new" aria-current={path.startsWith("/new") ? "page" : undefined} className={cn(item, "text-ink")}>
+      </ThumbLink>
+      <Link href="/new" aria-current={path.startsWith("/new") ? "page" : undefined} className={cn(THUMB, "text-ink")}>
         <span className="grid h-6 w-12 place-items-center rounded-full bg-citrus text-on-citrus">
           <Plus aria-hidden className="size-4.5" />
         </span>
         Run a task
       </Link>
-      <Link
-        href="/schedules"
-        aria-current={path.startsWith("/schedules") ? "page" : undefined}
-        className={cn(item, path.startsWith("/schedules") ? "text-ink" : "text-ink-faint")}
-      >
-        <CalendarClock aria-hidden className="size-5" />
+      <ThumbLink href="/schedules" path={path} icon={CalendarClock}>
         Schedules
-      </Link>
-      <Link
-        href="/queues"
-        aria-current={path.startsWith("/queues") ? "page" : undefined}
-        className={cn(item, path.startsWith("/queues") ? "text-ink" : "text-ink-faint")}
-      >
-        <Layers aria-hidden className="size-5" />
+      </ThumbLink>
+      <ThumbLink href="/queues" path={path} icon={Layers}>
         Queues
-      </Link>
-      <button type="button" onClick={onPalette} className={cn(item, "text-ink-faint")}>
+      </ThumbLink>
+      <button type="button" onClick={onPalette} className={cn(THUMB, "text-ink-faint")}>
         <Search aria-hidden className="size-5" />
         Go to
       </button>
     </nav>
+  );
+}
+
+function ThumbLink(props: { href: string; path: string; icon: LucideIcon; children: string }) {
+  const { href, path, icon: Icon, children } = props;
+  const active = path.startsWith(href);
+  return (
+    <Link
+      href={href}
+      aria-current={active ? "page" : undefined}
+      className={cn(THUMB, active ? "text-ink" : "text-ink-faint")}
+    >
+      <Icon aria-hidden className="size-5" />
+      {children}
+    </Link>
   );
 }
 
