@@ -1,9 +1,11 @@
 // Tasks that wait for others, on their pages: a graph that fills, a bar that counts, what stops and goes on again.
 import assert from "node:assert/strict";
-import { statusIs } from "./lib/browser.mjs";
+import { PHONE, statusIs } from "./lib/browser.mjs";
 import { suite } from "./lib/suite.mjs";
 
 const noop = (payload = {}, options = {}) => ({ kind: "noop", payload, ...options });
+/** As long as people's names for things get. */
+const FIRST = "a report with a rather long name for the whole of the quarter";
 /** Ends when it is stopped, long after any test. */
 const LONG = noop({ sleep_ms: 600_000, progress_steps: 600 });
 
@@ -27,6 +29,7 @@ suite("flows", {}, ({ scenario }) => {
     await visitor.signIn(product, { next: `/tasks/${made.task.id}` });
     const graph = page.getByRole("region", { name: "Graph" });
     await graph.waitFor();
+    await page.getByRole("heading", { name: "Group of tasks" }).waitFor();
     assert.equal(await bar(page).getAttribute("aria-valuemax"), "4");
     const steps = graph.getByRole("listitem").filter({ has: page.getByRole("list") });
     const names = await steps.evaluateAll((columns) =>
@@ -51,18 +54,21 @@ suite("flows", {}, ({ scenario }) => {
   scenario("a task that waits says for whom, and leads there", async ({ product, visit }) => {
     await product.kind("noop");
     const made = await submit(product, [
-      { name: "first", task: LONG },
-      { name: "second", after: ["first"], task: noop() },
+      { name: FIRST, task: LONG },
+      { name: "second", after: [FIRST], task: noop() },
     ]);
     const visitor = await visit();
     const { page } = visitor;
     await visitor.signIn(product, { next: `/tasks/${idOf(made, "second")}` });
     await statusIs(page.locator("article"), "waiting");
+    await page.setViewportSize(PHONE);
+    const beyond = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+    assert.equal(beyond, 0, "a long name runs out of a phone's page");
     await page.getByText("It waits for other tasks to end.").waitFor();
     const waits = page.getByRole("region", { name: "Waits for" });
     await statusIs(waits, "running");
-    await waits.getByRole("link", { name: "first" }).click();
-    await page.waitForURL(`${product.url}/tasks/${idOf(made, "first")}`);
+    await waits.getByRole("link", { name: FIRST }).click();
+    await page.waitForURL(`${product.url}/tasks/${idOf(made, FIRST)}`);
     await page.getByRole("region", { name: "Leads to" }).getByRole("link", { name: "second" }).waitFor();
     await product.api(`/api/v1/flows/${made.task.id}/cancel`, { body: {} });
     await statusIs(page.locator("article"), "cancelled");

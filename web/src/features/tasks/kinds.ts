@@ -1,7 +1,12 @@
 import type { KindInfo } from "@tasktonic/client";
 
 /** The product's own kinds: nobody submits them, so no list of kinds has them. */
-const BUILT_IN: Record<string, string> = { "tasktonic.bulk": "Change many tasks" };
+const BUILT_IN: Record<string, string> = {
+  "tasktonic.bulk": "Change many tasks",
+  "tasktonic.flow": "Group of tasks",
+};
+/** A flow, or a batch that nothing follows: it never runs, and ends when its tasks have. */
+export const isGroup = (kind: string): boolean => kind === "tasktonic.flow";
 export const isBuiltIn = (kind: string): boolean => kind.startsWith("tasktonic.");
 
 /** What people call a kind: its title, or its code where it has none. */

@@ -10,6 +10,7 @@ import { ProgressBar } from "@/components/ui/progress-bar";
 import { Ago, useNow } from "@/lib/clock";
 import { duration, fraction, progressParts, progressText, when } from "@/lib/format";
 import { useSilence } from "@/lib/line";
+import { isGroup } from "../kinds";
 import { useVerbs, verbsFor } from "../verbs";
 import { hasExpired, reasonText } from "../words";
 import { InLine } from "./in-line";
@@ -44,6 +45,8 @@ export function ProgressPanel(props: { task: Task; position?: TaskPosition | und
         </InLine>
       );
     case "waiting":
+      // How far its tasks are stands right below.
+      if (isGroup(task.kind)) return null;
       return (
         <WhyNot icon={Hourglass} title="It waits for other tasks to end.">
           <p className="mt-0.5 empty:hidden">

@@ -93,7 +93,10 @@ function Linked({ title, tasks, none }: { title: string; tasks: LinkedTask[]; no
           <li key={task.id} className="flex flex-wrap items-center gap-x-2 text-sm">
             {task.status ? <StatusFace status={task.status} /> : <span className="text-ink-faint">Removed</span>}
             {task.status ? (
-              <Link href={`/tasks/${task.id}`} className="min-w-0 truncate underline underline-offset-2">
+              <Link
+                href={`/tasks/${task.id}`}
+                className="max-w-full [overflow-wrap:anywhere] underline underline-offset-2"
+              >
                 {task.name ?? task.kind}
               </Link>
             ) : (
