@@ -97,6 +97,7 @@ static SUBMIT: LazyLock<String> = LazyLock::new(|| {
         "",
         &[
             fragment!("record"),
+            fragment!("tally"),
             fragment!("gate"),
             fragment!("lane"),
             fragment!("line"),
@@ -111,6 +112,7 @@ static SYNC: LazyLock<String> = LazyLock::new(|| {
         " flags=allow-oom",
         &[
             fragment!("record"),
+            fragment!("tally"),
             fragment!("pace"),
             fragment!("gate"),
             fragment!("room"),
@@ -134,6 +136,7 @@ static CONTROL: LazyLock<String> = LazyLock::new(|| {
         " flags=allow-oom",
         &[
             fragment!("record"),
+            fragment!("tally"),
             fragment!("pace"),
             fragment!("gate"),
             fragment!("room"),
@@ -161,6 +164,7 @@ static CONTROL: LazyLock<String> = LazyLock::new(|| {
 static FLOW: LazyLock<String> = LazyLock::new(|| {
     let verbs = [
         fragment!("record"),
+        fragment!("tally"),
         fragment!("gate"),
         fragment!("lane"),
         fragment!("line"),
@@ -176,6 +180,7 @@ static TICK: LazyLock<String> = LazyLock::new(|| {
         "",
         &[
             fragment!("record"),
+            fragment!("tally"),
             fragment!("gate"),
             fragment!("lane"),
             fragment!("line"),
@@ -192,6 +197,7 @@ static REPAIR: LazyLock<String> = LazyLock::new(|| {
         " flags=allow-oom",
         &[
             fragment!("record"),
+            fragment!("tally"),
             fragment!("pace"),
             fragment!("gate"),
             fragment!("room"),
@@ -264,6 +270,8 @@ fn constants() -> String {
         .filter(|state| state.is_terminal())
         .map(|state| format!("{} = true", state.name()))
         .collect();
+    let states: Vec<_> = STATES.iter().map(|state| format!("'{}'", state.name())).collect();
+    constant("STATES", &format!("{{ {} }}", states.join(", ")));
     constant("ENDED", &format!("{{ {} }}", ended.join(", ")));
     text
 }

@@ -7,10 +7,13 @@
 -- A record `r`: u user, t task, U the user's prefix, d the descriptor, raw the state as it was
 -- read, text the state to be written, gone if it was swept; s state, c claim number, n writes on
 -- it, a attempt, w holder; sk its serial key; x when it expires and k how long it is kept then,
--- texts, while it waits and nobody ever took it; f its ties as they were read, see links. Texts are
--- never decoded: only their fixed beginning is looked at.
+-- texts, while it waits and nobody ever took it; f its ties as they were read, see links; had, had_bytes
+-- as what it is counted in its user's tally. Texts are never decoded: only their fixed beginning is
+-- looked at.
 
 local records, wanted, dirty = {}, {}, {}
+-- Names and texts that are written when the call ends.
+local puts = {}
 local logs, log_order, passing = {}, {}, {}
 -- Records whose ties have changed.
 local tied = {}
@@ -19,11 +22,28 @@ function V.record(user, task)
   local id = user .. ',' .. task
   local r = records[id]
   if not r then
-    local prefix = N.user(user)
-    r = { u = user, t = task, U = prefix, id = id, name = prefix .. 't:' .. task }
+    local tally = V.tally(user)
+    local prefix = tally.U
+    r = { u = user, t = task, U = prefix, id = id, name = prefix .. 't:' .. task, tally = tally }
     records[id] = r
   end
   return r
+end
+
+-- Asks for a user's tally with the next `V.fetch`.
+function V.want_tally(tally)
+  if tally.asked then return end
+  tally.asked = true
+  wanted[#wanted + 1] = tally
+  wanted[#wanted + 1] = 'n'
+end
+
+-- Asks for a record's descriptor with the next `V.fetch`.
+function V.want_descriptor(r)
+  if r.d ~= nil or r.asked_d then return end
+  r.asked_d = true
+  wanted[#wanted + 1] = r
+  wanted[#wanted + 1] = 'd'
 end
 
 -- Asks for a record's state, and its descriptor or its ties, with the next `V.fetch`.
@@ -32,12 +52,9 @@ function V.want(r, descriptor, links)
     r.asked = true
     wanted[#wanted + 1] = r
     wanted[#wanted + 1] = 't'
+    V.want_tally(r.tally)
   end
-  if descriptor and r.d == nil and not r.asked_d then
-    r.asked_d = true
-    wanted[#wanted + 1] = r
-    wanted[#wanted + 1] = 'd'
-  end
+  if descriptor then V.want_descriptor(r) end
   if links and r.f == nil and not r.asked_f then
     r.asked_f = true
     wanted[#wanted + 1] = r
@@ -50,6 +67,7 @@ local function parse(r, raw)
   r.raw = raw
   if not raw then
     r.s, r.c, r.n, r.a = 'queued', 1, 0, 1
+    r.had, r.had_bytes = r.s, 0
     return
   end
   local s, c, n, a, rest =
@@ -65,9 +83,11 @@ local function parse(r, raw)
   end
   if not s then
     r.s, r.c, r.n, r.a = '', 0, 0, 0
+    r.had, r.had_bytes = '', 0
     return
   end
   r.s, r.c, r.n, r.a = s, read(c), read(n), read(a)
+  r.had, r.had_bytes = s, ENDED[s] and #raw or 0
   if s == 'running' then r.w = string.match(raw, '^,"w":"([%w_%-]+%.%d+)"', rest) end
   if s == 'waiting' then r.on = string.match(raw, '^,"on":(%d+)', rest) end
   if s == 'scheduled' then r.due = string.match(raw, '^,"due":(%-?%d+)', rest) end
@@ -80,13 +100,20 @@ function V.fetch()
     local names, last = {}, math.min(at + 2 * UNPACK_MAX, #wanted + 1) - 2
     for i = at, last, 2 do
       local r, letter = wanted[i], wanted[i + 1]
-      names[#names + 1] = letter == 't' and r.name or r.U .. letter .. ':' .. r.t
+      local named = letter == 't' or letter == 'n'
+      names[#names + 1] = named and r.name or r.U .. letter .. ':' .. r.t
     end
     local texts = call('MGET', unpack(names))
     for i = at, last, 2 do
       local r, text = wanted[i], texts[(i - at) / 2 + 1]
       local letter = wanted[i + 1]
-      if letter == 't' then parse(r, text) else r[letter] = text end
+      if letter == 't' then
+        parse(r, text)
+      elseif letter == 'n' then
+        V.read_tally(r, text)
+      else
+        r[letter] = text
+      end
     end
     at = last + 2
   end
@@ -173,6 +200,12 @@ local function log(user, json)
   call('SPUBLISH', N.channel(user), int(M.epoch) .. '-' .. int(seq) .. json)
 end
 
+-- Has a key written when the call ends.
+function V.put(name, text)
+  puts[#puts + 1] = name
+  puts[#puts + 1] = text
+end
+
 -- Has the ties of a record written when the call ends.
 function V.keep_links(r)
   if not r.tied then
@@ -183,10 +216,11 @@ end
 
 -- Writes states and `meta`, logs and publishes. The last thing a call does.
 function V.finish()
-  local list = {}
+  local list = puts
   for i = 1, #dirty do
     local r = dirty[i]
     if not r.gone then
+      V.counted_as(r)
       list[#list + 1] = r.name
       list[#list + 1] = r.text
     end
@@ -206,6 +240,7 @@ function V.finish()
       list = {}
     end
   end
+  V.keep_tallies(list)
   if #list > 0 then call('MSET', unpack(list)) end
   V.keep_lanes()
   if V.keep_leads then V.keep_leads() end
