@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tasktonic_core::command::{Claim, Control, NewTask, Op, Report, Submit, Sync, Write};
 use tasktonic_core::routing::PartitionId;
@@ -11,7 +11,7 @@ use tasktonic_core::{Lease, TaskId, Text, UserId};
 use tasktonic_store::Store;
 use tasktonic_store::clock::Clock;
 use tasktonic_store_redis::{Options, RedisStore};
-use tasktonic_testkit::redis::{self, Redis};
+use tasktonic_testkit::redis::{self, Redis, Server};
 use tasktonic_testkit::wait;
 
 const P: PartitionId = PartitionId(0);
@@ -25,9 +25,9 @@ fn ana() -> UserId {
     UserId::encode("ana")
 }
 
-fn with_lines(lines: &[&str]) -> Redis {
+fn with_lines(server: Server, lines: &[&str]) -> Redis {
     let lines = lines.iter().map(|&line| line.to_owned()).collect();
-    Redis::start(redis::Options { lines, ..redis::Options::default() })
+    Redis::start(redis::Options { server, lines, ..redis::Options::default() })
 }
 
 /// Opens a store of one partition; `user` is '' or `name:password@`.
@@ -185,18 +185,20 @@ async fn tour(redis: &Redis, user: &str) -> (u32, Vec<String>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_call_had_begun_when_it_broke_off_is_not_seen_by_the_next() {
-    let redis = with_lines(&[WITHOUT]);
-    let (broken, by_sha) = tour(&redis, "plain:rose@").await;
-    assert_eq!(calls(&redis, "fcall"), 0);
-    let (as_often, functions) = tour(&redis, "").await;
-    assert!(calls(&redis, "fcall") > 200);
-    assert!(broken >= 10, "only {broken} calls broke off");
-    assert_eq!(broken, as_often);
-    // A script by its SHA is made anew at each call and cannot remember anything.
-    for (nth, (function, script)) in functions.iter().zip(&by_sha).enumerate() {
-        assert_eq!(function, script, "step {nth}");
+    for server in Server::installed() {
+        let redis = with_lines(server, &[WITHOUT]);
+        let (broken, by_sha) = tour(&redis, "plain:rose@").await;
+        assert_eq!(calls(&redis, "fcall"), 0);
+        let (as_often, functions) = tour(&redis, "").await;
+        assert!(calls(&redis, "fcall") > 200);
+        assert!(broken >= 10, "only {broken} calls broke off");
+        assert_eq!(broken, as_often);
+        // A script by its SHA is made anew at each call and cannot remember anything.
+        for (nth, (function, script)) in functions.iter().zip(&by_sha).enumerate() {
+            assert_eq!(function, script, "step {nth}");
+        }
+        assert_eq!(functions.len(), by_sha.len());
     }
-    assert_eq!(functions.len(), by_sha.len());
 }
 
 fn library(name: &str) -> String {
@@ -207,74 +209,84 @@ fn library(name: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn releases_side_by_side_have_their_libraries_and_many_old_ones_are_removed() {
-    let redis = with_lines(&[]);
-    let load = |name: &str| redis.cli(&["FUNCTION", "LOAD", &library(name)]);
-    for name in ["tasktonic_a", "tasktonic_b", "tasktonic_c", "shop"] {
-        load(name);
+    for server in Server::installed() {
+        let redis = with_lines(server, &[]);
+        let load = |name: &str| redis.cli(&["FUNCTION", "LOAD", &library(name)]);
+        for name in ["tasktonic_a", "tasktonic_b", "tasktonic_c", "shop"] {
+            load(name);
+        }
+        let (clock, _) = Clock::manual(NOW_MS);
+        let store = open_as(&redis, "", clock.clone()).await;
+        let with_ours = libraries(&redis);
+        assert_eq!(with_ours.len(), 4, "{with_ours:?}");
+        let mut tour =
+            Tour { redis: &redis, store, held: Vec::new(), number: 0, call: 0, said: Vec::new() };
+        tour.submit().await.unwrap();
+        assert_eq!(redis.cli(&["FCALL", "tasktonic_a_f", "0"]), "tasktonic_a");
+
+        // Who opens where ours is removes nothing.
+        load("tasktonic_d");
+        let other = open_as(&redis, "", clock.clone()).await;
+        assert_eq!(libraries(&redis).len(), 5);
+        drop(other);
+
+        // Another release finds many: it removes ours too, and the next call of ours brings it back,
+        // without those that nobody calls.
+        let ours = with_ours.iter().find(|name| name.len() > "tasktonic_a".len()).unwrap();
+        redis.cli(&["FUNCTION", "DELETE", ours]);
+        tour.submit().await.unwrap();
+        assert_eq!(libraries(&redis), std::slice::from_ref(ours));
+        assert_eq!(redis.cli(&["FCALL", "shop_f", "0"]), "shop");
+        tour.sync(2).await.unwrap();
+        assert_eq!(tour.held.len(), 2);
     }
-    let (clock, _) = Clock::manual(NOW_MS);
-    let store = open_as(&redis, "", clock.clone()).await;
-    let with_ours = libraries(&redis);
-    assert_eq!(with_ours.len(), 4, "{with_ours:?}");
-    let mut tour =
-        Tour { redis: &redis, store, held: Vec::new(), number: 0, call: 0, said: Vec::new() };
-    tour.submit().await.unwrap();
-    assert_eq!(redis.cli(&["FCALL", "tasktonic_a_f", "0"]), "tasktonic_a");
-
-    // Who opens where ours is removes nothing.
-    load("tasktonic_d");
-    let other = open_as(&redis, "", clock.clone()).await;
-    assert_eq!(libraries(&redis).len(), 5);
-    drop(other);
-
-    // Another release finds many: it removes ours too, and the next call of ours brings it back,
-    // without those that nobody calls.
-    let ours = with_ours.iter().find(|name| name.len() > "tasktonic_a".len()).unwrap();
-    redis.cli(&["FUNCTION", "DELETE", ours]);
-    tour.submit().await.unwrap();
-    assert_eq!(libraries(&redis), std::slice::from_ref(ours));
-    assert_eq!(redis.cli(&["FCALL", "shop_f", "0"]), "shop");
-    tour.sync(2).await.unwrap();
-    assert_eq!(tour.held.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_whose_memory_is_full_is_given_the_library_later() {
-    let redis = with_lines(&[]);
-    let (clock, _) = Clock::manual(NOW_MS);
-    let store = open_as(&redis, "", clock.clone()).await;
-    let mut tour =
-        Tour { redis: &redis, store, held: Vec::new(), number: 0, call: 0, said: Vec::new() };
-    tour.submit().await.unwrap();
-    redis.cli(&["CONFIG", "SET", "maxmemory", "1"]);
-    redis.forget_scripts();
-    // What is there goes on.
-    tour.sync(2).await.unwrap();
-    tour.sync(0).await.unwrap();
-    assert!(calls(&redis, "evalsha") >= 2);
-    assert_eq!(libraries(&redis), Vec::<String>::new());
-    redis.cli(&["CONFIG", "SET", "maxmemory", "0"]);
-    wait::until("the library", PATIENCE, || !libraries(&redis).is_empty());
-    let before = calls(&redis, "evalsha");
-    tour.submit().await.unwrap();
-    assert_eq!(calls(&redis, "evalsha"), before);
+    for server in Server::installed() {
+        let redis = with_lines(server, &[]);
+        let (clock, _) = Clock::manual(NOW_MS);
+        let store = open_as(&redis, "", clock.clone()).await;
+        let mut tour =
+            Tour { redis: &redis, store, held: Vec::new(), number: 0, call: 0, said: Vec::new() };
+        tour.submit().await.unwrap();
+        redis.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+        redis.forget_scripts();
+        // What is there goes on.
+        tour.sync(2).await.unwrap();
+        tour.sync(0).await.unwrap();
+        assert!(calls(&redis, "evalsha") >= 2);
+        assert_eq!(libraries(&redis), Vec::<String>::new());
+        redis.cli(&["CONFIG", "SET", "maxmemory", "0"]);
+        wait::until("the library", PATIENCE, || !libraries(&redis).is_empty());
+        // Told so a moment later, the store calls functions.
+        let since = Instant::now();
+        let before = calls(&redis, "fcall");
+        while calls(&redis, "fcall") == before {
+            assert!(since.elapsed() < PATIENCE, "the library is not used");
+            tour.submit().await.unwrap();
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_has_the_library_before_it_is_asked_to_be_the_master() {
-    let master = with_lines(&[]);
-    let lines = vec![format!("replicaof 127.0.0.1 {}", master.port())];
-    let replica = Redis::start(redis::Options { lines, ..redis::Options::default() });
-    let (clock, _) = Clock::manual(NOW_MS);
-    let store = open_as(&master, "", clock.clone()).await;
-    wait::until("the library", PATIENCE, || libraries(&replica) == libraries(&master));
-    assert_eq!(libraries(&replica).len(), 1);
-    drop(store);
-    replica.cli(&["REPLICAOF", "NO", "ONE"]);
-    replica.cli(&["CONFIG", "RESETSTAT"]);
-    let store = open_as(&replica, "", clock).await;
-    let mut tour =
-        Tour { redis: &replica, store, held: Vec::new(), number: 0, call: 0, said: Vec::new() };
-    tour.submit().await.unwrap();
-    assert_eq!(calls(&replica, "function|load"), 0);
+    for server in Server::installed() {
+        let master = with_lines(server, &[]);
+        let lines = vec![format!("replicaof 127.0.0.1 {}", master.port())];
+        let replica = Redis::start(redis::Options { server, lines, ..redis::Options::default() });
+        let (clock, _) = Clock::manual(NOW_MS);
+        let store = open_as(&master, "", clock.clone()).await;
+        wait::until("the library", PATIENCE, || libraries(&replica) == libraries(&master));
+        assert_eq!(libraries(&replica).len(), 1);
+        drop(store);
+        replica.cli(&["REPLICAOF", "NO", "ONE"]);
+        replica.cli(&["CONFIG", "RESETSTAT"]);
+        let store = open_as(&replica, "", clock).await;
+        let mut tour =
+            Tour { redis: &replica, store, held: Vec::new(), number: 0, call: 0, said: Vec::new() };
+        tour.submit().await.unwrap();
+        assert_eq!(calls(&replica, "function|load"), 0);
+    }
 }
