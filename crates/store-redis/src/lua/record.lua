@@ -11,12 +11,17 @@
 -- as what it is counted in its user's tally. Texts are never decoded: only their fixed beginning is
 -- looked at.
 
-local records, wanted, dirty = {}, {}, {}
+local records, wanted, dirty
 -- Names and texts that are written when the call ends.
-local puts = {}
-local logs, log_order, passing = {}, {}, {}
+local puts
+local logs, log_order, passing
 -- Records whose ties have changed.
-local tied = {}
+local tied
+each_call(function()
+  records, wanted, dirty, puts = {}, {}, {}, {}
+  logs, log_order, passing = {}, {}, {}
+  tied = {}
+end)
 
 function V.record(user, task)
   local id = user .. ',' .. task
@@ -159,6 +164,7 @@ function V.write(r, at, more, body, event, unlogged)
   if r.text == nil then dirty[#dirty + 1] = r end
   r.known = true
   r.text = '{' .. head .. comma(body) .. body .. '}'
+  V.counted_as(r)
   if unlogged then
     V.pass(r.u, '{"t":"' .. r.t .. '",' .. head .. comma(body) .. body .. '}')
   else
@@ -220,7 +226,6 @@ function V.finish()
   for i = 1, #dirty do
     local r = dirty[i]
     if not r.gone then
-      V.counted_as(r)
       list[#list + 1] = r.name
       list[#list + 1] = r.text
     end

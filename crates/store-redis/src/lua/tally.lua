@@ -8,8 +8,8 @@
 -- It is read and written by the commands that read and write states. Its version rises with every
 -- change. Bytes are those of descriptors, and of the states of tasks that have ended.
 
-local PATTERN = '^(%d+),(%d+)' .. string.rep(',(%d+)', #STATES)
-local tallies, changed, births = {}, {}, {}
+local tallies, changed, births
+each_call(function() tallies, changed, births = {}, {}, {} end)
 
 -- A user's tally: by how much each number changes in this call.
 function V.tally(user)
@@ -93,7 +93,7 @@ function V.keep_tallies(list)
   local gone = {}
   for i = 1, #changed do
     local tally = changed[i]
-    local numbers = { string.match(tally.was, PATTERN) }
+    local numbers = { string.match(tally.was, TALLY) }
     local version = read(numbers[1])
     local bytes, all = math.max(0, (read(numbers[2]) or 0) + tally.bytes), 0
     for j = 1, #STATES do
