@@ -18,6 +18,8 @@ pub(crate) enum Part {
     Version,
     /// A user whose work is paused: no key, text by whom.
     Pause,
+    /// How many bytes the tasks of a user may hold: no key, text the number.
+    BytesMax,
     /// A user's schedule: key its name, text as `core` spells it.
     Schedule,
     /// What ties a task to others: key its id, text as [`Links`] are displayed.
@@ -25,8 +27,15 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    const ALL: &'static [Self] =
-        &[Self::User, Self::Queue, Self::Version, Self::Pause, Self::Schedule, Self::Links];
+    const ALL: &'static [Self] = &[
+        Self::User,
+        Self::Queue,
+        Self::Version,
+        Self::Pause,
+        Self::BytesMax,
+        Self::Schedule,
+        Self::Links,
+    ];
 
     /// The part as it is stored.
     pub(crate) const fn name(self) -> &'static str {
@@ -36,6 +45,7 @@ impl Part {
             Self::Queue => "queue",
             Self::Version => "queues_version",
             Self::Pause => "pause",
+            Self::BytesMax => "bytes_max",
             Self::Links => "links",
             Self::Schedule => "schedule",
         }
@@ -80,6 +90,12 @@ pub(crate) fn pause(user: UserId, pauses: Pauses) -> (SmallId, Option<Text>) {
     (id, pauses.any().then(|| pauses.to_string().into()))
 }
 
+/// How many bytes the tasks of a user may hold; absent where nothing is set.
+pub(crate) fn bytes_max(user: UserId, bytes_max: Option<u64>) -> (SmallId, Option<Text>) {
+    let id = SmallId { part: Part::BytesMax, owner: Some(user), key: Text::default() };
+    (id, bytes_max.map(|max| max.to_string().into()))
+}
+
 /// What ties a task to others; absent where it is gone.
 pub(crate) fn links(user: UserId, task: TaskId, links: Option<&Links>) -> (SmallId, Option<Text>) {
     let id = SmallId { part: Part::Links, owner: Some(user), key: task.to_string().into() };
@@ -115,6 +131,7 @@ pub(crate) fn add(records: &mut Records, id: SmallId, text: &str) -> Option<()> 
         Part::Queue => records.queues.push((key.parse().ok()?, text.parse().ok()?)),
         Part::Version => records.queues_version = text.parse().ok()?,
         Part::Pause => records.paused.push((owner?, text.parse().ok()?)),
+        Part::BytesMax => records.bytes_max.push((owner?, text.parse().ok()?)),
     }
     Some(())
 }
@@ -135,6 +152,7 @@ mod tests {
             queue(&name, closed),
             version(9),
             pause(ana.clone(), both),
+            bytes_max(ana.clone(), Some(u64::MAX)),
         ] {
             assert_eq!(Part::from_name(id.part.name()), Some(id.part));
             add(&mut records, id, &text.unwrap()).unwrap();
@@ -145,6 +163,7 @@ mod tests {
             queues: vec![(name.clone(), closed)],
             queues_version: 9,
             paused: vec![(ana.clone(), both)],
+            bytes_max: vec![(ana.clone(), u64::MAX)],
             ..Records::default()
         };
         assert_eq!(records, expected);

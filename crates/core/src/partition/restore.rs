@@ -89,6 +89,8 @@ pub struct Records {
     pub queues_version: u64,
     /// Users whose work is paused, in any order, and by whom.
     pub paused: Vec<(UserId, Pauses)>,
+    /// How many bytes the tasks of users may hold, where it is set, in any order.
+    pub bytes_max: Vec<(UserId, u64)>,
 }
 
 impl Partition {
@@ -102,8 +104,17 @@ impl Partition {
     /// is forgotten: workers park again.
     #[must_use]
     pub fn restore(epoch: u32, now_ms: i64, records: Records) -> Self {
-        let Records { mut rows, keys, in_queues, queues, queues_version, paused, schedules, links } =
-            records;
+        let Records {
+            mut rows,
+            keys,
+            in_queues,
+            queues,
+            queues_version,
+            paused,
+            bytes_max,
+            schedules,
+            links,
+        } = records;
         let mut partition = Self::new(epoch);
         partition.mt = now_ms;
         rows.sort_by(|a, b| order(a).cmp(&order(b)));
@@ -174,6 +185,9 @@ impl Partition {
         }
         partition.queues_version = queues_version;
         partition.paused = paused.into_iter().collect();
+        for (user, max) in bytes_max {
+            partition.user(&user).bytes_max = Some(max);
+        }
         partition
     }
 
@@ -196,6 +210,7 @@ impl Partition {
             queues: self.kept_queues(),
             queues_version: self.queues_version,
             paused: self.kept_pauses(),
+            bytes_max: self.kept_bytes_max(),
         }
     }
 

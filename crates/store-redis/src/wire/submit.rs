@@ -47,6 +47,7 @@ pub(super) fn work(words: &mut Words, new: &NewTask) {
     words.text(&new.descriptor);
     words.text(&new.event);
     words.put(new.lane_max);
+    words.put(new.bytes_max);
     match new.expires {
         Some(Expiry { at_ms, keep_s }) => {
             words.put(at_ms);
@@ -95,6 +96,7 @@ fn one(verdict: &str) -> Result<Submitted> {
     Ok(match letter {
         "a" => Submitted::Accepted,
         "f" => Submitted::LaneFull,
+        "b" => Submitted::BytesFull,
         "e" => Submitted::Existing(parsed(task)?),
         "c" => Submitted::Conflict(parsed(task)?),
         _ => return Err(strange()),

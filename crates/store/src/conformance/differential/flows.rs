@@ -97,6 +97,7 @@ impl Walk {
             expires,
             serial: self.serial(),
             lane_max: 14,
+            bytes_max: self.bytes_max(),
             ..NewTask::new(user.clone(), task, queue, descriptor)
         };
         Node { new, part_of: None, gathers: None, after: Vec::new() }
