@@ -82,8 +82,15 @@ impl Report {
             figures.drained_after_ms,
         );
         for ruling in &self.verdict.rulings {
-            let held = if ruling.broken == 0 { "ok " } else { "NO " };
-            text.push_str(&format!("{held} {:>4}  {}\n", ruling.broken, ruling.sentence));
+            let held = match (ruling.broken, ruling.looked_at) {
+                (0, 0) => "-- ",
+                (0, _) => "ok ",
+                _ => "NO ",
+            };
+            text.push_str(&format!(
+                "{held} {:>4} of {:<6} {}\n",
+                ruling.broken, ruling.looked_at, ruling.sentence
+            ));
             for example in &ruling.examples {
                 text.push_str(&format!("            {example}\n"));
             }
@@ -114,6 +121,7 @@ fn never(form: Form, verdict: &Verdict) -> Vec<String> {
         .chain(SITUATIONS.iter().copied())
         .chain([RESET])
         .filter(|what| verdict.figures.times(what) == 0)
+        .chain(verdict.blind(&[]))
         .map(str::to_owned)
         .collect()
 }

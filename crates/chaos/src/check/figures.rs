@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::world::{World, is_end};
+use super::world::{Call, Story, World, is_end};
 use crate::history::{Line, Op, Phase};
 
 /// How long before its worker died an attempt may have begun that died with it, ms.
@@ -133,16 +133,14 @@ pub(crate) const SITUATIONS: &[&str] = &[
     "a task begun again by another worker",
     "a stream resumed by its cursor",
     "progress shown",
+    "an ended task removed",
+    "a flow sent back",
+    "a batch closed",
+    "a task that gave way to a newer one of its key",
+    "a schedule rested",
 ];
 /// Of a store whose epoch rises.
 pub(crate) const RESET: &str = "a stream reset by another life of the store";
-
-/// The situations that a history has not met with.
-pub(crate) fn unmet(lines: &[Line]) -> Vec<&'static str> {
-    let met = met(&World::of(lines));
-    let is_met = |what: &str| met.iter().any(|met| met.what == what && met.times > 0);
-    SITUATIONS.iter().copied().chain([RESET]).filter(|what| !is_met(what)).collect()
-}
 
 fn met(world: &World<'_>) -> Vec<Met> {
     let sendings = || world.intents.values().flat_map(|intent| &intent.sendings);
@@ -168,6 +166,16 @@ fn met(world: &World<'_>) -> Vec<Met> {
     let resumed = heard(Op::Hello).filter(|line| line.status.as_deref() == Some("resumed"));
     // One that the observer asked for itself has a status.
     let resets = heard(Op::Reset).filter(|line| line.status.is_none());
+    let sealed = world.flows.values().flat_map(|flow| &flow.seals);
+    let sealed = sealed.filter(|call| call.done_at().is_some()).count();
+    let gave_way =
+        |line: &&&Line| line.why.as_deref().is_some_and(|why| why.starts_with("replaced by"));
+    let replaced = world.tasks.values().filter_map(|story| story.ends.as_ref()).filter(gave_way);
+    let replaced = replaced.count().max(heard(Op::Event).filter(|l| gave_way(&l)).count());
+    let flow_retries = |story: &Story<'_>| {
+        story.calls_of(Op::Retry).filter(|call| call.done_at().is_some()).count()
+    };
+    let is_rest = |call: &&Call<'_>| call.invoked.op == Op::Pause && call.done_at().is_some();
     let counts = [
         submits(|line| line.phase == Phase::Info),
         submits(|line| line.status.as_deref() == Some("existing")),
@@ -181,6 +189,11 @@ fn met(world: &World<'_>) -> Vec<Met> {
         elsewhere.count(),
         resumed.count(),
         world.tasks.values().map(|story| story.progress.len()).sum(),
+        with(Op::Purge, Phase::Ok, None),
+        world.flows.keys().filter_map(|flow| world.tasks.get(flow)).map(flow_retries).sum(),
+        sealed,
+        replaced,
+        world.schedules.values().flatten().filter(is_rest).count(),
     ];
     let mut all: Vec<Met> = SITUATIONS
         .iter()
