@@ -1,4 +1,5 @@
 //! Crashes: a killed process and a machine without power lose nothing that was acknowledged.
+#![expect(clippy::unwrap_used, reason = "these are tests")]
 
 mod common;
 

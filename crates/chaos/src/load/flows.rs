@@ -16,7 +16,7 @@ use crate::deployment::KIND;
 use crate::history::{Facts, Line, Op, Phase, now};
 
 /// The pause between two calls, ms: from, up to.
-const PAUSE_MS: (u64, u64) = (150, 500);
+const PAUSE_MS: (u64, u64) = (250, 700);
 /// How long an attempt takes, ms.
 const TAKES_MS: (u64, u64) = (0, 400);
 /// Flows and batches that are still in mind.
@@ -51,7 +51,7 @@ struct Known {
 #[derive(Clone)]
 enum Request {
     Submit(Known),
-    Open { id: String, then: Part },
+    Open { id: String, then: Box<Part> },
     Add { known: Known, parts: Vec<Part> },
     Seal { id: String },
 }
@@ -142,7 +142,7 @@ impl User {
         then.after.clear();
         let id = fresh_id();
         self.batches.push(id.clone());
-        self.send(Request::Open { id, then }).await;
+        self.send(Request::Open { id, then: Box::new(then) }).await;
     }
 
     /// More tasks: behind what a flow has, or beside what is in a batch.
@@ -233,7 +233,7 @@ impl User {
                 // The batch is the task that follows it.
                 let line = self.said_of(&then, &id, &[]);
                 self.by.recorder.say(&line);
-                invoked.push((then.clone(), line));
+                invoked.push(((*then).clone(), line));
                 let ask = BatchOpenRequest {
                     id: Some(id.clone()),
                     tags: Vec::new(),

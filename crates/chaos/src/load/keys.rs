@@ -51,7 +51,15 @@ impl User {
         while !over.load(Ordering::SeqCst) {
             self.by.rest(PAUSE_MS).await;
             match self.by.seed.below(100) {
-                0..45 => self.keyed().await,
+                0..45 => {
+                    let (mode, name) = *self.by.seed.pick(MODES);
+                    let key = format!("{name}-{}", self.by.seed.below(KEYS));
+                    self.keyed(mode, name, &key).await;
+                    // The next comes while this one waits, or at least may.
+                    if self.by.seed.one_in(2) {
+                        self.keyed(mode, name, &key).await;
+                    }
+                }
                 45..88 => self.serial().await,
                 88..95 => self.cancel().await,
                 _ => self.retry().await,
@@ -61,12 +69,10 @@ impl User {
 
     /// Under a key, in one of the modes. What the key means for a task goes with its key: the same
     /// key is never used in two modes.
-    async fn keyed(&mut self) {
-        let (mode, name) = *self.by.seed.pick(MODES);
+    async fn keyed(&mut self, mode: KeyMode, name: &str, key: &str) {
         let payload = self.by.work(TAKES_MS);
         let mut request = submission(KIND, raw(&payload));
-        let key = format!("{name}-{}", self.by.seed.below(KEYS));
-        request.idempotency_key = Some(key.clone());
+        request.idempotency_key = Some(key.to_owned());
         request.key_mode = Some(mode);
         let has_window = matches!(mode, KeyMode::Throttle | KeyMode::Debounce);
         // One window for one key: what is judged is between any two submissions.
@@ -80,11 +86,12 @@ impl User {
             bound: Some("key".into()),
             mode: Some(name.into()),
             window_ms,
-            serial: serial.then(|| key.clone()),
+            serial: serial.then(|| key.to_owned()),
             ..Facts::default()
         };
         let due = if mode == KeyMode::Debounce { window_ms.map(|ms| now() + ms) } else { None };
-        let line = Line { key: Some(key), due, facts, ..self.by.line(Op::Submit) };
+        let key = Some(key.to_owned());
+        let line = Line { key, due, facts, ..self.by.line(Op::Submit) };
         self.send(request, Line { nonce: Some(payload.nonce), ..line }).await;
     }
 

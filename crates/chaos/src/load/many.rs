@@ -12,7 +12,7 @@ use crate::deployment::{KIND, LABELS};
 use crate::history::{Facts, Line, Op, Phase};
 
 /// The pause between two calls, ms: from, up to.
-const PAUSE_MS: (u64, u64) = (300, 900);
+const PAUSE_MS: (u64, u64) = (500, 1_200);
 /// How long an attempt takes, ms.
 const TAKES_MS: (u64, u64) = (0, 500);
 /// Tasks in a call: from, up to.

@@ -104,7 +104,10 @@ pub(super) fn serial(world: &World<'_>) -> Found {
         };
         let Some(serial) = key(task) else { return };
         let is = status(line);
-        if is == "queued" && !known.get(task).is_some_and(|last| is_running(status(last))) {
+        // One that has run keeps its turn, whatever it waits for.
+        let has_run = line.attempt.is_some_and(|attempt| attempt > 0)
+            || known.get(task).is_some_and(|last| is_running(status(last)));
+        if is == "queued" && !has_run {
             stands.entry(task).or_insert((line.epoch, line.seq));
         }
         if is_end(Some(is)) {

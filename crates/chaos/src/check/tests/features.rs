@@ -21,7 +21,12 @@ impl Tale {
             .lines
             .iter()
             .all(|line| line.op != Op::Event || line.task.as_deref() != Some(task));
+        let begun = self.lines.iter().filter(|line| {
+            line.task.as_deref() == Some(task) && line.status.as_deref() == Some("running")
+        });
+        let attempt = begun.count() + usize::from(status == "running");
         self.event(t, task, seq, 10_000 + seq, status);
+        self.lines.last_mut().unwrap().attempt = u32::try_from(attempt).ok();
         let facts = &mut self.lines.last_mut().unwrap().facts;
         facts.at_ms = Some(i64::try_from(t).unwrap());
         facts.kind = is_first.then(|| "chaos.step".into());
@@ -281,6 +286,18 @@ fn two_of_a_serial_key_at_once_or_out_of_order_are_found() {
     let (queued, running, done) = ("queued", "running", "completed");
     let good = [(a, queued), (b, queued), (a, running), (a, done), (b, running), (b, done)];
     assert_eq!(line(&good), []);
+    let again = [
+        (a, queued),
+        (a, running),
+        (a, "retrying"),
+        (b, queued),
+        (a, queued),
+        (a, running),
+        (a, done),
+        (b, running),
+        (b, done),
+    ];
+    assert_eq!(line(&again), [], "it had its turn, and kept it");
     let beside = [(a, queued), (b, queued), (a, running), (b, running), (a, done), (b, done)];
     assert_eq!(line(&beside), [Law::Serial]);
     let between = [
