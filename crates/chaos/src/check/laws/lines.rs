@@ -56,7 +56,12 @@ pub(super) fn modes(world: &World<'_>) -> Found {
                     gave_way.insert(older, task);
                 }
                 "throttle" => {
-                    let made = |task: &str| world.tasks.get(task)?.events.first()?.facts.at_ms;
+                    // Of one whose first event was missed it is not known when it was made.
+                    let made = |task: &str| {
+                        let events = &world.tasks.get(task)?.events;
+                        let first = events.iter().find(|event| event.facts.kind.is_some())?;
+                        first.facts.at_ms
+                    };
                     let apart = made(task).zip(made(older)).map(|(new, old)| new - old);
                     let window_ms = i64::try_from(window_ms.unwrap_or(0)).unwrap_or(i64::MAX);
                     if let Some(apart) = apart.filter(|ms| ms + WINDOW_SLACK_MS < window_ms) {

@@ -263,6 +263,34 @@ fn a_key_that_did_not_mean_what_its_mode_says_is_found() {
     assert_eq!(keyed("throttle", &done, &[]), [Law::Modes], "within its window");
 }
 
+/// A later event of the older one is stamped later than the newer one was made.
+#[test]
+fn of_a_task_whose_first_event_was_missed_it_is_not_known_when_it_was_made() {
+    let older = |first_was_heard: bool| {
+        let facts = Facts {
+            mode: Some("throttle".into()),
+            bound: Some("key".into()),
+            window_ms: Some(1_000),
+            ..Facts::default()
+        };
+        with(move |tale| {
+            tale.submit_as(2_000, "k1", "t-k1", Some("k"), &facts);
+            tale.heard(4_500, "t-k1", 4, "completed");
+            if !first_was_heard {
+                tale.lines.last_mut().unwrap().facts.kind = None;
+            }
+            tale.submit_as(4_590, "k2", "t-k2", Some("k"), &facts);
+            tale.heard(4_600, "t-k2", 5, "queued");
+            tale.heard(4_700, "t-k2", 6, "cancelled");
+            tale.work((2_020, 10), "t-k1", "k1", 21);
+            tale.closes("t-k1", "k1", "completed", 21);
+            tale.closes("t-k2", "k2", "cancelled", 0);
+        })
+    };
+    assert_eq!(older(false), []);
+    assert_eq!(older(true), [Law::Modes]);
+}
+
 /// Two tasks of a serial key, and what is heard of them: (which, what).
 fn line(heard: &[(u8, &str)]) -> Vec<Law> {
     let facts = Facts { serial: Some("s".into()), bound: Some("key".into()), ..Facts::default() };
