@@ -57,12 +57,9 @@ pub(crate) async fn erase(args: Args) -> Result<u8> {
     if json {
         crate::task::print_json(&erasure)?;
     } else {
-        let Erasure { tasks, more, files, .. } = erasure;
-        let tasks = match more {
-            true => format!("{tasks} or more tasks"),
-            false => screen::many(tasks, "task"),
-        };
-        screen::say(&format!("erased: {tasks}, {}", screen::many(files, "file")));
+        let Erasure { tasks, files, .. } = erasure;
+        let (tasks, files) = (screen::many(tasks, "task"), screen::many(files, "file"));
+        screen::say(&format!("erased: {tasks}, {files}"));
     }
     Ok(crate::DONE)
 }

@@ -1,6 +1,7 @@
-//! `tasktonic task get | list | why | cancel | retry | purge | reschedule | edit | position | attempts |
-//! logs`.
+//! `tasktonic task get | list | counts | why | cancel | retry | purge | reschedule | edit | position |
+//! attempts | logs`.
 
+mod counts;
 mod many;
 mod position;
 mod waiting;
@@ -76,6 +77,9 @@ pub(crate) enum Verb {
         #[command(flatten)]
         remote: Remote,
     },
+    /// Say how many tasks are in each state, and what they hold
+    #[command(after_help = "Example: tasktonic task counts")]
+    Counts(counts::Asked),
     /// Stop tasks: those that wait at once, those that run by asking their worker
     #[command(after_help = "Examples:\n  \
         tasktonic task cancel AZrS0mXvQ4yKcD1e\n  \
@@ -185,6 +189,7 @@ pub(crate) async fn task(verb: Verb) -> Result<u8> {
             }
             Ok(crate::DONE)
         }
+        Verb::Counts(asked) => counts::counts(asked).await,
         Verb::Cancel(many) => many::change(BulkVerb::Cancel, many).await,
         Verb::Retry(asked) => many::again(asked).await,
         Verb::Purge(many) => many::change(BulkVerb::Purge, many).await,

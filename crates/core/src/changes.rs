@@ -188,6 +188,8 @@ pub struct TaskControl {
     pub attempts_kept: u32,
     /// Lines in the log.
     pub log_lines: u32,
+    /// Bytes of its descriptor. Not kept: whoever restores a partition counts them in the texts.
+    pub bytes: u32,
     /// When it ends if nobody takes it; only while it waits and nobody ever has. Few have one.
     pub expires: Option<Box<Expiry>>,
     /// The key of the tasks it may not run beside. Few have one.
@@ -206,6 +208,12 @@ pub struct Serial {
 }
 
 impl TaskControl {
+    /// What is counted of a task, in bytes: its descriptor, and how it ended once it has.
+    #[must_use]
+    pub fn held_bytes(&self) -> u64 {
+        u64::from(self.bytes) + u64::from(self.place.bytes())
+    }
+
     /// That of a task that nobody has claimed or written to yet.
     #[must_use]
     pub fn new(queue: Name, place: Place) -> Self {
@@ -216,6 +224,7 @@ impl TaskControl {
             attempt: 1,
             attempts_kept: 0,
             log_lines: 0,
+            bytes: 0,
             expires: None,
             serial: None,
             place,
@@ -260,10 +269,18 @@ pub enum Place {
         at_ms: i64,
         /// Kept for this long, in seconds.
         keep_s: u32,
+        /// Bytes of its state as it is read. Not kept, as [`TaskControl::bytes`].
+        bytes: u32,
     },
 }
 
 impl Place {
+    /// What is counted of a task's state: that of one that has ended, with what came of it.
+    #[must_use]
+    pub fn bytes(&self) -> u32 {
+        if let Self::Ended { bytes, .. } = self { *bytes } else { 0 }
+    }
+
     /// The state that goes with this place.
     #[must_use]
     pub fn state(&self) -> TaskState {

@@ -31,7 +31,7 @@ mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-pub use dump::{good_line, pace_line, queue_lines, runs_line, user_lines};
+pub use dump::{bytes_line, good_line, pace_line, queue_lines, runs_line, user_lines};
 pub use position::Standing;
 pub use restore::{InQueue, KeptSchedule, Key, LinksRow, Records, Row};
 
@@ -114,6 +114,8 @@ struct User {
     schedules: BTreeMap<Name, Schedule>,
     seq: u64,
     counts: [u64; STATES.len()],
+    /// What the tasks hold, see [`TaskControl::held_bytes`].
+    bytes: u64,
 }
 
 /// A place in a lane. It stands for the task only while the task is queued under this claim number.
@@ -217,6 +219,13 @@ impl Partition {
     #[must_use]
     pub fn count(&self, user: &UserId, state: TaskState) -> u64 {
         self.users.get(user).map_or(0, |user| user.counts[state as usize])
+    }
+
+    /// How many bytes the tasks of a user hold: their descriptors, and the states of those that have
+    /// ended.
+    #[must_use]
+    pub fn bytes(&self, user: &UserId) -> u64 {
+        self.users.get(user).map_or(0, |user| user.bytes)
     }
 
     /// What the engine knows of a task.

@@ -32,7 +32,6 @@ struct Record {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     done_ms: Option<i64>,
     tasks: u64,
-    more: bool,
     files: u64,
     account: bool,
 }
@@ -44,7 +43,6 @@ impl Record {
             asked_at: rfc3339(self.asked_ms),
             done_at: self.done_ms.map(rfc3339),
             tasks: self.tasks,
-            more: self.more,
             files: self.files,
             account: self.account,
         }
@@ -71,9 +69,9 @@ pub(crate) async fn begin(app: &Arc<App>, user: UserId, account: bool) -> Result
     let key = key_of(&user);
     let counts = Query::Counts { user: user.clone() };
     let p = partition_of(&user, app.store.partitions());
-    let (tasks, more) = match app.store.read(p, counts).await? {
-        QueryReply::Counts(counts) => (counts.all(), counts.more),
-        _ => (0, false),
+    let tasks = match app.store.read(p, counts).await? {
+        QueryReply::Counts(counts) => counts.all(),
+        _ => 0,
     };
     let record = Record {
         state: ErasureState::Removing,
@@ -81,7 +79,6 @@ pub(crate) async fn begin(app: &Arc<App>, user: UserId, account: bool) -> Result
         asked_ms: app.clock.now_ms(),
         done_ms: None,
         tasks,
-        more,
         files: 0,
         account,
     };

@@ -125,7 +125,7 @@ impl<'a> From<&'a TaskControl> for ControlForm<'a> {
                 deadline_lt: *deadline_lt,
                 cancel_asked: *cancel_asked,
             },
-            Place::Ended { state, at_ms, keep_s } => {
+            Place::Ended { state, at_ms, keep_s, .. } => {
                 PlaceForm::Ended { state: state.name(), at_ms: *at_ms, keep_s: *keep_s }
             }
         };
@@ -154,7 +154,7 @@ impl TryFrom<ControlForm<'_>> for TaskControl {
             }
             PlaceForm::Ended { state, at_ms, keep_s } => {
                 let state = TaskState::from_name(state).ok_or(Error::Word)?;
-                Place::Ended { state, at_ms, keep_s }
+                Place::Ended { state, at_ms, keep_s, bytes: 0 }
             }
         };
         let ControlForm { queue, claim, n, attempt, attempts_kept, log_lines, .. } = form;
@@ -332,7 +332,8 @@ mod tests {
             (any::<i64>(), any::<u32>()).prop_map(|(at_ms, keep_s)| Place::Ended {
                 state: TaskState::Dead,
                 at_ms,
-                keep_s
+                keep_s,
+                bytes: 0,
             }),
         ]
     }

@@ -9,7 +9,6 @@ use std::ops::Bound;
 
 use tasktonic_core::changes::Place;
 use tasktonic_core::limits::{ATTEMPTS_KEPT_MAX, LOG_LINES_MAX};
-use tasktonic_core::transitions::STATES;
 use tasktonic_core::{Lease, TaskId, TaskState, Text, UserId};
 use tasktonic_store::filter::matches;
 use tasktonic_store::limits::{LIST_MAX, LOGS_MAX, PARTS_PAGE_MAX};
@@ -67,11 +66,8 @@ pub(crate) fn answer(shared: &Shared, query: Query) -> Result<QueryReply> {
         }
         Query::Counts { user } => {
             let state = shared.state.lock();
-            let mut counts = Counts::default();
-            for of in STATES {
-                counts.set(*of, state.partition.count(&user, *of));
-            }
-            QueryReply::Counts(counts)
+            let in_state = |of| state.partition.count(&user, of);
+            QueryReply::Counts(Counts::new(state.partition.bytes(&user), in_state))
         }
         Query::Attempts { user, task } => {
             let look = {

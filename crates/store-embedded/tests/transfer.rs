@@ -82,8 +82,9 @@ async fn what_was_written_out_comes_back_in_and_goes_out_the_same() {
             .collect();
         let of_held = |line: &&str| held.iter().any(|id| line.contains(id.as_str()));
         // Whose turn it is passes on where its holder was to stop.
-        let passing =
-            |line: &&str| ["lane ", "count ", "line "].iter().any(|start| line.starts_with(start));
+        let passing = |line: &&str| {
+            ["lane ", "count ", "bytes ", "line "].iter().any(|start| line.starts_with(start))
+        };
         let same = |lines: &[&str]| -> Vec<String> {
             let lines = lines.iter().filter(|line| !passing(line) && !of_held(line));
             lines.map(|line| line.replace(" holds true", "").replace(" holds false", "")).collect()

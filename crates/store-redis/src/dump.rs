@@ -65,6 +65,8 @@ struct Personal {
     index: BTreeSet<TaskId>,
     /// By flow or batch.
     parts: BTreeMap<TaskId, BTreeSet<TaskId>>,
+    /// What is counted, as it is kept.
+    tally: Option<String>,
     /// As they are kept.
     schedules: BTreeMap<Name, String>,
     /// Queues in which all work of this user is set aside.
@@ -192,7 +194,7 @@ fn question(name: &str, rest: &str) -> Option<redis::Cmd> {
         "full" => ask(&["ZRANGE", "0", "-1"]),
         "u" => match rest.split(':').nth(2)? {
             "q" | "a" => ask(&["LRANGE", "0", "-1"]),
-            "d" | "t" | "f" | "k" => ask(&["GET"]),
+            "d" | "t" | "f" | "k" | "n" => ask(&["GET"]),
             "o" => ask(&["XRANGE", "-", "+"]),
             "e" => ask(&["XREVRANGE", "+", "-", "COUNT", "1"]),
             "i" | "m" => ask(&["ZRANGE", "0", "-1"]),
@@ -308,6 +310,7 @@ impl Facts {
                 let ties = text(answer)?.and_then(crate::wire::links);
                 personal.task(of)?.links = Some(ties.ok_or_else(strange)?.1);
             }
+            "n" => personal.tally = text(answer)?.map(str::to_owned),
             "z" => personal.aside = members(answer)?,
             "e" => personal.newest = entries(answer)?.first().map(|(of, at, _)| (*of, *at)),
             "d" => personal.task(of)?.descriptor = kept(answer)?,

@@ -225,6 +225,12 @@ impl Keys {
         self.user(user, format_args!("w:{key:032x}"))
     }
 
+    /// STRING: how many tasks of a user are in each state and how many bytes they hold, see
+    /// [`Tally`](crate::wire::Tally).
+    pub(crate) fn tally(&self, user: &UserId) -> String {
+        self.user(user, format_args!("n"))
+    }
+
     /// HASH of a user's schedules: name → `version|next|text`.
     pub(crate) fn schedules_of(&self, user: &UserId) -> String {
         self.user(user, format_args!("sc"))

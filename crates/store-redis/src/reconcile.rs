@@ -13,6 +13,7 @@ mod read;
 mod schedules;
 mod settings;
 mod suspect;
+mod tally;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

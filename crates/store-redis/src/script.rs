@@ -182,6 +182,7 @@ const SHARED: &[Fragment] = &[fragment!("names"), fragment!("begin")];
 
 const SUBMIT: &[Fragment] = &[
     fragment!("record"),
+    fragment!("tally"),
     fragment!("gate"),
     fragment!("lane"),
     fragment!("line"),
@@ -190,6 +191,7 @@ const SUBMIT: &[Fragment] = &[
 
 const SYNC: &[Fragment] = &[
     fragment!("record"),
+    fragment!("tally"),
     fragment!("pace"),
     fragment!("gate"),
     fragment!("room"),
@@ -207,6 +209,7 @@ const SYNC: &[Fragment] = &[
 
 const CONTROL: &[Fragment] = &[
     fragment!("record"),
+    fragment!("tally"),
     fragment!("pace"),
     fragment!("gate"),
     fragment!("room"),
@@ -230,6 +233,7 @@ const CONTROL: &[Fragment] = &[
 
 const FLOW: &[Fragment] = &[
     fragment!("record"),
+    fragment!("tally"),
     fragment!("gate"),
     fragment!("lane"),
     fragment!("line"),
@@ -239,6 +243,7 @@ const FLOW: &[Fragment] = &[
 
 const TICK: &[Fragment] = &[
     fragment!("record"),
+    fragment!("tally"),
     fragment!("gate"),
     fragment!("lane"),
     fragment!("line"),
@@ -249,6 +254,7 @@ const TICK: &[Fragment] = &[
 
 const REPAIR: &[Fragment] = &[
     fragment!("record"),
+    fragment!("tally"),
     fragment!("pace"),
     fragment!("gate"),
     fragment!("room"),
@@ -347,6 +353,10 @@ fn constants() -> String {
         .filter(|state| state.is_terminal())
         .map(|state| format!("{} = true", state.name()))
         .collect();
+    let states: Vec<_> = STATES.iter().map(|state| format!("'{}'", state.name())).collect();
+    // Version, bytes, and a number for each state, see the fragment `tally`.
+    constant("TALLY", &format!("'^(%d+),(%d+){}'", ",(%d+)".repeat(STATES.len())));
+    constant("STATES", &format!("{{ {} }}", states.join(", ")));
     constant("ENDED", &format!("{{ {} }}", ended.join(", ")));
     text
 }

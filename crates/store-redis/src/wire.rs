@@ -6,6 +6,7 @@ mod schedule;
 mod state;
 mod submit;
 mod sync;
+mod tally;
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -20,6 +21,7 @@ pub(crate) use schedule::{kept_schedule, scheduled, tick, ticked};
 pub(crate) use state::StateHead;
 pub(crate) use submit::{submit, submitted};
 pub(crate) use sync::{sync, synced};
+pub(crate) use tally::Tally;
 
 /// The words of one call. The first is the time that tests set by hand, or empty: ask Redis.
 pub(crate) struct Words(Vec<Bytes>);

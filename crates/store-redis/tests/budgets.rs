@@ -26,6 +26,12 @@ const PARTITIONS: u16 = 8;
 /// As many again: fewer users in each, so fewer lanes in a claim.
 const PARTITIONS_TWICE: u16 = 16;
 const NOW_MS: i64 = 1_700_000_000_000;
+/// What counting the tasks and bytes of users adds: a submission reads them beside what it reads
+/// anyway and writes them with the descriptors, which is one command more. A sync reads and writes
+/// them with the states.
+const TALLY_ONE: f64 = 1.0;
+/// The same where sixteen are submitted at once.
+const TALLY_SIXTEEN: f64 = 0.07;
 
 /// Commands that no script of ours calls.
 const OUTSIDE: [&str; 10] = [
@@ -173,7 +179,7 @@ async fn one_task_at_a_time_costs_at_most_2_calls_and_21_commands() {
     let cost = load.run(2_000, 1).await;
     println!("one at a time: {cost:.3?}");
     // A hundredth for what looks after the store meanwhile.
-    assert!(cost.calls <= 2.02 && cost.inner <= 21.0, "{cost:?}");
+    assert!(cost.calls <= 2.02 && cost.inner <= 20.02 + TALLY_ONE, "{cost:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -182,7 +188,7 @@ async fn sixteen_at_a_time_cost_at_most_0_15_calls_and_3_commands() {
     load.run(USERS * 2, 16).await;
     let cost = load.run(USERS * 4, 16).await;
     println!("sixteen at a time: {cost:.3?}");
-    assert!(cost.calls <= 0.15 && cost.inner <= 3.0, "{cost:?}");
+    assert!(cost.calls <= 0.15 && cost.inner <= 1.45 + TALLY_SIXTEEN, "{cost:?}");
 
     // With all users waiting every claim is of many lanes, each with its own commands.
     for partitions in [PARTITIONS_TWICE, PARTITIONS] {

@@ -428,6 +428,7 @@ async fn a_key_of_any_kind_may_vanish_and_no_task_is_stuck() {
         "running",
         "throttled",
         "u:z",
+        "u:n",
     ] {
         assert!(met.contains_key(sort), "no {sort} was ever removed: {met:?}");
     }

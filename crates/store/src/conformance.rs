@@ -7,6 +7,7 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests, shared by the crates of the stores")]
 
+mod counts;
 mod differential;
 mod ended;
 mod erased;
@@ -27,6 +28,7 @@ mod settings;
 mod tasks;
 mod waiting;
 
+pub use counts::*;
 pub use differential::{Subject, differential};
 pub use ended::*;
 pub use erased::*;
@@ -166,6 +168,7 @@ macro_rules! conformance {
             limits_are_kept_at_the_door
             lists_page_and_filter
             counts_agree_with_lists
+            counts_are_exact_for_a_user_of_many_tasks
             logs_are_numbered_and_read_from_anywhere
             events_are_numbered_without_gaps_and_resume
             a_cursor_of_another_epoch_is_reset

@@ -119,7 +119,13 @@ impl ModelStore {
     /// Broken invariants of the partitions; empty when all is well.
     #[must_use]
     pub fn check(&self) -> Vec<String> {
-        self.parts.iter().flat_map(|part| part.lock().partition.check()).collect()
+        let check = |part: &Mutex<State>| {
+            let state = part.lock();
+            let mut wrong = state.partition.check();
+            wrong.extend(state.miscounted());
+            wrong
+        };
+        self.parts.iter().flat_map(check).collect()
     }
 
     fn part(&self, p: PartitionId) -> Result<&Mutex<State>> {
@@ -185,6 +191,22 @@ pub fn dump_texts<'a>(
 }
 
 impl State {
+    /// Users of whom other bytes are counted than their texts have.
+    fn miscounted(&self) -> Vec<String> {
+        let mut held: BTreeMap<&UserId, u64> = BTreeMap::new();
+        for ((user, task), kept) in &self.tasks {
+            let ended = self.partition.task(user, task).filter(|of| of.place.state().is_terminal());
+            let state = kept.state.as_ref().filter(|_| ended.is_some());
+            let texts = kept.descriptor.iter().chain(state);
+            *held.entry(user).or_default() += texts.map(|text| text.len() as u64).sum::<u64>();
+        }
+        let is_wrong = |(user, bytes): &(&&UserId, &u64)| self.partition.bytes(user) != **bytes;
+        let say = |(user, bytes): (&&UserId, &u64)| {
+            format!("{user} has {bytes} bytes, {} are counted", self.partition.bytes(user))
+        };
+        held.iter().filter(is_wrong).map(say).collect()
+    }
+
     fn keep(&mut self, changes: &Changes) {
         for record in &changes.records {
             self.keep_record(record);

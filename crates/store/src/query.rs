@@ -4,6 +4,7 @@ use tasktonic_core::gate::Facts;
 use tasktonic_core::partition::KeptSchedule;
 use tasktonic_core::policy::estimate::Start;
 use tasktonic_core::settings::{Pauses, UserSettings};
+use tasktonic_core::transitions::STATES;
 use tasktonic_core::{Links, Name, TaskId, TaskState, Text, UserId, WorkerId};
 
 use crate::Held;
@@ -275,13 +276,13 @@ pub struct TaskPage {
     pub next: Option<Cursor>,
 }
 
-/// Tasks of a user per state.
+/// Tasks of a user per state, and what they hold: kept by the store, and exact at any number.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    by_state: [u64; 7],
-    /// Whether there are more: a store may stop counting at some ten thousands, and then these are
-    /// least numbers.
-    pub more: bool,
+    by_state: [u64; STATES.len()],
+    /// What they hold, in bytes: the descriptor of each, and of one that has ended also its state, with
+    /// its output or error.
+    pub bytes: u64,
 }
 
 impl Counts {
@@ -291,9 +292,14 @@ impl Counts {
         self.by_state[state as usize]
     }
 
-    /// Changes the number in `state`.
-    pub fn set(&mut self, state: TaskState, count: u64) {
-        self.by_state[state as usize] = count;
+    /// Those of a user whose tasks hold `bytes`, by how many are in each state.
+    #[must_use]
+    pub fn new(bytes: u64, in_state: impl Fn(TaskState) -> u64) -> Self {
+        let mut by_state = [0; STATES.len()];
+        for state in STATES {
+            by_state[*state as usize] = in_state(*state);
+        }
+        Self { by_state, bytes }
     }
 
     /// Tasks in any state.

@@ -94,8 +94,8 @@ export type Task<Out = Json, In = Json> = TaskSummary & {
 };
 
 /**
- * Tasks by state. `scheduled` includes those that wait for their next attempt. With `more` there are too
- * many to count them all: each number then is "at least".
+ * Tasks by state, exact at any number. `scheduled` includes those that wait for their next attempt;
+ * `bytes` is what they hold.
  */
 export type Counts = {
   all: number;
@@ -106,7 +106,7 @@ export type Counts = {
   completed: number;
   failed: number;
   cancelled: number;
-  more?: boolean;
+  bytes: number;
 };
 
 export type AttemptOutcome = "running" | "succeeded" | "failed" | "lost" | "released" | "snoozed" | "cancelled";
@@ -313,7 +313,6 @@ export type Erasure = {
   asked_at: string;
   done_at: string | null;
   tasks: number;
-  more: boolean;
   files: number;
   account: boolean;
 };

@@ -46,6 +46,7 @@ export const aSnapshot = (epoch: number, seq: number, tasks: TaskSummary[]): Sna
     completed: 0,
     failed: 0,
     cancelled: 0,
+    bytes: 0,
   },
 });
 

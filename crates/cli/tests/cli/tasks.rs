@@ -57,6 +57,12 @@ fn tasks_are_listed_cancelled_tried_again_and_their_logs_shown() {
     });
     drop(worker);
     let id = installation.submit("noop", "{}", &["--tag", "blue"]);
+    let counted = said(installation.client().args(["task", "counts", "--json"]));
+    let counted: Value = serde_json::from_str(&counted).expect("numbers");
+    assert_eq!((&counted["queued"], &counted["scheduled"]), (&1.into(), &1.into()), "{counted}");
+    assert!(counted["bytes"].as_u64().is_some_and(|bytes| bytes > 100), "{counted}");
+    let words = said(installation.client().args(["task", "counts"]));
+    assert!(words.contains("They hold ") && words.contains("queued"), "{words}");
     let listed = said(installation.client().args(["task", "list", "--tag", "blue"]));
     assert!(listed.contains(&id) && listed.contains("STATUS"), "{listed}");
     let cancelled = said(installation.client().args(["task", "cancel", &id]));

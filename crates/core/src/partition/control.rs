@@ -6,6 +6,7 @@
 use super::Partition;
 use super::lease_of;
 use super::step::{StateText, Step};
+use super::submit::bytes_of;
 use crate::Text;
 use crate::changes::{Place, Record, Signal};
 use crate::command::{Control, MoveTo, Purge, Redrive, Rewrite};
@@ -138,6 +139,12 @@ impl Partition {
             let number = control.attempts_kept;
             step.record(Record::Attempt { user: user.clone(), task, number, text });
         }
+        let mut event = None;
+        if let Some(Rewrite { descriptor, event: told }) = asked.change {
+            control.bytes = bytes_of(&descriptor);
+            step.record(Record::Edited { user: user.clone(), task, text: descriptor });
+            event = Some(told);
+        }
         let control = if pending > 0 {
             control.place = Place::Waiting { pending };
             self.put(user, task, control.clone());
@@ -145,11 +152,6 @@ impl Partition {
         } else {
             self.wait(step, user, task, control, MoveTo::Back, ringed)
         };
-        let mut event = None;
-        if let Some(Rewrite { descriptor, event: told }) = asked.change {
-            step.record(Record::Edited { user: user.clone(), task, text: descriptor });
-            event = Some(told);
-        }
         let text = StateText { at_ms, body: "", event: event.as_deref(), logged: true };
         step.write(user, task, &control, &text);
         Controlled::Done
@@ -170,8 +172,7 @@ impl Partition {
         }
         let (claim, n) = (known.claim, known.n);
         let owner = self.user(user);
-        owner.tasks.remove(&task);
-        owner.counts[state as usize] -= 1;
+        owner.forget(task);
         if let Some(key) = key
             && let Some(held) = owner.keys.get(&key).copied()
             && held.task == task

@@ -63,6 +63,9 @@ impl Partition {
             if known.seq > 0 {
                 lines.insert(format!("seq {user} = {}", known.seq));
             }
+            if known.bytes > 0 {
+                lines.insert(bytes_line(user, known.bytes));
+            }
             for state in STATES.iter().filter(|state| known.counts[**state as usize] > 0) {
                 let count = known.counts[*state as usize];
                 lines.insert(format!("count {user} {} = {count}", state.name()));
@@ -125,11 +128,12 @@ impl Partition {
         let mut wrong = Vec::new();
         let (mut places, mut expiring) = (0, 0);
         for (user, known) in &self.users {
-            let mut counts = [0_u64; STATES.len()];
+            let (mut counts, mut bytes) = ([0_u64; STATES.len()], 0);
             let (mut waiting, mut running) = (BTreeMap::new(), BTreeMap::new());
             let mut in_lines = 0_u32;
             for (task, control) in &known.tasks {
                 counts[control.place.state() as usize] += 1;
+                bytes += control.held_bytes();
                 if control.place.is_to_come() {
                     *waiting.entry(control.queue.clone()).or_insert(0_u32) += 1;
                 }
@@ -197,6 +201,9 @@ impl Partition {
             }
             if counts != known.counts {
                 wrong.push(format!("{user} counts {:?}, has {counts:?}", known.counts));
+            }
+            if bytes != known.bytes {
+                wrong.push(format!("{user} counts {} bytes, has {bytes}", known.bytes));
             }
             if waiting != known.waiting {
                 wrong.push(format!("{user} has {waiting:?} waiting, says {:?}", known.waiting));
@@ -341,6 +348,12 @@ pub fn user_lines(name: &Name, user: &UserId, settings: &UserSettings) -> Vec<St
     lines.extend(running_max.map(|max| format!("user {user} running_max in {name} {max}")));
     lines.extend(rate.map(|rate| format!("user {user} rate in {name} {rate:?}")));
     lines
+}
+
+/// The line of a dump about how many bytes the tasks of a user hold.
+#[must_use]
+pub fn bytes_line(user: &UserId, bytes: u64) -> String {
+    format!("bytes {user} = {bytes}")
 }
 
 /// The line of a dump about how many tasks of a user run in a queue that counts.

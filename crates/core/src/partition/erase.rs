@@ -36,9 +36,7 @@ impl Partition {
     /// A holder is told to stop: what it reports is refused from now on.
     fn erase_task(&mut self, step: &mut Step, user: &UserId, task: TaskId) {
         self.leave_line(step, user, task);
-        let owner = self.user(user);
-        let Some(control) = owner.tasks.remove(&task) else { return };
-        owner.uncount(&control);
+        let Some(control) = self.user(user).forget(task) else { return };
         match &control.place {
             Place::Scheduled { due_ms } => {
                 self.due.remove(&(*due_ms, user.clone(), task));

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::Partition;
 use super::links::Lead;
 use super::step::{StateText, Step};
-use super::submit::End;
+use super::submit::{End, bytes_of};
 use crate::changes::{Place, Record, Serial, TaskControl};
 use crate::command::{After, Gathers, NewSerial, NewTask, Node};
 use crate::ids::{Name, TaskId, UserId};
@@ -152,6 +152,7 @@ impl Partition {
     ) {
         let NewTask { task, queue, due_ms, descriptor, event, expires, serial: asked, .. } =
             node.new;
+        let bytes = bytes_of(&descriptor);
         step.record(Record::Descriptor { user: user.clone(), task, text: descriptor });
         let links = self.links(user, &task).expect("put there before");
         let (pending, gather) = (links.pending(), links.gather);
@@ -167,7 +168,7 @@ impl Partition {
         };
         let expires = expires.map(Box::new);
         let serial = asked.map(|NewSerial { key, .. }| Box::new(Serial { key, holds: false }));
-        let mut control = TaskControl { expires, serial, ..TaskControl::new(queue, place) };
+        let mut control = TaskControl { expires, serial, bytes, ..TaskControl::new(queue, place) };
         let queue = control.queue.clone();
         self.put(user, task, control.clone());
         match control.place {

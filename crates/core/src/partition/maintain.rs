@@ -143,12 +143,10 @@ impl Partition {
             let user = self.user(&ended.user);
             // A task that was redriven since is none of this entry's business.
             let Some(control) = user.tasks.get(&ended.task) else { continue };
-            let state = control.place.state();
-            if control.claim != ended.claim || !state.is_terminal() {
+            if control.claim != ended.claim || !control.place.state().is_terminal() {
                 continue;
             }
-            user.tasks.remove(&ended.task);
-            user.counts[state as usize] -= 1;
+            user.forget(ended.task);
             self.drop_links(step, &ended.user, ended.task);
             step.record(Record::TaskGone { user: ended.user, task: ended.task });
         }

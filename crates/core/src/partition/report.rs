@@ -136,8 +136,9 @@ impl Partition {
         let mut control = self.control_mut(user, task).clone();
         control.n = counted(control.n, write.n);
         control.expires = None;
-        control.place = Place::Ended { state, at_ms, keep_s };
-        step.write(user, task, &control, &text);
+        control.place = Place::Ended { state, at_ms, keep_s, bytes: 0 };
+        let bytes = step.write(user, task, &control, &text);
+        control.place = Place::Ended { state, at_ms, keep_s, bytes };
         let ended = Ended { user: user.clone(), task, claim: control.claim, at_ms };
         self.sweeps.entry(keep_s).or_default().push_back(ended);
         self.put(user, task, control);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::line::Touched;
-use super::submit::End;
+use super::submit::{End, bytes_of};
 use crate::Text;
 use crate::changes::{Changes, EventEntry, Place, Record, Signal, TaskControl};
 use crate::command::Expiry;
@@ -99,14 +99,15 @@ impl Step {
         }
     }
 
-    /// Writes a task's state: the record, and its event unless it is mere progress.
+    /// Writes a task's state: the record, and its event unless it is mere progress. Answers the bytes
+    /// of the state.
     pub(super) fn write(
         &mut self,
         user: &UserId,
         task: TaskId,
         control: &TaskControl,
         text: &StateText<'_>,
-    ) {
+    ) -> u32 {
         let state = text.spell(control, None, text.body);
         if text.logged {
             let event = text.spell(control, Some(task), text.event.unwrap_or(text.body));
@@ -115,12 +116,14 @@ impl Step {
             let event = text.spell(control, Some(task), text.body);
             self.signal(Signal::Publish { user: user.clone(), text: event.into() });
         }
+        let bytes = bytes_of(&state);
         self.record(Record::Task {
             user: user.clone(),
             task,
             control: control.clone(),
             text: Some(state.into()),
         });
+        bytes
     }
 
     /// The finished changes; `next_seq` numbers a user's entry.

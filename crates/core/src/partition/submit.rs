@@ -59,6 +59,7 @@ impl Partition {
             }
             self.remember(step, &owner, task, key);
         }
+        let bytes = bytes_of(&descriptor);
         step.record(Record::Descriptor { user: owner.clone(), task, text: descriptor });
         let place = match due_ms {
             Some(due_ms) => Place::Scheduled { due_ms },
@@ -66,7 +67,7 @@ impl Partition {
         };
         let expires = expires.map(Box::new);
         let serial = new.serial.map(|NewSerial { key, .. }| Box::new(Serial { key, holds: false }));
-        let control = TaskControl { expires, serial, ..TaskControl::new(queue, place) };
+        let control = TaskControl { expires, serial, bytes, ..TaskControl::new(queue, place) };
         let control = if let Some(due_ms) = due_ms {
             self.due.insert((due_ms, owner.clone(), task));
             self.put(&owner, task, control.clone());
@@ -202,6 +203,11 @@ impl Partition {
     }
 }
 
+/// The bytes of a text. One of more than 4 GiB is none that a store takes.
+pub(super) fn bytes_of(text: &str) -> u32 {
+    u32::try_from(text.len()).unwrap_or(u32::MAX)
+}
+
 /// What the key of a submission leads to.
 enum Known {
     /// Nothing, or nothing that counts any more.
@@ -231,9 +237,10 @@ fn judge(user: &User, asked: Option<&Idempotency>, now_ms: i64) -> Known {
 }
 
 impl User {
-    /// Counts a task by its state, and by its queue where it waits or runs.
+    /// Counts a task and its bytes by its state, and by its queue where it waits or runs.
     fn count(&mut self, control: &TaskControl) {
         self.counts[control.place.state() as usize] += 1;
+        self.bytes += control.held_bytes();
         let Some(counts) = self.counts_of(&control.place) else { return };
         match counts.get_mut(&control.queue) {
             Some(count) => *count += 1,
@@ -244,14 +251,22 @@ impl User {
     }
 
     /// Takes back what was counted.
-    pub(super) fn uncount(&mut self, control: &TaskControl) {
+    fn uncount(&mut self, control: &TaskControl) {
         self.counts[control.place.state() as usize] -= 1;
+        self.bytes -= control.held_bytes();
         let Some(counts) = self.counts_of(&control.place) else { return };
         let Some(count) = counts.get_mut(&control.queue) else { return };
         *count -= 1;
         if *count == 0 {
             counts.remove(&control.queue);
         }
+    }
+
+    /// Takes a task out, and what was counted of it.
+    pub(super) fn forget(&mut self, task: TaskId) -> Option<TaskControl> {
+        let control = self.tasks.remove(&task)?;
+        self.uncount(&control);
+        Some(control)
     }
 
     fn counts_of(&mut self, place: &Place) -> Option<&mut BTreeMap<Name, u32>> {

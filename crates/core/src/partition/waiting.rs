@@ -4,7 +4,7 @@
 
 use super::Partition;
 use super::step::{StateText, Step};
-use super::submit::End;
+use super::submit::{End, bytes_of};
 use crate::Text;
 use crate::changes::{Place, Record, TaskControl};
 use crate::command::{EXPIRED, Edit, MoveTo, Reschedule, Write};
@@ -133,9 +133,10 @@ impl Partition {
         if (known.claim, known.n) != (claim, n) {
             return Controlled::Changed;
         }
-        let control = self.control_mut(user, task);
+        let mut control = known.clone();
         control.n += 1;
-        let control = control.clone();
+        control.bytes = bytes_of(&descriptor);
+        self.put(user, task, control.clone());
         step.record(Record::Edited { user: user.clone(), task, text: descriptor });
         let text = StateText { at_ms, body: "", event: Some(&event), logged: true };
         step.write(user, task, &control, &text);

@@ -12,10 +12,8 @@ pub struct Erasure {
     pub asked_at: String,
     /// When all was gone; RFC 3339.
     pub done_at: Option<String>,
-    /// Tasks there were; with `more` at least so many.
+    /// Tasks there were.
     pub tasks: u64,
-    /// Whether there were more tasks than were counted.
-    pub more: bool,
     /// Files there were.
     pub files: u64,
     /// Whether the built-in account goes too.

@@ -168,7 +168,7 @@ pub struct TaskPage {
     pub next_cursor: Option<String>,
 }
 
-/// `GET /api/v1/tasks/counts`: tasks by state. `scheduled` includes those that wait for their next
+/// `GET /api/v1/tasks/counts`: tasks by state, exact at any number. `scheduled` includes those that wait for their next
 /// attempt.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Counts {
@@ -188,9 +188,9 @@ pub struct Counts {
     pub failed: u64,
     /// Stopped on request.
     pub cancelled: u64,
-    /// Whether there are more: the store stopped counting, and these are least numbers.
+    /// What they hold, in bytes: what was submitted, and of each that has ended also what came of it.
     #[serde(default)]
-    pub more: bool,
+    pub bytes: u64,
 }
 
 /// One execution of a task.

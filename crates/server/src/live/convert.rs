@@ -216,7 +216,7 @@ pub(crate) fn counts(stored: &Counts) -> http::Counts {
         completed: stored.of(TaskState::Completed),
         failed: stored.of(TaskState::Dead),
         cancelled: stored.of(TaskState::Cancelled),
-        more: stored.more,
+        bytes: stored.bytes,
     }
 }
 

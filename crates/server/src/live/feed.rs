@@ -26,7 +26,7 @@ const FLUSH_EVERY: Duration = Duration::from_millis(100);
 /// Counts are read at most this often.
 const COUNT_EVERY: Duration = Duration::from_millis(250);
 /// Counts are looked at this often though nothing happened: old tasks are removed in silence.
-const RECOUNT_EVERY: Duration = Duration::from_secs(60);
+const RECOUNT_EVERY: Duration = Duration::from_secs(10);
 /// After the store was away all users' sockets look at their records again, spread over this long.
 const LOOK_SPREAD: Duration = Duration::from_secs(1);
 /// Tasks whose newest progress waits for the next flush.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::Row as SqlRow;
+use tasktonic_core::changes::Place;
 use tasktonic_core::partition::{Key, Records, Row};
 use tasktonic_core::{TaskId, UserId};
 use tasktonic_store::Table;
@@ -19,6 +20,10 @@ pub(crate) struct Loaded {
     pub(crate) records: Records,
     pub(crate) registry: BTreeMap<(Table, String), (u64, String)>,
 }
+
+/// How long the texts are, SQLite tells without reading them.
+const LOAD_TASKS: &str = "SELECT user, id, control, crc, octet_length(descriptor), \
+                          ifnull(octet_length(state), 0) FROM tasks";
 
 fn damaged(what: impl std::fmt::Display) -> Fault {
     Fault::Damaged(format!("tasks.db: {what}"))
@@ -53,14 +58,18 @@ impl Tables {
 
         let mut loaded = Loaded::default();
         let Records { rows, keys, .. } = &mut loaded.records;
-        self.each("SELECT user, id, control, crc FROM tasks", |row| {
+        self.each(LOAD_TASKS, |row| {
             let user: i64 = row.get(0)?;
             let task = task_id(row.get_ref(1)?.as_blob().map_err(damaged)?)?;
             let control = row.get_ref(2)?.as_blob().map_err(damaged)?;
             if crc_at(user, task, CONTROL, control) != row.get::<_, u32>(3)? {
                 return Err(damaged(format!("task {task} is not what was written")));
             }
-            let control = codec::control(control).map_err(damaged)?;
+            let mut control = codec::control(control).map_err(damaged)?;
+            control.bytes = row.get(4)?;
+            if let Place::Ended { bytes, .. } = &mut control.place {
+                *bytes = row.get(5)?;
+            }
             rows.push(Row { user: names.of(user)?, task, control });
             Ok(())
         })?;

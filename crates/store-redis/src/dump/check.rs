@@ -9,11 +9,11 @@ use tasktonic_core::{Name, TaskId, TaskState, UserId};
 
 use super::print::is_queued;
 use super::{Facts, Kept, Personal, due, entry};
-use crate::wire::StateHead;
+use crate::wire::{StateHead, Tally};
 
 /// Checked: each task is in exactly the one structure that its state names, and no structure names
 /// another; a lane that is not empty is in its ring exactly once or set aside; the numbers kept of lanes, cancel
-/// marks and sweep lists are those of the facts; the index names the tasks.
+/// marks and sweep lists are those of the facts, and what is counted of users is what they have; the index names the tasks.
 pub(super) fn check(facts: &Facts) -> Vec<String> {
     let mut wrong = Vec::new();
     for name in &facts.strange {
@@ -23,6 +23,7 @@ pub(super) fn check(facts: &Facts) -> Vec<String> {
         tasks(facts, user, personal, &mut wrong);
         lanes(facts, user, personal, &mut wrong);
         lines(user, personal, &mut wrong);
+        counts(user, personal, &mut wrong);
         let known: Vec<_> = of(personal).map(|(task, _)| *task).collect();
         if !known.iter().eq(personal.index.iter()) {
             wrong.push(format!("the index of {user} names {:?}, not {known:?}", personal.index));
@@ -104,6 +105,23 @@ fn tasks(facts: &Facts, user: &UserId, personal: &Personal, wrong: &mut Vec<Stri
                 "{user} {task} is {state} and has (leases, due, lanes, sweeps) {places:?}"
             ));
         }
+    }
+}
+
+/// What is counted is what there is; nothing is kept of a user who has no tasks.
+fn counts(user: &UserId, personal: &Personal, wrong: &mut Vec<String>) {
+    let mut tally = Tally::default();
+    for (_, kept) in of(personal) {
+        let bytes = |text: Option<&str>| text.map_or(0, str::len) as u64;
+        let head = StateHead::of(kept.state.as_deref());
+        tally.count(head.as_ref(), bytes(kept.descriptor.as_deref()), bytes(kept.state.as_deref()));
+    }
+    let is_right = match &personal.tally {
+        Some(kept) => Tally::of(kept) == Some(tally) && tally.tasks.iter().any(|count| *count > 0),
+        None => tally == Tally::default(),
+    };
+    if !is_right {
+        wrong.push(format!("{user} counts {:?}, has {tally}", personal.tally));
     }
 }
 

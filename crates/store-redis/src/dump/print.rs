@@ -1,16 +1,18 @@
 //! The lines of `core`'s dump, from what lies in Redis.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use tasktonic_core::partition::{good_line, pace_line, queue_lines, runs_line, user_lines};
+use tasktonic_core::partition::{
+    bytes_line, good_line, pace_line, queue_lines, runs_line, user_lines,
+};
 use tasktonic_core::transitions::STATES;
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
 use tasktonic_protocol::stored::queue_in;
 use tasktonic_store::model::dump_texts;
 
 use super::{Facts, Kept, Personal, entry};
-use crate::wire::StateHead;
+use crate::wire::{StateHead, Tally};
 
 pub(super) fn dump(facts: &Facts, now_ms: i64) -> String {
     let mut lines = BTreeSet::new();
@@ -140,17 +142,14 @@ pub(super) fn is_queued(kept: &Kept, claim: u32) -> bool {
         && head.is_some_and(|head| head.state == TaskState::Queued && head.claim == claim)
 }
 
+/// What is kept of them, which is what [`check`](super::check) compares with the tasks.
 fn counts(lines: &mut BTreeSet<String>, user: &UserId, personal: &Personal) {
-    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
-    for (_, kept) in tasks(personal) {
-        if let Some(head) = StateHead::of(kept.state.as_deref()) {
-            *counts.entry(head.state.name()).or_default() += 1;
-        }
+    let Some(tally) = personal.tally.as_deref().and_then(Tally::of) else { return };
+    if tally.bytes > 0 {
+        lines.insert(bytes_line(user, tally.bytes));
     }
-    for state in STATES {
-        if let Some(count) = counts.get(state.name()) {
-            lines.insert(format!("count {user} {} = {count}", state.name()));
-        }
+    for (state, count) in STATES.iter().zip(tally.tasks).filter(|(_, count)| *count > 0) {
+        lines.insert(format!("count {user} {} = {count}", state.name()));
     }
 }
 

@@ -12,7 +12,7 @@ local function edit(one, at)
   if not r.exists then return 'absent' end
   if r.s ~= 'scheduled' and r.s ~= 'queued' and r.s ~= 'waiting' then return '!' .. r.s end
   if int(r.c) ~= one.c or int(r.n) ~= one.n then return 'changed' end
-  call('SET', r.U .. 'd:' .. r.t, one.d)
+  V.rewrite(r, one.d)
   r.n = V.counted(r.n, r.n + 1)
   local more = r.s == 'scheduled' and ',"due":' .. r.due or r.s == 'waiting' and ',"on":' .. r.on or ''
   V.write(r, at, more, '', one.event)

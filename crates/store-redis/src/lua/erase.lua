@@ -73,6 +73,8 @@ function V.erase(take)
   if #schedules > 0 then V.keep_first_tick() end
   V.forget_leads(user)
   if M.paused > 0 then M.paused = M.paused - call('HDEL', PAUSED, user) end
+  V.forget_tally(user)
+  names[#names + 1] = N.user(user) .. 'n'
   names[#names + 1] = N.user(user) .. 'z'
   names[#names + 1] = N.schedules(user)
   names[#names + 1] = N.user(user) .. 'e'

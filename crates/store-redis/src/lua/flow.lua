@@ -114,7 +114,7 @@ end
 if wrong then return answers end
 
 -- From here on nothing is refused.
-local touched, texts, index, tied, members, of_order, of_parts = {}, {}, {}, {}, {}, {}, {}
+local touched, index, tied, members, of_order, of_parts = {}, {}, {}, {}, {}, {}
 local function touch(t)
   if older[t] and not older[t].touched then
     older[t].touched = true
@@ -146,8 +146,8 @@ for i = 1, #nodes do
     table.insert(parent.f.down, new.t)
     touch(parent.t)
   end
-  texts[#texts + 1] = names[i]
-  texts[#texts + 1] = new.d
+  V.put(names[i], new.d)
+  V.born(r, #new.d)
   index[#index + 1] = '0'
   index[#index + 1] = new.t
 end
@@ -198,7 +198,6 @@ for i = 1, #touched do
   V.keep_links(touched[i])
   members[#members + 1] = touched[i].id
 end
-call('MSET', unpack(texts))
 call('ZADD', N.user(user) .. 'i', unpack(index))
 for i = 1, #of_order do call('ZADD', N.parts(user, of_order[i]), unpack(of_parts[of_order[i]])) end
 for i = 1, #members, UNPACK_MAX do

@@ -37,6 +37,7 @@ function N.wake(worker) return B .. 'wake:' .. worker end
 function N.channel(user) return B .. 'u:' .. user end
 function N.user(user) return B .. 'u:' .. user .. ':' end
 function N.schedules(user) return B .. 'u:' .. user .. ':sc' end
+function N.tally(user) return B .. 'u:' .. user .. ':n' end
 function N.lane(user, queue) return B .. 'u:' .. user .. ':q:' .. queue end
 function N.parts(user, task) return B .. 'u:' .. user .. ':m:' .. task end
 function N.line(user, key) return B .. 'u:' .. user .. ':w:' .. key end

@@ -7,15 +7,18 @@
 -- A record `r`: u user, t task, U the user's prefix, d the descriptor, raw the state as it was
 -- read, text the state to be written, gone if it was swept; s state, c claim number, n writes on
 -- it, a attempt, w holder; sk its serial key; x when it expires and k how long it is kept then,
--- texts, while it waits and nobody ever took it; f its ties as they were read, see links. Texts are
--- never decoded: only their fixed beginning is looked at.
+-- texts, while it waits and nobody ever took it; f its ties as they were read, see links; had, had_bytes
+-- as what it is counted in its user's tally. Texts are never decoded: only their fixed beginning is
+-- looked at.
 
 local records, wanted, dirty
+-- Names and texts that are written when the call ends.
+local puts
 local logs, log_order, passing
 -- Records whose ties have changed.
 local tied
 each_call(function()
-  records, wanted, dirty = {}, {}, {}
+  records, wanted, dirty, puts = {}, {}, {}, {}
   logs, log_order, passing = {}, {}, {}
   tied = {}
 end)
@@ -24,15 +27,33 @@ function V.record(user, task)
   local id = user .. ',' .. task
   local r = records[id]
   if not r then
-    local prefix = N.user(user)
+    local tally = V.tally(user)
+    local prefix = tally.U
     -- Made with the fields that it gets: a table that grows is dear.
     r = {
-      u = user, t = task, U = prefix, id = id, name = prefix .. 't:' .. task,
-      known = false, raw = nil, s = nil, c = nil, n = nil, a = nil, text = nil,
+      u = user, t = task, U = prefix, id = id, name = prefix .. 't:' .. task, tally = tally,
+      known = false, raw = nil, s = nil, c = nil, n = nil, a = nil, text = nil, had = nil,
+      had_bytes = nil,
     }
     records[id] = r
   end
   return r
+end
+
+-- Asks for a user's tally with the next `V.fetch`.
+function V.want_tally(tally)
+  if tally.asked then return end
+  tally.asked = true
+  wanted[#wanted + 1] = tally
+  wanted[#wanted + 1] = 'n'
+end
+
+-- Asks for a record's descriptor with the next `V.fetch`.
+function V.want_descriptor(r)
+  if r.d ~= nil or r.asked_d then return end
+  r.asked_d = true
+  wanted[#wanted + 1] = r
+  wanted[#wanted + 1] = 'd'
 end
 
 -- Asks for a record's state, and its descriptor or its ties, with the next `V.fetch`.
@@ -41,12 +62,9 @@ function V.want(r, descriptor, links)
     r.asked = true
     wanted[#wanted + 1] = r
     wanted[#wanted + 1] = 't'
+    V.want_tally(r.tally)
   end
-  if descriptor and r.d == nil and not r.asked_d then
-    r.asked_d = true
-    wanted[#wanted + 1] = r
-    wanted[#wanted + 1] = 'd'
-  end
+  if descriptor then V.want_descriptor(r) end
   if links and r.f == nil and not r.asked_f then
     r.asked_f = true
     wanted[#wanted + 1] = r
@@ -59,6 +77,7 @@ local function parse(r, raw)
   r.raw = raw
   if not raw then
     r.s, r.c, r.n, r.a = 'queued', 1, 0, 1
+    r.had, r.had_bytes = r.s, 0
     return
   end
   local s, c, n, a, rest =
@@ -74,9 +93,11 @@ local function parse(r, raw)
   end
   if not s then
     r.s, r.c, r.n, r.a = '', 0, 0, 0
+    r.had, r.had_bytes = '', 0
     return
   end
   r.s, r.c, r.n, r.a = s, read(c), read(n), read(a)
+  r.had, r.had_bytes = s, ENDED[s] and #raw or 0
   if s == 'waiting' then r.on = string.match(raw, '^,"on":(%d+)', rest) end
   if s == 'scheduled' then r.due = string.match(raw, '^,"due":(%-?%d+)', rest) end
 end
@@ -94,13 +115,20 @@ function V.fetch()
     local names, last = {}, math.min(at + 2 * UNPACK_MAX, #wanted + 1) - 2
     for i = at, last, 2 do
       local r, letter = wanted[i], wanted[i + 1]
-      names[#names + 1] = letter == 't' and r.name or r.U .. letter .. ':' .. r.t
+      local named = letter == 't' or letter == 'n'
+      names[#names + 1] = named and r.name or r.U .. letter .. ':' .. r.t
     end
     local texts = call('MGET', unpack(names))
     for i = at, last, 2 do
       local r, text = wanted[i], texts[(i - at) / 2 + 1]
       local letter = wanted[i + 1]
-      if letter == 't' then parse(r, text) else r[letter] = text end
+      if letter == 't' then
+        parse(r, text)
+      elseif letter == 'n' then
+        V.read_tally(r, text)
+      else
+        r[letter] = text
+      end
     end
     at = last + 2
   end
@@ -145,6 +173,7 @@ function V.write(r, at, more, body, event, unlogged)
   r.known = true
   local told
   if body == '' then r.text = '{' .. head .. '}' else r.text = '{' .. head .. ',' .. body .. '}' end
+  V.counted_as(r)
   if event == '' then
     told = '{"t":"' .. r.t .. '",' .. head .. '}'
   else
@@ -187,6 +216,12 @@ local function log(user, json)
   call('SPUBLISH', N.channel(user), int(M.epoch) .. '-' .. int(seq) .. json)
 end
 
+-- Has a key written when the call ends.
+function V.put(name, text)
+  puts[#puts + 1] = name
+  puts[#puts + 1] = text
+end
+
 -- Has the ties of a record written when the call ends.
 function V.keep_links(r)
   if not r.tied then
@@ -197,7 +232,7 @@ end
 
 -- Writes states and `meta`, logs and publishes. The last thing a call does.
 function V.finish()
-  local list = {}
+  local list = puts
   for i = 1, #dirty do
     local r = dirty[i]
     if not r.gone then
@@ -220,6 +255,7 @@ function V.finish()
       list = {}
     end
   end
+  V.keep_tallies(list)
   if #list > 0 then call('MSET', unpack(list)) end
   V.keep_lanes()
   if V.keep_leads then V.keep_leads() end

@@ -13,7 +13,7 @@ local function redrive(one, at, ringed)
   local pending = V.wait_again(r, at)
   if not pending then return '!' .. r.s end
   if one.attempt ~= '' then V.add_attempt(r, string.sub(one.attempt, 2)) end
-  if one.d ~= '' then call('SET', r.U .. 'd:' .. r.t, string.sub(one.d, 2)) end
+  if one.d ~= '' then V.rewrite(r, string.sub(one.d, 2)) end
   r.c, r.n, r.a = r.c + 1, 0, 1
   if pending > 0 then
     r.s = 'waiting'

@@ -12,6 +12,7 @@ function V.remove(list)
   end
   for i = 1, #list do
     local r = list[i]
+    if r.exists ~= false then V.uncount(r) end
     if r.f then V.drop_links(r, names, untied) end
     for _, letter in ipairs({ 'd', 't', 'a', 'o' }) do
       names[#names + 1] = r.U .. letter .. ':' .. r.t

@@ -9,6 +9,7 @@
 --          'y' member of a line: user, serial key, member
 --          'p' expires: user, task, queue            'b' listed as one that does: member
 --          'x' counts: user, queue, what they are, the lane's length, what they should be
+--          'tally' what is counted of a user: user, as it is kept, what it should be, see tally
 --          'e' events: user                          'k' credit: queue, user
 --          'z' events that nobody needs: user
 --          'u' user: user                            'f' users' settings: queue
@@ -440,6 +441,14 @@ function R.x()
   V.add_dead(x, tonumber(dead) - x.dead)
   V.add_scheduled(x, tonumber(scheduled) - x.scheduled)
   return 'counts'
+end
+
+-- It changes with whatever is counted: else nothing did since it was counted anew.
+function R.tally()
+  local user, before, after = take(), take(), take()
+  if (call('GET', N.tally(user)) or '') ~= before then return '' end
+  V.set_tally(user, before, after)
+  return 'tally'
 end
 
 function R.e()

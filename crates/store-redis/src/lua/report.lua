@@ -120,7 +120,7 @@ function V.report(ops, lease_ms, cancelled)
           V.want(r, false, M.fl > 0)
           V.add_ended(ended, op.keep, r, op.c)
         else
-          if M.sk then V.want(r) end
+          V.want(r)
           if op.attempt ~= '' then V.add_attempt(r, string.sub(op.attempt, 2)) end
           local ringed = {}
           op.a = op.counted and op.a + 1 or op.a

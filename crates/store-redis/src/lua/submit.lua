@@ -15,7 +15,7 @@
 local at = take()
 local users, tasks, lanes, lane_of, fields = {}, {}, {}, {}, {}
 for i = 1, read(take()) do users[i] = take() end
-local ids, twice, keyed, dated = {}, false, false, false
+local keyed, dated = false, false
 for i = 1, read(take()) do
   local user, task, queue, due, descriptor, event, most, expires = take_some(8)
   local r = V.record(user, task)
@@ -37,8 +37,6 @@ for i = 1, read(take()) do
   end
   new.sk = take()
   if new.sk == '' then new.sk = nil else new.stops = take() == '1' end
-  twice = twice or ids[new.id] ~= nil
-  ids[new.id] = true
   local name = new.q .. ':' .. new.u
   if not lane_of[name] then
     lanes[#lanes + 1] = { user = new.u, queue = new.q, entries = {} }
@@ -68,19 +66,14 @@ for i = 1, #lanes do
 end
 for i = 1, #tasks do tasks[i].most = tasks[i].lane.set or tasks[i].most end
 
--- Which ids are known. All are new nearly always: then one command answers, and has written them.
-local known, written = {}, false
-if not twice then
-  local pairs_of = {}
-  for i = 1, #tasks do
-    pairs_of[2 * i - 1] = tasks[i].name
-    pairs_of[2 * i] = tasks[i].d
-  end
-  written = #tasks > 0 and call('MSETNX', unpack(pairs_of)) == 1
+-- Which ids are known, and what is counted of their users. All are new nearly always.
+local known = {}
+for i = 1, #tasks do
+  V.want_tally(tasks[i].r.tally)
+  V.want_descriptor(tasks[i].r)
 end
-if not written then
-  for i = 1, #tasks do known[tasks[i].id] = call('EXISTS', tasks[i].name) == 1 end
-end
+V.fetch()
+for i = 1, #tasks do known[tasks[i].id] = tasks[i].r.d and true or false end
 
 -- Which keys are taken. A key's own date decides; that Redis forgets it later only saves memory.
 -- Modes but 't' and 'h' go by where the task is that has the key.
@@ -209,15 +202,13 @@ if full then
   end
 end
 
-local texts, gone, index, index_order, due, expiring = {}, {}, {}, {}, {}, {}
+local index, index_order, due, expiring = {}, {}, {}, {}
 local ended = { order = {} }
 for i = 1, #tasks do
   local new = tasks[i]
   if verdicts[i] == 'a' then
-    if not written then
-      texts[#texts + 1] = new.name
-      texts[#texts + 1] = new.d
-    end
+    V.put(new.name, new.d)
+    V.born(new.r, #new.d)
     local list = index[new.u]
     if not list then
       list = {}
@@ -256,12 +247,8 @@ for i = 1, #tasks do
       if new.x or new.sk then V.write(r, at, '', '', new.event) else V.tell(r, at, new.event) end
     end
     if new.stops then V.stop_holder(new.u, new.sk, at) end
-  elseif written then
-    gone[#gone + 1] = new.name
   end
 end
-if #texts > 0 then call('MSET', unpack(texts)) end
-if #gone > 0 then call('UNLINK', unpack(gone)) end
 for i = 1, #index_order do
   local user = index_order[i]
   call('ZADD', N.user(user) .. 'i', unpack(index[user]))

@@ -15,6 +15,7 @@ use super::links::unindexed;
 use super::read::{CHUNK, Glance, Reader, member, stem};
 use super::suspect::Suspect;
 use crate::open::{items_of, text_of};
+use crate::wire::Tally;
 
 /// An ended task that is still there so long after its time is suspect, in ms.
 const SWEEP_SLACK_MS: i64 = 60_000;
@@ -244,6 +245,8 @@ impl Reconciler {
             _ => {}
         }
 
+        let tally = self.kept_tally(reader, user).await?;
+        let mut counted = Tally::default();
         let before = self.numbers(reader, user, &whole.queues).await?;
 
         // Entries of lanes that a task should have, and what is scheduled, by queue.
@@ -268,6 +271,9 @@ impl Reconciler {
             for ((_, task), glance) in tasks.iter().zip(reader.glance(&tasks).await?) {
                 if let Some(queue) = &glance.queue {
                     whole.queues.insert(queue.clone());
+                }
+                if glance.exists {
+                    counted.count(glance.head.as_ref(), glance.bytes.0, glance.bytes.1);
                 }
                 let Some(queue) = glance.queue.clone().filter(|_| glance.exists) else {
                     if !glance.exists {
@@ -358,7 +364,12 @@ impl Reconciler {
         for ((queue, _), task) in entries {
             suspects.push(Suspect::Queued(user.clone(), task, queue));
         }
-        self.settle(reader, &suspects).await
+        let repaired = self.settle(reader, &suspects).await?;
+        if repaired > 0 {
+            return Ok(repaired + self.recounted(reader, user).await?);
+        }
+        let odd = self.odd_tally(reader, user, tally, counted).await?;
+        self.settle(reader, odd.as_slice()).await
     }
 
     /// The two numbers of a user's lanes, as `meta` has them, and their lengths.

@@ -41,6 +41,8 @@ pub(super) struct Glance {
     pub(super) queue: Option<Name>,
     /// Its state; absent where nothing can be made of it.
     pub(super) head: Option<StateHead>,
+    /// Bytes of its descriptor and of its state.
+    pub(super) bytes: (u64, u64),
 }
 
 impl Reader<'_> {
@@ -92,20 +94,24 @@ impl Reader<'_> {
             let mut asked = Pipeline::new();
             for (user, task) in tasks {
                 let state = self.keys.state(user, *task);
-                asked.add_command(cmd("GETRANGE").arg(state).arg(0).arg(STATE_BYTES).clone());
+                asked.add_command(cmd("GETRANGE").arg(&state).arg(0).arg(STATE_BYTES).clone());
                 let descriptor = self.keys.descriptor(user, *task);
                 asked.add_command(
-                    cmd("GETRANGE").arg(descriptor).arg(0).arg(QUEUE_IN_BYTES).clone(),
+                    cmd("GETRANGE").arg(&descriptor).arg(0).arg(QUEUE_IN_BYTES).clone(),
                 );
+                asked.add_command(cmd("STRLEN").arg(descriptor).clone());
+                asked.add_command(cmd("STRLEN").arg(state).clone());
             }
             let replies = self.ask(&asked).await?;
-            glances.extend(replies.chunks_exact(2).map(|pair| {
-                let (state, descriptor) = (text_of(&pair[0]), text_of(&pair[1]));
+            glances.extend(replies.chunks_exact(4).map(|of| {
+                let (state, descriptor) = (text_of(&of[0]), text_of(&of[1]));
+                let bytes = |at: usize| text_of(&of[at]).parse().unwrap_or(0);
                 let written = !state.is_empty();
                 Glance {
                     exists: !descriptor.is_empty(),
                     queue: queue_in(&descriptor),
                     head: StateHead::of(written.then_some(&state)),
+                    bytes: (bytes(2), bytes(3)),
                 }
             }));
         }

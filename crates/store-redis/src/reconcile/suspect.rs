@@ -40,6 +40,8 @@ pub(super) enum Suspect {
     Mark(UserId, TaskId),
     /// A lane's two numbers: what they are, its length, and what they should be.
     Counts(UserId, Name, String, u64, String),
+    /// What is counted of a user, as it is kept, and what it should be.
+    Tally(UserId, String, String),
     /// A user's log of events that is not there.
     Events(UserId),
     /// A user without tasks, whose log of events is longer than it need be.
@@ -101,6 +103,7 @@ impl Suspect {
             Self::Counts(user, queue, are, length, should) => {
                 &[&"x", user, queue, are, length, should]
             }
+            Self::Tally(user, are, should) => &[&"tally", user, are, should],
             Self::Events(user) => &[&"e", user],
             Self::Idle(user) => &[&"z", user],
             Self::Counted(queue, user) => &[&"runs", queue, user],

@@ -12,17 +12,14 @@ use tasktonic_store::{
 };
 
 use super::RedisStore;
-use crate::open::text_of;
 use crate::wire::{
-    StateHead, entries, items, kept, number, pairs, parsed, score, strange, text, word,
+    StateHead, Tally, entries, items, kept, number, pairs, parsed, score, strange, text, word,
 };
 
 /// Tasks looked at in one round trip.
 const CHUNK: usize = 200;
 /// Tasks looked at for one page; then it ends, with a cursor, however few were found.
 const LOOKS_MAX: usize = 5_000;
-/// Tasks counted; then the numbers are least ones.
-const COUNT_MAX: usize = 10_000;
 /// Bytes of a state that are looked at for its name: its fixed beginning is shorter.
 pub(super) const STATE_BYTES: usize = 255;
 /// Leases looked at in one round trip for those of one worker.
@@ -175,34 +172,11 @@ impl RedisStore {
     }
 
     async fn counts(&self, p: PartitionId, user: &UserId) -> Result<Counts> {
-        let keys = self.keys(p)?;
-        let mut counts = Counts::default();
-        let (mut before, mut counted) = (None, 0);
-        loop {
-            let ids = self.ids(p, user, before, CHUNK).await?;
-            let Some(last) = ids.last() else { return Ok(counts) };
-            let mut asked = Pipeline::new();
-            for id in &ids {
-                let state = keys.state(user, *id);
-                asked.add_command(cmd("GETRANGE").arg(state).arg(0).arg(STATE_BYTES).clone());
-            }
-            for state in self.ask(p, &asked).await? {
-                // Cut anywhere, and empty where there is none.
-                let state = text_of(&state);
-                if let Some(head) = StateHead::of((!state.is_empty()).then_some(&*state)) {
-                    counts.set(head.state, counts.of(head.state) + 1);
-                }
-            }
-            counted += ids.len();
-            if ids.len() < CHUNK {
-                return Ok(counts);
-            }
-            if counted >= COUNT_MAX {
-                counts.more = true;
-                return Ok(counts);
-            }
-            before = Some(*last);
-        }
+        let mut asked = Pipeline::new();
+        asked.get(self.keys(p)?.tally(user));
+        let answers = self.ask(p, &asked).await?;
+        let tally = Tally::of(text(&answers[0])?.unwrap_or_default()).ok_or_else(strange)?;
+        Ok(Counts::new(tally.bytes, |state| tally.tasks[state as usize]))
     }
 
     async fn attempts(

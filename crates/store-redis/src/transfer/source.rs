@@ -189,7 +189,7 @@ impl RedisStore {
                         Some(keep_s) => *keep_s,
                         None => self.retention(p, user, *task, state).await?,
                     };
-                    control.place = Place::Ended { state, at_ms: head.at_ms, keep_s };
+                    control.place = Place::Ended { state, at_ms: head.at_ms, keep_s, bytes: 0 };
                 }
             }
             rows.push(Row { user: user.clone(), task: *task, control });

@@ -21,11 +21,14 @@ use crate::keys;
 use crate::open::{items_of, text_of};
 use crate::router::Place;
 use crate::store::RedisStore;
+use crate::wire::Tally;
 
 /// Commands sent in one piece.
 const TOGETHER_MAX: usize = 500;
 /// Keys removed by one command, and members moved by one.
 const CHUNK: usize = 500;
+/// The version of what is counted of a user.
+const FIRST: u64 = 1;
 /// The longest life of an idempotency key that Redis is told, ms.
 const KEY_MS_MAX: i64 = 10_000_000_000_000;
 
@@ -40,6 +43,8 @@ pub struct Import {
     /// The last user, and how many tasks of theirs are scheduled, by queue.
     user: Option<UserId>,
     scheduled: BTreeMap<Name, u64>,
+    /// What is counted of the tasks of theirs.
+    tally: Tally,
     /// Ties whose task comes next.
     ties: Option<(UserId, TaskId, Links)>,
     /// Retentions met, by partition.
@@ -62,6 +67,7 @@ impl Import {
             ringed: None,
             user: None,
             scheduled: BTreeMap::new(),
+            tally: Tally::default(),
             ties: None,
             keeps: BTreeSet::new(),
             ticks: BTreeMap::new(),
@@ -99,6 +105,11 @@ impl Import {
         let p = partition_of(&user, self.store.partitions());
         let keys = self.store.keys(p)?;
         let commands = to.entry(p).or_default();
+        let tally = std::mem::take(&mut self.tally);
+        if tally != Tally::default() {
+            let kept = format!("{FIRST},{tally}");
+            commands.push(cmd("SET").arg(keys.tally(&user)).arg(kept).clone());
+        }
         for (queue, count) in std::mem::take(&mut self.scheduled) {
             let field = format!("x:{queue}:{user}");
             commands
@@ -274,6 +285,7 @@ impl Import {
         to: &mut Vec<Cmd>,
     ) -> Result<()> {
         let keys = self.store.keys(p)?;
+        self.tally.add(control.place.state(), control.held_bytes());
         let TaskControl { queue, claim, attempt, expires, serial, place, .. } = control;
         if let Some(expiry) = expires {
             let member = format!("{user},{task},{queue}");

@@ -2,7 +2,6 @@
 
 use tasktonic_core::limits::SCHEDULES_DUE_MAX;
 use tasktonic_core::partition::KeptSchedule;
-use tasktonic_core::transitions::STATES;
 use tasktonic_core::{Name, Partition, TaskId, UserId};
 
 use super::{Kept, State};
@@ -45,11 +44,8 @@ impl State {
                 QueryReply::List(self.list(&user, &filter, cursor, limit))
             }
             Query::Counts { user } => {
-                let mut counts = Counts::default();
-                for state in STATES {
-                    counts.set(*state, self.partition.count(&user, *state));
-                }
-                QueryReply::Counts(counts)
+                let in_state = |state| self.partition.count(&user, state);
+                QueryReply::Counts(Counts::new(self.partition.bytes(&user), in_state))
             }
             Query::Attempts { user, task } => {
                 let row = |(number, text): (&u32, &tasktonic_core::Text)| AttemptRow {

@@ -213,7 +213,8 @@ impl Reader<'_> {
                 let state = TaskState::from_name(&state)
                     .filter(|state| state.is_terminal())
                     .ok_or_else(|| self.wrong("a task ended in no state of ours".to_owned()))?;
-                Place::Ended { state, at_ms, keep_s }
+                let bytes = bytes_of(line.state.as_deref().unwrap_or_default());
+                Place::Ended { state, at_ms, keep_s, bytes }
             }
         };
         let serial = match &line.serial {
@@ -245,6 +246,7 @@ impl Reader<'_> {
             log_lines: line.log_lines,
             expires: expires.map(Box::new),
             serial: serial.map(Box::new),
+            bytes: bytes_of(&line.descriptor),
             ..TaskControl::new(queue, place)
         };
         let text = line.descriptor.into();
@@ -265,4 +267,9 @@ impl Reader<'_> {
             (std::mem::take(&mut self.registry), std::mem::take(&mut self.records));
         target.put(registry, records).await
     }
+}
+
+/// The bytes of a text, none of which is longer than a line.
+fn bytes_of(text: &str) -> u32 {
+    u32::try_from(text.len()).unwrap_or(u32::MAX)
 }

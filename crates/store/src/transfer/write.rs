@@ -330,7 +330,7 @@ fn carried(
         Place::Queued { .. } => PlaceLine::Queued,
         Place::Scheduled { due_ms } => PlaceLine::Scheduled { due_ms },
         Place::Waiting { pending } => PlaceLine::Waiting { pending },
-        Place::Ended { state, at_ms, keep_s } => {
+        Place::Ended { state, at_ms, keep_s, .. } => {
             PlaceLine::Ended { state: state.name().to_owned(), at_ms, keep_s }
         }
         // As the engine ends a released task whose cancellation was asked.

@@ -25,9 +25,8 @@ export const TABS: Record<TabId, Tab> = {
   cancelled: { label: "Cancelled", statuses: ["cancelled"], count: (c) => c.cancelled },
 };
 
-/** The number on a tab; `10,000+` where there are more tasks than are counted. */
-export const shownCount = (id: TabId, counts: Counts): string =>
-  `${count(TABS[id].count(counts))}${counts.more ? "+" : ""}`;
+/** The number on a tab. */
+export const shownCount = (id: TabId, counts: Counts): string => count(TABS[id].count(counts));
 
 export const SPANS = {
   "1h": { label: "Last hour", ms: 3_600_000 },

@@ -1,0 +1,114 @@
+-- tally: how many tasks of a user are in each state, and how many bytes they hold.
+--
+-- reads:   a user's STRING n: version, bytes, then how many tasks are in each of STATES, numbers between
+--          commas; absent where there are none. Further parts may follow
+-- replies: nothing
+-- moves:   nothing; it counts what the verbs move
+--
+-- It is read and written by the commands that read and write states. Its version rises with every
+-- change. Bytes are those of descriptors, and of the states of tasks that have ended.
+
+local tallies, changed, births
+each_call(function() tallies, changed, births = {}, {}, {} end)
+
+-- A user's tally: by how much each number changes in this call.
+function V.tally(user)
+  local tally = tallies[user]
+  if not tally then
+    local prefix = N.user(user)
+    tally = { U = prefix, name = N.tally(user), by = {}, bytes = 0 }
+    tallies[user] = tally
+  end
+  return tally
+end
+
+function V.read_tally(tally, text) tally.was = text or '' end
+
+local function touch(tally)
+  if tally.touched then return end
+  tally.touched = true
+  changed[#changed + 1] = tally
+end
+
+local function add(tally, state, by)
+  tally.by[state] = (tally.by[state] or 0) + by
+  touch(tally)
+end
+
+function V.add_bytes(r, by)
+  r.tally.bytes = r.tally.bytes + by
+  touch(r.tally)
+end
+
+-- Replaces a descriptor.
+function V.rewrite(r, text)
+  local name = r.U .. 'd:' .. r.t
+  V.add_bytes(r, #text - call('STRLEN', name))
+  V.put(name, text)
+end
+
+-- A task is there from now on, with a descriptor of so many bytes.
+function V.born(r, bytes)
+  r.known, r.exists, r.born = true, true, true
+  births[#births + 1] = r
+  V.add_bytes(r, bytes)
+end
+
+-- Counts a record as what it is now, and no more as what it was.
+function V.counted_as(r)
+  if not r.had and not r.born then return end
+  local bytes = r.text and ENDED[r.s] and #r.text or 0
+  if r.had ~= r.s then
+    if r.had then add(r.tally, r.had, -1) end
+    add(r.tally, r.s, 1)
+  end
+  if bytes ~= (r.had_bytes or 0) then V.add_bytes(r, bytes - (r.had_bytes or 0)) end
+  r.had, r.had_bytes = r.s, bytes
+end
+
+-- A task whose state was read is gone, and its descriptor is about to be.
+function V.uncount(r)
+  if not r.had then return end
+  add(r.tally, r.had, -1)
+  V.add_bytes(r, -r.had_bytes - call('STRLEN', r.U .. 'd:' .. r.t))
+  r.had = nil
+end
+
+-- Nothing is counted of a user any more.
+function V.forget_tally(user) V.tally(user).forgotten = true end
+
+-- Sets what is counted of a user, which was `before` until now: bytes, and tasks per state.
+function V.set_tally(user, before, text)
+  local tally = V.tally(user)
+  tally.asked = true
+  tally.was = (string.match(before, '^%d+') or int(now())) .. ',' .. text
+  touch(tally)
+end
+
+-- Adds what has changed to `list`, the names and texts of one command.
+function V.keep_tallies(list)
+  for i = 1, #births do V.counted_as(births[i]) end
+  for i = 1, #changed do V.want_tally(changed[i]) end
+  V.fetch()
+  local gone = {}
+  for i = 1, #changed do
+    local tally = changed[i]
+    local numbers = { string.match(tally.was, TALLY) }
+    local version = read(numbers[1])
+    local bytes, all = math.max(0, (read(numbers[2]) or 0) + tally.bytes), 0
+    for j = 1, #STATES do
+      local count = math.max(0, (read(numbers[j + 2]) or 0) + (tally.by[STATES[j]] or 0))
+      all = all + count
+      numbers[j + 2] = int(count)
+    end
+    if tally.forgotten or all == 0 then
+      gone[#gone + 1] = tally.name
+    else
+      -- One that begins anew is not taken for a former one.
+      numbers[1], numbers[2] = int(version and version + 1 or now()), int(bytes)
+      list[#list + 1] = tally.name
+      list[#list + 1] = table.concat(numbers, ',')
+    end
+  end
+  if #gone > 0 then call('UNLINK', unpack(gone)) end
+end
