@@ -18,6 +18,7 @@ pub mod policy;
 pub mod reply;
 pub mod routing;
 pub mod schedule;
+pub mod search;
 pub mod settings;
 pub mod transitions;
 

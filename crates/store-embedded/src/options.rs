@@ -37,8 +37,6 @@ pub const CHECKPOINT_BYTES: u64 = 16 * 1024 * 1024;
 pub const FULL_RETRY_MS: u64 = 200;
 /// How often the free space is asked, in ms.
 pub const SPACE_CHECK_MS: u64 = 200;
-/// Tasks examined for one page of a list; the page may then be short and still have a next one.
-pub const LIST_EXAMINED_MAX: usize = 100_000;
 /// Connections that answer questions from the tables at once.
 pub const READERS_MAX: usize = 4;
 /// Free space below which submits are refused, by default, in bytes.

@@ -19,6 +19,7 @@ use tasktonic_core::policy::Retention;
 use tasktonic_core::transitions::STATES;
 
 use crate::open::SCHEMA;
+use crate::store::LISTED;
 
 /// The oldest form of a partition that these scripts understand.
 const SCHEMA_MIN: u32 = 1;
@@ -264,6 +265,8 @@ fn constants() -> String {
         .filter(|state| state.is_terminal())
         .map(|state| format!("{} = true", state.name()))
         .collect();
+    let listed: Vec<_> = LISTED.iter().map(|state| format!("{} = true", state.name())).collect();
+    constant("LISTED", &format!("{{ {} }}", listed.join(", ")));
     constant("ENDED", &format!("{{ {} }}", ended.join(", ")));
     text
 }

@@ -8,7 +8,7 @@ use tasktonic_core::{TaskId, UserId};
 use tasktonic_store::Table;
 
 use super::fold::{entry_crc, key_crc, record_crc};
-use super::{CONTROL, NOBODY, RowCounts, Tables, crc_at};
+use super::{CONTROL, ENTRY, NOBODY, RowCounts, Tables, crc_at, entry};
 use crate::codec;
 use crate::database::Fault;
 use crate::small::{self, Part, SmallId};
@@ -17,6 +17,8 @@ use crate::small::{self, Part, SmallId};
 #[derive(Debug, Default)]
 pub(crate) struct Loaded {
     pub(crate) records: Records,
+    /// What lists find each task by, in the order of its rows.
+    pub(crate) entries: Vec<Option<Box<str>>>,
     pub(crate) registry: BTreeMap<(Table, String), (u64, String)>,
 }
 
@@ -53,7 +55,11 @@ impl Tables {
 
         let mut loaded = Loaded::default();
         let Records { rows, keys, .. } = &mut loaded.records;
-        self.each("SELECT user, id, control, crc FROM tasks", |row| {
+        let entries = &mut loaded.entries;
+        // Rows from before entries say it in their descriptor.
+        let tasks = "SELECT user, id, control, crc, entry, entry_crc, \
+                     CASE WHEN entry IS NULL THEN descriptor END FROM tasks";
+        self.each(tasks, |row| {
             let user: i64 = row.get(0)?;
             let task = task_id(row.get_ref(1)?.as_blob().map_err(damaged)?)?;
             let control = row.get_ref(2)?.as_blob().map_err(damaged)?;
@@ -61,6 +67,17 @@ impl Tables {
                 return Err(damaged(format!("task {task} is not what was written")));
             }
             let control = codec::control(control).map_err(damaged)?;
+            let queue = control.queue.as_str();
+            entries.push(match row.get_ref(4)?.as_str_or_null().map_err(damaged)? {
+                Some(entry) => {
+                    let crc = row.get::<_, Option<u32>>(5)?;
+                    if crc != Some(crc_at(user, task, ENTRY, entry.as_bytes())) {
+                        return Err(damaged(format!("task {task} is not what was written")));
+                    }
+                    Some(entry.into())
+                }
+                None => entry::kept(row.get_ref(6)?.as_str().map_err(damaged)?, queue),
+            });
             rows.push(Row { user: names.of(user)?, task, control });
             Ok(())
         })?;

@@ -4,7 +4,7 @@
 --          'h' heartbeat: nothing
 --          'p' progress: n, body
 --          'l' log: a count and lines
---          'e' end: state, n, body, '' or '='event, keep_s
+--          'e' end: state, n, body, '' or '='event, keep_s, and if dead what its error is called
 --          'g' give back: counted '1' or '', due_ms or '' for the front at once, body,
 --              '' or '='event, keep_s should a cancellation have come first, n then,
 --              '' or '='attempt
@@ -30,7 +30,7 @@ function V.read_ops(take)
       local state, n, body, event, keep = take(), read(take()), take(), take(), take()
       op = {
         v = verb, k = token, q = queue, u = user, t = task, a = attempt, c = claim, w = holder,
-        s = state, n = n, body = body, event = event, keep = keep,
+        s = state, n = n, body = body, event = event, keep = keep, e = state == 'dead' and take(),
       }
     else
       op = { v = verb, k = token, q = queue, u = user, t = task, a = attempt, c = claim, w = holder }
@@ -170,7 +170,7 @@ function V.settle()
       V.write(r, int(now()), ',"w":"' .. op.w .. '"', op.body, op.body, true)
     elseif op.v == 'e' then
       V.leave_line(r, op.q)
-      r.s, r.n = op.s, V.counted(before, op.n)
+      r.s, r.n, r.e = op.s, V.counted(before, op.n), op.e or ''
       V.write(r, int(now()), '', op.body, op.event)
       V.over(r)
     else

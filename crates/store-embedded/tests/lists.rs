@@ -1,0 +1,36 @@
+//! Lists of a user with very many tasks, before the fold has come to them and after a restart.
+
+#![expect(clippy::unwrap_used, reason = "these are tests")]
+
+use tasktonic_store::Store as _;
+use tasktonic_store::clock::Clock;
+use tasktonic_store::conformance::{RARE, crowd, first_pages};
+use tasktonic_store_embedded::{EmbeddedStore, Options};
+use tasktonic_testkit::Scratch;
+
+const TASKS: u64 = 100_000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_rare_among_100_000_is_found_before_and_after_a_restart() {
+    let scratch = Scratch::new();
+    let open = || EmbeddedStore::open(scratch.path(), Options::new(Clock::system())).unwrap();
+    let store = open();
+    let user = crowd(&store, TASKS).await;
+    let check = async |store: &EmbeddedStore, when: &str| {
+        for page in first_pages(store, &user, 5).await {
+            println!("{TASKS} tasks, {when}, {page}");
+            let expected = match page.what {
+                "everything" => 50,
+                "a tag that is rare" | "a word of a tag that is rare" => RARE,
+                "a tag that nobody has" | "what is delayed, of which there is none" => 0,
+                _ => 8,
+            };
+            assert_eq!(page.found as u64, expected, "{}", page.what);
+        }
+    };
+    check(&store, "just submitted").await;
+    store.close().await;
+    let store = open();
+    check(&store, "after a restart").await;
+    assert_eq!(store.partitions(), 1);
+}
