@@ -3,9 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, and so may its helpers")]
 
+mod clock;
 mod errors;
 #[path = "../load/mod.rs"]
 mod load;
+mod power;
 mod walks;
 
 use std::process::Command;
