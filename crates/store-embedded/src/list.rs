@@ -8,7 +8,7 @@ use tasktonic_core::changes::TaskControl;
 use tasktonic_core::search::Sieve;
 use tasktonic_core::{TaskId, TaskState, UserId};
 use tasktonic_store::filter::{entry_of, matches, sieve, span};
-use tasktonic_store::limits::{LIST_EXAMINED_MAX, LIST_MAX, LIST_TIME_MAX};
+use tasktonic_store::limits::{LIST_MAX, LIST_TIME_MAX};
 use tasktonic_store::{Cursor, Result, TaskFilter, TaskPage};
 
 use crate::read::{complete, look};
@@ -76,7 +76,7 @@ fn part(
     user: &UserId,
     narrow: &Narrow<'_>,
     below: Option<TaskId>,
-    count: usize,
+    (count, looks_max): (usize, usize),
 ) -> Part {
     let mut part = Part { ids: Vec::new(), looked: 0, next: None };
     let Some(slots) = state.users.get(user) else { return part };
@@ -92,7 +92,7 @@ fn part(
         {
             part.ids.push(*id);
         }
-        if part.ids.len() >= count || part.looked >= LOOKED_MAX {
+        if part.ids.len() >= count || part.looked >= LOOKED_MAX.min(looks_max) {
             part.next = Some(*id);
             return part;
         }
@@ -120,10 +120,11 @@ pub(crate) fn list(
     let mut looked = 0;
     loop {
         // Where nothing is left to the record, a page needs no more than itself.
+        let looks_left = shared.options.list_examined_max.saturating_sub(looked).max(1);
         let count = if narrow.sieve.is_open() { limit + 1 - page.tasks.len() } else { CHUNK };
         let (part, seen) = {
             let state = shared.state.lock();
-            let part = part(&state, user, &narrow, below, count);
+            let part = part(&state, user, &narrow, below, (count, looks_left));
             let seen = part.ids.iter().filter_map(|id| look(&state, user, *id)).collect();
             (part, seen)
         };
@@ -139,7 +140,7 @@ pub(crate) fn list(
             page.tasks.push(task);
         }
         let Some(next) = part.next else { return Ok(page) };
-        if looked >= LIST_EXAMINED_MAX || since.elapsed() >= LIST_TIME_MAX {
+        if looked >= shared.options.list_examined_max || since.elapsed() >= LIST_TIME_MAX {
             page.next = Some(Cursor(next));
             return Ok(page);
         }

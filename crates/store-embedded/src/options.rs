@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use tasktonic_store::Durability;
 use tasktonic_store::clock::Clock;
+use tasktonic_store::limits::LIST_EXAMINED_MAX;
 
 /// Requests that may wait for the owner thread; above it callers are told to come back.
 pub const MAILBOX_MAX: usize = 4_096;
@@ -65,6 +66,8 @@ pub struct Options {
     /// Texts of waiting and running tasks that stay in memory, in bytes; the others are read from
     /// the tables when they are needed.
     pub texts_bytes_max: u64,
+    /// Tasks passed by or looked at for one page of a list, at most.
+    pub list_examined_max: usize,
 }
 
 impl Options {
@@ -79,6 +82,7 @@ impl Options {
             durability: Durability::Disk,
             fold_window_ms: FOLD_WINDOW_MS,
             texts_bytes_max: TEXTS_BYTES_MAX_DEFAULT,
+            list_examined_max: LIST_EXAMINED_MAX,
         }
     }
 }

@@ -308,8 +308,8 @@ async fn a_task_that_is_delayed_or_fails_costs_a_command_more_for_each_list_it_e
     }
     let delayed = as_float(load.counted().1 - before) / as_float(TASKS);
     println!("a submission: {plain:.2} commands; of a delayed task: {delayed:.2}");
-    // Its list, its date; it has a state, and enters no lane.
-    assert!(delayed <= plain + 2.0, "{delayed}");
+    // Its state, its date, the numbers of its lane, and its place in the list of what is delayed.
+    assert!(delayed <= plain + 4.0, "{delayed}");
 
     let mut ends = Vec::new();
     for is_good in [true, false] {

@@ -2,6 +2,7 @@
 //! id in the list of all, so that those that are not meant are passed by in slices, without a look at
 //! them; states that few tasks are in have lists of their own. What is left is decided by the record.
 
+use std::cmp::Reverse;
 use std::time::Instant;
 
 use redis::{Cmd, Pipeline, Value, cmd};
@@ -9,7 +10,7 @@ use tasktonic_core::routing::PartitionId;
 use tasktonic_core::search::Sieve;
 use tasktonic_core::{Lease, TaskId, TaskState, UserId};
 use tasktonic_store::filter::{matches, sieve, span};
-use tasktonic_store::limits::{LIST_EXAMINED_MAX, LIST_MAX, LIST_TIME_MAX};
+use tasktonic_store::limits::{LIST_MAX, LIST_TIME_MAX};
 use tasktonic_store::{Cursor, Result, TaskFilter, TaskPage};
 
 use super::RedisStore;
@@ -165,7 +166,9 @@ impl RedisStore {
     ) -> Result<TaskPage> {
         let limit = limit.clamp(1, LIST_MAX) as usize;
         let sieve = sieve(filter);
-        let mut page = Page { since: Instant::now(), limit, looked: 0, page: TaskPage::default() };
+        let looks_max = self.shared.options.list_examined_max;
+        let since = Instant::now();
+        let mut page = Page { since, limit, looks_max, looked: 0, page: TaskPage::default() };
         if filter.states == [TaskState::Running]
             && let Some(ids) = self.running(p, user).await?
         {
@@ -301,7 +304,7 @@ impl RedisStore {
             entries.extend(found);
         }
         entries.retain(|entry| next.is_none_or(|next| entry.id >= next));
-        entries.sort_unstable_by(|a, b| b.id.cmp(&a.id));
+        entries.sort_unstable_by_key(|entry| Reverse(entry.id));
         // A task between two states may be in both of their lists.
         entries.dedup_by_key(|entry| entry.id);
         let looked = entries.len();
@@ -385,6 +388,7 @@ impl RedisStore {
 struct Page {
     since: Instant,
     limit: usize,
+    looks_max: usize,
     looked: usize,
     page: TaskPage,
 }
@@ -392,7 +396,7 @@ struct Page {
 impl Page {
     /// Whether it ends here, however few were found.
     fn is_over(&self) -> bool {
-        self.looked >= LIST_EXAMINED_MAX || self.since.elapsed() >= LIST_TIME_MAX
+        self.looked >= self.looks_max || self.since.elapsed() >= LIST_TIME_MAX
     }
 }
 
