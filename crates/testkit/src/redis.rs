@@ -225,6 +225,16 @@ impl Redis {
         reply.text()
     }
 
+    /// Has the server forget all scripts, those that are functions too.
+    ///
+    /// # Panics
+    /// When the server is not there, or refuses.
+    #[track_caller]
+    pub fn forget_scripts(&self) {
+        self.cli(&["SCRIPT", "FLUSH"]);
+        self.cli(&["FUNCTION", "FLUSH"]);
+    }
+
     /// A section of `INFO`, by name.
     ///
     /// # Panics

@@ -8,7 +8,8 @@
 -- for a time or for the end of others. The
 -- two numbers are kept only where they are not 0.
 
-local extras, extra_order = {}, {}
+local extras, extra_order
+each_call(function() extras, extra_order = {}, {} end)
 
 -- A lane's two numbers; `text` is the field if it has been read.
 function V.extra(user, queue, text)
