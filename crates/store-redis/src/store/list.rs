@@ -187,9 +187,10 @@ impl RedisStore {
         let passes_all = sieve.is_open() && (source == Source::States || filter.states.is_empty());
         let mut count = if passes_all { limit + 1 } else { SLICE_MIN };
         loop {
+            let part = count.min(page.looks_max.saturating_sub(page.looked)).max(1);
             let slice = match source {
-                Source::All => self.slice(p, user, &span, count, &sieve).await?,
-                Source::States => self.slice_of(p, user, &span, count, (filter, &sieve)).await?,
+                Source::All => self.slice(p, user, &span, part, &sieve).await?,
+                Source::States => self.slice_of(p, user, &span, part, (filter, &sieve)).await?,
             };
             page.looked += slice.looked;
             let meant = slice.entries.iter().filter(|entry| entry.may_be_meant(&sieve));
