@@ -19,6 +19,7 @@ pub mod policy;
 pub mod reply;
 pub mod routing;
 pub mod schedule;
+pub mod search;
 pub mod settings;
 pub mod transitions;
 

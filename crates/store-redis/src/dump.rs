@@ -62,7 +62,10 @@ struct Personal {
     keys: BTreeMap<String, String>,
     /// Members of the line of each serial key, in order.
     lines: BTreeMap<String, Vec<Member>>,
-    index: BTreeSet<TaskId>,
+    /// With what lists find them by, where that is known.
+    index: Vec<(TaskId, Option<String>)>,
+    /// By the name of the state.
+    listed: BTreeMap<String, Vec<(TaskId, Option<String>)>>,
     /// By flow or batch.
     parts: BTreeMap<TaskId, BTreeSet<TaskId>>,
     /// What is counted, as it is kept.
@@ -197,7 +200,7 @@ fn question(name: &str, rest: &str) -> Option<redis::Cmd> {
             "d" | "t" | "f" | "k" | "n" => ask(&["GET"]),
             "o" => ask(&["XRANGE", "-", "+"]),
             "e" => ask(&["XREVRANGE", "+", "-", "COUNT", "1"]),
-            "i" | "m" => ask(&["ZRANGE", "0", "-1"]),
+            "i" | "m" | "s" => ask(&["ZRANGE", "0", "-1"]),
             "w" => ask(&["ZRANGE", "0", "-1", "WITHSCORES"]),
             "sc" => ask(&["HGETALL"]),
             "z" => ask(&["SMEMBERS"]),
@@ -301,7 +304,10 @@ impl Facts {
                     personal.schedules.insert(parsed(word(name)?)?, word(kept)?.to_owned());
                 }
             }
-            "i" => personal.index = words(answer)?.into_iter().collect(),
+            "i" => personal.index = indexed(answer)?,
+            "s" => {
+                personal.listed.insert(of.to_owned(), indexed(answer)?);
+            }
             "m" => {
                 let parts = words(answer)?.into_iter().collect();
                 personal.parts.insert(parsed(of)?, parts);
@@ -372,6 +378,15 @@ fn members<T: FromStr + Ord>(answer: &Value) -> Result<BTreeSet<T>> {
 fn by_user<T: FromStr>(answer: &Value) -> Result<BTreeMap<UserId, T>> {
     let one = |(user, of): (&Value, &Value)| Ok((parsed(word(user)?)?, parsed(word(of)?)?));
     pairs(answer)?.into_iter().map(one).collect()
+}
+
+/// Entries of a list of tasks.
+fn indexed(answer: &Value) -> Result<Vec<(TaskId, Option<String>)>> {
+    let one = |entry| {
+        let (id, said) = crate::store::split(word(entry)?);
+        Ok((parsed(id)?, said.map(ToOwned::to_owned)))
+    };
+    items(answer)?.iter().map(one).collect()
 }
 
 fn words<T: FromStr>(answer: &Value) -> Result<Vec<T>> {

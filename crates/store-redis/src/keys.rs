@@ -6,7 +6,7 @@
 //! (`lua/names.lua`), and a test holds the two to each other.
 
 use tasktonic_core::routing::{PartitionId, tag};
-use tasktonic_core::{Name, TaskId, UserId, WorkerId};
+use tasktonic_core::{Name, TaskId, TaskState, UserId, WorkerId};
 use tasktonic_store::Table;
 
 /// What every key and channel begins with; access rules name it.
@@ -175,6 +175,11 @@ impl Keys {
         format!("{}u:{user}:{rest}", self.base)
     }
 
+    /// ZSET, all with score 0, of a user's tasks in `state`, where that has a list.
+    pub(crate) fn listed(&self, user: &UserId, state: TaskState) -> String {
+        self.user(user, format_args!("s:{}", state.name()))
+    }
+
     /// LIST of `task:attempt:claim` that wait in `queue`: **this is the task queue**.
     pub(crate) fn lane(&self, user: &UserId, queue: &Name) -> String {
         self.user(user, format_args!("q:{queue}"))
@@ -242,7 +247,8 @@ impl Keys {
         self.user(user, format_args!("z"))
     }
 
-    /// ZSET of a user's task ids, all with score 0, so in the order of their texts.
+    /// ZSET of a user's tasks, all with score 0, so in the order of their ids: each is its id, and
+    /// behind a line end what lists find it by, unless that is not known.
     pub(crate) fn index(&self, user: &UserId) -> String {
         self.user(user, format_args!("i"))
     }

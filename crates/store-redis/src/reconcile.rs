@@ -8,6 +8,7 @@
 mod dates;
 mod lines;
 mod links;
+mod listed;
 mod pass;
 mod read;
 mod schedules;

@@ -21,6 +21,7 @@ use tasktonic_core::policy::Retention;
 use tasktonic_core::transitions::STATES;
 
 use crate::open::SCHEMA;
+use crate::store::LISTED;
 
 /// The oldest form of a partition that these scripts understand.
 const SCHEMA_MIN: u32 = 1;
@@ -357,6 +358,8 @@ fn constants() -> String {
     // Version, bytes, and a number for each state, see the fragment `tally`.
     constant("TALLY", &format!("'^(%d+),(%d+){}'", ",(%d+)".repeat(STATES.len())));
     constant("STATES", &format!("{{ {} }}", states.join(", ")));
+    let listed: Vec<_> = LISTED.iter().map(|state| format!("{} = true", state.name())).collect();
+    constant("LISTED", &format!("{{ {} }}", listed.join(", ")));
     constant("ENDED", &format!("{{ {} }}", ended.join(", ")));
     text
 }

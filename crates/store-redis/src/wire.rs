@@ -19,7 +19,7 @@ use tasktonic_store::{Error, Result};
 pub(crate) use control::{Erased, Rest, control, controlled, erase, named, unlist};
 pub(crate) use schedule::{kept_schedule, scheduled, tick, ticked};
 pub(crate) use state::StateHead;
-pub(crate) use submit::{submit, submitted};
+pub(crate) use submit::{entry, submit, submitted};
 pub(crate) use sync::{sync, synced};
 pub(crate) use tally::Tally;
 

@@ -303,6 +303,61 @@ async fn a_limit_on_what_runs_costs_so_much_and_no_more() {
     }
 }
 
+/// Tasks that wait for a time, or fail, are in lists of their states.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_that_is_delayed_or_fails_costs_a_command_more_for_each_list_it_enters() {
+    const TASKS: u64 = 100;
+    let mut load = Load::new(1).await;
+    let (user, p) = (Load::user(0), PartitionId(0));
+    load.submit(&user, 1).await;
+    let before = load.counted().1;
+    for _ in 0..TASKS {
+        load.submit(&user, 1).await;
+    }
+    let plain = as_float(load.counted().1 - before) / as_float(TASKS);
+    let before = load.counted().1;
+    for number in 0..TASKS {
+        let id = TaskId::new(NOW_MS, 1_000_000 + number);
+        let new = NewTask::new(user.clone(), id, "noop".parse().unwrap(), r#"{"k":"noop"}"#);
+        let tasks = vec![NewTask { due_ms: Some(NOW_MS + 60_000), ..new }];
+        load.store.submit(p, Submit { created_ms: NOW_MS, tasks }).await.unwrap();
+    }
+    let delayed = as_float(load.counted().1 - before) / as_float(TASKS);
+    println!("a submission: {plain:.2} commands; of a delayed task: {delayed:.2}");
+    // Its state, its date, the numbers of its lane, and its place in the list of what is delayed.
+    assert!(delayed <= plain + 4.0, "{delayed}");
+
+    let mut ends = Vec::new();
+    for is_good in [true, false] {
+        let before = load.counted().1;
+        for _ in 0..TASKS / 2 {
+            load.next += 1;
+            let claim = Claim { queues: vec!["noop".parse().unwrap()], limit: 1 };
+            let held = load.held.remove(&p).unwrap_or_default();
+            let write = || Write { n: 2, body: Text::from(r#""st":5"#), event: None };
+            let report = |lease| {
+                let (write, keep_s) = (write(), 86_400);
+                let good = Report::Ack { write: write.clone(), keep_s };
+                Op { lease, report: if is_good { good } else { Report::Bury { write, keep_s } } }
+            };
+            let request = Sync {
+                worker: "w-1".parse().unwrap(),
+                call: load.next,
+                lease_ms: 10_000,
+                ops: held.into_iter().map(report).collect(),
+                claim: Some(claim),
+                woken: Vec::new(),
+                park: false,
+            };
+            let reply = load.store.sync(p, request).await.unwrap();
+            load.held.insert(p, reply.claimed.into_iter().map(|held| held.lease).collect());
+        }
+        ends.push(as_float(load.counted().1 - before) / as_float(TASKS / 2));
+    }
+    println!("an end and a claim: {:.2} commands; a failure and a claim: {:.2}", ends[0], ends[1]);
+    assert!(ends[1] <= ends[0] + 1.1, "{ends:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn asking_whether_a_partition_rests_costs_one_command_and_what_comes_due_is_seen() {
     let mut load = Load::new(PARTITIONS).await;

@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests, shared by the crates of the stores")]
 
 mod counts;
+mod crowd;
 mod differential;
 mod ended;
 mod erased;
@@ -23,12 +24,14 @@ mod registry;
 mod replay;
 mod scene;
 mod schedules;
+mod searches;
 mod seed;
 mod settings;
 mod tasks;
 mod waiting;
 
 pub use counts::*;
+pub use crowd::{FirstPage, RARE, crowd, first_pages};
 pub use differential::{Subject, differential};
 pub use ended::*;
 pub use erased::*;
@@ -44,6 +47,7 @@ pub use registry::*;
 pub use replay::seeds;
 pub use scene::Scene;
 pub use schedules::*;
+pub use searches::*;
 pub use settings::*;
 pub use tasks::*;
 pub use waiting::*;
@@ -167,6 +171,11 @@ macro_rules! conformance {
             x2_an_old_sweep_entry_does_not_remove_a_live_task
             limits_are_kept_at_the_door
             lists_page_and_filter
+            a_search_finds_words_where_they_begin
+            a_search_finds_what_failed_by_its_error
+            a_search_follows_what_a_task_is_called
+            a_list_by_state_follows_every_move
+            pages_of_a_search_follow_each_other
             counts_agree_with_lists
             counts_are_exact_for_a_user_of_many_tasks
             logs_are_numbered_and_read_from_anywhere

@@ -258,7 +258,10 @@ export type TaskFilter = {
   kind?: string;
   queue?: string;
   tag?: string;
-  /** The beginning of a task id. */
+  /**
+   * Words, whatever their case: each at the beginning of the id, or of a word of kind, queue, tags or the error of a
+   * task that failed.
+   */
   q?: string;
   since?: string;
   until?: string;
@@ -291,6 +294,8 @@ export type BulkFilter = {
   queue?: string;
   tag?: string;
   id_prefix?: string;
+  /** Words, as in a list. */
+  q?: string;
   since?: string;
   until?: string;
   all?: boolean;

@@ -7,8 +7,11 @@ use tasktonic_core::schedule::Schedule;
 use tasktonic_core::settings::{QueueSettings, UserSettings, rate};
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
 
+use tasktonic_store::filter::{entry_of, error_of};
+
 use super::print::is_queued;
 use super::{Facts, Kept, Personal, due, entry};
+use crate::store::LISTED;
 use crate::wire::{StateHead, Tally};
 
 /// Checked: each task is in exactly the one structure that its state names, and no structure names
@@ -24,16 +27,42 @@ pub(super) fn check(facts: &Facts) -> Vec<String> {
         lanes(facts, user, personal, &mut wrong);
         lines(user, personal, &mut wrong);
         counts(user, personal, &mut wrong);
-        let known: Vec<_> = of(personal).map(|(task, _)| *task).collect();
-        if !known.iter().eq(personal.index.iter()) {
-            wrong.push(format!("the index of {user} names {:?}, not {known:?}", personal.index));
-        }
+        index(user, personal, &mut wrong);
     }
     links(facts, &mut wrong);
     rings(facts, &mut wrong);
     references(facts, &mut wrong);
     schedules(facts, &mut wrong);
     wrong
+}
+
+/// The index names the tasks, and those of each state that has a list are in it. An entry that says
+/// more than the id says what is so.
+fn index(user: &UserId, personal: &Personal, wrong: &mut Vec<String>) {
+    let mut compare = |what: &str,
+                       are: &[(TaskId, Option<String>)],
+                       should: Vec<(TaskId, String)>| {
+        let agree = |((a, said), (b, truth)): (&(TaskId, Option<String>), &(TaskId, String))| {
+            a == b && said.as_ref().is_none_or(|said| said == truth)
+        };
+        if are.len() != should.len() || !are.iter().zip(&should).all(agree) {
+            wrong.push(format!("{what} of {user} names {are:?}, not {should:?}"));
+        }
+    };
+    let called = |(task, kept): (&TaskId, &Kept)| {
+        (*task, entry_of(kept.descriptor.as_deref().unwrap_or_default()).unwrap_or_default())
+    };
+    compare("the index", &personal.index, of(personal).map(called).collect());
+    for state in LISTED {
+        let is_in = |kept: &Kept| {
+            StateHead::of(kept.state.as_deref()).is_some_and(|head| head.state == *state)
+        };
+        let error = |kept: &Kept| kept.state.as_deref().and_then(error_of).unwrap_or_default();
+        let should = of(personal).filter(|(_, kept)| is_in(kept));
+        let should = should.map(|(task, kept)| (*task, error(kept))).collect();
+        let are = personal.listed.get(state.name()).map(Vec::as_slice).unwrap_or_default();
+        compare(&format!("the list of what is {}", state.name()), are, should);
+    }
 }
 
 fn starts(member: &str, user: &UserId, task: TaskId) -> bool {

@@ -3,7 +3,7 @@
 -- edit or the edit is refused.
 --
 -- reads:   at_ms, user; a count and tasks: id, queue, claim number seen, writes on it seen,
---          descriptor, event members
+--          descriptor, what lists find it by, event members
 -- replies: one text per task: 'done', 'changed', 'absent', or '!'state it is in
 -- moves:   scheduled -> scheduled, queued -> queued, waiting -> waiting
 
@@ -13,6 +13,7 @@ local function edit(one, at)
   if r.s ~= 'scheduled' and r.s ~= 'queued' and r.s ~= 'waiting' then return '!' .. r.s end
   if int(r.c) ~= one.c or int(r.n) ~= one.n then return 'changed' end
   V.rewrite(r, one.d)
+  V.index_again(r, one.e)
   r.n = V.counted(r.n, r.n + 1)
   local more = r.s == 'scheduled' and ',"due":' .. r.due or r.s == 'waiting' and ',"on":' .. r.on or ''
   V.write(r, at, more, '', one.event)
@@ -22,7 +23,7 @@ end
 function V.edit(take)
   local at, user = take(), take()
   local list = V.named(take, user, function(one)
-    one.c, one.n, one.d, one.event = take(), take(), take(), take()
+    one.c, one.n, one.d, one.e, one.event = take(), take(), take(), take(), take()
   end)
   local answers = {}
   for i = 1, #list do answers[i] = edit(list[i], at) end

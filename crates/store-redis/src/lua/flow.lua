@@ -1,7 +1,7 @@
 -- flow: accept tasks that wait for each other, all of them or none.
 --
 -- reads:   ARGV[3] at_ms, user, '1' if the user is seen for the first time; a count and tasks: id,
---          queue, due_ms or '', descriptor, event members, lane_max, expires_ms or '', followed by
+--          queue, due_ms or '', descriptor, what lists find it by, event members, lane_max, expires_ms or '', followed by
 --          keep_s if it expires, '' or a serial key followed by '1' to ask who holds it to stop, the flow it is a part of or '', what it gathers: '', 'f' a flow,
 --          'b' a batch or 'r' a batch that runs; a count and tasks that it waits for: id, letter
 -- replies: one text per task: 'done', or '-' and why it was refused
@@ -11,7 +11,7 @@ local GATHERS = { f = { 0, 1, 1, 0, 0, 0, 0 }, b = { 0, 0, 0, 0, 0, 0, 0 }, r = 
 local at, user, fresh = take(), take(), take() == '1'
 local nodes, names, fields, lanes, lane_of = {}, {}, {}, {}, {}
 for i = 1, tonumber(take()) do
-  local new = { t = take(), q = take(), due = take(), d = take(), event = take(), most = tonumber(take()) }
+  local new = { t = take(), q = take(), due = take(), d = take(), e = take(), event = take(), most = tonumber(take()) }
   new.x = take()
   if new.x == '' then new.x = nil else new.k = take() end
   new.sk = take()
@@ -149,7 +149,7 @@ for i = 1, #nodes do
   V.put(names[i], new.d)
   V.born(r, #new.d)
   index[#index + 1] = '0'
-  index[#index + 1] = new.t
+  index[#index + 1] = V.indexed(new.t, new.e)
 end
 
 local order, due, expiring = {}, {}, {}

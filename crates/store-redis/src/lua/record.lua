@@ -5,11 +5,11 @@
 -- moves:   nothing; it spells what the verbs decide
 --
 -- A record `r`: u user, t task, U the user's prefix, d the descriptor, raw the state as it was
--- read, text the state to be written, gone if it was swept; s state, c claim number, n writes on
--- it, a attempt, w holder; sk its serial key; x when it expires and k how long it is kept then,
--- texts, while it waits and nobody ever took it; f its ties as they were read, see links; had, had_bytes
--- as what it is counted in its user's tally. Texts are never decoded: only their fixed beginning is
--- looked at.
+-- read, text the state to be written, gone if it was swept; s state, was the one it had when it was
+-- read, c claim number, n writes on it, a attempt, w holder; sk its serial key; e what its error is
+-- called, where that is known; x when it expires and k how long it is kept then, texts, while it waits
+-- and nobody ever took it; f its ties as they were read, see links; had, had_bytes as what it is
+-- counted in its user's tally. Texts are never decoded: only their fixed beginning is looked at.
 
 local records, wanted, dirty
 -- Names and texts that are written when the call ends.
@@ -32,7 +32,7 @@ function V.record(user, task)
     -- Made with the fields that it gets: a table that grows is dear.
     r = {
       u = user, t = task, U = prefix, id = id, name = prefix .. 't:' .. task, tally = tally,
-      known = false, raw = nil, s = nil, c = nil, n = nil, a = nil, text = nil, had = nil,
+      known = false, raw = nil, s = nil, was = nil, c = nil, n = nil, a = nil, text = nil, had = nil,
       had_bytes = nil,
     }
     records[id] = r
@@ -76,7 +76,7 @@ local function parse(r, raw)
   r.known = true
   r.raw = raw
   if not raw then
-    r.s, r.c, r.n, r.a = 'queued', 1, 0, 1
+    r.was, r.s, r.c, r.n, r.a = 'queued', 'queued', 1, 0, 1
     r.had, r.had_bytes = r.s, 0
     return
   end
@@ -96,7 +96,7 @@ local function parse(r, raw)
     r.had, r.had_bytes = '', 0
     return
   end
-  r.s, r.c, r.n, r.a = s, read(c), read(n), read(a)
+  r.was, r.s, r.c, r.n, r.a = s, s, read(c), read(n), read(a)
   r.had, r.had_bytes = s, ENDED[s] and #raw or 0
   if s == 'waiting' then r.on = string.match(raw, '^,"on":(%d+)', rest) end
   if s == 'scheduled' then r.due = string.match(raw, '^,"due":(%-?%d+)', rest) end
@@ -230,6 +230,53 @@ function V.keep_links(r)
   end
 end
 
+-- What a list of a user's tasks holds of one: its id, and behind it what a search finds it by. Without
+-- that a search looks at the task itself.
+function V.indexed(task, words)
+  return words == '' and task or task .. '\n' .. words
+end
+
+-- Takes a task out of the list of those in the state it was in.
+function V.unlist_state(r)
+  local name = r.U .. 's:' .. r.was
+  if r.was == 'dead' then
+    call('ZREMRANGEBYLEX', name, '[' .. r.t, '[' .. r.t .. '\255')
+  else
+    call('ZREM', name, r.t)
+  end
+end
+
+-- Lists of tasks in states that few are in. One that was not read was in none of these.
+local function keep_listed()
+  local lists, order
+  for i = 1, #dirty do
+    local r = dirty[i]
+    if r.s ~= r.was and not r.gone then
+      if LISTED[r.was] then V.unlist_state(r) end
+      if LISTED[r.s] then
+        local name = r.U .. 's:' .. r.s
+        if not lists then lists, order = {}, {} end
+        local list = lists[name]
+        if not list then
+          list = {}
+          lists[name] = list
+          order[#order + 1] = name
+        end
+        list[#list + 1] = 0
+        list[#list + 1] = V.indexed(r.t, r.s == 'dead' and r.e or '')
+      end
+    end
+  end
+  if order then
+    for i = 1, #order do
+      local list = lists[order[i]]
+      for at = 1, #list, UNPACK_MAX do
+        call('ZADD', order[i], unpack(list, at, math.min(at + UNPACK_MAX - 1, #list)))
+      end
+    end
+  end
+end
+
 -- Writes states and `meta`, logs and publishes. The last thing a call does.
 function V.finish()
   local list = puts
@@ -257,6 +304,7 @@ function V.finish()
   end
   V.keep_tallies(list)
   if #list > 0 then call('MSET', unpack(list)) end
+  keep_listed()
   V.keep_lanes()
   if V.keep_leads then V.keep_leads() end
   if V.keep_running then

@@ -3,7 +3,9 @@
 -- reads:   a count and suspects: verb, and
 --          'l' lane: user, queue                     'q' queued: user, task, queue
 --          'r' running: user, task, queue, keep_s    's' scheduled: user, task, queue
---          'i' index: user, task                     'n' entry: user, queue, entry
+--          'i' index: user, task, what lists find it by
+--          'listed' by state: user, task, what its error is called
+--          'n' entry: user, queue, entry
 --          'w' sweep: user, task, keep_s             't' lease: token
 --          'd' due: member                           'c' cancel mark: user, task
 --          'y' member of a line: user, serial key, member
@@ -173,12 +175,17 @@ end
 local MEMBERS_SEARCHED_MAX = 10000
 
 function R.i()
-  local user, task = take(), take()
+  local user, task, words = take(), take(), take()
   local r = look(user, task)
   local index = r.U .. 'i'
+  local from, to = '[' .. task, '[' .. task .. '\255'
   if r.d then
-    if call('ZADD', index, 'NX', 0, task) == 1 then return 'index' end
-    return ''
+    local known = call('ZRANGE', index, from, to, 'BYLEX')
+    -- One that says nothing is good, and gets its words where they are known.
+    if #known == 1 and (known[1] ~= task or words == '') then return '' end
+    if #known > 0 then call('ZREM', index, unpack(known)) end
+    call('ZADD', index, 0, V.indexed(task, words))
+    return 'index'
   end
   -- What is left of it may still stand in a line.
   if r.sk then
@@ -187,12 +194,32 @@ function R.i()
       if queue then V.leave_line(r, queue) end
     end
   end
-  local gone = call('ZREM', index, task)
+  local gone = call('ZREMRANGEBYLEX', index, from, to)
   for _, letter in ipairs({ 't', 'a', 'o', 'f', 'm' }) do
     gone = gone + call('UNLINK', r.U .. letter .. ':' .. task)
   end
   M.fl = M.fl - call('SREM', NODES, r.id)
   return gone > 0 and 'record' or ''
+end
+
+-- A task is in the list of its state, if that has one, and in no other.
+function R.listed()
+  local user, task, words = take(), take(), take()
+  local r, wrong = look(user, task), ''
+  for state in pairs(LISTED) do
+    local name = r.U .. 's:' .. state
+    local there = call('ZRANGE', name, '[' .. task, '[' .. task .. '\255', 'BYLEX')
+    if r.d and r.s == state then
+      if #there == 0 then
+        call('ZADD', name, 0, V.indexed(task, state == 'dead' and words or ''))
+        wrong = 'state_list'
+      end
+    elseif #there > 0 then
+      call('ZREM', name, unpack(there))
+      wrong = 'state_list'
+    end
+  end
+  return wrong
 end
 
 function R.n()

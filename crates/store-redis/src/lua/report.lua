@@ -4,7 +4,7 @@
 --          'h' heartbeat: nothing
 --          'p' progress: n, body
 --          'l' log: a count and lines
---          'e' end: state, n, body, '' or '='event, keep_s
+--          'e' end: state, n, body, '' or '='event, keep_s, and if dead what its error is called
 --          'g' give back: counted '1' or '', due_ms or '' for the front at once, body,
 --              '' or '='event, keep_s should a cancellation have come first, n then,
 --              '' or '='attempt
@@ -32,6 +32,7 @@ function V.read_ops(take)
       op = {
         v = verb, k = token, q = queue, u = user, t = task, a = attempt, c = claim,
         s = state, n = read(n), body = body, event = event, keep = keep, r = nil,
+        e = state == 'dead' and take(),
       }
     else
       op = { v = verb, k = token, q = queue, u = user, t = task, a = attempt, c = claim }
@@ -172,7 +173,7 @@ function V.settle()
       V.write(r, at, ',"w":"' .. op.w .. '"', op.body, op.body, true)
     elseif op.v == 'e' then
       if r.sk then V.leave_line(r, op.q) end
-      r.s, r.n = op.s, V.counted(before, op.n)
+      r.s, r.n, r.e = op.s, V.counted(before, op.n), op.e or ''
       V.write(r, at, '', op.body, op.event)
       if M.fl > 0 then V.over(r) end
     else

@@ -1,7 +1,7 @@
 -- submit: accept tasks, each for itself.
 --
 -- reads:   ARGV[3] created_ms; a count and users seen for the first time; a count and tasks:
---          user, task, queue, due_ms or '', descriptor, event members, lane_max,
+--          user, task, queue, due_ms or '', descriptor, what lists find it by, event members, lane_max,
 --          expires_ms or '', followed by keep_s if it expires,
 --          '' or '='key followed by body hash, ttl_ms and what the submission makes of the task
 --          that has the key: 't' the same until the key is forgotten, 'd' until it is done, 's'
@@ -17,12 +17,13 @@ local users, tasks, lanes, lane_of, fields = {}, {}, {}, {}, {}
 for i = 1, read(take()) do users[i] = take() end
 local keyed, dated = false, false
 for i = 1, read(take()) do
-  local user, task, queue, due, descriptor, event, most, expires = take_some(8)
+  local user, task, queue, due, descriptor, entry, event, most, expires = take_some(9)
   local r = V.record(user, task)
   if due == '' then due = nil else dated = true end
   -- Made with all its fields at once: a table that grows is dear.
   local new = {
-    u = user, t = task, q = queue, due = due, d = descriptor, event = event, most = read(most),
+    u = user, t = task, q = queue, due = due, d = descriptor, e = entry, event = event,
+    most = read(most),
     r = r, id = r.id, name = r.U .. 'd:' .. task, key = nil, lane = nil, replaces = nil,
   }
   if expires ~= '' then new.x, new.k = expires, take() end
@@ -216,7 +217,7 @@ for i = 1, #tasks do
       index_order[#index_order + 1] = new.u
     end
     list[#list + 1] = '0'
-    list[#list + 1] = new.t
+    list[#list + 1] = V.indexed(new.t, new.e)
     local old = new.replaces
     if old then
       V.leave_waiting(old.r, old.q)

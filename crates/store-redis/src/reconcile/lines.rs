@@ -56,7 +56,7 @@ impl Reconciler {
                 let id = member.split(',').next().and_then(|id| id.parse().ok());
                 if let (None, Some(task)) = (&known, id) {
                     // Submitted since, or its index is lost: nothing else names who waits in line.
-                    suspects.push(Suspect::Index(user.clone(), task));
+                    suspects.push(Suspect::Index(user.clone(), task, String::new()));
                 }
                 let queue = known.as_ref().map(|one| one.queue.clone());
                 let fits = match known.as_ref().map(|one| one.state) {

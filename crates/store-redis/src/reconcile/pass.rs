@@ -11,10 +11,12 @@ use tasktonic_store::Result;
 
 use super::Reconciler;
 use super::lines::{self, Serials};
-use super::links::unindexed;
+use super::links::{named, unindexed};
+use super::listed;
 use super::read::{CHUNK, Glance, Reader, member, stem};
 use super::suspect::Suspect;
 use crate::open::{items_of, text_of};
+use crate::store::split;
 use crate::wire::Tally;
 
 /// An ended task that is still there so long after its time is suspect, in ms.
@@ -265,10 +267,22 @@ impl Reconciler {
                 .arg(CHUNK)
                 .clone();
             let reply = reader.one(&page).await?;
-            let ids: Vec<String> = items_of(&reply).iter().map(text_of).collect();
-            let tasks: Vec<(UserId, TaskId)> =
-                ids.iter().filter_map(|id| Some((user.clone(), id.parse().ok()?))).collect();
-            for ((_, task), glance) in tasks.iter().zip(reader.glance(&tasks).await?) {
+            let entries_of: Vec<String> = items_of(&reply).iter().map(text_of).collect();
+            let ids = entries_of.iter().map(|entry| split(entry));
+            let task = |id: &str| Some((user.clone(), id.parse().ok()?));
+            let tasks: Vec<(UserId, TaskId)> = ids.clone().filter_map(|(id, _)| task(id)).collect();
+            let nameless: Vec<_> =
+                ids.filter(|(_, words)| words.is_none()).filter_map(|(id, _)| task(id)).collect();
+            let is_last = entries_of.len() < CHUNK;
+            let until = entries_of.last().filter(|_| !is_last);
+            let glances = reader.glance(&tasks).await?;
+            let known = tasks.iter().map(|(_, task)| *task).zip(&glances);
+            suspects.extend(listed::unlisted(reader, user, known, (&after, until)).await?);
+            let there = nameless.into_iter().filter(|of| {
+                tasks.iter().zip(&glances).any(|(known, glance)| known == of && glance.exists)
+            });
+            suspects.extend(named(reader, &there.collect::<Vec<_>>()).await?);
+            for ((_, task), glance) in tasks.iter().zip(glances) {
                 if let Some(queue) = &glance.queue {
                     whole.queues.insert(queue.clone());
                 }
@@ -277,7 +291,7 @@ impl Reconciler {
                 }
                 let Some(queue) = glance.queue.clone().filter(|_| glance.exists) else {
                     if !glance.exists {
-                        suspects.push(Suspect::Index(user.clone(), *task));
+                        suspects.push(Suspect::Index(user.clone(), *task, String::new()));
                     }
                     continue;
                 };
@@ -316,9 +330,9 @@ impl Reconciler {
                     _ => suspects.extend(self.unswept(reader, whole, user, *task, &glance).await?),
                 }
             }
-            match ids.last() {
-                Some(last) if ids.len() == CHUNK => after = format!("({last}"),
-                _ => break,
+            match until {
+                Some(last) => after = format!("({last}"),
+                None => break,
             }
         }
         if !serials.is_empty() {
@@ -454,7 +468,7 @@ impl Reconciler {
                     dead += 1;
                 } else if stands {
                     // Submitted since, or its index is lost.
-                    suspects.push(Suspect::Index(user.clone(), *task));
+                    suspects.push(Suspect::Index(user.clone(), *task, String::new()));
                 } else {
                     dead += 1;
                 }

@@ -142,7 +142,7 @@ fn scripts_spell_names_as_keys_does() {
          N.idle(q), N.sweep(60), N.wake(w), N.channel(u), N.lane(u, q), N.key(u, k), N.line(u, string.rep('0', 31) .. '7'),\n\
          N.user(u) .. 'd:' .. t, N.user(u) .. 't:' .. t, N.user(u) .. 'a:' .. t,\n\
          N.user(u) .. 'o:' .. t, N.user(u) .. 'e', N.user(u) .. 'z', N.user(u) .. 'i', N.schedules(u),\n\
-         N.user(u) .. 'f:' .. t, N.parts(u, t), N.tally(u) }}",
+         N.user(u) .. 'f:' .. t, N.parts(u, t), N.tally(u), N.user(u) .. 's:dead' }}",
         SHARED[0].1
     );
     let (meta, canary, id) = (keys.meta(), keys.canary(), task.to_string());
@@ -188,6 +188,7 @@ fn scripts_spell_names_as_keys_does() {
         keys.links(&user, task),
         keys.parts(&user, task),
         keys.tally(&user),
+        keys.listed(&user, TaskState::Dead),
     ];
     assert_eq!(said, expected);
 }
@@ -229,6 +230,7 @@ proptest! {
             keys.events(&user), keys.index(&user), keys.line(&user, 7), keys.echo("process"),
             keys.nodes(), keys.leads(), keys.links(&user, task), keys.parts(&user, task),
             keys.tally(&user),
+            keys.listed(&user, TaskState::Dead), keys.listed(&user, TaskState::Waiting),
         ];
         let home = slot(&tag(p, partitions));
         for name in &all {

@@ -16,7 +16,7 @@ use tasktonic_store::transfer::{ROWS_MAX, Settings, Source};
 use tasktonic_store::{Result, Store as _};
 
 use crate::open::{items_of, text_of};
-use crate::store::RedisStore;
+use crate::store::{RedisStore, above, split};
 use crate::wire::StateHead;
 
 /// Members or keys read by one command.
@@ -285,7 +285,7 @@ impl Source for RedisStore {
         if known.p != Some(p) {
             *known = self.learn(p).await?;
         }
-        let mut after = after.map_or_else(|| "-".to_owned(), |task| format!("({task}"));
+        let mut after = after.map_or_else(|| b"-".to_vec(), |task| above(&task.to_string()));
         let mut rows = Vec::new();
         // A page is full, or the last; tasks that are gone do not shorten it.
         while rows.len() < ROWS_MAX {
@@ -295,8 +295,8 @@ impl Source for RedisStore {
             let reply = self.ask_one(p, &page).await?;
             let ids: Vec<String> = items_of(&reply).iter().map(text_of).collect();
             let Some(last) = ids.last() else { break };
-            after = format!("({last}");
-            let tasks: Vec<TaskId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+            after = above(split(last).0);
+            let tasks: Vec<TaskId> = ids.iter().filter_map(|id| split(id).0.parse().ok()).collect();
             rows.extend(self.rows_of(p, user, &tasks, &mut known).await?);
         }
         Ok(rows)

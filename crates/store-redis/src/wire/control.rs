@@ -8,7 +8,7 @@ use tasktonic_core::{Name, TaskId, TaskState, UserId};
 use tasktonic_protocol::stored::queue_in;
 use tasktonic_store::{Error, Result};
 
-use super::submit::{serial, work};
+use super::submit::{entry, serial, work};
 use super::{Words, items, strange, text, word};
 
 /// The tasks a control command is about.
@@ -94,6 +94,7 @@ pub(crate) fn control(
                 words.maybe(asked.attempt.as_deref());
                 let change = asked.change.as_ref();
                 words.maybe(change.map(|change| &*change.descriptor));
+                words.text(&change.map_or_else(String::new, |change| entry(&change.descriptor)));
                 words.text(change.map_or("", |change| &change.event));
             }
         }
@@ -122,6 +123,7 @@ pub(crate) fn control(
                 words.put(edit.claim);
                 words.put(edit.n);
                 words.text(&edit.descriptor);
+                words.text(&entry(&edit.descriptor));
                 words.text(&edit.event);
             }
         }

@@ -233,8 +233,8 @@ impl Walk {
             });
             // Texts that look like the engine's own must pass through untouched.
             let descriptor = format!(
-                r#"{{"v":1,"k":"{queue}","q":"{queue}","at":{now_ms},"max":3,"tags":["x{}"],"p":{{"s":"\"s\":\"cancelled\"|{{}}","n":{}}}}}"#,
-                self.seed.below(3),
+                r#"{{"v":1,"k":"{queue}","q":"{queue}","at":{now_ms},"max":3,"tags":["{}"],"p":{{"s":"\"s\":\"cancelled\"|{{}}","n":{}}}}}"#,
+                self.tag(),
                 self.seed.next()
             );
             tasks.push(NewTask {
@@ -303,8 +303,9 @@ impl Walk {
     }
 
     fn report(&mut self, n: u32) -> Report {
+        let broke = [r#"\"c\":9}"#, "It broke", "zz \u{c9}"][self.seed.pick(3)];
         let body =
-            format!(r#""st":{},"err":{{"code":"e","message":"\"c\":9}}"}}"#, self.seed.next() % 99);
+            format!(r#""st":{},"err":{{"code":"e","message":"{}"}}"#, self.seed.next() % 99, broke);
         let write = Write { n, body: body.into(), event: None };
         let attempt = Text::from(format!(r#"{{"a":1,"o":"failed","en":{n}}}"#));
         let now_ms = self.clock.now_ms();
@@ -448,7 +449,8 @@ impl Walk {
         // A task's queue never changes; nobody but the walk knows it of a task here.
         let queue = self.queues.get(&task).cloned().unwrap_or_else(|| self.queue());
         let descriptor = format!(
-            r#"{{"v":1,"k":"{queue}","q":"{queue}","at":1,"max":3,"p":{{"edited":{}}}}}"#,
+            r#"{{"v":1,"k":"{queue}","q":"{queue}","at":1,"max":3,"tags":["{}"],"p":{{"edited":{}}}}}"#,
+            self.tag(),
             self.seed.next()
         );
         Edit { task, claim, n, descriptor: descriptor.into(), event: Text::from(r#""ed":true"#) }

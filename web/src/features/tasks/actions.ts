@@ -86,6 +86,7 @@ const Order = z.strictObject({
     queue: Word,
     tag: Word,
     id_prefix: Word,
+    q: Word,
     since: z.iso.datetime().optional(),
     until: z.iso.datetime().optional(),
     all: z.literal(true).optional(),
