@@ -5,6 +5,7 @@ use crate::Text;
 use crate::command::Expiry;
 use crate::ids::{Lease, Name, TaskId, UserId, WorkerId};
 use crate::links::Links;
+use crate::priority::Priority;
 use crate::schedule::Schedule;
 use crate::settings::{Pauses, QueueSettings, UserSettings};
 use crate::transitions::TaskState;
@@ -189,6 +190,8 @@ pub struct TaskControl {
     pub expires: Option<Box<Expiry>>,
     /// The key of the tasks it may not run beside. Few have one.
     pub serial: Option<Box<Serial>>,
+    /// Which list of its lane it waits in.
+    pub priority: Priority,
     /// Where it is.
     pub place: Place,
 }
@@ -215,8 +218,15 @@ impl TaskControl {
             log_lines: 0,
             expires: None,
             serial: None,
+            priority: Priority::Normal,
             place,
         }
+    }
+
+    /// Whether nothing has to be said of it while it is queued and untouched.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.expires.is_none() && self.serial.is_none() && self.priority == Priority::Normal
     }
 }
 

@@ -6,7 +6,7 @@
 --
 -- A record `r`: u user, t task, U the user's prefix, d the descriptor, raw the state as it was
 -- read, text the state to be written, gone if it was swept; s state, c claim number, n writes on
--- it, a attempt, w holder; sk its serial key; x when it expires and k how long it is kept then,
+-- it, a attempt, w holder; p its priority, 'h' or 'l', if it has one; sk its serial key; x when it expires and k how long it is kept then,
 -- texts, while it waits and nobody ever took it; f its ties as they were read, see links. Texts are
 -- never decoded: only their fixed beginning is looked at.
 
@@ -55,12 +55,13 @@ local function parse(r, raw)
   local s, c, n, a, rest =
     string.match(raw, '^{"s":"(%l+)","c":(%d+),"n":(%d+),"at":%-?%d+,"a":(%d+)()')
   if not s then
-    -- Few tasks expire or have a serial key. These stand before `a`: behind it anybody's members may
+    -- Few tasks expire, have a priority or a serial key. These stand before `a`: behind it anybody's members may
     -- stand.
     local more
     s, c, n, more, a, rest = string.match(raw,
       '^{"s":"(%l+)","c":(%d+),"n":(%d+),"at":%-?%d+([%w":,%-]-),"a":(%d+)()')
     r.x, r.k = string.match(more or '', '^,"exp":(%-?%d+),"keep":(%d+)')
+    r.p = string.match(more or '', ',"pr":"(%l)"')
     r.sk = string.match(more or '', ',"sk":"(%x+)"$')
   end
   if not s then
@@ -96,9 +97,10 @@ end
 -- The members of a state that the engine writes, without braces.
 local function spell(r, at, more)
   local expires = r.x and ',"exp":' .. r.x .. ',"keep":' .. r.k or ''
+  local priority = r.p and ',"pr":"' .. r.p .. '"' or ''
   local serial = r.sk and ',"sk":"' .. r.sk .. '"' or ''
   return '"s":"' .. r.s .. '","c":' .. int(r.c) .. ',"n":' .. int(r.n) .. ',"at":' .. at .. expires
-    .. serial .. ',"a":' .. int(r.a) .. more
+    .. priority .. serial .. ',"a":' .. int(r.a) .. more
 end
 
 function V.emit(user, json)
