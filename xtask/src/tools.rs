@@ -34,6 +34,9 @@ const TOOLS: &[Tool] = &[
     Tool { package: "libnginx-mod-http-lua", program: None },
     // Valkey comes as a Python package, see `valkey`.
     Tool { package: "python3-pip", program: Some("pip3") },
+    // Two networks on one machine, and a clock that steps.
+    Tool { package: "iproute2", program: Some("ip") },
+    Tool { package: "libfaketime", program: None },
     // Counts instructions.
     Tool { package: "valgrind", program: Some("valgrind") },
 ];

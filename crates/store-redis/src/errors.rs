@@ -13,7 +13,7 @@ pub(crate) enum Verdict {
     Stalled,
     /// As [`Verdict::Stalled`], by a script or command that does not end.
     Busy,
-    /// The script is not loaded: load it, send again.
+    /// The script or function is not loaded: load it, send again.
     NoScript,
     /// Above the memory limit.
     Full,
@@ -36,6 +36,8 @@ pub(crate) fn verdict(error: &ServerError) -> Verdict {
         "LOADING" | "CLUSTERDOWN" | "NOREPLICAS" => Verdict::Stalled,
         "BUSY" => Verdict::Busy,
         "NOSCRIPT" => Verdict::NoScript,
+        // What Redis says of a function has no code of its own.
+        "ERR" if error.details() == Some("Function not found") => Verdict::NoScript,
         "OOM" => Verdict::Full,
         "MISCONF" => Verdict::DiskFull,
         "NOAUTH" | "NOPERM" | "WRONGPASS" | "CROSSSLOT" | "UNKILLABLE" | "NOPROTO" | "DENIED"
@@ -97,6 +99,7 @@ mod tests {
             ("MISCONF Redis is configured to save RDB snapshots", Verdict::DiskFull),
             ("NOREPLICAS Not enough good replicas to write.", Verdict::Stalled),
             ("NOSCRIPT No matching script.", Verdict::NoScript),
+            ("ERR Function not found", Verdict::NoScript),
             ("NOAUTH Authentication required.", Verdict::Misconfigured),
             ("WRONGPASS invalid username-password pair", Verdict::Misconfigured),
             ("NOPERM this user has no permissions", Verdict::Misconfigured),

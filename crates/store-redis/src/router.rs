@@ -6,6 +6,7 @@
 mod call;
 mod connection;
 mod dial;
+mod loaded;
 mod node;
 mod promise;
 mod refresh;
@@ -38,7 +39,6 @@ use crate::script::Script;
 use crate::subscriptions::Subscriptions;
 use crate::url::RedisUrl;
 use connection::Lost;
-use node::Loaded;
 
 /// The table of slots is asked for this often though nothing is wrong, give or take a quarter.
 const REFRESH_MS: u64 = 5_000;
@@ -134,6 +134,7 @@ impl Router {
                 let Some(inner) = weak.upgrade() else { return };
                 // Calls report what is wrong; here it is only tried again.
                 let _: std::result::Result<_, _> = inner.refresh(None).await;
+                inner.improve().await;
             }
         });
         Ok(Self { inner })
@@ -288,18 +289,17 @@ fn one(mut values: Vec<Value>) -> Result<Value> {
     values.pop().ok_or_else(|| Error::Unavailable("Redis gave no answer".into()))
 }
 
-/// A call of a script on a connection.
-fn encode(to: &mut Vec<u8>, loaded: &Loaded, script: Script, keys: &[String], args: &[Bytes]) {
-    let count = keys.len().to_string();
-    let head = ["EVALSHA", loaded.sha(script), count.as_str()];
-    let words = head.iter().map(|word| word.as_bytes());
-    let words = words.chain(keys.iter().map(String::as_bytes));
-    let words = words.chain([loaded.connection.run.as_bytes()]);
-    let words: Vec<&[u8]> = words.chain(args.iter().map(Bytes::as_ref)).collect();
-    resp::command(to, words.into_iter());
-}
-
 impl Inner {
+    /// Gives servers the library that took none when they were connected.
+    async fn improve(&self) {
+        let table = self.table.borrow().clone();
+        for node in &table.nodes {
+            for loaded in [node.calls.alive(), node.promises.alive()].into_iter().flatten() {
+                loaded.improve(&node.addr).await;
+            }
+        }
+    }
+
     fn home(&self, p: PartitionId) -> Result<&Home> {
         let home = self.partitions.get().and_then(|homes| homes.get(usize::from(p.0)));
         home.ok_or_else(|| Error::Invalid(format!("there is no partition {}", p.0)))

@@ -1,5 +1,6 @@
-//! The scripts: assembled from one fragment per verb, each sent by its SHA, so that processes of
-//! two releases run theirs side by side.
+//! The scripts: assembled from one fragment per verb. A server has them as one library of functions,
+//! named by what it holds, so that processes of two releases have theirs side by side; or, where it
+//! takes no library, each by itself.
 //!
 //! A fragment never knows who calls it or what a task means; what it reads, answers and moves
 //! stands at its top. Constants come from `core`.
@@ -7,6 +8,7 @@
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
+use sha2::{Digest as _, Sha256};
 use tasktonic_core::TaskId;
 use tasktonic_core::command::EXPIRED;
 use tasktonic_core::limits::{
@@ -31,8 +33,18 @@ const UNPACK_MAX: usize = 512;
 /// The longest life of an idempotency key that Redis is told, ms: about 300 years. Longer ones
 /// hold all the same; it only keeps Redis from refusing the number.
 const KEY_MS_MAX: i64 = 10_000_000_000_000;
+/// How the names of our libraries begin.
+pub(crate) const LIBRARY_PREFIX: &str = "tasktonic_";
+/// Bytes of the hash of a library's text that are in its name.
+const HASH_BYTES: usize = 10;
 
-/// A script that changes a partition.
+macro_rules! fragment {
+    ($name:literal) => {
+        ($name, include_str!(concat!("lua/", $name, ".lua")))
+    };
+}
+
+/// What a call of the store runs in Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Script {
     /// Accept tasks. Refused by Redis above its memory limit.
@@ -56,7 +68,7 @@ pub(crate) enum Script {
 }
 
 impl Script {
-    /// Every script; the router loads them on every server.
+    /// Every script, each at the place of its number.
     pub(crate) const ALL: &'static [Self] = &[
         Self::Submit,
         Self::Sync,
@@ -69,155 +81,218 @@ impl Script {
         Self::Repair,
     ];
 
-    /// Its text, which never changes while the process runs.
-    pub(crate) fn text(self) -> &'static str {
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Submit => &SUBMIT,
-            Self::Sync => &SYNC,
-            Self::Control => &CONTROL,
-            Self::Flow => &FLOW,
-            Self::Tick => &TICK,
-            Self::Config => include_str!("lua/config.lua"),
-            Self::Meta => include_str!("lua/meta.lua"),
-            Self::Registry => include_str!("lua/registry.lua"),
-            Self::Repair => &REPAIR,
+            Self::Submit => "submit",
+            Self::Sync => "sync",
+            Self::Control => "control",
+            Self::Flow => "flow",
+            Self::Tick => "tick",
+            Self::Config => "config",
+            Self::Meta => "meta",
+            Self::Registry => "registry",
+            Self::Repair => "repair",
         }
+    }
+
+    /// Whether Redis runs it above its memory limit.
+    fn goes_on_when_full(self) -> bool {
+        !matches!(self, Self::Submit | Self::Flow | Self::Tick)
+    }
+
+    /// Its name as a function of [`LIBRARY`].
+    pub(crate) fn function(self) -> &'static str {
+        &LIBRARY.functions[self as usize]
+    }
+
+    /// Its text as a script by itself, for a server that takes no library.
+    pub(crate) fn text(self) -> &'static str {
+        &ALONE[self as usize]
+    }
+
+    /// Lua that makes the function of it, `function(keys, args)`.
+    fn maker(self) -> String {
+        let (fragments, run) = match self {
+            Self::Submit => (SUBMIT, fragment!("submit")),
+            Self::Sync => (SYNC, fragment!("sync")),
+            Self::Control => (CONTROL, fragment!("control")),
+            Self::Flow => (FLOW, fragment!("flow")),
+            Self::Tick => (TICK, fragment!("submit")),
+            Self::Repair => (REPAIR, fragment!("repair")),
+            Self::Config => return by_itself(include_str!("lua/config.lua")),
+            Self::Meta => return by_itself(include_str!("lua/meta.lua")),
+            Self::Registry => return by_itself(include_str!("lua/registry.lua")),
+        };
+        assemble(fragments, run)
     }
 }
 
-macro_rules! fragment {
-    ($name:literal) => {
-        ($name, include_str!(concat!("lua/", $name, ".lua")))
-    };
+/// All scripts as one library of functions. Redis makes its closures once, where a script by itself
+/// makes them at every call.
+#[derive(Debug)]
+pub(crate) struct Library {
+    /// Another for every text, so that processes of two releases have theirs side by side.
+    pub(crate) name: String,
+    /// What is loaded.
+    pub(crate) text: String,
+    functions: Vec<String>,
 }
 
+/// The library of this release.
+pub(crate) static LIBRARY: LazyLock<Library> = LazyLock::new(|| {
+    let makers: Vec<_> = Script::ALL.iter().map(|script| (*script, script.maker())).collect();
+    let mut hash = Sha256::new();
+    for (script, maker) in &makers {
+        hash.update(script.name());
+        hash.update(maker);
+    }
+    let mut name = LIBRARY_PREFIX.to_owned();
+    for byte in hash.finalize().iter().take(HASH_BYTES) {
+        let _ = write!(name, "{byte:02x}");
+    }
+    let mut text = format!("#!lua name={name}\n");
+    let mut functions = Vec::new();
+    for (script, maker) in makers {
+        let function = format!("{name}_{}", script.name());
+        let flags = if script.goes_on_when_full() { "flags = { 'allow-oom' }, " } else { "" };
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
+            "\nredis.register_function({{ function_name = '{function}', {flags}\n\
+             callback = (function()\n{maker}end)() }})\n"
+        );
+        functions.push(function);
+    }
+    Library { name, text, functions }
+});
+
+/// Each script by itself, in the order of [`Script::ALL`].
+static ALONE: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let alone = |script: &Script| {
+        let flags = if script.goes_on_when_full() { " flags=allow-oom" } else { "" };
+        let maker = script.maker();
+        format!("#!lua{flags}\nlocal run = (function()\n{maker}end)()\nreturn run(KEYS, ARGV)\n")
+    };
+    Script::ALL.iter().map(alone).collect()
+});
+
+type Fragment = (&'static str, &'static str);
+
 /// What every script of tasks begins with; its locals are seen by all fragments.
-const SHARED: [(&str, &str); 2] = [fragment!("names"), fragment!("begin")];
+const SHARED: &[Fragment] = &[fragment!("names"), fragment!("begin")];
 
-static SUBMIT: LazyLock<String> = LazyLock::new(|| {
-    assemble(
-        "",
-        &[
-            fragment!("record"),
-            fragment!("gate"),
-            fragment!("lane"),
-            fragment!("line"),
-            fragment!("stop"),
-            fragment!("submit"),
-        ],
-    )
-});
+const SUBMIT: &[Fragment] = &[
+    fragment!("record"),
+    fragment!("gate"),
+    fragment!("lane"),
+    fragment!("line"),
+    fragment!("stop"),
+];
 
-static SYNC: LazyLock<String> = LazyLock::new(|| {
-    assemble(
-        " flags=allow-oom",
-        &[
-            fragment!("record"),
-            fragment!("pace"),
-            fragment!("gate"),
-            fragment!("room"),
-            fragment!("lane"),
-            fragment!("line"),
-            fragment!("attempt"),
-            fragment!("stop"),
-            fragment!("links"),
-            fragment!("report"),
-            fragment!("remove"),
-            fragment!("maintain"),
-            fragment!("pick"),
-            fragment!("claim"),
-            fragment!("sync"),
-        ],
-    )
-});
+const SYNC: &[Fragment] = &[
+    fragment!("record"),
+    fragment!("pace"),
+    fragment!("gate"),
+    fragment!("room"),
+    fragment!("lane"),
+    fragment!("line"),
+    fragment!("attempt"),
+    fragment!("stop"),
+    fragment!("links"),
+    fragment!("report"),
+    fragment!("remove"),
+    fragment!("maintain"),
+    fragment!("pick"),
+    fragment!("claim"),
+];
 
-static CONTROL: LazyLock<String> = LazyLock::new(|| {
-    assemble(
-        " flags=allow-oom",
-        &[
-            fragment!("record"),
-            fragment!("pace"),
-            fragment!("gate"),
-            fragment!("room"),
-            fragment!("lane"),
-            fragment!("line"),
-            fragment!("attempt"),
-            fragment!("links"),
-            fragment!("named"),
-            fragment!("stop"),
-            fragment!("cancel"),
-            fragment!("redrive"),
-            fragment!("reschedule"),
-            fragment!("edit"),
-            fragment!("seal"),
-            fragment!("schedule"),
-            fragment!("settings"),
-            fragment!("remove"),
-            fragment!("purge"),
-            fragment!("erase"),
-            fragment!("control"),
-        ],
-    )
-});
+const CONTROL: &[Fragment] = &[
+    fragment!("record"),
+    fragment!("pace"),
+    fragment!("gate"),
+    fragment!("room"),
+    fragment!("lane"),
+    fragment!("line"),
+    fragment!("attempt"),
+    fragment!("links"),
+    fragment!("named"),
+    fragment!("stop"),
+    fragment!("cancel"),
+    fragment!("redrive"),
+    fragment!("reschedule"),
+    fragment!("edit"),
+    fragment!("seal"),
+    fragment!("schedule"),
+    fragment!("settings"),
+    fragment!("remove"),
+    fragment!("purge"),
+    fragment!("erase"),
+];
 
-static FLOW: LazyLock<String> = LazyLock::new(|| {
-    let verbs = [
-        fragment!("record"),
-        fragment!("gate"),
-        fragment!("lane"),
-        fragment!("line"),
-        fragment!("stop"),
-        fragment!("links"),
-        fragment!("flow"),
-    ];
-    assemble("", &verbs)
-});
+const FLOW: &[Fragment] = &[
+    fragment!("record"),
+    fragment!("gate"),
+    fragment!("lane"),
+    fragment!("line"),
+    fragment!("stop"),
+    fragment!("links"),
+];
 
-static TICK: LazyLock<String> = LazyLock::new(|| {
-    assemble(
-        "",
-        &[
-            fragment!("record"),
-            fragment!("gate"),
-            fragment!("lane"),
-            fragment!("line"),
-            fragment!("stop"),
-            fragment!("schedule"),
-            fragment!("tick"),
-            fragment!("submit"),
-        ],
-    )
-});
+const TICK: &[Fragment] = &[
+    fragment!("record"),
+    fragment!("gate"),
+    fragment!("lane"),
+    fragment!("line"),
+    fragment!("stop"),
+    fragment!("schedule"),
+    fragment!("tick"),
+];
 
-static REPAIR: LazyLock<String> = LazyLock::new(|| {
-    assemble(
-        " flags=allow-oom",
-        &[
-            fragment!("record"),
-            fragment!("pace"),
-            fragment!("gate"),
-            fragment!("room"),
-            fragment!("lane"),
-            fragment!("line"),
-            fragment!("stop"),
-            fragment!("links"),
-            fragment!("schedule"),
-            fragment!("repair"),
-        ],
-    )
-});
+const REPAIR: &[Fragment] = &[
+    fragment!("record"),
+    fragment!("pace"),
+    fragment!("gate"),
+    fragment!("room"),
+    fragment!("lane"),
+    fragment!("line"),
+    fragment!("stop"),
+    fragment!("links"),
+    fragment!("schedule"),
+];
 
-/// A script of its fragments: each of `verbs` in a block of its own, because Lua stops at 200
-/// locals.
-fn assemble(flags: &str, verbs: &[(&str, &str)]) -> String {
-    let mut text = format!("#!lua{flags}\n{}", constants());
+/// The function of a script of tasks: `run` is what a call does, and each other fragment in a block
+/// of its own, because Lua stops at 200 locals.
+fn assemble(fragments: &[Fragment], run: Fragment) -> String {
+    let mut text = format!("local KEYS, ARGV\n{}{EACH_CALL}", constants());
     for (_, fragment) in SHARED {
         let _ = write!(text, "\n{fragment}");
     }
-    for (_, fragment) in verbs {
+    for (_, fragment) in fragments {
         let _ = write!(text, "\ndo\n{fragment}end\n");
     }
+    let _ = write!(text, "\nlocal function run()\n{}end\n{RUN}", run.1);
     text
+}
+
+/// Fragments live from call to call. What one of them remembers during a call it sets to its
+/// beginning in a function that it hands to `each_call`.
+const EACH_CALL: &str = "
+local beginnings = {}
+local function each_call(begin) beginnings[#beginnings + 1] = begin end
+";
+
+const RUN: &str = "
+return function(keys, args)
+  KEYS, ARGV = keys, args
+  for i = 1, #beginnings do beginnings[i]() end
+  return run()
+end
+";
+
+/// The function of a script that is one fragment.
+fn by_itself(fragment: &str) -> String {
+    format!("return function(KEYS, ARGV)\n{fragment}end\n")
 }
 
 /// What the fragments use of `core`, by the same names.

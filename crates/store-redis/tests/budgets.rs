@@ -28,8 +28,18 @@ const PARTITIONS_TWICE: u16 = 16;
 const NOW_MS: i64 = 1_700_000_000_000;
 
 /// Commands that no script of ours calls.
-const OUTSIDE: [&str; 9] =
-    ["evalsha", "info", "config", "client", "hello", "script", "cluster", "command", "ssubscribe"];
+const OUTSIDE: [&str; 10] = [
+    "fcall",
+    "evalsha",
+    "info",
+    "config",
+    "client",
+    "hello",
+    "function",
+    "cluster",
+    "command",
+    "ssubscribe",
+];
 
 /// One worker, what it holds, and the tasks it has been given to do.
 struct Load {
@@ -146,7 +156,7 @@ impl Load {
             let name = name.trim_start_matches("cmdstat_").split('|').next().unwrap().to_owned();
             let count = value.split(',').next().unwrap().trim_start_matches("calls=");
             let count: u64 = count.parse().unwrap();
-            if name == "evalsha" {
+            if name == "fcall" {
                 calls += count;
             }
             if !OUTSIDE.contains(&name.as_str()) {

@@ -15,7 +15,8 @@ use tasktonic_store::clock::Clock;
 use tasktonic_store::{Query, QueryReply, Store, UserEvent};
 use tasktonic_store_redis::{Class, Options, RedisStore};
 use tasktonic_testkit::cluster::Cluster;
-use tasktonic_testkit::wait;
+use tasktonic_testkit::network::Apart;
+use tasktonic_testkit::{redis, wait};
 
 const PARTITIONS: u16 = 8;
 /// How long users may have to wait when a master dies: two node timeouts of 1 s, the vote, and
@@ -83,6 +84,55 @@ fn a_killed_master_loses_nothing_that_was_acknowledged() {
         assert!(gone_on < RESUMES, "{gone_on:?}");
         load.settle(SETTLE).await.lost_nothing();
     });
+}
+
+/// How long the near half stands alone.
+const APART: Duration = Duration::from_secs(8);
+/// How long a master that hears nothing of the others goes on taking what it will lose: the node
+/// timeout of 1 s, and its own next look.
+const ALONE: Duration = Duration::from_secs(3);
+
+/// How far a replica may be behind its master at that moment.
+const BEHIND: Duration = Duration::from_millis(500);
+
+/// Users, workers and one master on the near side of a link that is cut for 8 s, and all the other
+/// nodes on the far side, which vote a new master. The account of it, and when it was cut.
+fn cut_off(class: Class) -> (load::Verdict, Instant) {
+    let apart = Apart::new();
+    let cluster = Cluster::start_across(3, 1, |node| redis::Options {
+        place: if node == 0 { apart.near() } else { apart.far() },
+        ..redis::Options::default()
+    });
+    block_on(async {
+        let store = load::open(&cluster.url(), class, PARTITIONS).await;
+        let load = Load::start(&store, 8, 3);
+        load.goes_on(RESUMES).await;
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        let near = (0..PARTITIONS).map(PartitionId).find(|p| master(&cluster, *p) == 0).unwrap();
+
+        let at = Instant::now();
+        apart.cut();
+        tokio::time::sleep(APART).await;
+        apart.mend();
+        cluster.wait_until_agreed();
+        assert_ne!(master(&cluster, near), 0, "no new master was voted");
+        let again = load.goes_on(RESUMES).await;
+        eprintln!("goes on {again:?} after the cluster had agreed");
+        (load.settle(SETTLE).await, at)
+    })
+}
+
+#[test]
+fn a_master_and_its_users_cut_off_from_the_others_lose_nothing_a_replica_confirmed() {
+    let (verdict, _) = cut_off(Class::Replicated);
+    verdict.lost_nothing();
+}
+
+#[test]
+fn a_master_and_its_users_cut_off_from_the_others_lose_at_most_what_it_alone_took() {
+    let (verdict, at) = cut_off(Class::Fast);
+    eprintln!("{} of {} lost", verdict.lost, verdict.accepted);
+    verdict.lost_at_most_within(at - BEHIND, at + ALONE);
 }
 
 #[test]

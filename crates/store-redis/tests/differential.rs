@@ -20,7 +20,7 @@ use tasktonic_store::conformance::{Subject, differential, seeds};
 use tasktonic_store::model::ModelStore;
 use tasktonic_store::{Held, Store, SyncReply};
 use tasktonic_store_redis::RedisStore;
-use tasktonic_testkit::redis::{Redis, Server};
+use tasktonic_testkit::redis::{self, Redis, Server};
 
 /// Walks of one run of the tests.
 const SEEDS: u64 = 30;
@@ -44,7 +44,7 @@ impl Subject for OnRedis<'_> {
     }
     async fn restart(&mut self, _crash: bool) {
         // The nearest thing that Redis has: it forgets the scripts.
-        self.redis.cli(&["SCRIPT", "FLUSH"]);
+        self.redis.forget_scripts();
     }
     async fn dump(&self) -> String {
         self.store.dump(P).await.unwrap()
@@ -65,6 +65,20 @@ async fn redis_and_the_model_walk_the_same_way() {
     for seed in seeds(0..SEEDS) {
         walk(&redis, seed, STEPS).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_takes_no_functions_and_the_model_walk_the_same_way() {
+    // Who opens a store here is the user of this name.
+    let lines = vec!["user default on nopass ~* &* +@all -function|load -fcall".to_owned()];
+    let redis = Redis::start(redis::Options { lines, ..redis::Options::default() });
+    for seed in seeds(700..702) {
+        walk(&redis, seed, STEPS).await;
+    }
+    let stats = redis.info("commandstats");
+    assert!(stats.contains_key("cmdstat_evalsha"));
+    let refused = stats.get("cmdstat_fcall").is_none_or(|line| line.starts_with("calls=0,"));
+    assert!(refused, "{stats:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

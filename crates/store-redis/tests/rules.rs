@@ -373,7 +373,7 @@ async fn counters_survive_adoption_and_script_flush() {
     control(&store, Control::Queues { version: 1, queues }).await;
     submit(&store, &ana(), 0..6).await;
     assert_eq!(claim(&store, P, 1, 10).await.claimed.len(), 2);
-    redis.cli(&["SCRIPT", "FLUSH"]);
+    redis.forget_scripts();
     assert_eq!(claim(&store, P, 2, 10).await.claimed.len(), 0);
     let mut adopted = Vec::new();
     for call in 10..30 {
@@ -385,7 +385,7 @@ async fn counters_survive_adoption_and_script_flush() {
             break;
         }
     }
-    redis.cli(&["SCRIPT", "FLUSH"]);
+    redis.forget_scripts();
     assert_eq!(adopted.len(), 2);
     let counts = redis.cli(&["KEYS", "tt:*:running:mail"]);
     assert_eq!(redis.cli(&["HGET", &counts, "ana"]), "2");

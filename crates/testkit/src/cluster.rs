@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::network::Place;
 use crate::redis::{Options, Redis, Reply, Server};
 use crate::{Scratch, ports, wait};
 
@@ -41,6 +42,19 @@ impl Cluster {
     /// When they do not start or do not agree.
     #[must_use]
     pub fn start_with(masters: usize, replicas: usize, options: &Options) -> Self {
+        Self::start_across(masters, replicas, |_| options.clone())
+    }
+
+    /// As [`Cluster::start_with`], with options for each node: nodes may stand in several places.
+    ///
+    /// # Panics
+    /// When they do not start or do not agree.
+    #[must_use]
+    pub fn start_across(
+        masters: usize,
+        replicas: usize,
+        options_of: impl Fn(usize) -> Options,
+    ) -> Self {
         let count = masters * (1 + replicas);
         let ids: Vec<String> = (0..count).map(|node| format!("{:040x}", node + 1)).collect();
         for _ in 0..PORTS_TRIED {
@@ -49,10 +63,10 @@ impl Cluster {
             let nodes: Option<Vec<Redis>> = (0..count)
                 .map(|node| {
                     let dir = Scratch::new();
-                    let known = layout(options.server, node, masters, &ids, client, bus);
+                    let mut options = options_of(node);
+                    let known = layout(&options_of, node, masters, &ids, client, bus);
                     std::fs::write(dir.join("nodes.conf"), known)
                         .expect("a scratch folder can be written");
-                    let mut options = options.clone();
                     options.lines.extend([
                         "cluster-enabled yes".into(),
                         "cluster-config-file nodes.conf".into(),
@@ -96,7 +110,7 @@ impl Cluster {
     #[must_use]
     pub fn url(&self) -> String {
         let last = &self.nodes[self.nodes.len() - 1];
-        format!("{},127.0.0.1:{}", self.nodes[0].url(), last.port())
+        format!("{},{}:{}", self.nodes[0].url(), last.address(), last.port())
     }
 
     /// Kills a node as a crash would.
@@ -146,14 +160,14 @@ impl Cluster {
         let (source, target) = (&self.nodes[from], &self.nodes[to]);
         target.cli(&["CLUSTER", "SETSLOT", &text, "IMPORTING", &self.ids[from]]);
         source.cli(&["CLUSTER", "SETSLOT", &text, "MIGRATING", &self.ids[to]]);
-        let port = target.port().to_string();
+        let (address, port) = (target.address().to_string(), target.port().to_string());
         loop {
             let keys = source.ask(&["CLUSTER", "GETKEYSINSLOT", &text, MOVED_AT_ONCE]);
             if keys.items().is_empty() {
                 break;
             }
             let mut words: Vec<Vec<u8>> =
-                ["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "REPLACE", "KEYS"]
+                ["MIGRATE", &address, &port, "", "0", "5000", "REPLACE", "KEYS"]
                     .iter()
                     .map(|word| word.as_bytes().to_vec())
                     .collect();
@@ -272,7 +286,7 @@ impl Cluster {
 /// What `node` knows from the start, in the form that Redis itself keeps: so that no time goes
 /// into meeting.
 fn layout(
-    server: Server,
+    options_of: &impl Fn(usize) -> Options,
     node: usize,
     masters: usize,
     ids: &[String],
@@ -283,12 +297,13 @@ fn layout(
     for (other, id) in ids.iter().enumerate() {
         let me = if other == node { "myself," } else { "" };
         let place = other % masters;
+        let Options { server, place: Place { address, .. }, .. } = options_of(other);
         // Valkey tells its shards apart, and ends itself when it does not know its own.
         let shard = match server {
             Server::Redis => String::new(),
             Server::Valkey => format!(",,tls-port=0,shard-id={}", ids[place]),
         };
-        let _ = write!(text, "{id} 127.0.0.1:{}@{}{shard} {me}", client[other], bus[other]);
+        let _ = write!(text, "{id} {address}:{}@{}{shard} {me}", client[other], bus[other]);
         let epoch = place + 1;
         if other < masters {
             let share = usize::from(SLOTS);

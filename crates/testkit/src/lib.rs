@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod disk;
 pub mod fault_proxy;
 pub mod kill_point;
+pub mod network;
 pub mod nginx;
 pub mod ports;
 pub mod process;

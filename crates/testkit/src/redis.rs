@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
+use crate::disk::{AfterCut, Powered};
+use crate::network::Place;
 pub use crate::resp::{Conversation, Reply};
 use crate::{Process, Scratch, ports};
 
@@ -102,6 +105,10 @@ pub struct Options {
     pub memory_max: Option<u64>,
     /// Password of the default user.
     pub password: Option<String>,
+    /// Where it runs and listens; else on the loopback interface.
+    pub place: Place,
+    /// What is set in the environment of its process.
+    pub env: Vec<(String, String)>,
     /// More lines of its configuration file.
     pub lines: Vec<String>,
 }
@@ -113,7 +120,8 @@ pub struct Redis {
     port: u16,
     process: Option<Process>,
     frozen: AtomicBool,
-    dir: Scratch,
+    home: PathBuf,
+    _scratch: Option<Scratch>,
 }
 
 impl Redis {
@@ -123,7 +131,20 @@ impl Redis {
     /// When the program is missing or does not start.
     #[must_use]
     pub fn start(options: Options) -> Self {
-        let mut redis = Self::prepare(options, 0, Scratch::new());
+        let scratch = Scratch::new();
+        Self::somewhere(Self::prepare(options, 0, scratch.path().to_owned(), Some(scratch)))
+    }
+
+    /// As [`Redis::start`], with what it writes on a disk whose power can be cut.
+    ///
+    /// # Panics
+    /// When the program is missing or does not start.
+    #[must_use]
+    pub fn start_on(disk: &Powered, options: Options) -> Self {
+        Self::somewhere(Self::prepare(options, 0, disk.path().to_owned(), None))
+    }
+
+    fn somewhere(mut redis: Self) -> Self {
         for _ in 0..PORTS_TRIED {
             redis.port = ports::free();
             if redis.run() {
@@ -135,15 +156,22 @@ impl Redis {
 
     /// As [`Redis::start`] on a given port and, of a cluster, with files already in `dir`.
     pub(crate) fn start_in(options: Options, port: u16, dir: Scratch) -> Option<Self> {
-        let mut redis = Self::prepare(options, port, dir);
+        let mut redis = Self::prepare(options, port, dir.path().to_owned(), Some(dir));
         redis.run().then_some(redis)
     }
 
-    fn prepare(options: Options, port: u16, dir: Scratch) -> Self {
-        Self { options, port, process: None, frozen: AtomicBool::new(false), dir }
+    fn prepare(options: Options, port: u16, home: PathBuf, scratch: Option<Scratch>) -> Self {
+        let frozen = AtomicBool::new(false);
+        Self { options, port, process: None, frozen, home, _scratch: scratch }
     }
 
-    /// Its port on the loopback interface.
+    /// The address it listens at.
+    #[must_use]
+    pub fn address(&self) -> Ipv4Addr {
+        self.options.place.address
+    }
+
+    /// Its port there.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
@@ -152,15 +180,15 @@ impl Redis {
     /// Its folder: configuration, AOF, cluster state.
     #[must_use]
     pub fn dir(&self) -> &Path {
-        self.dir.path()
+        &self.home
     }
 
     /// Its URL, with the password where it has one.
     #[must_use]
     pub fn url(&self) -> String {
         match &self.options.password {
-            Some(password) => format!("redis://:{password}@127.0.0.1:{}", self.port),
-            None => format!("redis://127.0.0.1:{}", self.port),
+            Some(password) => format!("redis://:{password}@{}:{}", self.address(), self.port),
+            None => format!("redis://{}:{}", self.address(), self.port),
         }
     }
 
@@ -197,6 +225,16 @@ impl Redis {
         reply.text()
     }
 
+    /// Has the server forget all scripts, those that are functions too.
+    ///
+    /// # Panics
+    /// When the server is not there, or refuses.
+    #[track_caller]
+    pub fn forget_scripts(&self) {
+        self.cli(&["SCRIPT", "FLUSH"]);
+        self.cli(&["FUNCTION", "FLUSH"]);
+    }
+
     /// A section of `INFO`, by name.
     ///
     /// # Panics
@@ -215,6 +253,19 @@ impl Redis {
         if let Some(mut process) = self.process.take() {
             process.crash();
         }
+    }
+
+    /// Cuts the power of the disk it was started on. It goes on, after a restart, with what is on
+    /// the copy: the answer, which has to be kept for as long as the server runs.
+    ///
+    /// # Panics
+    /// When it does not run, or the disk cannot be copied.
+    #[must_use]
+    pub fn cut_power(&mut self, disk: &mut Powered) -> AfterCut {
+        let mut process = self.process.take().expect("only a server that runs has power");
+        let after = disk.cut(&mut process);
+        after.path().clone_into(&mut self.home);
+        after
     }
 
     /// Ends it in order: SIGTERM, which saves what it is configured to save.
@@ -262,11 +313,12 @@ impl Redis {
     fn run(&mut self) -> bool {
         self.frozen.store(false, Ordering::Relaxed);
         let program = self.options.server.program().unwrap_or_else(|| panic!("{MISSING}"));
-        let file = self.dir.join("server.conf");
+        let file = self.home.join("server.conf");
         std::fs::write(&file, self.configuration()).expect("a scratch folder can be written");
         self.mend(&program);
-        let mut process =
-            Process::start(Command::new(program).arg(&file).current_dir(self.dir.path()));
+        let mut command = self.options.place.command(program);
+        let env = self.options.env.iter().map(|(name, value)| (name, value));
+        let mut process = Process::start(command.arg(&file).current_dir(&self.home).envs(env));
         let since = Instant::now();
         loop {
             if process.ended().is_some() {
@@ -291,7 +343,7 @@ impl Redis {
     fn mend(&self, program: &Path) {
         let name = program.file_name().unwrap_or_default().to_string_lossy();
         let tool = program.with_file_name(name.replace("-server", "-check-aof"));
-        let log = self.dir.join("appendonlydir/appendonly.aof.manifest");
+        let log = self.home.join("appendonlydir/appendonly.aof.manifest");
         if !log.is_file() || !tool.is_file() {
             return;
         }
@@ -308,7 +360,7 @@ impl Redis {
         let Ok(mut conversation) = self.greeted() else { return false };
         let mut ask = |words: &[&str]| conversation.ask(words);
         let is_ours = ask(&["CONFIG", "GET", "dir"]).is_ok_and(|reply| match reply.items() {
-            [_, dir] => Path::new(&dir.text()) == self.dir.path(),
+            [_, dir] => Path::new(&dir.text()) == self.home,
             _ => false,
         });
         // Settings are told while what was kept is still being read; this is not.
@@ -316,7 +368,7 @@ impl Redis {
     }
 
     fn greeted(&self) -> std::io::Result<Conversation> {
-        let mut conversation = Conversation::open(self.port)?;
+        let mut conversation = Conversation::open_at(self.address(), self.port)?;
         if let Some(password) = &self.options.password {
             conversation.ask(&["AUTH", password])?;
         }
@@ -331,10 +383,11 @@ impl Redis {
             Aof::Always => ("yes", "always"),
         };
         let mut text = format!(
-            "bind 127.0.0.1\nport {}\ndir {}\nsave \"\"\nappendonly {appendonly}\nappendfsync \
+            "bind {}\nprotected-mode no\nport {}\ndir {}\nsave \"\"\nappendonly {appendonly}\nappendfsync \
              {appendfsync}\nloglevel notice\nrepl-diskless-sync-delay 0\n",
+            self.address(),
             self.port,
-            self.dir.path().display(),
+            self.home.display(),
         );
         if let Some(bytes) = memory_max {
             let _ = writeln!(text, "maxmemory {bytes}");

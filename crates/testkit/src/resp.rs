@@ -2,7 +2,7 @@
 //! knows the protocol and nothing of what is said in it.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
 /// How long an answer may take.
@@ -66,7 +66,15 @@ impl Conversation {
     /// # Errors
     /// When nothing listens there.
     pub fn open(port: u16) -> io::Result<Self> {
-        let stream = TcpStream::connect(("127.0.0.1", port))?;
+        Self::open_at(Ipv4Addr::LOCALHOST, port)
+    }
+
+    /// As [`Conversation::open`], of another address.
+    ///
+    /// # Errors
+    /// When nothing listens there.
+    pub fn open_at(address: Ipv4Addr, port: u16) -> io::Result<Self> {
+        let stream = TcpStream::connect((address, port))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;

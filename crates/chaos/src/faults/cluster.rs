@@ -77,7 +77,7 @@ fn play(setting: &Setting, card: Card, seed: &mut Seed, cluster: &mut Cluster) -
         What::FlushScripts => {
             setting.begins(card.name, "every node", false);
             for node in cluster.nodes() {
-                node.cli(&["SCRIPT", "FLUSH"]);
+                node.forget_scripts();
             }
         }
         What::PauseClients => {

@@ -23,7 +23,7 @@ const LATE_MS: (u64, u64) = (50, 1_500);
 /// How long the calls may take to come by.
 const PLAYED_WITHIN: Duration = Duration::from_secs(10);
 /// The call that every script is carried out by.
-const CALL: &str = "EVALSHA";
+const CALL: &str = "FCALL";
 
 /// What the proxy plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +77,7 @@ fn play(
         }
         What::FlushScripts => {
             begins();
-            redis.cli(&["SCRIPT", "FLUSH"]);
+            redis.forget_scripts();
         }
         What::CutRedis => {
             begins();

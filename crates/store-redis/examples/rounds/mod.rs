@@ -170,10 +170,10 @@ impl Spent {
             let calls: f64 = calls.and_then(|text| text.parse().ok()).unwrap_or(0.0);
             let name = name.trim_start_matches("cmdstat_");
             match name.split('|').next().unwrap_or(name) {
-                "evalsha" => scripts += calls,
+                "fcall" | "evalsha" => scripts += calls,
                 // Not called by scripts.
-                "info" | "config" | "client" | "hello" | "script" | "cluster" | "command"
-                | "ssubscribe" | "ping" | "auth" => {}
+                "info" | "config" | "client" | "hello" | "script" | "function" | "cluster"
+                | "command" | "ssubscribe" | "ping" | "auth" => {}
                 _ => commands += calls,
             }
         }

@@ -4,16 +4,18 @@
 -- replies: the errors UNREADY and SCHEMA, before anything is written
 -- moves:   nothing
 
-local call, pcall = redis.call, redis.pcall
+local call, pcall
 -- Verbs, one fragment each.
 local V = {}
 -- What `meta` says, see `V.begin`.
 local M
 local now_ms
+-- The word that `take` answers next.
+local next_arg
 
 -- Lua writes large numbers with an exponent; nobody else reads those. Spelling and reading them is
 -- dear, and a call meets few that differ: it remembers them.
-local texts, numbers = {}, {}
+local texts, numbers
 local function int(number)
   local text = texts[number]
   if not text then
@@ -29,6 +31,19 @@ local function read(text)
     numbers[text] = number
   end
   return number
+end
+
+each_call(function()
+  -- While a library is loaded there is nothing to call yet.
+  call, pcall = redis.call, redis.pcall
+  M, now_ms, next_arg = nil, nil, 3
+  texts, numbers = {}, {}
+end)
+
+-- The words of a call in order, from ARGV[3] on.
+local function take()
+  next_arg = next_arg + 1
+  return ARGV[next_arg - 1]
 end
 
 -- Wall clock in ms.

@@ -1,4 +1,3 @@
-#!lua flags=allow-oom
 -- config: what every process must agree on, written once.
 --
 -- reads:   KEYS config, canary; ARGV run id, form, partitions, installation id, newest epoch known

@@ -5,15 +5,10 @@
 -- replies: the verb's
 -- moves:   by the verbs
 
-local next_arg = 4
-local function take()
-  next_arg = next_arg + 1
-  return ARGV[next_arg - 1]
-end
-
+local verb = take()
 local refusal = V.begin({})
 if refusal then return refusal end
-local answers = V[ARGV[3]](take)
+local answers = V[verb](take)
 V.settle_lines()
 V.finish()
 return answers

@@ -7,12 +7,6 @@
 -- replies: one text per task: 'done', or '-' and why it was refused
 -- moves:   nothing -> waiting, nothing -> queued, nothing -> scheduled
 
-local next_arg = 3
-local function take()
-  next_arg = next_arg + 1
-  return ARGV[next_arg - 1]
-end
-
 local GATHERS = { f = { 0, 1, 1, 0, 0, 0, 0 }, b = { 0, 0, 0, 0, 0, 0, 0 }, r = { 1, 0, 0, 0, 0, 0, 0 } }
 local at, user, fresh = take(), take(), take() == '1'
 local nodes, names, fields, lanes, lane_of = {}, {}, {}, {}, {}

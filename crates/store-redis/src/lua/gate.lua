@@ -23,7 +23,8 @@ function V.queue(text)
 end
 
 -- What is set of queues, as far as it has been read.
-local sets = {}
+local sets
+each_call(function() sets = {} end)
 
 -- The field of a queue has been read.
 function V.learn_queue(queue, text)

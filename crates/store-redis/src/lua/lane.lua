@@ -14,7 +14,8 @@
 local LISTS, LOW_FIRST = { 'h', 'q', 'l' }, { 'l', 'h', 'q' }
 
 -- Whether the lanes of a queue may be of more than one list. Once they were, it stays.
-local mixed = {}
+local mixed
+each_call(function() mixed = {} end)
 function V.has_priorities(queue)
   if M.pr == '' then return false end
   if mixed[queue] == nil then
@@ -42,7 +43,8 @@ function V.length(user, queue)
   return length
 end
 
-local extras, extra_order = {}, {}
+local extras, extra_order
+each_call(function() extras, extra_order = {}, {} end)
 
 -- A lane's numbers; `text` is the field if it has been read.
 function V.extra(user, queue, text)

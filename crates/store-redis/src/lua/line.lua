@@ -8,7 +8,8 @@
 -- Who waits here is in no lane; the lane counts it as it counts what is scheduled. A line is settled
 -- once per call, when all else is done.
 
-local touched, known = {}, {}
+local touched, known
+each_call(function() touched, known = {}, {} end)
 
 function V.touch_line(r)
   local name = N.line(r.u, r.sk)

@@ -22,9 +22,13 @@ local LETTER_OF = { completed = 'c', cancelled = 'x', dead = 'd' }
 local STATE_OF = { c = 'completed', x = 'cancelled', d = 'dead' }
 
 -- Those that ended in this call; those that stand in the line, from `head` on.
-local overs, line, head = {}, {}, 1
+local overs, line, head
 -- How many of `leads` were read, how many of these are told, how many tasks were told in all.
-local loaded, popped, led = false, 0, 0
+local loaded, popped, led
+each_call(function()
+  overs, line, head = {}, {}, 1
+  loaded, popped, led = false, 0, 0
+end)
 
 local function parse(text)
   local q, part, gather, up, down = string.match(text, '^([^|]*)|([^|]*)|([^|]*)|([^|]*)|(.*)$')

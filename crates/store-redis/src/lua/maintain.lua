@@ -14,7 +14,7 @@ local function adopt(holder, lease_ms, adopted)
   -- Nearly always none has ended, and then the first one also says when to look again.
   local first = call('ZRANGE', LEASES, 0, 0, 'WITHSCORES')
   if not first[2] or tonumber(first[2]) > M.lt then
-    V.first_lease = first
+    M.first_lease = first
     return
   end
   local lost = call('ZRANGE', LEASES, '-inf', int(M.lt), 'BYSCORE', 'LIMIT', 0, ADOPT_MAX, 'WITHSCORES')
@@ -76,7 +76,7 @@ end
 local function promote()
   local first = call('ZRANGE', DUE, 0, 0, 'WITHSCORES')
   if not first[2] or tonumber(first[2]) > now() then
-    V.first_due = first
+    M.first_due = first
     return false
   end
   local members = call('ZRANGE', DUE, '-inf', int(now()), 'BYSCORE', 'LIMIT', 0, PROMOTE_MAX)

@@ -1,4 +1,3 @@
-#!lua flags=allow-oom
 -- meta: the facts of a partition, which must exist before any other script runs there.
 --
 -- reads:   KEYS meta, canary; ARGV run id, now in ms or '', form, partitions, epoch of a new one,

@@ -2,13 +2,18 @@
 --
 -- reads: KEYS[1], the name of `meta`; KEYS[2], the canary, only declared
 
-local META = KEYS[1]
-local B = string.sub(META, 1, -5)
-local LEASES, DUE, CANCELS = B .. 'leases', B .. 'due', B .. 'cancels'
-local PARKED, USERS, UNSTARTED = B .. 'parked', B .. 'users', B .. 'unstarted'
-local NODES, LEADS = B .. 'nodes', B .. 'leads'
-local SCHEDULES, THROTTLED = B .. 'schedules', B .. 'throttled'
-local PAUSED = B .. 'paused'
+local META, B
+local LEASES, DUE, CANCELS, PARKED, USERS, UNSTARTED
+local NODES, LEADS, SCHEDULES, THROTTLED, PAUSED
+each_call(function()
+  META = KEYS[1]
+  B = string.sub(META, 1, -5)
+  LEASES, DUE, CANCELS = B .. 'leases', B .. 'due', B .. 'cancels'
+  PARKED, USERS, UNSTARTED = B .. 'parked', B .. 'users', B .. 'unstarted'
+  NODES, LEADS = B .. 'nodes', B .. 'leads'
+  SCHEDULES, THROTTLED = B .. 'schedules', B .. 'throttled'
+  PAUSED = B .. 'paused'
+end)
 
 local N = {}
 function N.ring(queue) return B .. 'ring:' .. queue end

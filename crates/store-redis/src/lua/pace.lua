@@ -9,7 +9,8 @@
 -- What started counts in the same call: it is read once, and written when the call ends.
 
 -- By queue: users in order, and what is known of each, { full, before }.
-local paces, order = {}, {}
+local paces, order
+each_call(function() paces, order = {}, {} end)
 
 local function paces_of(queue)
   if not paces[queue] then

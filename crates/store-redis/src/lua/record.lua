@@ -10,10 +10,15 @@
 -- texts, while it waits and nobody ever took it; f its ties as they were read, see links. Texts are
 -- never decoded: only their fixed beginning is looked at.
 
-local records, wanted, dirty = {}, {}, {}
-local logs, log_order, passing = {}, {}, {}
+local records, wanted, dirty
+local logs, log_order, passing
 -- Records whose ties have changed.
-local tied = {}
+local tied
+each_call(function()
+  records, wanted, dirty = {}, {}, {}
+  logs, log_order, passing = {}, {}, {}
+  tied = {}
+end)
 
 function V.record(user, task)
   local id = user .. ',' .. task

@@ -1,4 +1,3 @@
-#!lua flags=allow-oom
 -- registry: changes a record if what is expected of it holds.
 --
 -- reads:   KEYS table, canary; ARGV run id, verb, key, value, expected version ('' for any, 0 for

@@ -26,12 +26,6 @@
 -- moves:   running -> queued, running -> cancelled, waiting -> cancelled, for tasks whose lease or
 --          ties have vanished
 
-local next_arg = 3
-local function take()
-  next_arg = next_arg + 1
-  return ARGV[next_arg - 1]
-end
-
 -- More leases than this are not searched for one task: then it is left to a later pass.
 local LEASES_SEARCHED_MAX = 20000
 local leases

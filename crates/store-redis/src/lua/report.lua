@@ -15,7 +15,8 @@
 local ENDS = { e = true, g = true }
 
 -- What is written when the records have been read, in order.
-local pending = {}
+local pending
+each_call(function() pending = {} end)
 
 function V.read_ops(take)
   local ops = {}

@@ -8,11 +8,16 @@
 -- Counts change with the leases, in the same call: they are read once, and written when it ends.
 
 -- By queue: users in order, and what is known of each, { now, before }.
-local counts, order = {}, {}
+local counts, order
 -- Users whose tasks run no more, by queue: in order, and how many tasks.
-local left, left_order = {}, {}
+local left, left_order
 -- Queues in which lanes got in again.
-local roomy = {}
+local roomy
+each_call(function()
+  counts, order = {}, {}
+  left, left_order = {}, {}
+  roomy = {}
+end)
 
 local function counts_of(queue)
   if not counts[queue] then

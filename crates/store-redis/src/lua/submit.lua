@@ -12,12 +12,7 @@
 -- replies: one text per task: 'a' accepted; 'e'task existing; 'c'task conflict; 'f' lane full
 -- moves:   nothing -> queued, nothing -> scheduled, scheduled -> cancelled, queued -> cancelled
 
-local at, next_arg = ARGV[3], 4
-local function take()
-  next_arg = next_arg + 1
-  return ARGV[next_arg - 1]
-end
-
+local at = take()
 local users, tasks, lanes, lane_of, fields = {}, {}, {}, {}, {}
 for i = 1, tonumber(take()) do users[i] = take() end
 local ids, twice, keyed, dated = {}, false, false, false

@@ -7,12 +7,6 @@
 --          schedule_in_ms or -1, version of what is set of queues }
 -- moves:   by report, maintain and claim
 
-local next_arg = 3
-local function take()
-  next_arg = next_arg + 1
-  return ARGV[next_arg - 1]
-end
-
 local worker, number = take(), take()
 local lease_ms, holder = tonumber(take()), worker .. '.' .. number
 local ops = V.read_ops(take)
@@ -75,8 +69,8 @@ if M.behind then
   next_in = 0
 elseif maintained or count == 0 then
   -- What maintenance found is still so, but for leases that were given out since.
-  local due = V.first_due or call('ZRANGE', DUE, 0, 0, 'WITHSCORES')
-  local lost = count == 0 and V.first_lease or call('ZRANGE', LEASES, 0, 0, 'WITHSCORES')
+  local due = M.first_due or call('ZRANGE', DUE, 0, 0, 'WITHSCORES')
+  local lost = count == 0 and M.first_lease or call('ZRANGE', LEASES, 0, 0, 'WITHSCORES')
   local good = M.th > 0 and call('ZRANGE', THROTTLED, 0, 0, 'WITHSCORES') or {}
   local over = M.ex > 0 and call('ZRANGE', UNSTARTED, 0, 0, 'WITHSCORES') or {}
   if due[2] then next_in = math.max(0, tonumber(due[2]) - now()) end

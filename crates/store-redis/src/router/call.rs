@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::connection::Lost;
 use super::promise::{self, Promise, Promised};
-use super::{Addr, DialError, Inner, Miss, Node, Work, encode};
+use super::{Addr, DialError, Inner, Miss, Node, Work};
 use crate::errors::{self, Verdict};
 use crate::script::Script;
 
@@ -265,10 +265,10 @@ impl Inner {
             Work::Script { script, keys, args, .. } => {
                 let loaded = node.calls.get(&self.dialer, &node.addr).await.map_err(Miss::Dial)?;
                 let mut bytes = Vec::new();
-                encode(&mut bytes, &loaded, script, keys, args);
+                loaded.encode(&mut bytes, script, keys, args);
                 let values = loaded.connection.send(bytes, 1).await.map_err(Miss::Lost)?;
                 if errors::first(&values).map(errors::verdict) == Some(Verdict::NoScript) {
-                    loaded.reload(script).await;
+                    loaded.reload(&node.addr).await;
                 }
                 values
             }

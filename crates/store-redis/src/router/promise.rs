@@ -10,9 +10,10 @@ use redis::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use super::dial::Dialer;
-use super::node::{Loaded, Node};
+use super::loaded::Loaded;
+use super::node::Node;
 use super::resp::command;
-use super::{Miss, encode};
+use super::{Addr, Miss};
 use crate::errors::{Verdict, verdict};
 use crate::keys;
 use crate::script::Script;
@@ -59,7 +60,7 @@ pub(crate) async fn carry(
     while queue.recv_many(&mut together, TOGETHER_MAX).await > 0 {
         let Some(node) = node.upgrade() else { return };
         match node.promises.get(&dialer, &node.addr).await {
-            Ok(loaded) => send(&loaded, std::mem::take(&mut together)).await,
+            Ok(loaded) => send(&loaded, &node.addr, std::mem::take(&mut together)).await,
             Err(why) => {
                 for call in together.drain(..) {
                     let _: Result<_, _> = call.answer.send(Err(Miss::Dial(why.clone())));
@@ -69,10 +70,10 @@ pub(crate) async fn carry(
     }
 }
 
-async fn send(loaded: &Loaded, calls: Vec<Promised>) {
+async fn send(loaded: &Loaded, addr: &Addr, calls: Vec<Promised>) {
     let mut bytes = Vec::new();
     for call in &calls {
-        encode(&mut bytes, loaded, call.script, &call.keys, &call.args);
+        loaded.encode(&mut bytes, call.script, &call.keys, &call.args);
     }
     // One that succeeds is enough: all writes of a server are one stream.
     let touched: BTreeSet<String> =
@@ -96,7 +97,7 @@ async fn send(loaded: &Loaded, calls: Vec<Promised>) {
                 let answer = match value {
                     Value::ServerError(error) => {
                         if verdict(&error) == Verdict::NoScript {
-                            loaded.reload(call.script).await;
+                            loaded.reload(addr).await;
                         }
                         Err(Miss::Reply(error))
                     }

@@ -1,5 +1,6 @@
 //! What can be said of the scripts without running a task.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use proptest::prelude::*;
@@ -8,7 +9,7 @@ use tasktonic_core::transitions::{TRANSITIONS, TaskState};
 use tasktonic_core::{Name, Priority, TaskId, UserId, WorkerId};
 use tasktonic_testkit::redis::{Options, Redis};
 
-use super::{CONTROL, FLOW, SHARED, SUBMIT, SYNC, TICK};
+use super::{CONTROL, FLOW, LIBRARY, REPAIR, SHARED, SUBMIT, SYNC, Script, TICK};
 use crate::keys::Keys;
 
 /// Set to write the snapshots anew.
@@ -16,14 +17,8 @@ const REWRITE: &str = "TASKTONIC_SNAPSHOTS";
 
 #[test]
 fn no_fragment_changes_what_runs_unseen() {
-    let all = [
-        ("submit", &*SUBMIT),
-        ("sync", &*SYNC),
-        ("control", &*CONTROL),
-        ("tick", &*TICK),
-        ("flow", &*FLOW),
-    ];
-    for (name, text) in all {
+    for script in [Script::Submit, Script::Sync, Script::Control, Script::Tick, Script::Flow] {
+        let (name, text) = (script.name(), script.text());
         let file =
             Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/snapshots/{name}.lua.txt"));
         if std::env::var_os(REWRITE).is_some() {
@@ -31,7 +26,7 @@ fn no_fragment_changes_what_runs_unseen() {
         }
         let kept = std::fs::read_to_string(&file).unwrap_or_default();
         assert!(
-            kept == *text,
+            kept == text,
             "the script {name} is not that of {}; look at what changed after running the tests \
              with {REWRITE}=1",
             file.display()
@@ -46,8 +41,7 @@ fn every_fragment_says_what_it_reads_replies_and_moves_and_moves_only_what_the_t
         let file = file.unwrap().path();
         let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
         let text = std::fs::read_to_string(&file).unwrap();
-        // Those for the facts of a partition and the installation run as they are.
-        if text.starts_with("#!lua") || name == "names" {
+        if name == "names" {
             continue;
         }
         assert!(text.starts_with(&format!("-- {name}: ")), "{name} says what it is");
@@ -72,6 +66,67 @@ fn every_fragment_says_what_it_reads_replies_and_moves_and_moves_only_what_the_t
     }
 }
 
+/// Names that a declaration or an assignment begins with: `local a, b = …`, `a, b = …`.
+fn names_of(line: &str) -> Vec<String> {
+    let names = line.trim_start().trim_start_matches("local ");
+    let names = names.split_once('=').map_or(names, |(names, _)| names);
+    let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
+    names.map(ToOwned::to_owned).collect()
+}
+
+/// What a fragment sets to its beginning at each call.
+fn begun(text: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for block in text.split("each_call(function()").skip(1) {
+        let block = block.split_once("end)").expect("a block ends").0;
+        names.extend(block.lines().filter(|line| line.contains('=')).flat_map(names_of));
+    }
+    names
+}
+
+#[test]
+fn what_a_fragment_remembers_it_sets_to_its_beginning_at_each_call() {
+    let mut fragments = Vec::from(SHARED);
+    fragments.extend([SUBMIT, SYNC, CONTROL, FLOW, TICK, REPAIR].concat());
+    let mut kept = 0;
+    for (name, text) in fragments {
+        let begun = begun(text);
+        for line in text.lines() {
+            if line.starts_with("local ") && !line.starts_with("local function") {
+                for local in names_of(line) {
+                    let is_constant = line.contains('=') && local.to_uppercase() == local;
+                    kept += usize::from(!is_constant);
+                    assert!(
+                        is_constant || (begun.contains(&local) && !line.contains('=')),
+                        "{name}: `{local}` lives from call to call. Declare it without a value, \
+                         and give it one in each_call(function() … end); or, if it never \
+                         changes, write it in capitals: {line}"
+                    );
+                }
+            }
+            let words = line.trim_start();
+            let target = words.split_once(" = ").map_or("", |(target, _)| target);
+            assert!(
+                words == line || !target.starts_with("V.") || target.contains('('),
+                "{name}: what V holds is there for every call; put this into M: {line}"
+            );
+        }
+    }
+    assert!(kept > 20, "only {kept} names are remembered");
+}
+
+#[test]
+fn a_library_is_named_by_what_it_holds_and_has_a_function_for_each_script() {
+    assert!(LIBRARY.text.starts_with(&format!("#!lua name={}\n", LIBRARY.name)));
+    for (nth, script) in Script::ALL.iter().enumerate() {
+        assert_eq!(*script as usize, nth);
+        assert_eq!(script.function(), format!("{}_{}", LIBRARY.name, script.name()));
+        assert_eq!(LIBRARY.text.matches(&format!("'{}'", script.function())).count(), 1);
+    }
+    let redis = Redis::start(Options::default());
+    assert_eq!(redis.cli(&["FUNCTION", "LOAD", &LIBRARY.text]), LIBRARY.name);
+}
+
 #[test]
 fn scripts_spell_names_as_keys_does() {
     let redis = Redis::start(Options::default());
@@ -81,7 +136,7 @@ fn scripts_spell_names_as_keys_does() {
     let (worker, task) = ("w-1".parse::<WorkerId>().unwrap(), TaskId::new(7, 9));
     let key = "k: {}\u{e9}";
     let script = format!(
-        "{}\nlocal u, q, w, t, k = unpack(ARGV)\n\
+        "local function each_call(begin) begin() end\n{}\nlocal u, q, w, t, k = unpack(ARGV)\n\
          return {{ META, LEASES, DUE, CANCELS, PARKED, USERS, UNSTARTED, SCHEDULES, NODES, LEADS, THROTTLED, PAUSED,\n\
          N.ring(q), N.full(q), N.running(q), N.pace(q), N.overrides(q), N.credit(q),\n\
          N.idle(q), N.sweep(60), N.wake(w), N.channel(u), N.lane(u, q), N.lane(u, q, 'h'), N.lane(u, q, 'l'), N.key(u, k), N.line(u, string.rep('0', 31) .. '7'),\n\

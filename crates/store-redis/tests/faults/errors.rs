@@ -34,7 +34,7 @@ impl Site {
         match self {
             Self::Read => &["MGET"],
             Self::Get => &["HGET"],
-            _ => &["EVALSHA"],
+            _ => &["FCALL"],
         }
     }
 
@@ -77,6 +77,7 @@ fn table(site: Site) -> Vec<(Fault, Wanted)> {
         (refused("BUSY Redis is busy running a script."), Wanted::Answer),
         (refused("NOREPLICAS Not enough good replicas to write."), Wanted::Answer),
         (refused("NOSCRIPT No matching script."), Wanted::Answer),
+        (refused("ERR Function not found"), Wanted::Answer),
         (refused("OOM command not allowed"), Wanted::Error(Error::Full)),
         (refused("MISCONF Errors writing to the AOF file"), misconf),
         (refused("CROSSSLOT Keys in request don't hash to the same slot"), Wanted::Unavailable),
@@ -257,7 +258,7 @@ fn patience_has_an_end_and_the_caller_is_told_what_kept_it() {
         for (line, wanted) in cases {
             let proxy = FaultProxy::start(redis.port());
             let store = load::open(&proxy.url(), Class::Fast, PARTITIONS).await;
-            proxy.plan(&["EVALSHA"], 0, u64::MAX, refused(line));
+            proxy.plan(&["FCALL"], 0, u64::MAX, refused(line));
             waiting.push(async move {
                 let since = Instant::now();
                 let error = submit(&store, &user("ana")).await.unwrap_err();

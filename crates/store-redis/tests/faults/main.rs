@@ -3,9 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, and so may its helpers")]
 
+mod clock;
 mod errors;
 #[path = "../load/mod.rs"]
 mod load;
+mod power;
 mod walks;
 
 use std::process::Command;
@@ -106,7 +108,7 @@ fn a_claim_whose_answer_was_lost_runs_out_and_is_adopted() {
         let store = RedisStore::open(&url, options).await.unwrap();
         let ana = user("ana");
         submit(&store, &ana).await.unwrap();
-        proxy.plan(&["EVALSHA"], 0, 1, Fault::ResetAfter);
+        proxy.plan(&["FCALL"], 0, 1, Fault::ResetAfter);
         assert_eq!(sync(&store, &ana, Vec::new(), 1).await, Err(Error::OutcomeUnknown));
         assert_eq!(proxy.played(), 1);
         let mut adopted = Vec::new();
@@ -262,7 +264,7 @@ fn a_submit_that_no_replica_confirms_is_not_acknowledged_however_often_it_is_sen
         eprintln!("200 replicated submits at once: {took:?}, {waits} waits");
         assert!((1..=50).contains(&waits), "{waits} waits for 200 submits");
 
-        master.cli(&["SCRIPT", "FLUSH"]);
+        master.forget_scripts();
         let since = Instant::now();
         while let Err(error) = submit(&store, &ana).await {
             assert_eq!(error, Error::OutcomeUnknown);
@@ -305,7 +307,7 @@ fn a_wrong_password_and_missing_rights_are_told_and_not_tried_for_ever() {
         assert!(since.elapsed() < Duration::from_secs(2));
         let store = load::open(&redis.url(), Class::Fast, PARTITIONS).await;
         submit(&store, &user("ana")).await.unwrap();
-        redis.cli(&["ACL", "SETUSER", "default", "-evalsha"]);
+        redis.cli(&["ACL", "SETUSER", "default", "-fcall"]);
         let since = Instant::now();
         let error = submit(&store, &user("ana")).await.unwrap_err();
         assert!(matches!(&error, Error::Unavailable(said) if said.contains("NOPERM")), "{error:?}");

@@ -39,7 +39,7 @@ fn pause(ms: u64) {
 #[test]
 fn forgotten_scripts_are_loaded_again() {
     walk(redis::Options::default(), Class::Fast, |redis, _| {
-        redis.cli(&["SCRIPT", "FLUSH"]);
+        redis.forget_scripts();
         pause(5);
     });
 }
@@ -73,7 +73,7 @@ fn lost_and_doubled_answers_lose_and_double_no_task() {
             4 => Fault::Late(Duration::from_millis(20)),
             _ => Fault::Refuse("TRYAGAIN".into()),
         };
-        let verb = ["EVALSHA", "MGET"][rand::random_range(0..2)];
+        let verb = ["FCALL", "MGET"][rand::random_range(0..2)];
         proxy.plan(&[verb], rand::random_range(0..20), 1, fault);
         pause(20);
         proxy.clear();

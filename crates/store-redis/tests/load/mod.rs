@@ -37,6 +37,10 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
 pub(crate) struct Account {
     /// Tasks whose submit was answered with a yes.
     pub(crate) accepted: Mutex<HashMap<TaskId, UserId>>,
+    /// When it was.
+    pub(crate) accepted_at: Mutex<HashMap<TaskId, Instant>>,
+    /// Attempts that were taken over from a worker that was thought lost.
+    pub(crate) adopted: AtomicU64,
     /// Acks that were answered with a yes, per task.
     pub(crate) acked: Mutex<HashMap<TaskId, u32>>,
     /// Every lease token ever handed out.
@@ -134,12 +138,12 @@ impl Load {
         let accepted = self.account.accepted.lock().clone();
         let since = Instant::now();
         let mut open = accepted;
-        let mut lost = 0;
+        let mut lost = Vec::new();
         while !open.is_empty() && since.elapsed() < within {
             let (still, gone) = ask(&self.store, &open).await;
             lost = gone;
             open = still;
-            if open.len() == lost {
+            if open.len() == lost.len() {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -151,8 +155,14 @@ impl Load {
         let acked_twice = self.account.acked.lock().values().filter(|count| **count > 1).count();
         let verdict = Verdict {
             accepted: self.account.accepted.lock().len(),
-            lost,
-            stranded: open.len() - lost,
+            lost: lost.len(),
+            lost_within: {
+                let accepted_at = self.account.accepted_at.lock();
+                let at = || lost.iter().filter_map(|task| accepted_at.get(task).copied());
+                at().min().zip(at().max())
+            },
+            stranded: open.len() - lost.len(),
+            adopted: self.account.adopted.load(Ordering::SeqCst),
             acked_twice,
             shared_tokens: self.account.shared_tokens.load(Ordering::SeqCst),
             unknown: self.account.unknown.load(Ordering::SeqCst),
@@ -177,8 +187,11 @@ pub(crate) struct Verdict {
     pub(crate) accepted: usize,
     /// Accepted, and not there.
     pub(crate) lost: usize,
+    /// When the first and the last of those were accepted.
+    pub(crate) lost_within: Option<(Instant, Instant)>,
     /// Accepted, and not ended.
     pub(crate) stranded: usize,
+    pub(crate) adopted: u64,
     /// Ended twice, as their workers were told.
     pub(crate) acked_twice: usize,
     pub(crate) shared_tokens: u64,
@@ -197,6 +210,19 @@ impl Verdict {
         assert_eq!(self.acked_twice, 0, "acked twice");
     }
 
+    /// Nothing was lost but what was accepted from `since` to `until`, and nothing stranded.
+    #[track_caller]
+    pub(crate) fn lost_at_most_within(&self, since: Instant, until: Instant) {
+        if let Some((first, last)) = self.lost_within {
+            assert!(first >= since, "a task that is lost was accepted {:?} before", since - first);
+            assert!(last <= until, "a task that is lost was accepted {:?} after", last - until);
+        }
+        assert_eq!(self.stranded, 0, "stranded");
+        assert_eq!(self.shared_tokens, 0, "lease tokens handed out twice");
+        assert!(self.odd.is_empty(), "{:?}", self.odd);
+        assert!(self.accepted > 100, "the test had no load");
+    }
+
     /// Nothing was lost or stranded; where a failover forgot acks, tasks ran again.
     #[track_caller]
     pub(crate) fn lost_nothing(&self) {
@@ -207,16 +233,16 @@ impl Verdict {
     }
 }
 
-/// Those of `tasks` that have not ended, and how many of them are not there at all.
+/// Those of `tasks` that have not ended, and which of them are not there at all.
 async fn ask(
     store: &RedisStore,
     tasks: &HashMap<TaskId, UserId>,
-) -> (HashMap<TaskId, UserId>, usize) {
+) -> (HashMap<TaskId, UserId>, Vec<TaskId>) {
     let mut of_user: HashMap<&UserId, Vec<TaskId>> = HashMap::new();
     for (task, user) in tasks {
         of_user.entry(user).or_default().push(*task);
     }
-    let (mut open, mut lost) = (HashMap::new(), 0);
+    let (mut open, mut lost) = (HashMap::new(), Vec::new());
     for (user, ids) in of_user {
         for ids in ids.chunks(500) {
             let query = Query::Tasks { user: user.clone(), tasks: ids.to_vec() };
@@ -233,7 +259,7 @@ async fn ask(
             for id in ids {
                 match found.get(id) {
                     None => {
-                        lost += 1;
+                        lost.push(*id);
                         open.insert(*id, user.clone());
                     }
                     Some(Some(state)) if state.starts_with(r#"{"s":"completed""#) => {}
@@ -269,6 +295,7 @@ async fn submit(
                         match answer {
                             Submitted::Accepted | Submitted::Existing(_) => {
                                 accepted.insert(*id, user.clone());
+                                account.accepted_at.lock().insert(*id, Instant::now());
                             }
                             other => account.odd.lock().push(format!("{other:?}")),
                         }
@@ -325,6 +352,8 @@ async fn work(store: RedisStore, account: Arc<Account>, going: Arc<AtomicBool>) 
                             account.shared_tokens.fetch_add(1, Ordering::SeqCst);
                         }
                     }
+                    let adopted = reply.adopted.len();
+                    account.adopted.fetch_add(adopted as u64, Ordering::SeqCst);
                     idle &= reply.claimed.is_empty();
                     let now_ms = Clock::system().now_ms();
                     let settled = settle(&reply.adopted, &reply.cancelled, now_ms, || 0.0);
