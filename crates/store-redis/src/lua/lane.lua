@@ -245,7 +245,7 @@ function V.take_turn(user, queue, count, has_low)
   for i = 1, #order do
     local letter = order[i]
     if #taken < count and (letter ~= 'l' or low > 0) then
-      local some = call('LPOP', N.lane(user, queue, letter), count - #taken) or {}
+      local some = call('LPOP', N.lane(user, queue, letter), int(count - #taken)) or {}
       for j = 1, #some do taken[#taken + 1] = some[j] end
       if letter == 'l' then left = low - #some end
     end

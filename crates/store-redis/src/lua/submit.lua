@@ -14,16 +14,15 @@
 
 local at = take()
 local users, tasks, lanes, lane_of, fields = {}, {}, {}, {}, {}
-for i = 1, tonumber(take()) do users[i] = take() end
+for i = 1, read(take()) do users[i] = take() end
 local ids, twice, keyed, dated = {}, false, false, false
-for i = 1, tonumber(take()) do
-  local user, task, queue, due, descriptor, event = take(), take(), take(), take(), take(), take()
-  local most, priority, expires = read(take()), take(), take()
+for i = 1, read(take()) do
+  local user, task, queue, due, descriptor, event, most, priority, expires = take_some(9)
   local r = V.record(user, task)
   if due == '' then due = nil else dated = true end
   -- Made with all its fields at once: a table that grows is dear.
   local new = {
-    u = user, t = task, q = queue, due = due, d = descriptor, event = event, most = most,
+    u = user, t = task, q = queue, due = due, d = descriptor, event = event, most = read(most),
     r = r, id = r.id, name = r.U .. 'd:' .. task, key = nil, lane = nil, replaces = nil, p = nil,
   }
   if priority ~= '' then new.p = priority end
@@ -168,7 +167,7 @@ local function judge(caps)
       if not new.due and not new.sk then
         if not lane.goes then order[#order + 1] = lane end
         lane.goes = true
-        V.gather_entry(lane, V.entry(new.t, 1, 1), new.p)
+        V.gather_entry(lane, new.t .. ':1:1', new.p)
       end
     end
   end
@@ -213,7 +212,7 @@ for i = 1, #tasks do
       index[new.u] = list
       index_order[#index_order + 1] = new.u
     end
-    list[#list + 1] = 0
+    list[#list + 1] = '0'
     list[#list + 1] = new.t
     local old = new.replaces
     if old then
