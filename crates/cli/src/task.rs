@@ -339,6 +339,9 @@ pub(crate) fn show(task: &Task) {
     line("status", &screen::status(task.status.name()));
     line("kind", &harmless(&task.kind));
     line("needs", &harmless(&task.needs.join(", ")));
+    if !task.priority.is_normal() {
+        line("priority", task.priority.name());
+    }
     line("attempt", &format!("{} of {}", task.attempt, task.attempts_max));
     line("progress", &progress(task));
     if let Some(error) = &task.error {

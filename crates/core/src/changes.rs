@@ -6,6 +6,7 @@ use crate::command::Expiry;
 use crate::ids::{Lease, Name, TaskId, UserId, WorkerId};
 use crate::lease_time::LeaseTime;
 use crate::links::Links;
+use crate::priority::Priority;
 use crate::schedule::Schedule;
 use crate::settings::{Pauses, QueueSettings, UserSettings};
 use crate::transitions::TaskState;
@@ -194,6 +195,8 @@ pub struct TaskControl {
     pub expires: Option<Box<Expiry>>,
     /// The key of the tasks it may not run beside. Few have one.
     pub serial: Option<Box<Serial>>,
+    /// Which list of its lane it waits in.
+    pub priority: Priority,
     /// Where it is.
     pub place: Place,
 }
@@ -227,8 +230,15 @@ impl TaskControl {
             bytes: 0,
             expires: None,
             serial: None,
+            priority: Priority::Normal,
             place,
         }
+    }
+
+    /// Whether nothing has to be said of it while it is queued and untouched.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.expires.is_none() && self.serial.is_none() && self.priority == Priority::Normal
     }
 }
 

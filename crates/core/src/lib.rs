@@ -16,6 +16,7 @@ pub mod limits;
 pub mod links;
 pub mod partition;
 pub mod policy;
+pub mod priority;
 pub mod reply;
 pub mod routing;
 pub mod schedule;
@@ -29,7 +30,7 @@ pub use ids::{Lease, Name, TaskId, UserId, WorkerId};
 pub use labels::{LabelError, Labels};
 pub use links::Links;
 pub use partition::Partition;
-
+pub use priority::Priority;
 pub use reply::Reply;
 pub use transitions::TaskState;
 

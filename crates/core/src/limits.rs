@@ -71,6 +71,9 @@ pub const LANE_MAX_DEFAULT: u32 = 100_000;
 /// Places of a lane looked at for the place of one task; what is further back is told as so many or
 /// more.
 pub const POSITION_MAX: u32 = 10_000;
+/// In one of so many turns of a user their low tasks go first, if they have been passed over in all
+/// others.
+pub const LOW_TURN: u32 = 8;
 /// Dead references that a lane may hold beyond twice its live ones before they are cleared out.
 pub const LANE_DEAD_MAX: usize = 1_024;
 /// A parked worker that has not parked again for this long in lease time is no longer counted on.

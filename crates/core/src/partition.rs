@@ -14,6 +14,7 @@ mod dump;
 mod erase;
 mod flow;
 mod heard;
+mod lane;
 mod line;
 mod links;
 mod maintain;
@@ -31,7 +32,7 @@ mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-pub use dump::{bytes_line, good_line, pace_line, queue_lines, runs_line, user_lines};
+pub use dump::{bytes_line, good_line, lane_line, pace_line, queue_lines, runs_line, user_lines};
 pub use position::Standing;
 pub use restore::{InQueue, KeptSchedule, Key, LinksRow, Records, Row};
 
@@ -46,6 +47,7 @@ use crate::schedule::Schedule;
 use crate::settings::{Pauses, UserSettings};
 use crate::transitions::{STATES, TaskState};
 use crate::{Lease, Text};
+use lane::Lane;
 use line::Line;
 use links::Lead;
 use queue::Queue;
@@ -96,7 +98,7 @@ pub struct Partition {
 #[derive(Debug, Default)]
 struct User {
     tasks: HashMap<TaskId, TaskControl>,
-    lanes: BTreeMap<Name, VecDeque<Entry>>,
+    lanes: BTreeMap<Name, Lane>,
     /// Tasks that wait, for a worker, their time or others, per queue: what the cap counts. A lane's length would
     /// count dead references too.
     waiting: BTreeMap<Name, u32>,

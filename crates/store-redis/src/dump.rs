@@ -11,7 +11,7 @@ use std::str::FromStr;
 use redis::{Pipeline, Value, cmd};
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::settings::{Pauses, QueueSettings, UserSettings};
-use tasktonic_core::{Lease, Links, Name, TaskId, Text, UserId};
+use tasktonic_core::{Lease, Links, Name, Priority, TaskId, Text, UserId};
 use tasktonic_store::Result;
 
 use crate::RedisStore;
@@ -58,7 +58,8 @@ struct Facts {
 #[derive(Debug, Default)]
 struct Personal {
     tasks: BTreeMap<TaskId, Kept>,
-    lanes: BTreeMap<Name, Vec<String>>,
+    /// Lists of each lane that are not empty.
+    lanes: BTreeMap<Name, BTreeMap<Priority, Vec<String>>>,
     keys: BTreeMap<String, String>,
     /// Members of the line of each serial key, in order.
     lines: BTreeMap<String, Vec<Member>>,
@@ -196,7 +197,7 @@ fn question(name: &str, rest: &str) -> Option<redis::Cmd> {
         "cancels" | "nodes" => ask(&["SMEMBERS"]),
         "full" => ask(&["ZRANGE", "0", "-1"]),
         "u" => match rest.split(':').nth(2)? {
-            "q" | "a" => ask(&["LRANGE", "0", "-1"]),
+            "q" | "h" | "l" | "a" => ask(&["LRANGE", "0", "-1"]),
             "d" | "t" | "f" | "k" | "n" => ask(&["GET"]),
             "o" => ask(&["XRANGE", "-", "+"]),
             "e" => ask(&["XREVRANGE", "+", "-", "COUNT", "1"]),
@@ -282,8 +283,10 @@ impl Facts {
         let personal = self.users.entry(user).or_default();
         let (letter, of) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
         match letter {
-            "q" => {
-                personal.lanes.insert(parsed(of)?, words(answer)?);
+            "q" | "h" | "l" => {
+                let priority = Priority::of_letter(letter).unwrap_or_default();
+                let lane = personal.lanes.entry(parsed(of)?).or_default();
+                lane.insert(priority, words(answer)?);
             }
             "k" => {
                 if let Some(value) = text(answer)? {

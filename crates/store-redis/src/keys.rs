@@ -6,7 +6,7 @@
 //! (`lua/names.lua`), and a test holds the two to each other.
 
 use tasktonic_core::routing::{PartitionId, tag};
-use tasktonic_core::{Name, TaskId, TaskState, UserId, WorkerId};
+use tasktonic_core::{Name, Priority, TaskId, TaskState, UserId, WorkerId};
 use tasktonic_store::Table;
 
 /// What every key and channel begins with; access rules name it.
@@ -180,9 +180,15 @@ impl Keys {
         self.user(user, format_args!("s:{}", state.name()))
     }
 
-    /// LIST of `task:attempt:claim` that wait in `queue`: **this is the task queue**.
-    pub(crate) fn lane(&self, user: &UserId, queue: &Name) -> String {
-        self.user(user, format_args!("q:{queue}"))
+    /// LIST of `task:attempt:claim` that wait in `queue`: **this is the task queue**. Those of a
+    /// priority are in a list of their own.
+    pub(crate) fn lane(&self, user: &UserId, queue: &Name, priority: Priority) -> String {
+        self.user(user, format_args!("{}:{queue}", priority.letter().unwrap_or("q")))
+    }
+
+    /// All lists of a lane.
+    pub(crate) fn lists(&self, user: &UserId, queue: &Name) -> [String; 3] {
+        Priority::ALL.map(|priority| self.lane(user, queue, priority))
     }
 
     /// STRING: the immutable descriptor of a task.

@@ -6,6 +6,7 @@
 //! repairs in one step.
 
 mod dates;
+mod lanes;
 mod lines;
 mod links;
 mod listed;

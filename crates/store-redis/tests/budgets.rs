@@ -13,7 +13,7 @@ use tasktonic_core::links::OnFailure;
 use tasktonic_core::reply::{Controlled, Submitted};
 use tasktonic_core::routing::{PartitionId, partition_of};
 use tasktonic_core::settings::{QueueSettings, Rate};
-use tasktonic_core::{Lease, TaskId, Text, UserId};
+use tasktonic_core::{Lease, Priority, TaskId, Text, UserId};
 use tasktonic_store::Store;
 use tasktonic_store::clock::Clock;
 use tasktonic_store_redis::RedisStore;
@@ -55,6 +55,8 @@ struct Load {
     held: BTreeMap<PartitionId, Vec<Lease>>,
     next: u64,
     done: u64,
+    /// Priorities that tasks have in turn.
+    priorities: &'static [Priority],
 }
 
 /// What so many finished tasks cost, each.
@@ -70,7 +72,15 @@ impl Load {
         // A clock that stands still: no maintenance, which is paid by the second and not by task.
         let (clock, _) = Clock::manual(NOW_MS);
         let store = common::open(&redis, clock, partitions).await;
-        Self { store, redis, partitions, held: BTreeMap::new(), next: 0, done: 0 }
+        Self {
+            store,
+            redis,
+            partitions,
+            held: BTreeMap::new(),
+            next: 0,
+            done: 0,
+            priorities: &[Priority::Normal],
+        }
     }
 
     fn user(number: u64) -> UserId {
@@ -78,8 +88,10 @@ impl Load {
     }
 
     async fn submit(&mut self, user: &UserId, count: u64) {
-        let draft = |number| NewTask {
+        let priorities = self.priorities;
+        let draft = |number: u64| NewTask {
             event: Text::from(r#""k":"noop","q":"noop","max":3"#),
+            priority: priorities[usize::try_from(number).unwrap() % priorities.len()],
             ..NewTask::new(
                 user.clone(),
                 TaskId::new(NOW_MS, number),
@@ -274,6 +286,28 @@ impl Load {
         let control = Control::Flow { at_ms: NOW_MS, user: user.clone(), nodes };
         let verdicts = self.store.control(p, control).await.unwrap();
         assert!(verdicts.iter().all(|verdict| *verdict == Controlled::Done));
+    }
+}
+
+/// What priorities cost in a queue in which tasks have some.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_with_a_priority_costs_so_much_and_no_more() {
+    const HIGH: &[Priority] = &[Priority::High];
+    for (name, priorities, batch, most) in [
+        ("high tasks, one at a time", HIGH, 1, 30.0),
+        ("tasks of all priorities, one at a time", &Priority::ALL, 1, 34.0),
+        ("high tasks, sixteen at a time", HIGH, 16, 5.0),
+        ("tasks of all priorities, sixteen at a time", &Priority::ALL, 16, 7.0),
+    ] {
+        let mut load = Load::new(PARTITIONS).await;
+        load.priorities = priorities;
+        for number in 0..USERS {
+            load.submit(&Load::user(number), 2 * u64::from(batch)).await;
+        }
+        load.run(USERS, batch).await;
+        let cost = load.run(USERS * 4, batch).await;
+        println!("{name}: {cost:.3?}");
+        assert!(cost.inner <= most, "{name}: {cost:?}, at most {most}");
     }
 }
 

@@ -20,6 +20,7 @@ mod limits;
 mod lines;
 mod lists;
 mod position;
+mod priorities;
 mod registry;
 mod replay;
 mod scene;
@@ -43,6 +44,7 @@ pub use limits::*;
 pub use lines::*;
 pub use lists::*;
 pub use position::*;
+pub use priorities::*;
 pub use registry::*;
 pub use replay::seeds;
 pub use scene::Scene;
@@ -119,6 +121,11 @@ macro_rules! conformance {
             a_task_knows_its_place_in_the_line
             a_line_tells_when_its_tasks_started
             a_long_line_is_told_as_so_many_or_more
+            a_users_higher_tasks_go_first_each_in_their_order
+            a_low_task_starts_in_one_of_eight_turns_under_high_load
+            one_persons_high_tasks_do_not_delay_another
+            a_task_keeps_its_priority_until_its_end
+            limits_count_tasks_of_every_priority
             a_task_that_needs_labels_waits_where_only_their_workers_look
             a_thousand_submits_of_one_key_at_once_make_one_task
             a_key_until_done_is_free_when_its_task_has_ended

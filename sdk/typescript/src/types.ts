@@ -80,6 +80,8 @@ export type TaskSummary = {
   ended_at: string | null;
   updated_at: string;
   timeout_ms: number | null;
+  /** Which of its user's own tasks go first; absent for `normal`. */
+  priority?: Priority;
   durability?: string;
   has_output: boolean;
 };
@@ -211,6 +213,9 @@ export type KeyMode =
   | "latest"
   | "restart";
 
+/** Which of one person's own tasks go first: never before those of others. Low ones go first in one of 8 turns. */
+export type Priority = "high" | "normal" | "low";
+
 export type SubmitRequest<In = Json> = {
   kind: string;
   payload: In;
@@ -222,6 +227,8 @@ export type SubmitRequest<In = Json> = {
   key_mode?: KeyMode;
   /** The window of the key: see `KeyMode`. */
   key_window_ms?: number;
+  /** Which of the user's own tasks of its queue go first; `normal` unless said. */
+  priority?: Priority;
   /** Tasks of one serial key run one at a time, in order. */
   serial_key?: string;
   run_at?: string;

@@ -1,6 +1,7 @@
 //! A partition from its kept records, after a restart.
 
 use super::links::{FIRST, Lead};
+use super::submit::End;
 use super::{Ended, Entry, KeyOwner, Partition, User};
 use crate::Text;
 use crate::changes::{Place, Serial, TaskControl};
@@ -142,7 +143,7 @@ impl Partition {
                     let entry = Entry { task, claim: control.claim };
                     let lanes = &mut partition.user(&user).lanes;
                     let lane = lanes.entry(control.queue.clone()).or_default();
-                    lane.push_back(entry);
+                    lane.push(control.priority, End::Back, entry);
                     if lane.len() == 1 {
                         partition.queue(&control.queue).ring.push_back(user.clone());
                     }

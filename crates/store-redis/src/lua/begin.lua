@@ -79,9 +79,9 @@ local COUNTS = { 'cx', 'ex', 'paused', 'fl', 'ld', 'th' }
 -- nothing.
 function V.begin(more)
   local values = call('HMGET', META, 'schema', 'epoch', 'run', 'lt', 'mt', 'behind', 'keeps', 'cx',
-    'ex', 'sk', 'sc', 'closed', 'paused', 'queues_version', 'fl', 'ld', 'th', unpack(more))
-  local schema, epoch, run, lt, mt, behind, keeps, cx, ex, sk, sc, closed, paused, version, fl, ld, th =
-    unpack(values, 1, 17)
+    'ex', 'sk', 'sc', 'closed', 'paused', 'queues_version', 'fl', 'ld', 'th', 'pr', unpack(more))
+  local schema, epoch, run, lt, mt, behind, keeps, cx, ex, sk, sc, closed, paused, version, fl, ld, th, pr =
+    unpack(values, 1, 18)
   schema = read(schema)
   if not schema then
     return redis.error_reply('-UNREADY the partition has no meta')
@@ -105,13 +105,15 @@ function V.begin(more)
     -- Whether tasks here may have a serial key. Once they had, it stays: then who gives a task back
     -- looks at its state.
     sk = sk == '1',
+    -- Queues in which tasks have a priority, or once had, between blanks; '*' are all.
+    pr = pr or '',
     -- Queues that hand out nothing, and the version of what is set of queues.
     closed = read(closed) or 0,
     queues_version = read(version) or 0,
     -- Fields to set when the call ends.
     set = {},
   }
-  for i = 1, #more do M[i] = values[17 + i] end
+  for i = 1, #more do M[i] = values[18 + i] end
   if run ~= ARGV[1] then
     -- Another server process than last time: it may have forgotten what the former one answered,
     -- so nothing written from here on may carry a number of that life.

@@ -38,7 +38,8 @@ function N.channel(user) return B .. 'u:' .. user end
 function N.user(user) return B .. 'u:' .. user .. ':' end
 function N.schedules(user) return B .. 'u:' .. user .. ':sc' end
 function N.tally(user) return B .. 'u:' .. user .. ':n' end
-function N.lane(user, queue) return B .. 'u:' .. user .. ':q:' .. queue end
+-- One of the lists of a lane: 'h' high, 'l' low, or nothing for normal.
+function N.lane(user, queue, priority) return B .. 'u:' .. user .. ':' .. (priority or 'q') .. ':' .. queue end
 function N.parts(user, task) return B .. 'u:' .. user .. ':m:' .. task end
 function N.line(user, key) return B .. 'u:' .. user .. ':w:' .. key end
 function N.key(user, key) return B .. 'u:' .. user .. ':k:' .. key end

@@ -6,10 +6,11 @@
 --
 -- A record `r`: u user, t task, U the user's prefix, d the descriptor, raw the state as it was
 -- read, text the state to be written, gone if it was swept; s state, was the one it had when it was
--- read, c claim number, n writes on it, a attempt, w holder; sk its serial key; e what its error is
--- called, where that is known; x when it expires and k how long it is kept then, texts, while it waits
--- and nobody ever took it; f its ties as they were read, see links; had, had_bytes as what it is
--- counted in its user's tally. Texts are never decoded: only their fixed beginning is looked at.
+-- read, c claim number, n writes on it, a attempt, w holder; p its priority, 'h' or 'l', if it has one;
+-- sk its serial key; e what its error is called, where that is known; x when it expires and k how long
+-- it is kept then, texts, while it waits and nobody ever took it; f its ties as they were read, see
+-- links; had, had_bytes as what it is counted in its user's tally. Texts are never decoded: only their
+-- fixed beginning is looked at.
 
 local records, wanted, dirty
 -- Names and texts that are written when the call ends.
@@ -83,12 +84,13 @@ local function parse(r, raw)
   local s, c, n, a, rest =
     string.match(raw, '^{"s":"(%l+)","c":(%d+),"n":(%d+),"at":%-?%d+,"a":(%d+)()')
   if not s then
-    -- Few tasks expire or have a serial key. These stand before `a`: behind it anybody's members may
-    -- stand.
+    -- Few tasks expire, have a priority or a serial key. These stand before `a`: behind it
+    -- anybody's members may stand.
     local more
     s, c, n, more, a, rest = string.match(raw,
       '^{"s":"(%l+)","c":(%d+),"n":(%d+),"at":%-?%d+([%w":,%-]-),"a":(%d+)()')
     r.x, r.k = string.match(more or '', '^,"exp":(%-?%d+),"keep":(%d+)')
+    r.p = string.match(more or '', ',"pr":"(%l)"')
     r.sk = string.match(more or '', ',"sk":"(%x+)"$')
   end
   if not s then
@@ -138,9 +140,10 @@ end
 -- The members of a state that the engine writes, without braces.
 local function spell(r, at, more)
   local expires = r.x and ',"exp":' .. r.x .. ',"keep":' .. r.k or ''
+  local priority = r.p and ',"pr":"' .. r.p .. '"' or ''
   local serial = r.sk and ',"sk":"' .. r.sk .. '"' or ''
   return '"s":"' .. r.s .. '","c":' .. int(r.c) .. ',"n":' .. int(r.n) .. ',"at":' .. at .. expires
-    .. serial .. ',"a":' .. int(r.a) .. more
+    .. priority .. serial .. ',"a":' .. int(r.a) .. more
 end
 
 function V.emit(user, json)

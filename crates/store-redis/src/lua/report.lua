@@ -86,6 +86,12 @@ function V.report(ops, lease_ms, cancelled)
     held = call('ZMSCORE', LEASES, unpack(tokens))
   end
   local marked = marks(ops)
+  -- What is given back goes into the list of its priority, which its state tells.
+  for i = 1, #ops do
+    local op = ops[i]
+    if op.v == 'g' and held[i] and V.has_priorities(op.q) then V.want(V.record(op.u, op.t)) end
+  end
+  V.fetch()
   local until_lt = lease_time() + lease_ms
   local over, remove, renew, unmark, heard = {}, {}, {}, {}, {}
   local ended = { order = {} }
@@ -130,7 +136,7 @@ function V.report(ops, lease_ms, cancelled)
             call('ZADD', DUE, op.due, r.id .. ',' .. op.q .. ',' .. int(op.a) .. ',' .. int(op.c))
             V.add_scheduled(V.extra(op.u, op.q), 1)
           else
-            V.enter(op.u, op.q, V.entry(op.t, op.a, op.c), op.due ~= '', ringed)
+            V.enter(op.u, op.q, V.entry(op.t, op.a, op.c), op.due ~= '', ringed, r.p)
             op.due = ''
           end
           V.wake_for(ringed)

@@ -69,6 +69,8 @@ pub(super) enum Suspect {
     Node(UserId, TaskId),
     /// A part that its flow does not list, or one that is listed and is none: flow, part, its queue.
     Part(UserId, TaskId, TaskId, String),
+    /// A queue with tasks of a priority, of which that is not told.
+    Priorities(Name),
     /// The number of marks, of what expires, of what has ties, of ends to be told, of paused users or of
     /// lanes that are looked at again, or the time of the first schedule.
     Marks,
@@ -120,6 +122,7 @@ impl Suspect {
             Self::Left(user, flow, part) => &[&"a", user, flow, part],
             Self::Node(user, task) => &[&"o", user, task],
             Self::Part(user, flow, part, queue) => &[&"v", user, flow, part, queue],
+            Self::Priorities(queue) => &[&"priorities", queue],
             Self::Marks => &[&"m"],
             Self::Retention(keep_s) => &[&"g", keep_s],
             Self::Searched => &[&"g", &""],

@@ -138,7 +138,8 @@ impl RedisStore {
             scan.arg(&cursor).arg("MATCH").arg(format!("{base}*")).arg("COUNT").arg(SCANNED);
             let (next, names) = self.scanned(p, &scan).await?;
             queues.extend(names.iter().filter_map(|name| {
-                name.strip_prefix(&base)?.strip_prefix("q:").map(str::to_owned)
+                let (letter, queue) = name.strip_prefix(&base)?.split_once(':')?;
+                ["h", "q", "l"].contains(&letter).then(|| queue.to_owned())
             }));
             rest.keys.extend(names);
             cursor = next;

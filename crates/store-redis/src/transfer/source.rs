@@ -10,7 +10,7 @@ use tasktonic_core::partition::{InQueue, KeptSchedule, Key, Row};
 use tasktonic_core::policy::Retention;
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::settings::QueueSettings;
-use tasktonic_core::{Lease, Name, TaskId, TaskState, UserId};
+use tasktonic_core::{Lease, Name, Priority, TaskId, TaskState, UserId};
 use tasktonic_protocol::stored::{QUEUE_IN_BYTES, queue_in};
 use tasktonic_store::transfer::{ROWS_MAX, Settings, Source};
 use tasktonic_store::{Result, Store as _};
@@ -24,8 +24,8 @@ const CHUNK: usize = 500;
 /// Bytes of a state that are looked at: its fixed beginning is shorter.
 const STATE_BYTES: usize = 255;
 
-/// Places by entry, of each lane.
-type Lanes = BTreeMap<Name, HashMap<String, i64>>;
+/// Places by entry, of each list of each lane.
+type Lanes = BTreeMap<(Name, Priority), HashMap<String, i64>>;
 
 /// Places by member, of the line of each serial key.
 type Lines = BTreeMap<u128, HashMap<String, f64>>;
@@ -150,6 +150,7 @@ impl RedisStore {
                 attempts_kept,
                 log_lines,
                 expires: head.expires.map(Box::new),
+                priority: head.priority,
                 ..TaskControl::new(queue, place)
             };
             let id = (user.clone(), *task);
@@ -251,13 +252,14 @@ impl RedisStore {
             known.lanes = Some((user.clone(), BTreeMap::new()));
         }
         let (_, lanes) = known.lanes.as_mut().expect("set above");
-        if !lanes.contains_key(&control.queue) {
-            let entries = self.whole_list(p, &self.keys(p)?.lane(user, &control.queue)).await?;
-            lanes.insert(control.queue.clone(), entries.into_iter().zip(0..).collect());
+        let list = (control.queue.clone(), control.priority);
+        if !lanes.contains_key(&list) {
+            let entries = self.whole_list(p, &self.keys(p)?.lane(user, &list.0, list.1)).await?;
+            lanes.insert(list.clone(), entries.into_iter().zip(0..).collect());
         }
         let entry = format!("{task}:{}:{}", control.attempt, control.claim);
         // One that has lost its place goes to the end.
-        Ok(lanes[&control.queue].get(&entry).copied().unwrap_or(i64::MAX))
+        Ok(lanes[&list].get(&entry).copied().unwrap_or(i64::MAX))
     }
 }
 

@@ -11,7 +11,7 @@ use tasktonic_core::limits::KEY_SLACK_MS;
 use tasktonic_core::partition::Key;
 use tasktonic_core::routing::{PartitionId, partition_of};
 use tasktonic_core::settings::QueueSettings;
-use tasktonic_core::{Links, Name, TaskId, TaskState, UserId};
+use tasktonic_core::{Links, Name, Priority, TaskId, TaskState, UserId};
 use tasktonic_protocol::stored::queue_in;
 use tasktonic_store::filter::error_of;
 use tasktonic_store::transfer::{Target, TransferError};
@@ -21,6 +21,7 @@ use super::ties;
 use crate::keys;
 use crate::open::{items_of, text_of};
 use crate::router::Place;
+use crate::script::PRIORITY_QUEUES_MAX;
 use crate::store::{LISTED, RedisStore, indexed};
 use crate::wire::{self, Tally};
 
@@ -58,6 +59,8 @@ pub struct Import {
     /// what is set of the queue.
     queues: BTreeMap<(PartitionId, Name), (u32, QueueSettings)>,
     queues_version: u64,
+    /// Queues in which tasks have a priority.
+    priorities: BTreeMap<PartitionId, BTreeSet<Name>>,
 }
 
 impl Import {
@@ -77,6 +80,7 @@ impl Import {
             ticks: BTreeMap::new(),
             queues: BTreeMap::new(),
             queues_version: 0,
+            priorities: BTreeMap::new(),
         }
     }
 
@@ -138,6 +142,13 @@ impl Import {
                 closed += u32::from(settings.paused);
                 names.push(queue.to_string());
             }
+        }
+        for (p, queues) in std::mem::take(&mut self.priorities) {
+            let names: Vec<_> = queues.iter().map(Name::as_str).collect();
+            let all = names.len() > PRIORITY_QUEUES_MAX;
+            let said = if all { "*".to_owned() } else { names.join(" ") };
+            let field = cmd("HSET").arg(self.store.keys(p)?.meta()).arg("pr").arg(said).clone();
+            to.entry(p).or_default().push(field);
         }
         if self.queues_version > 0 {
             for p in self.partitions() {
@@ -314,7 +325,10 @@ impl Import {
     ) -> Result<()> {
         let keys = self.store.keys(p)?;
         self.tally.add(control.place.state(), control.held_bytes());
-        let TaskControl { queue, claim, attempt, expires, serial, place, .. } = control;
+        let TaskControl { queue, claim, attempt, expires, serial, priority, place, .. } = control;
+        if *priority != Priority::Normal {
+            self.priorities.entry(p).or_default().insert(queue.clone());
+        }
         if let Some(expiry) = expires {
             let member = format!("{user},{task},{queue}");
             to.push(cmd("ZADD").arg(keys.unstarted()).arg(expiry.at_ms).arg(member).clone());
@@ -344,7 +358,7 @@ impl Import {
             At::Queued { .. } if in_line => {}
             At::Queued { .. } => {
                 let entry = format!("{task}:{attempt}:{claim}");
-                to.push(cmd("RPUSH").arg(keys.lane(user, queue)).arg(entry).clone());
+                to.push(cmd("RPUSH").arg(keys.lane(user, queue, *priority)).arg(entry).clone());
                 let lane = Some((user.clone(), queue.clone()));
                 if self.ringed != lane {
                     to.push(cmd("RPUSH").arg(keys.ring(queue)).arg(user.as_str()).clone());

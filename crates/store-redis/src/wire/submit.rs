@@ -49,6 +49,7 @@ pub(super) fn work(words: &mut Words, new: &NewTask) {
     words.text(&entry(&new.descriptor));
     words.text(&new.event);
     words.put(new.lane_max);
+    words.text(new.priority.letter().unwrap_or_default());
     match new.expires {
         Some(Expiry { at_ms, keep_s }) => {
             words.put(at_ms);

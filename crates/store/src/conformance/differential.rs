@@ -17,7 +17,7 @@ use tasktonic_core::limits::ADOPT_MAX;
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::schedule::{Schedule, Tick};
 use tasktonic_core::settings::{By, QueueSettings, Rate, UserSettings};
-use tasktonic_core::{Lease, TaskId, Text, UserId};
+use tasktonic_core::{Lease, Priority, TaskId, Text, UserId};
 
 use super::replay;
 use super::seed::Seed;
@@ -243,6 +243,7 @@ impl Walk {
                 expires,
                 idempotency,
                 serial: self.serial(),
+                priority: self.priority(),
                 lane_max: 12,
                 ..NewTask::new(user, task, queue, descriptor)
             });
@@ -251,6 +252,10 @@ impl Walk {
             tasks.push(tasks[0].clone());
         }
         Submit { created_ms: now_ms, tasks }
+    }
+
+    fn priority(&mut self) -> Priority {
+        [Priority::Normal, Priority::Normal, Priority::High, Priority::Low][self.seed.pick(4)]
     }
 
     fn serial(&mut self) -> Option<NewSerial> {

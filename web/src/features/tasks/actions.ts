@@ -60,6 +60,7 @@ const Submission = z.strictObject({
   key_mode: z
     .enum(["ttl", "until_done", "until_started", "unique", "throttle", "debounce", "replace", "latest", "restart"])
     .optional(),
+  priority: z.enum(["high", "normal", "low"]).optional(),
   serial_key: z.string().min(1).max(255).optional(),
   key_window_ms: z
     .int()
