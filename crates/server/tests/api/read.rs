@@ -137,9 +137,10 @@ async fn counts_follow_every_status() {
     let counts = site.get("ana", "/api/v1/tasks/counts").await.expect(200);
     let want = json!({
         "all": 5, "scheduled": 1, "waiting": 0, "queued": 1, "running": 1, "completed": 1,
-        "failed": 1, "cancelled": 0, "more": false,
+        "failed": 1, "cancelled": 0, "bytes": counts["bytes"],
     });
     assert_eq!(counts, want);
+    assert!(counts["bytes"].as_u64().is_some_and(|bytes| bytes > 100), "{counts}");
     assert_eq!(site.get("ben", "/api/v1/tasks/counts").await.expect(200)["all"], 0);
 }
 
