@@ -4,6 +4,7 @@
 use crate::Text;
 use crate::command::Expiry;
 use crate::ids::{Lease, Name, TaskId, UserId, WorkerId};
+use crate::lease_time::LeaseTime;
 use crate::links::Links;
 use crate::schedule::Schedule;
 use crate::settings::{Pauses, QueueSettings, UserSettings};
@@ -115,6 +116,8 @@ pub enum Record {
         /// All of it; absent when the task is gone.
         links: Option<Links>,
     },
+    /// Lease time, and until when workers of other processes were heard.
+    LeaseTime(LeaseTime),
     /// What is set of a queue; all defaults remove the record.
     Queue {
         /// The queue.

@@ -201,6 +201,13 @@ pub enum Report {
     },
 }
 
+impl Report {
+    /// Whether it says that its holder is still at work.
+    pub(crate) fn renews(&self) -> bool {
+        matches!(self, Self::Heartbeat | Self::Progress { .. })
+    }
+}
+
 /// When a failed task is attempted again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Again {

@@ -11,6 +11,7 @@ pub mod command;
 pub mod gate;
 pub mod ids;
 pub mod labels;
+pub mod lease_time;
 pub mod limits;
 pub mod links;
 pub mod partition;

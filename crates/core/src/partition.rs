@@ -13,6 +13,7 @@ mod control;
 mod dump;
 mod erase;
 mod flow;
+mod heard;
 mod line;
 mod links;
 mod maintain;
@@ -37,6 +38,7 @@ pub use restore::{InQueue, KeptSchedule, Key, LinksRow, Records, Row};
 use crate::changes::{Changes, Place, TaskControl};
 use crate::command::{Command, Sync};
 use crate::ids::{Name, TaskId, UserId, WorkerId};
+use crate::lease_time::LeaseTime;
 use crate::limits::{LEASE_TIME_STEP_MS_MAX, LOOK_MS_MAX, UNWATCHED_MS};
 use crate::links::Links;
 use crate::reply::{Claimed, Reply, Synced};
@@ -65,6 +67,10 @@ pub struct Partition {
     paused: BTreeMap<UserId, Pauses>,
     /// Running tasks by end of lease, in lease time.
     leases: BTreeSet<(i64, UserId, TaskId)>,
+    /// Until when workers of other processes hold what they have, in lease time.
+    heard: BTreeMap<WorkerId, i64>,
+    /// Lease time as it was last written down.
+    kept_lt: Option<LeaseTime>,
     /// Lanes that are looked at again at a lease time, and the same by time.
     throttled: BTreeMap<(Name, UserId), i64>,
     good: BTreeSet<(i64, Name, UserId)>,
@@ -152,6 +158,8 @@ impl Partition {
             queues_version: 0,
             paused: BTreeMap::new(),
             leases: BTreeSet::new(),
+            heard: BTreeMap::new(),
+            kept_lt: None,
             throttled: BTreeMap::new(),
             good: BTreeSet::new(),
             due: BTreeSet::new(),
@@ -292,8 +300,12 @@ impl Partition {
         let mut reply = Synced { epoch, queues_version, ..Synced::default() };
         let Sync { worker, call, lease_ms, ops, claim, woken, park } = sync;
         let deadline_lt = self.lease_time(step.now_ms) + i64::from(lease_ms);
+        let mut is_holder = false;
         for (index, op) in (0_u32..).zip(ops) {
-            if !self.report(step, op, deadline_lt, &mut reply.cancelled) {
+            let renews = op.report.renews();
+            if self.report(step, op, deadline_lt, &mut reply.cancelled) {
+                is_holder |= renews;
+            } else {
                 reply.refused.push(index);
             }
         }
@@ -324,6 +336,11 @@ impl Partition {
             }
         }
         self.wake_for_room(step);
+        let took = !reply.claimed.is_empty() || !reply.adopted.is_empty();
+        if is_holder || took {
+            self.hear(&worker, deadline_lt);
+        }
+        self.keep_lease_time(step, took.then_some((&worker, deadline_lt)));
         if maintained || reply.claimed.is_empty() {
             reply.next_in_ms = self.next_in_ms(step.now_ms);
             // Lease time moves by looks: where nobody else looks, a lease would end late, and a rate

@@ -2,6 +2,7 @@
 //! part, its owner and its key. Here is which of `core`'s records are such, and how they are spelled;
 //! journal and tables carry all parts alike, so that a new part changes neither.
 
+use tasktonic_core::lease_time::LeaseTime;
 use tasktonic_core::partition::{InQueue, KeptSchedule, LinksRow, Records};
 use tasktonic_core::schedule::Schedule;
 use tasktonic_core::settings::{Pauses, QueueSettings, UserSettings};
@@ -20,13 +21,22 @@ pub(crate) enum Part {
     Pause,
     /// A user's schedule: key its name, text as `core` spells it.
     Schedule,
+    /// Lease time and whoever was heard: no key, text as [`LeaseTime`] is displayed.
+    LeaseTime,
     /// What ties a task to others: key its id, text as [`Links`] are displayed.
     Links,
 }
 
 impl Part {
-    const ALL: &'static [Self] =
-        &[Self::User, Self::Queue, Self::Version, Self::Pause, Self::Schedule, Self::Links];
+    const ALL: &'static [Self] = &[
+        Self::User,
+        Self::Queue,
+        Self::Version,
+        Self::Pause,
+        Self::Schedule,
+        Self::LeaseTime,
+        Self::Links,
+    ];
 
     /// The part as it is stored.
     pub(crate) const fn name(self) -> &'static str {
@@ -36,6 +46,7 @@ impl Part {
             Self::Queue => "queue",
             Self::Version => "queues_version",
             Self::Pause => "pause",
+            Self::LeaseTime => "lease_time",
             Self::Links => "links",
             Self::Schedule => "schedule",
         }
@@ -80,6 +91,12 @@ pub(crate) fn pause(user: UserId, pauses: Pauses) -> (SmallId, Option<Text>) {
     (id, pauses.any().then(|| pauses.to_string().into()))
 }
 
+/// Lease time and whoever was heard.
+pub(crate) fn lease_time(kept: &LeaseTime) -> (SmallId, Option<Text>) {
+    let id = SmallId { part: Part::LeaseTime, owner: None, key: Text::default() };
+    (id, Some(kept.to_string().into()))
+}
+
 /// What ties a task to others; absent where it is gone.
 pub(crate) fn links(user: UserId, task: TaskId, links: Option<&Links>) -> (SmallId, Option<Text>) {
     let id = SmallId { part: Part::Links, owner: Some(user), key: task.to_string().into() };
@@ -114,6 +131,7 @@ pub(crate) fn add(records: &mut Records, id: SmallId, text: &str) -> Option<()> 
         }
         Part::Queue => records.queues.push((key.parse().ok()?, text.parse().ok()?)),
         Part::Version => records.queues_version = text.parse().ok()?,
+        Part::LeaseTime => records.lease_time = Some(LeaseTime::parse(text)?),
         Part::Pause => records.paused.push((owner?, text.parse().ok()?)),
     }
     Some(())
@@ -151,6 +169,18 @@ mod tests {
         assert_eq!(user(&name, ana.clone(), UserSettings::default()).1, None);
         assert_eq!(queue(&name, QueueSettings::default()).1, None);
         assert_eq!(pause(ana, Pauses::default()).1, None);
+    }
+
+    #[test]
+    fn lease_time_is_found_again() {
+        let until = vec![("w".parse().unwrap(), 21_000)];
+        let kept = LeaseTime { lt: 12_000, at_ms: 1_700_000_000_000, until };
+        let (id, text) = lease_time(&kept);
+        let mut records = Records::default();
+        add(&mut records, id.clone(), &text.unwrap()).unwrap();
+        assert_eq!(records.lease_time, Some(kept));
+        assert_eq!(add(&mut records, id, "12,soon"), None);
+        assert_eq!(Part::from_name("lease_time"), Some(Part::LeaseTime));
     }
 
     #[test]

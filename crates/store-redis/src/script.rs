@@ -276,7 +276,12 @@ fn assemble(fragments: &[Fragment], run: Fragment) -> String {
 
 /// Fragments live from call to call. What one of them remembers during a call it sets to its
 /// beginning in a function that it hands to `each_call`.
+/// What Lua itself has is found quicker as a local, and cannot be while a library is loaded.
 const EACH_CALL: &str = "
+local function of_lua()
+  return string, table, math, string.match, tonumber, type, unpack, pairs, ipairs
+end
+local string, table, math, match, tonumber, type, unpack, pairs, ipairs
 local beginnings = {}
 local function each_call(begin) beginnings[#beginnings + 1] = begin end
 ";
@@ -284,6 +289,9 @@ local function each_call(begin) beginnings[#beginnings + 1] = begin end
 const RUN: &str = "
 return function(keys, args)
   KEYS, ARGV = keys, args
+  if not string then
+    string, table, math, match, tonumber, type, unpack, pairs, ipairs = of_lua()
+  end
   for i = 1, #beginnings do beginnings[i]() end
   return run()
 end

@@ -137,7 +137,7 @@ for i = 1, #nodes do
       of_parts[new.of] = {}
       of_order[#of_order + 1] = new.of
     end
-    table.insert(of_parts[new.of], 0)
+    table.insert(of_parts[new.of], '0')
     table.insert(of_parts[new.of], new.t)
   end
   for j = 1, #new.after do
@@ -148,7 +148,7 @@ for i = 1, #nodes do
   end
   texts[#texts + 1] = names[i]
   texts[#texts + 1] = new.d
-  index[#index + 1] = 0
+  index[#index + 1] = '0'
   index[#index + 1] = V.indexed(new.t, new.e)
 end
 

@@ -11,6 +11,12 @@
 -- may start no more. A lane that may not be served is set aside, out of the ring, until what is in
 -- its way is gone.
 
+-- An entry of a user's lane: task, attempt and claim number, texts, and the task's record.
+function V.picked(user, entry)
+  local task, attempt, claim = V.read_entry(entry)
+  return { u = user, t = task, a = attempt, c = claim, r = V.record(user, task or '') }
+end
+
 local function pick_one(queue)
   local ring = N.ring(queue)
   local user = call('LMOVE', ring, ring, 'LEFT', 'RIGHT')
@@ -18,7 +24,7 @@ local function pick_one(queue)
   local name = N.lane(user, queue)
   local entry = call('LPOP', name)
   if not entry or call('LLEN', name) == 0 then call('RPOP', ring) end
-  return entry and { { u = user, e = entry } } or {}, 0
+  return entry and { V.picked(user, entry) } or {}, 0
 end
 
 -- Which of these lanes still hold something. Nearly always all or none do: then it costs one
@@ -79,7 +85,7 @@ function V.pick(queue, need, set)
     return pick_one(queue)
   end
   local ring = N.ring(queue)
-  local users = call('LPOP', ring, need)
+  local users = call('LPOP', ring, int(need))
   if not users then return nil, 0 end
   local picked, spent, saved, sum = {}, {}, {}, 0
   local lanes, aside = admit(queue, users, set, spent)
@@ -95,8 +101,8 @@ function V.pick(queue, need, set)
       if credit then spent[#spent + 1] = lane.u else credit = lane.weight * turn end
       local ask = math.min(credit, left, lane.room)
       local name = N.lane(lane.u, queue)
-      local entries = call('LPOP', name, ask) or {}
-      for j = 1, #entries do picked[#picked + 1] = { u = lane.u, e = entries[j] } end
+      local entries = call('LPOP', name, int(ask)) or {}
+      for j = 1, #entries do picked[#picked + 1] = V.picked(lane.u, entries[j]) end
       -- One that gave less than it was asked for is empty and leaves the ring.
       if #entries == ask then
         local rest = lane.room > ask and credit - ask or 0

@@ -26,7 +26,11 @@ function V.record(user, task)
   local r = records[id]
   if not r then
     local prefix = N.user(user)
-    r = { u = user, t = task, U = prefix, id = id, name = prefix .. 't:' .. task }
+    -- Made with the fields that it gets: a table that grows is dear.
+    r = {
+      u = user, t = task, U = prefix, id = id, name = prefix .. 't:' .. task,
+      known = false, raw = nil, was = nil, s = nil, c = nil, n = nil, a = nil, text = nil,
+    }
     records[id] = r
   end
   return r
@@ -74,9 +78,14 @@ local function parse(r, raw)
     return
   end
   r.was, r.s, r.c, r.n, r.a = s, s, read(c), read(n), read(a)
-  if s == 'running' then r.w = string.match(raw, '^,"w":"([%w_%-]+%.%d+)"', rest) end
   if s == 'waiting' then r.on = string.match(raw, '^,"on":(%d+)', rest) end
   if s == 'scheduled' then r.due = string.match(raw, '^,"due":(%-?%d+)', rest) end
+end
+
+-- Who holds the task of a record that runs: `worker.call`.
+function V.holder(r)
+  if not r.w and r.raw then r.w = match(r.raw, '^[%w{":,%-]-,"a":%d+,"w":"([%w_%-]+%.%d+)"') end
+  return r.w or ''
 end
 
 -- Reads all that is wanted.
@@ -123,12 +132,10 @@ function V.pass(user, json)
   passing[#passing + 1] = json
 end
 
--- What stands between the engine's members and those of a holder.
-local function comma(body) return body == '' and '' or ',' end
-
 -- Logs the event of a state that has no text of its own: queued and untouched.
 function V.tell(r, at, body)
-  V.emit(r.u, '{"t":"' .. r.t .. '",' .. spell(r, at, '') .. comma(body) .. body .. '}')
+  local head = '{"t":"' .. r.t .. '",' .. spell(r, at, '')
+  V.emit(r.u, body == '' and head .. '}' or head .. ',' .. body .. '}')
 end
 
 -- Writes a record's state with the engine's `more` and the holder's `body`, and tells of it:
@@ -137,12 +144,14 @@ function V.write(r, at, more, body, event, unlogged)
   local head = spell(r, at, more)
   if r.text == nil then dirty[#dirty + 1] = r end
   r.known = true
-  r.text = '{' .. head .. comma(body) .. body .. '}'
-  if unlogged then
-    V.pass(r.u, '{"t":"' .. r.t .. '",' .. head .. comma(body) .. body .. '}')
+  local told
+  if body == '' then r.text = '{' .. head .. '}' else r.text = '{' .. head .. ',' .. body .. '}' end
+  if event == '' then
+    told = '{"t":"' .. r.t .. '",' .. head .. '}'
   else
-    V.emit(r.u, '{"t":"' .. r.t .. '",' .. head .. comma(event) .. event .. '}')
+    told = '{"t":"' .. r.t .. '",' .. head .. ',' .. event .. '}'
   end
+  if unlogged then V.pass(r.u, told) else V.emit(r.u, told) end
 end
 
 -- The count of writes on a claim after one that says `said`.
@@ -157,12 +166,12 @@ end
 function V.is_ended(r) return ENDED[r.s] == true end
 
 -- Puts an entry into a user's log and tells listeners. It must not fail: all else is written.
+local function add(name, json)
+  return pcall('XADD', name, 'MAXLEN', '~', int(EVENTS_KEPT_MAX), int(M.epoch) .. '-*', 'e', json)
+end
 local function log(user, json)
   local name = N.user(user) .. 'e'
-  local function add()
-    return pcall('XADD', name, 'MAXLEN', '~', EVENTS_KEPT_MAX, int(M.epoch) .. '-*', 'e', json)
-  end
-  local id = add()
+  local id = add(name, json)
   if type(id) ~= 'string' then
     -- The log is of a later life than `meta`, which was lost then: go on in one after both.
     local about = pcall('XINFO', 'STREAM', name)
@@ -172,7 +181,7 @@ local function log(user, json)
       end
     end
     call('HSET', META, 'epoch', int(M.epoch))
-    id = add()
+    id = add(name, json)
   end
   if type(id) ~= 'string' then return end
   local seq = string.match(id, '%-(%d+)$') + 1
@@ -219,7 +228,7 @@ local function keep_listed()
           lists[name] = list
           order[#order + 1] = name
         end
-        list[#list + 1] = 0
+        list[#list + 1] = '0'
         list[#list + 1] = V.indexed(r.t, r.s == 'dead' and r.e or '')
       end
     end
@@ -278,9 +287,7 @@ function V.finish()
   for i = 1, #log_order do
     local user = log_order[i]
     local list = logs[user]
-    list[1] = '[' .. list[1]
-    list[#list] = list[#list] .. ']'
-    log(user, table.concat(list, ','))
+    log(user, '[' .. (#list == 1 and list[1] or table.concat(list, ',')) .. ']')
   end
   for i = 1, #passing, 2 do call('SPUBLISH', N.channel(passing[i]), passing[i + 1]) end
 end

@@ -138,7 +138,7 @@ function R.r()
   local r = look(user, task)
   if not r.d or r.s ~= 'running' then return '' end
   -- Only an adopted lease has another token than the state tells.
-  local token = queue .. '|' .. user .. '|' .. task .. '|' .. int(r.a) .. '|' .. int(r.c) .. '|' .. (r.w or '')
+  local token = queue .. '|' .. user .. '|' .. task .. '|' .. int(r.a) .. '|' .. int(r.c) .. '|' .. V.holder(r)
   if call('ZSCORE', LEASES, token) or lease_of(r) ~= nil then return '' end
   if call('SISMEMBER', CANCELS, r.id) == 1 then
     unmark(r)

@@ -20,23 +20,24 @@ each_call(function() pending = {} end)
 
 function V.read_ops(take)
   local ops = {}
-  for i = 1, tonumber(take()) do
-    local verb, token = take(), take()
-    local queue, user, task, attempt, claim, holder =
-      string.match(token, '^([^|]+)|([^|]+)|([^|]+)|(%d+)|(%d+)|(.+)$')
+  for i = 1, read(take()) do
+    local verb, token = take_some(2)
+    local queue, user, task, attempt, claim =
+      match(token, '^([^|]+)|([^|]+)|([^|]+)|(%d+)|(%d+)|')
     attempt, claim = read(attempt), read(claim)
     local op
     -- Each is made with all its fields at once: a table that grows is dear.
     if verb == 'e' then
-      local state, n, body, event, keep = take(), read(take()), take(), take(), take()
+      local state, n, body, event, keep = take_some(5)
       op = {
-        v = verb, k = token, q = queue, u = user, t = task, a = attempt, c = claim, w = holder,
-        s = state, n = n, body = body, event = event, keep = keep, e = state == 'dead' and take(),
+        v = verb, k = token, q = queue, u = user, t = task, a = attempt, c = claim,
+        s = state, n = read(n), body = body, event = event, keep = keep, r = nil,
+        e = state == 'dead' and take(),
       }
     else
-      op = { v = verb, k = token, q = queue, u = user, t = task, a = attempt, c = claim, w = holder }
+      op = { v = verb, k = token, q = queue, u = user, t = task, a = attempt, c = claim }
       if verb == 'p' then
-        op.n, op.body = read(take()), take()
+        op.n, op.body, op.w = read(take()), take(), match(token, '([^|]*)$')
       elseif verb == 'l' then
         op.lines = {}
         for j = 1, tonumber(take()) do op.lines[j] = take() end
@@ -161,6 +162,7 @@ end
 
 -- Writes what the reports said, once their records have been read.
 function V.settle()
+  local at = #pending > 0 and int(now())
   for i = 1, #pending do
     local op = pending[i]
     local r = op.r
@@ -168,16 +170,16 @@ function V.settle()
     r.c, r.a = op.c, op.a
     if op.v == 'p' then
       r.s, r.n, r.w = 'running', V.counted(before, op.n), op.w
-      V.write(r, int(now()), ',"w":"' .. op.w .. '"', op.body, op.body, true)
+      V.write(r, at, ',"w":"' .. op.w .. '"', op.body, op.body, true)
     elseif op.v == 'e' then
-      V.leave_line(r, op.q)
+      if r.sk then V.leave_line(r, op.q) end
       r.s, r.n, r.e = op.s, V.counted(before, op.n), op.e or ''
-      V.write(r, int(now()), '', op.body, op.event)
-      V.over(r)
+      V.write(r, at, '', op.body, op.event)
+      if M.fl > 0 then V.over(r) end
     else
       r.n = 0
       r.s = op.due == '' and 'queued' or 'scheduled'
-      V.write(r, int(now()), op.due ~= '' and ',"due":' .. op.due or '', op.body, op.event)
+      V.write(r, at, op.due ~= '' and ',"due":' .. op.due or '', op.body, op.event)
     end
   end
   pending = {}

@@ -14,17 +14,16 @@
 
 local at = take()
 local users, tasks, lanes, lane_of, fields = {}, {}, {}, {}, {}
-for i = 1, tonumber(take()) do users[i] = take() end
+for i = 1, read(take()) do users[i] = take() end
 local ids, twice, keyed, dated = {}, false, false, false
-for i = 1, tonumber(take()) do
-  local user, task, queue, due, descriptor = take(), take(), take(), take(), take()
-  local entry, event = take(), take()
-  local most, expires = read(take()), take()
+for i = 1, read(take()) do
+  local user, task, queue, due, descriptor, entry, event, most, expires = take_some(9)
   local r = V.record(user, task)
   if due == '' then due = nil else dated = true end
   -- Made with all its fields at once: a table that grows is dear.
   local new = {
-    u = user, t = task, q = queue, due = due, d = descriptor, e = entry, event = event, most = most,
+    u = user, t = task, q = queue, due = due, d = descriptor, e = entry, event = event,
+    most = read(most),
     r = r, id = r.id, name = r.U .. 'd:' .. task, key = nil, lane = nil, replaces = nil,
   }
   if expires ~= '' then new.x, new.k = expires, take() end
@@ -167,7 +166,7 @@ local function judge(caps)
       if new.key and new.ttl > 0 then owned[new.key] = { t = new.t, hash = new.hash } end
       if not new.due and not new.sk then
         if #lane.entries == 0 then order[#order + 1] = lane end
-        lane.entries[#lane.entries + 1] = V.entry(new.t, 1, 1)
+        lane.entries[#lane.entries + 1] = new.t .. ':1:1'
       end
     end
   end
@@ -226,7 +225,7 @@ for i = 1, #tasks do
       index[new.u] = list
       index_order[#index_order + 1] = new.u
     end
-    list[#list + 1] = 0
+    list[#list + 1] = '0'
     list[#list + 1] = V.indexed(new.t, new.e)
     local old = new.replaces
     if old then

@@ -78,7 +78,7 @@ fn names_of(line: &str) -> Vec<String> {
 fn begun(text: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for block in text.split("each_call(function()").skip(1) {
-        let block = block.split_once("end)").expect("a block ends").0;
+        let block = block.split_once("end)").expect("a block ends").0.replace(",\n", ",");
         names.extend(block.lines().filter(|line| line.contains('=')).flat_map(names_of));
     }
     names

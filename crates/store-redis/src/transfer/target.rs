@@ -239,6 +239,7 @@ impl Import {
             | Record::Schedule { schedule: None, .. }
             | Record::Control { .. }
             | Record::Links { .. }
+            | Record::LeaseTime(_)
             | Record::KeyGone { .. }
             | Record::UserGone { .. }
             | Record::TaskGone { .. } => {}
