@@ -140,14 +140,26 @@ suite("verbs", {}, ({ scenario }) => {
     assert.equal(await page.getByLabel("Tag", { exact: true }).inputValue(), "find-me");
     await page.goBack();
     await shows([bad.id, good.id]);
-    await page.getByLabel("Find by the beginning of a task id").fill(good.id.slice(0, 10));
+    await page.getByLabel("Search tasks by id, kind, tag or error").fill(good.id.slice(0, 10));
     await page.waitForURL(/q=/);
     await until(
       "only what begins so is left",
       async () =>
         (await shown()).every((id) => id.startsWith(good.id.slice(0, 10))) && (await shown()).includes(good.id),
     );
-    await page.getByRole("button", { name: "Clear" }).click();
+    const search = page.getByLabel("Search tasks by id, kind, tag or error");
+    await search.fill("FIND noop");
+    await page.waitForURL(/q=FIND/);
+    await shows([bad.id, good.id]);
+    const code = (await product.task(bad.id)).error.code;
+    await search.fill(`find ${code}`);
+    await shows([bad.id]);
+    await page.reload();
+    await shows([bad.id]);
+    assert.equal(await search.inputValue(), `find ${code}`);
+    await search.fill("ind");
+    await page.getByText("No task matches").waitFor();
+    await page.getByRole("button", { name: "Clear", exact: true }).click();
     await until("nothing narrows the list", () => !new URL(page.url()).search.includes("tag="));
     await page.getByLabel("Kind", { exact: true }).selectOption("noop");
     await page.waitForURL(/kind=noop/);

@@ -23,6 +23,7 @@ describe("the list's address", () => {
       ...EVERYTHING,
       q: "first",
     });
+    expect(readQuery({ q: " a  b c d e f g h i" }).q).toBe("a b c d e f g h");
   });
 
   it("asks the API for the statuses behind a tab, in whole minutes of time", () => {

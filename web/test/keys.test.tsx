@@ -1,10 +1,11 @@
-import type { KeyMode } from "@tasktonic/client";
+import type { KeyMode, Priority } from "@tasktonic/client";
 import { fireEvent, render, screen } from "@testing-library/react";
 import axe from "axe-core";
 import { useState } from "react";
 import { describe, expect, it } from "vitest";
 import { KEY_MODES } from "@/features/submit/key";
 import { NO_OPTIONS, OptionFields, type Options, settingsOf } from "@/features/submit/options";
+import { PRIORITIES } from "@/features/tasks/priorities";
 
 function Form({ told }: { told: (options: Options) => void }) {
   const [options, setOptions] = useState<Options>(NO_OPTIONS);
@@ -64,6 +65,24 @@ describe("the key of a task", () => {
     fireEvent.change(screen.getByLabelText("One at a time with"), { target: { value: "customer-7 " } });
     expect(settingsOf(options)).toEqual({ errors: {}, settings: { serial_key: "customer-7" } });
     expect(settingsOf({ ...options, key: "k" }).settings).toEqual({ idempotency_key: "k", serial_key: "customer-7" });
+  });
+
+  it("stands beside a priority, which says what it means and is sent where it is not normal", () => {
+    let options: Options = NO_OPTIONS;
+    render(
+      <Form
+        told={(now) => {
+          options = now;
+        }}
+      />,
+    );
+    for (const priority of Object.keys(PRIORITIES) as Priority[]) {
+      const select = screen.getByLabelText("Priority");
+      fireEvent.change(select, { target: { value: priority } });
+      const hint = document.getElementById(select.getAttribute("aria-describedby") ?? "");
+      expect(hint?.textContent).toBe(`${PRIORITIES[priority].says}.`);
+      expect(settingsOf(options).settings).toEqual(priority === "normal" ? {} : { priority });
+    }
   });
 
   it("is asked for where something is said about it, and takes no other delay when debounced", () => {

@@ -208,7 +208,7 @@ describe("all that match", () => {
   it("are what the list shows, and everything only if it is said", () => {
     expect(toBulk({ status: ["failed"], q: "AZ", tag: "x" })).toEqual({
       status: ["failed"],
-      id_prefix: "AZ",
+      q: "AZ",
       tag: "x",
     });
     expect(toBulk({})).toEqual({ all: true });
@@ -279,11 +279,9 @@ describe("an operation on many tasks", () => {
     expect(
       filterWords({
         verb: "cancel",
-        filter: { status: ["queued", "running", "scheduled"], kind: "mail", queue: "slow", tag: "x", id_prefix: "V" },
+        filter: { status: ["queued", "running", "scheduled"], kind: "mail", queue: "slow", tag: "x", q: "V 12" },
       }),
-    ).toBe(
-      "all queued, running or scheduled tasks of the kind mail in the queue slow with the tag x whose id begins with V",
-    );
+    ).toBe("all queued, running or scheduled tasks of the kind mail in the queue slow with the tag x found by V 12");
     expect(filterWords({ verb: "purge", filter: { since: "2026-11-24T10:15:00Z" } })).toBe(
       "all tasks it can made since 24 Nov 2026, 10:15 UTC",
     );

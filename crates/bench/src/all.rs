@@ -13,7 +13,7 @@ use tasktonic_store::clock::Clock;
 use crate::figures::{Figure, table};
 use crate::machine::Machine;
 use crate::{
-    Options, floors, gateway, lifecycles, pickup, redis, scaling, sockets, startup, submits,
+    Options, floors, gateway, lifecycles, lists, pickup, redis, scaling, sockets, startup, submits,
 };
 
 /// One run of everything.
@@ -47,6 +47,7 @@ pub(crate) async fn measure(options: &Options, repository: &Path) -> Result<Vec<
     add("Sockets", sockets::measure(options, sockets::COUNT).await?);
     add("The embedded store alone", lifecycles::measure(options, repository).await?);
     add("The store on Redis alone", redis::measure(options, repository).await?);
+    add("Lists", lists::measure(options, repository).await?);
     add("More workers", scaling::measure(options).await?);
     add("The gateway", gateway::measure(options).await?);
     add("The disk again", floors::fdatasync_figures(scratch.path())?);

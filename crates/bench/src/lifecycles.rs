@@ -24,20 +24,30 @@ pub(crate) async fn example(
     args: &[&str],
     name: &str,
 ) -> Result<Vec<Figure>> {
+    Ok(figures(name, &said(repository, package, "lifecycles", args).await?))
+}
+
+/// What an example of a store's crate says; it is printed too.
+pub(crate) async fn said(
+    repository: &Path,
+    package: &str,
+    example: &str,
+    args: &[&str],
+) -> Result<String> {
     let output = Command::new("cargo")
         .args(["run", "--locked", "--release", "--quiet", "-p", package])
-        .args(["--example", "lifecycles", "--"])
+        .args(["--example", example, "--"])
         .args(args)
         .current_dir(repository)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
         .await
-        .context("running the example `lifecycles`")?;
-    anyhow::ensure!(output.status.success(), "the example `lifecycles` ended: {}", output.status);
+        .with_context(|| format!("running the example `{example}`"))?;
+    anyhow::ensure!(output.status.success(), "the example `{example}` ended: {}", output.status);
     let text = String::from_utf8(output.stdout).context("what it said")?;
     eprint!("{text}");
-    Ok(figures(name, &text))
+    Ok(text)
 }
 
 /// One figure per line that has a rate.

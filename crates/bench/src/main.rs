@@ -10,6 +10,7 @@ mod floors;
 mod gateway;
 mod goals;
 mod lifecycles;
+mod lists;
 mod machine;
 mod peers;
 mod pickup;
@@ -71,6 +72,8 @@ enum Verb {
     Startup,
     /// The embedded store alone: durable lifecycles in bulk
     Lifecycles,
+    /// The first page of what is rare among 100,000 and 1,000,000 tasks of one user, on both stores
+    Lists,
     /// The store on Redis alone: lifecycles in bulk, and what each costs Redis
     Redis,
     /// What more workers add: 1, 2 and 4 processes over one Redis
@@ -153,6 +156,7 @@ fn main() -> Result<()> {
             Verb::Sockets { count } => sockets::measure(&options, count).await,
             Verb::Startup => startup::measure(&options).await,
             Verb::Lifecycles => lifecycles::measure(&options, &machine::repository(None)?).await,
+            Verb::Lists => lists::measure(&options, &machine::repository(None)?).await,
             Verb::Redis => redis::measure(&options, &machine::repository(None)?).await,
             Verb::Scaling => scaling::measure(&options).await,
             Verb::Gateway => gateway::measure(&options).await,

@@ -3,6 +3,7 @@
 
 mod figures;
 mod laws;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod world;
@@ -11,7 +12,7 @@ use serde::Serialize;
 
 use crate::history::Line;
 
-pub(crate) use figures::{Figures, RESET, SITUATIONS, unmet};
+pub(crate) use figures::{Figures, RESET, SITUATIONS};
 use world::World;
 
 /// How many places a report names for one law.
@@ -47,6 +48,32 @@ pub(crate) enum Law {
     Cancelled,
     /// A run sees all of an edit that was answered.
     Edited,
+    /// What was removed stays removed.
+    Removed,
+    /// Parts of flows wait for what they were said to wait for.
+    Ties,
+    /// A request that is accepted whole is there whole.
+    Whole,
+    /// A flow has the numbers of its parts, and ends as they did.
+    Gathered,
+    /// What follows a batch begins after all of it.
+    Callback,
+    /// A key means what its mode says.
+    Modes,
+    /// Of a serial key one runs at a time, in order.
+    Serial,
+    /// No more run than may.
+    Running,
+    /// No more start in a time than may.
+    Rate,
+    /// What is paused is not handed out.
+    Paused,
+    /// Labels choose the workers.
+    Labels,
+    /// Each task of a call is judged by itself.
+    Items,
+    /// Each time of a schedule makes one task.
+    Ticks,
     /// I9: events are numbered without holes, revs rise.
     Order,
     /// I10: what was heard last is what is.
@@ -57,7 +84,7 @@ pub(crate) enum Law {
 
 impl Law {
     /// In the order of the table.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 29] = [
         Self::Lost,
         Self::Unended,
         Self::Late,
@@ -71,6 +98,19 @@ impl Law {
         Self::Early,
         Self::Cancelled,
         Self::Edited,
+        Self::Removed,
+        Self::Ties,
+        Self::Whole,
+        Self::Gathered,
+        Self::Callback,
+        Self::Modes,
+        Self::Serial,
+        Self::Running,
+        Self::Rate,
+        Self::Paused,
+        Self::Labels,
+        Self::Items,
+        Self::Ticks,
         Self::Order,
         Self::Agreement,
         Self::Processes,
@@ -92,6 +132,19 @@ impl Law {
             Self::Early => "nothing starts before its time",
             Self::Cancelled => "what was cancelled does not start again by itself",
             Self::Edited => "a run sees all of an edit that was accepted before it",
+            Self::Removed => "what was removed stays removed",
+            Self::Ties => "a part of a flow waits for what its ties say",
+            Self::Whole => "a flow is accepted whole or not at all",
+            Self::Gathered => "a flow's numbers are those of its parts, and it ends as they did",
+            Self::Callback => "what follows a batch begins once it is closed and all has ended",
+            Self::Modes => "a key means what its mode says",
+            Self::Serial => "of a serial key one runs at a time, in order",
+            Self::Running => "no more of a user's tasks run in a queue than may",
+            Self::Rate => "no more of a user's tasks start in a time than may",
+            Self::Paused => "what is paused is not handed out",
+            Self::Labels => "nothing starts at a worker that lacks one of its labels",
+            Self::Items => "of many tasks in a call each is accepted or refused by itself",
+            Self::Ticks => "each time of a schedule makes one task",
             Self::Order => "events are numbered without holes, and revs rise",
             Self::Agreement => "what was heard last of a task is what it is",
             Self::Processes => "who is asked to stop ends in order, and nobody ends by itself",
@@ -106,6 +159,8 @@ pub(crate) struct Ruling {
     pub(crate) law: Law,
     /// What it says.
     pub(crate) sentence: &'static str,
+    /// How much there was to which it applies: a law that saw nothing has proved nothing.
+    pub(crate) looked_at: usize,
     /// How often it did not hold.
     pub(crate) broken: usize,
     /// Where, for the first few.
@@ -122,11 +177,38 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
+    /// The laws that saw nothing, but for these.
+    pub(crate) fn blind<'a>(&'a self, but: &'a [Law]) -> impl Iterator<Item = &'static str> + 'a {
+        let blind = self.rulings.iter().filter(|ruling| ruling.looked_at == 0);
+        blind.filter(|ruling| !but.contains(&ruling.law)).map(|ruling| ruling.sentence)
+    }
+
     /// Whether every law held.
     pub(crate) fn is_clean(&self) -> bool {
         self.rulings.iter().all(|ruling| ruling.broken == 0)
     }
 }
+
+/// What a history has not met with: situations, and laws that saw nothing to which they apply.
+pub(crate) fn unmet(lines: &[Line]) -> Vec<&'static str> {
+    let verdict = check(lines);
+    let situations = SITUATIONS.iter().copied().chain([RESET]);
+    let unmet = situations.filter(|what| verdict.figures.times(what) == 0);
+    unmet.chain(verdict.blind(&AT_THE_END)).collect()
+}
+
+/// Laws about what is written down only at the end.
+const AT_THE_END: [Law; 9] = [
+    Law::Unended,
+    Law::Late,
+    Law::Attempts,
+    Law::Effects,
+    Law::Removed,
+    Law::Whole,
+    Law::Gathered,
+    Law::Ticks,
+    Law::Agreement,
+];
 
 /// Judges a history, whose lines are in the order of time.
 pub(crate) fn check(lines: &[Line]) -> Verdict {
@@ -134,10 +216,10 @@ pub(crate) fn check(lines: &[Line]) -> Verdict {
     let rulings = Law::ALL
         .iter()
         .map(|law| {
-            let mut examples = laws::broken(*law, &world);
+            let laws::Found { looked_at, broken: mut examples } = laws::judge(*law, &world);
             let broken = examples.len();
             examples.truncate(EXAMPLES_MAX);
-            Ruling { law: *law, sentence: law.sentence(), broken, examples }
+            Ruling { law: *law, sentence: law.sentence(), looked_at, broken, examples }
         })
         .collect();
     Verdict { rulings, figures: Figures::of(&world) }

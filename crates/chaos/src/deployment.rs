@@ -17,6 +17,16 @@ use crate::process::{ReadyWord, Slot};
 
 /// The kind of a run's tasks.
 pub(crate) const KIND: &str = "chaos.step";
+/// Kinds, and queues, in which something is set: at most so many run, at most so many start in a time,
+/// and an operator pauses it.
+pub(crate) const LIMITED: &str = "chaos.limited";
+pub(crate) const RATED: &str = "chaos.rated";
+pub(crate) const PAUSED: &str = "chaos.paused";
+const KINDS: [&str; 4] = [KIND, LIMITED, RATED, PAUSED];
+/// Labels that tasks need.
+pub(crate) const LABELS: &[&str] = &["gpu", "eu"];
+/// What each worker has, by its place: one lacks all, and one has all.
+const LABELS_OF: [&[&str]; WORKERS] = [&["eu"], &["gpu"], &["gpu", "eu"], &[]];
 /// Workers. The first reaches its store through a server, in every form.
 pub(crate) const WORKERS: usize = 4;
 /// Attempts of one worker at once.
@@ -157,7 +167,9 @@ impl Deployment {
         let log = folder.join("logs").join(format!("{name}.log"));
         Ok(Slot::new(name, ReadyWord::Working, log, move || {
             let mut command = product(&program);
-            command.args(["work", "--kinds", KIND, "--drain", &DRAIN_S.to_string()]);
+            command.args(["work", "--drain", &DRAIN_S.to_string()]);
+            command.args(["--kinds", &KINDS.join(",")]);
+            command.args(LABELS_OF[place].iter().flat_map(|label| ["--label", label]));
             command.args(["--concurrency", &CONCURRENCY.to_string()]).arg("--config").arg(&config);
             match &token {
                 Some(token) => {
@@ -185,7 +197,19 @@ impl Deployment {
     /// # Errors
     /// When no token can be had.
     pub(crate) fn clients(&self, user: &str) -> Result<Vec<Client>> {
-        let token = self.mint(user, "user")?;
+        self.clients_as(user, "user")
+    }
+
+    /// Clients of an operator, as [`Deployment::clients`].
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn operator(&self) -> Result<Vec<Client>> {
+        self.clients_as("operator", "operator")
+    }
+
+    fn clients_as(&self, user: &str, role: &str) -> Result<Vec<Client>> {
+        let token = self.mint(user, role)?;
         let waits = Waits {
             connect: Duration::from_secs(2),
             answer: Duration::from_secs(6),
@@ -230,6 +254,15 @@ fn backing(form: Form, data: &Path) -> (Backing, String) {
     }
 }
 
+/// What each worker has, by name.
+pub(crate) fn labels() -> impl Iterator<Item = (String, Vec<String>)> {
+    let own = |labels: &[&str]| labels.iter().map(|label| (*label).to_owned()).collect();
+    LABELS_OF
+        .iter()
+        .enumerate()
+        .map(move |(place, labels)| (format!("worker-{place}"), own(labels)))
+}
+
 /// The configuration of a worker: our own program as a kind.
 fn kinds(worker: &str, history: &Path) -> Result<String> {
     let ours = std::env::current_exe().context("finding our own program")?;
@@ -239,13 +272,16 @@ fn kinds(worker: &str, history: &Path) -> Result<String> {
     environment.insert(WORKER.into(), worker.into());
     let mut backoff = toml::Table::new();
     backoff.insert("wait".into(), "200ms".into());
-    let mut kind = toml::Table::new();
-    kind.insert("kind".into(), KIND.into());
-    kind.insert("command".into(), vec![text(&ours), "attempt".to_owned()].into());
-    kind.insert("backoff".into(), backoff.into());
-    kind.insert("env".into(), environment.into());
+    let kinds = KINDS.map(|name| {
+        let mut kind = toml::Table::new();
+        kind.insert("kind".into(), name.into());
+        kind.insert("command".into(), vec![text(&ours), "attempt".to_owned()].into());
+        kind.insert("backoff".into(), backoff.clone().into());
+        kind.insert("env".into(), environment.clone().into());
+        toml::Value::Table(kind)
+    });
     let mut table = toml::Table::new();
-    table.insert("exec".into(), vec![toml::Value::Table(kind)].into());
+    table.insert("exec".into(), kinds.to_vec().into());
     Ok(table.to_string())
 }
 
@@ -272,6 +308,7 @@ mod tests {
         assert_eq!(kind["kind"].as_str(), Some(KIND));
         assert_eq!(kind["env"][HISTORY].as_str(), Some("/a/history.jsonl"));
         assert_eq!(kind["env"][WORKER].as_str(), Some("worker-3"));
+        assert_eq!(table["exec"].as_array().unwrap().len(), KINDS.len());
         assert_eq!(kind["command"][1].as_str(), Some("attempt"));
     }
 }

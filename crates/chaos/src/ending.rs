@@ -1,17 +1,20 @@
 //! The end of a run: waits until all work is done, and writes down every task as it is then. It
 //! reads by the public API, like anybody.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use futures_util::{StreamExt as _, stream};
 use tasktonic_client::{Client, Error, Filter};
+use tasktonic_protocol::http::Flow;
 use tasktonic_protocol::problem::Code;
 use tasktonic_protocol::task::Task;
+use tasktonic_protocol::time::parse_rfc3339;
 
 use crate::attempt::{Output, Payload, fence_of};
-use crate::history::{Line, Op, Phase, Recorder, now};
+use crate::history::{Facts, Line, Op, Phase, Recorder, now};
 
 /// Tasks of one page.
 const PAGE: u32 = 200;
@@ -50,7 +53,7 @@ pub(crate) async fn drained(clients: &[Client], within_ms: u64, stopped: &Atomic
 }
 
 /// Writes down every task of `user`: those in the list, and those of `accepted`, which may be
-/// nowhere.
+/// nowhere; and what each of `flows` has come to.
 ///
 /// # Errors
 /// When the server does not answer although all faults are over.
@@ -58,6 +61,7 @@ pub(crate) async fn write_down(
     user: &str,
     client: &Client,
     accepted: &[String],
+    flows: &BTreeSet<String>,
     recorder: &Recorder,
 ) -> Result<()> {
     let mut ids: Vec<String> = accepted.to_vec();
@@ -93,6 +97,14 @@ pub(crate) async fn write_down(
         };
         recorder.say(&line);
     }
+    for flow in flows {
+        match patiently(|| client.flow(flow, None)).await {
+            Ok(shown) => recorder.say(&roll_up(base(), &shown)),
+            // It was never accepted, or is gone with its task, which says so itself.
+            Err(error) if error.code() == Some(Code::NotFound) => {}
+            Err(error) => bail!("reading flow {flow} of {user}: {error}"),
+        }
+    }
     for id in several {
         logs(&base(), client, &id, recorder).await.with_context(|| format!("the log of {id}"))?;
     }
@@ -114,11 +126,32 @@ async fn patiently<T, F: Future<Output = Result<T, Error>>>(
     }
 }
 
+fn roll_up(base: Line, flow: &Flow) -> Line {
+    let facts = Facts {
+        flow: Some(flow.task.id.clone()),
+        done: Some(flow.roll_up.completed.into()),
+        total: Some(flow.roll_up.total.into()),
+        failed: Some(flow.roll_up.failed.into()),
+        cancelled: Some(flow.roll_up.cancelled.into()),
+        ..Facts::default()
+    };
+    Line { op: Op::RollUp, status: Some(flow.task.status.name().into()), facts, ..base }
+}
+
 fn of(base: Line, task: &Task) -> Line {
     let payload =
         task.payload.as_ref().and_then(|raw| serde_json::from_str::<Payload>(raw.get()).ok());
     let output =
         task.output.as_ref().and_then(|raw| serde_json::from_str::<Output>(raw.get()).ok());
+    let tick = task.schedule.as_ref();
+    let facts = Facts {
+        kind: Some(task.kind.clone()),
+        queue: Some(task.queue.clone()),
+        schedule: tick.map(|made_by| made_by.name.clone()),
+        tick_ms: tick.and_then(|made_by| parse_rfc3339(made_by.at.as_deref()?)),
+        labels: task.needs.clone(),
+        ..Facts::default()
+    };
     let told = task.error.as_ref().and_then(|error| fence_of(&error.message));
     Line {
         task: Some(task.id.clone()),
@@ -131,6 +164,7 @@ fn of(base: Line, task: &Task) -> Line {
         key: task.idempotency_key.clone(),
         token: output.map(|output| output.fence).or(told),
         why: task.reason.clone().or_else(|| task.error.as_ref().map(|error| error.code.clone())),
+        facts,
         ..base
     }
 }

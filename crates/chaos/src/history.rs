@@ -24,6 +24,24 @@ pub(crate) enum Op {
     Reschedule,
     /// A waiting task got another payload.
     Edit,
+    /// An ended task was to be removed.
+    Purge,
+    /// A flow was handed over, or a batch opened.
+    Open,
+    /// A batch was closed to further tasks.
+    Seal,
+    /// A schedule was made, or another word said about it.
+    Schedule,
+    /// A schedule was removed.
+    Unschedule,
+    /// All work of a user, or a queue, was paused.
+    Pause,
+    /// It was to go on.
+    Resume,
+    /// A limit was set of each user in a queue.
+    Limit,
+    /// What a worker has: its labels.
+    Labels,
     /// An attempt has begun.
     Start,
     /// An attempt has done its work: the write into the user's own database.
@@ -48,6 +66,8 @@ pub(crate) enum Op {
     LogLine,
     /// A task as it is at the end.
     Final,
+    /// What a flow or batch has come to at the end.
+    RollUp,
 }
 
 /// How far it came.
@@ -123,6 +143,81 @@ pub(crate) struct Line {
     /// Whether a fault may make the store forget what it had not passed on yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) forgets: bool,
+    /// What only some lines have to say.
+    #[serde(flatten)]
+    pub(crate) facts: Facts,
+}
+
+/// What is said of tasks and calls beyond the plain ones.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Facts {
+    /// By the wall clock, ms: the store's stamp of a change, or ours of a call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) at_ms: Option<i64>,
+    /// The kind of a task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kind: Option<String>,
+    /// The queue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) queue: Option<String>,
+    /// What else than a worker may be in the way of a task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) bound: Option<String>,
+    /// What its key means.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mode: Option<String>,
+    /// How long a key's window is, ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) window_ms: Option<u64>,
+    /// The serial key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) serial: Option<String>,
+    /// Labels that a task needs or a worker has.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) labels: Vec<String>,
+    /// The call that handed a task over with others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) of_call: Option<u64>,
+    /// The flow or batch that a task is part of, or that a call is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) flow: Option<String>,
+    /// Intents that must complete before this one may begin.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) after: Vec<String>,
+    /// Intents that must end before it, however.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) after_any: Vec<String>,
+    /// The name of a schedule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) schedule: Option<String>,
+    /// The time of a schedule for which a task was made, by the wall clock, ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tick_ms: Option<i64>,
+    /// A limit of what runs at once, or the tasks of a rate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max: Option<u32>,
+    /// The time of a rate or of a schedule, ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) per_ms: Option<u64>,
+    /// The burst of a rate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) burst: Option<u32>,
+    /// Progress: how much of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) done: Option<u64>,
+    /// Progress: of how much.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) total: Option<u64>,
+    /// Of a flow: parts that failed, and that were cancelled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) failed: Option<u64>,
+    /// As above.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cancelled: Option<u64>,
+    /// Whether it is one that has to be refused.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_bad: bool,
 }
 
 impl Line {
@@ -149,6 +244,7 @@ impl Line {
             due: None,
             why: None,
             forgets: false,
+            facts: Facts::default(),
         }
     }
 }
@@ -158,6 +254,12 @@ pub(crate) fn now() -> u64 {
     let time = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("every machine has this clock");
     let part = |number: i64| u64::try_from(number).unwrap_or(0);
     part(time.tv_sec()) * 1_000 + part(time.tv_nsec()) / 1_000_000
+}
+
+/// The wall clock, ms: that of the stores, which are on this machine.
+pub(crate) fn wall() -> i64 {
+    let time = clock_gettime(ClockId::CLOCK_REALTIME).expect("every machine has this clock");
+    time.tv_sec() * 1_000 + time.tv_nsec() / 1_000_000
 }
 
 /// Appends to a history.

@@ -1,381 +1,105 @@
-//! The users of a run: each hands tasks over, with and without keys and delays, and stops, moves,
-//! changes and sends back what they have, one call at a time. They record what they were told and
-//! judge nothing.
+//! The users of a run. Plain ones hand single tasks over; each of the others lives in one part of
+//! the product. They record what they were told and judge nothing.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+mod caller;
+mod flows;
+mod keys;
+mod limits;
+mod many;
+mod plain;
+mod ticks;
 
-use serde_json::value::{RawValue, to_raw_value};
-use tasktonic_client::{Client, Error, submission};
-use tasktonic_protocol::http::{EditRequest, LinePlace, RescheduleRequest, SubmitRequest};
-use tasktonic_protocol::task::Task;
+use std::sync::atomic::AtomicBool;
 
-use crate::attempt::Payload;
-use crate::board::Board;
-use crate::deployment::KIND;
-use crate::history::{Line, Op, Phase, Recorder, now};
-use crate::seed::Seed;
+use tasktonic_client::Client;
 
-/// The pause between two calls of a user, ms: from, up to.
-const PAUSE_MS: (u64, u64) = (60, 240);
-/// Tasks a user still has in mind.
-const KNOWN_MAX: usize = 40;
-/// How long a task may be delayed, ms.
-const DELAY_MS_MAX: u64 = 5_000;
-/// How long one attempt takes, ms; one in six takes longer, so that some are always under way.
-const SHORT_MS: (u64, u64) = (0, 250);
-const LONG_MS: (u64, u64) = (1_000, 3_500);
-/// The pause before an unknown outcome is asked about again, ms: from, up to.
-const AGAIN_MS: (u64, u64) = (100, 600);
-/// How long what is unknown is asked about once faults have stopped.
-const SETTLE_WITHIN_MS: u64 = 30_000;
+pub(crate) use caller::Caller;
 
-/// A task as its user knows it.
-#[derive(Debug, Clone)]
-struct Known {
-    task: String,
-    nonce: String,
-    request: SubmitRequest,
-    payload: Payload,
-    /// Until when it waits, by the history's clock.
-    waits_until: u64,
-    /// Whether it was stopped, or is one that fails for good.
-    ends_badly: bool,
-}
-
-/// Which of a user's tasks a call is about, where there is one.
+/// What a user does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    /// Any.
-    Any,
-    /// One that waits for its time.
-    Waiting,
-    /// One that takes long, and is at it unless something is in the way.
-    Running,
-    /// One that has failed or was stopped.
-    Ended,
+pub(crate) enum Sort {
+    /// Single tasks, and every verb there is for them.
+    Plain,
+    /// Flows and batches.
+    Flows,
+    /// Keys of all modes, and serial keys.
+    Keys,
+    /// Schedules.
+    Ticks,
+    /// Limits, rates and pauses.
+    Limits,
+    /// Many tasks in a call, and tasks that need labels.
+    Many,
 }
+
+/// Everybody, by name.
+pub(crate) const USERS: &[(&str, Sort)] = &[
+    ("user-0", Sort::Plain),
+    ("user-1", Sort::Plain),
+    ("user-2", Sort::Plain),
+    ("user-3", Sort::Plain),
+    ("flows", Sort::Flows),
+    ("keys", Sort::Keys),
+    ("ticks", Sort::Ticks),
+    ("limits", Sort::Limits),
+    ("many", Sort::Many),
+];
 
 /// One user.
-pub(crate) struct User {
-    name: String,
-    clients: Vec<Client>,
-    seed: Seed,
-    recorder: Recorder,
-    board: Arc<Board>,
-    calls: Arc<AtomicU64>,
-    count: u64,
-    known: VecDeque<Known>,
-    /// Submissions under a key whose outcome nobody knows.
-    unsettled: Vec<(SubmitRequest, Payload, Option<u64>)>,
+pub(crate) enum User {
+    Plain(plain::User),
+    Flows(flows::User),
+    Keys(keys::User),
+    Ticks(ticks::User),
+    Limits(limits::User),
+    Many(many::User),
 }
 
 impl User {
-    /// One that reaches the servers by `clients`, one for each.
-    pub(crate) fn new(
-        name: String,
-        clients: Vec<Client>,
-        seed: u64,
-        recorder: Recorder,
-        board: Arc<Board>,
-        calls: Arc<AtomicU64>,
-    ) -> Self {
-        let seed = Seed::of(seed, &name);
-        let (known, unsettled) = (VecDeque::new(), Vec::new());
-        Self { name, clients, seed, recorder, board, calls, count: 0, known, unsettled }
+    /// One that calls by `by`, and as an operator, if it comes to that, by `operator`.
+    pub(crate) fn new(sort: Sort, by: Caller, operator: &[Client]) -> Self {
+        match sort {
+            Sort::Plain => Self::Plain(plain::User::new(by)),
+            Sort::Flows => Self::Flows(flows::User::new(by)),
+            Sort::Keys => Self::Keys(keys::User::new(by)),
+            Sort::Ticks => Self::Ticks(ticks::User::new(by)),
+            Sort::Limits => Self::Limits(limits::User::new(by, operator.to_vec())),
+            Sort::Many => Self::Many(many::User::new(by)),
+        }
+    }
+
+    /// What has to be so before anything is broken. Whether it came to that.
+    pub(crate) async fn prepare(&mut self, stopped: &AtomicBool) -> bool {
+        match self {
+            Self::Limits(user) => user.prepare(stopped).await,
+            _ => true,
+        }
     }
 
     /// Makes calls until `over`.
     pub(crate) async fn live(&mut self, over: &AtomicBool) {
-        while !over.load(Ordering::SeqCst) {
-            let pause = self.seed.between(PAUSE_MS.0, PAUSE_MS.1);
-            tokio::time::sleep(Duration::from_millis(pause)).await;
-            match self.seed.below(100) {
-                0..56 => self.submit().await,
-                56..64 => self.submit_again().await,
-                64..67 => self.submit_other_body().await,
-                67..77 => self.cancel().await,
-                77..84 => self.reschedule().await,
-                84..92 => self.edit().await,
-                _ => self.retry().await,
-            }
-            if self.seed.one_in(4)
-                && let Some(one) = self.unsettled.pop()
-            {
-                self.send(one.0, one.1, one.2).await;
-            }
+        match self {
+            Self::Plain(user) => user.live(over).await,
+            Self::Flows(user) => user.live(over).await,
+            Self::Keys(user) => user.live(over).await,
+            Self::Ticks(user) => user.live(over).await,
+            Self::Limits(user) => user.live(over).await,
+            Self::Many(user) => user.live(over).await,
         }
     }
 
-    /// Asks until it is known what became of every submission under a key; `false` if it is not
-    /// in time.
+    /// Once nothing is broken any more: finds out what is unknown, and lets go of whatever would
+    /// keep tasks from ending. Whether it came to that in time.
     pub(crate) async fn settle(&mut self, stopped: &AtomicBool) -> bool {
-        let since = now();
-        while let Some(one) = self.unsettled.pop() {
-            if now() - since > SETTLE_WITHIN_MS || stopped.load(Ordering::SeqCst) {
-                self.unsettled.push(one);
-                return false;
+        match self {
+            Self::Plain(user) => {
+                user.probe().await;
+                user.settle(stopped).await
             }
-            self.send(one.0, one.1, one.2).await;
-            if !self.unsettled.is_empty() {
-                let pause = self.seed.between(AGAIN_MS.0, AGAIN_MS.1);
-                tokio::time::sleep(Duration::from_millis(pause)).await;
-            }
-        }
-        true
-    }
-
-    /// Hands one plain task over, under a key, once faults have stopped.
-    pub(crate) async fn probe(&mut self) {
-        let payload = self.payload(Payload {
-            nonce: String::new(),
-            version: 0,
-            ms: 50,
-            steps: 1,
-            good_from: 1,
-            fatal: false,
-        });
-        let mut request = submission(KIND, raw(&payload));
-        request.idempotency_key = Some(format!("probe-{}", payload.nonce));
-        self.send(request, payload, None).await;
-    }
-
-    fn payload(&mut self, payload: Payload) -> Payload {
-        self.count += 1;
-        Payload { nonce: format!("{}-{}", self.name, self.count), ..payload }
-    }
-
-    async fn submit(&mut self) {
-        let long = self.seed.one_in(6);
-        let takes = if long { LONG_MS } else { SHORT_MS };
-        let payload = Payload {
-            nonce: String::new(),
-            version: 0,
-            ms: self.seed.between(takes.0, takes.1),
-            steps: self.seed.between(1, 9),
-            good_from: if self.seed.one_in(4) { 1 + self.seed.between(1, 4) as u32 } else { 1 },
-            fatal: self.seed.one_in(3),
-        };
-        let payload = self.payload(payload);
-        let mut request = submission(KIND, raw(&payload));
-        request.attempts_max = Some(self.seed.between(3, 7) as u32);
-        // Dying workers are what a run is made of; tasks are to outlive them.
-        request.crashes_max = Some(request.attempts_max.unwrap_or(1));
-        let delay = self.seed.one_in(4).then(|| self.seed.below(DELAY_MS_MAX));
-        request.delay_ms = delay;
-        if self.seed.one_in(15) {
-            request.expire_after_ms = Some(delay.unwrap_or(0) + self.seed.between(200, 2_000));
-        }
-        if self.seed.below(3) > 0 {
-            request.idempotency_key = Some(format!("key-{}", payload.nonce));
-        }
-        self.send(request, payload, delay).await;
-    }
-
-    /// One submission, and what came of it.
-    async fn send(&mut self, request: SubmitRequest, payload: Payload, delay: Option<u64>) {
-        let invoked = Line {
-            nonce: Some(payload.nonce.clone()),
-            key: request.idempotency_key.clone(),
-            version: Some(payload.version),
-            due: delay.map(|delay| now() + delay),
-            attempts_max: request.attempts_max,
-            ..self.line(Op::Submit)
-        };
-        self.recorder.say(&invoked);
-        let answer = self.client().submit(request.clone()).await;
-        let is_unknown = answer.as_ref().is_err_and(Error::is_outcome_unknown);
-        let is_passing = answer.as_ref().is_err_and(Error::is_passing);
-        if let Ok(submitted) = &answer {
-            let status = if submitted.is_new { "new" } else { "existing" };
-            self.recorder.say(&Line {
-                task: Some(submitted.task.id.clone()),
-                rev: Some(submitted.task.rev),
-                status: Some(status.into()),
-                why: Some(submitted.task.durability.clone()),
-                ..ended(&invoked, Phase::Ok)
-            });
-            let task = submitted.task.id.clone();
-            if self.known.iter().all(|known| known.task != task) {
-                self.board.accepted.fetch_add(1, Ordering::Relaxed);
-                let nonce = payload.nonce.clone();
-                let waits_until = now() + delay.unwrap_or(0);
-                let ends_badly = payload.fatal && payload.good_from > 1;
-                let known = Known { task, nonce, request, payload, waits_until, ends_badly };
-                self.known.push_back(known);
-                if self.known.len() > KNOWN_MAX {
-                    self.known.pop_front();
-                }
-            }
-            return;
-        }
-        self.refused(&invoked, answer.err());
-        if (is_unknown || is_passing) && request.idempotency_key.is_some() {
-            self.unsettled.push((request, payload, delay));
+            Self::Flows(user) => user.settle(stopped).await,
+            Self::Ticks(user) => user.settle(stopped).await,
+            Self::Limits(user) => user.settle(stopped).await,
+            Self::Keys(_) | Self::Many(_) => true,
         }
     }
-
-    /// The same key and body once more: it is that task.
-    async fn submit_again(&mut self) {
-        let Some(known) = self.one_of_mine(Wanted::Any) else { return };
-        if known.request.idempotency_key.is_some() {
-            self.send(known.request, known.payload, None).await;
-        }
-    }
-
-    /// The same key with another body: it is refused.
-    async fn submit_other_body(&mut self) {
-        let Some(known) = self.one_of_mine(Wanted::Any) else { return };
-        if known.request.idempotency_key.is_none() {
-            return;
-        }
-        let payload = self.payload(known.payload);
-        let request = SubmitRequest { payload: raw(&payload), ..known.request };
-        let invoked = Line {
-            nonce: Some(payload.nonce.clone()),
-            key: request.idempotency_key.clone(),
-            ..self.line(Op::Submit)
-        };
-        self.recorder.say(&invoked);
-        match self.client().submit(request).await {
-            Ok(submitted) => self.recorder.say(&Line {
-                task: Some(submitted.task.id),
-                status: Some("new".into()),
-                ..ended(&invoked, Phase::Ok)
-            }),
-            Err(error) => self.refused(&invoked, Some(error)),
-        }
-    }
-
-    async fn cancel(&mut self) {
-        let wanted = *self.seed.pick(&[Wanted::Any, Wanted::Waiting, Wanted::Running]);
-        let Some(known) = self.one_of_mine(wanted) else { return };
-        let invoked = self.about(Op::Cancel, &known);
-        let answer = self.client().cancel(&known.task).await;
-        if answer.is_ok()
-            && let Some(mine) = self.known.iter_mut().find(|mine| mine.task == known.task)
-        {
-            mine.ends_badly = true;
-        }
-        self.told(&invoked, answer);
-    }
-
-    async fn retry(&mut self) {
-        let Some(known) = self.one_of_mine(Wanted::Ended) else { return };
-        let invoked = self.about(Op::Retry, &known);
-        let answer = self.client().retry(&known.task).await;
-        self.told(&invoked, answer);
-    }
-
-    async fn reschedule(&mut self) {
-        let Some(known) = self.one_of_mine(Wanted::Waiting) else { return };
-        let mut request = RescheduleRequest::default();
-        match self.seed.below(3) {
-            0 => request.delay_ms = Some(self.seed.below(DELAY_MS_MAX)),
-            1 => request.place = Some(LinePlace::Front),
-            _ => request.place = Some(LinePlace::Back),
-        }
-        let due = now() + request.delay_ms.unwrap_or(0);
-        let invoked = Line { due: Some(due), ..self.line_of(Op::Reschedule, &known) };
-        self.recorder.say(&invoked);
-        let answer = self.client().reschedule(&known.task, &request).await;
-        self.told(&invoked, answer);
-    }
-
-    async fn edit(&mut self) {
-        let Some(mut known) = self.one_of_mine(Wanted::Waiting) else { return };
-        known.payload.version += 1;
-        let request = EditRequest { payload: Some(raw(&known.payload)), ..EditRequest::default() };
-        let version = Some(known.payload.version);
-        let invoked = Line { version, ..self.line_of(Op::Edit, &known) };
-        self.recorder.say(&invoked);
-        // Whatever comes of it, no later edit has this number.
-        if let Some(mine) = self.known.iter_mut().find(|mine| mine.task == known.task) {
-            mine.payload.version = known.payload.version;
-        }
-        let answer = self.client().edit(&known.task, &request).await;
-        self.told(&invoked, answer);
-    }
-
-    fn one_of_mine(&mut self, wanted: Wanted) -> Option<Known> {
-        if self.known.is_empty() {
-            return None;
-        }
-        // One in four is any: a refusal is part of it.
-        if wanted != Wanted::Any && !self.seed.one_in(4) {
-            let fits = |known: &Known| match wanted {
-                Wanted::Waiting => known.waits_until > now(),
-                Wanted::Running => {
-                    let at_it = known.waits_until..known.waits_until + known.payload.ms;
-                    known.payload.ms >= LONG_MS.0 && at_it.contains(&now())
-                }
-                Wanted::Ended => known.ends_badly,
-                Wanted::Any => true,
-            };
-            let fitting: Vec<&Known> = self.known.iter().filter(|known| fits(known)).collect();
-            if !fitting.is_empty() {
-                return Some((*self.seed.pick(&fitting)).clone());
-            }
-        }
-        // Mostly of the newest: they still wait or run.
-        let near = self.known.len().min(8);
-        let count = if self.seed.one_in(3) { self.known.len() } else { near };
-        let back = self.seed.place(count);
-        self.known.get(self.known.len() - 1 - back).cloned()
-    }
-
-    fn client(&mut self) -> Client {
-        self.seed.pick(&self.clients).clone()
-    }
-
-    fn line(&self, op: Op) -> Line {
-        Line {
-            call: Some(self.calls.fetch_add(1, Ordering::Relaxed)),
-            user: Some(self.name.clone()),
-            ..Line::new(self.name.clone(), op, Phase::Invoke)
-        }
-    }
-
-    fn line_of(&self, op: Op, known: &Known) -> Line {
-        let nonce = Some(known.nonce.clone());
-        Line { task: Some(known.task.clone()), nonce, ..self.line(op) }
-    }
-
-    fn about(&self, op: Op, known: &Known) -> Line {
-        let line = self.line_of(op, known);
-        self.recorder.say(&line);
-        line
-    }
-
-    fn told(&self, invoked: &Line, answer: Result<Task, Error>) {
-        match answer {
-            Ok(task) => self.recorder.say(&Line {
-                rev: Some(task.rev),
-                status: Some(task.status.name().into()),
-                ..ended(invoked, Phase::Ok)
-            }),
-            Err(error) => self.refused(invoked, Some(error)),
-        }
-    }
-
-    fn refused(&self, invoked: &Line, error: Option<Error>) {
-        let Some(error) = error else { return };
-        let phase = if error.is_outcome_unknown() { Phase::Info } else { Phase::Fail };
-        let why = match error.code() {
-            Some(code) => code.name().to_owned(),
-            None => error.to_string(),
-        };
-        self.recorder.say(&Line { why: Some(why), ..ended(invoked, phase) });
-    }
-}
-
-/// The end of what was invoked.
-fn ended(invoked: &Line, phase: Phase) -> Line {
-    Line { t: now(), phase, ..invoked.clone() }
-}
-
-fn raw(payload: &Payload) -> Box<RawValue> {
-    to_raw_value(payload).expect("a payload of ours is JSON")
 }

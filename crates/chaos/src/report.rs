@@ -64,8 +64,9 @@ impl Report {
         let figures = &self.verdict.figures;
         let mut text = format!(
             "\n{} · seed {} · {} accepted, {} recovered, {} attempts: {} completed, {} failed, {} \
-             cancelled; {} done more than once\nrecovery of {} attempts of dead workers: p50 {}, \
-             p99 {}, longest {} ms; all done {} ms after the last fault\n\n",
+             cancelled; {} done more than once\nattempts of dead workers: {} were taken over after \
+             p50 {}, p99 {}, longest {} ms; {} began again after p50 {}, p99 {}, longest {} ms\nall \
+             done {} ms after the last fault\n\n",
             self.form.name(),
             self.seed,
             figures.accepted,
@@ -75,6 +76,10 @@ impl Report {
             figures.failed,
             figures.cancelled,
             figures.done_again,
+            figures.taken_over,
+            figures.taken_over_p50_ms,
+            figures.taken_over_p99_ms,
+            figures.taken_over_max_ms,
             figures.recoveries,
             figures.recovery_p50_ms,
             figures.recovery_p99_ms,
@@ -82,8 +87,15 @@ impl Report {
             figures.drained_after_ms,
         );
         for ruling in &self.verdict.rulings {
-            let held = if ruling.broken == 0 { "ok " } else { "NO " };
-            text.push_str(&format!("{held} {:>4}  {}\n", ruling.broken, ruling.sentence));
+            let held = match (ruling.broken, ruling.looked_at) {
+                (0, 0) => "-- ",
+                (0, _) => "ok ",
+                _ => "NO ",
+            };
+            text.push_str(&format!(
+                "{held} {:>4} of {:<6} {}\n",
+                ruling.broken, ruling.looked_at, ruling.sentence
+            ));
             for example in &ruling.examples {
                 text.push_str(&format!("            {example}\n"));
             }
@@ -114,6 +126,7 @@ fn never(form: Form, verdict: &Verdict) -> Vec<String> {
         .chain(SITUATIONS.iter().copied())
         .chain([RESET])
         .filter(|what| verdict.figures.times(what) == 0)
+        .chain(verdict.blind(&[]))
         .map(str::to_owned)
         .collect()
 }

@@ -13,16 +13,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::board::Board;
 use crate::check::{check, unmet};
-use crate::deployment::{Backing, Deployment, Form, KIND};
+use crate::deployment::{self, Backing, Deployment, Form, KIND};
 use crate::ending;
 use crate::faults::{Hands, Setting};
-use crate::history::{self, Line, Op, Phase, Recorder, now};
-use crate::load::User;
+use crate::history::{self, Facts, Line, Op, Phase, Recorder, now};
+use crate::load::{Caller, USERS, User};
 use crate::report::Report;
 use crate::watch::{Known, Observer};
 
-/// Users of a run.
-const USERS: usize = 4;
 /// How long all work may take once nothing is broken, ms: leases that run out, delays, and what
 /// waits in line on a busy machine.
 const DRAINED_WITHIN_MS: u64 = 60_000;
@@ -95,7 +93,12 @@ fn phases(
     };
     mark("starting");
     let deployment = Deployment::start(plan.form, &plan.program, &plan.folder, path)?;
-    let names: Vec<String> = (0..USERS).map(|user| format!("user-{user}")).collect();
+    for (worker, labels) in deployment::labels() {
+        let facts = Facts { labels, ..Facts::default() };
+        recorder.say(&Line { facts, ..Line::new(worker, Op::Labels, Phase::Ok) });
+    }
+    let names: Vec<String> = USERS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let operator = deployment.operator()?;
     let clients: Vec<Vec<Client>> =
         names.iter().map(|name| deployment.clients(name)).collect::<Result<_>>()?;
     runtime.block_on(known_kind(&clients[0][0], stopped))?;
@@ -104,19 +107,18 @@ fn phases(
     let calls = Arc::new(AtomicU64::new(1));
     let over = Arc::new(AtomicBool::new(false));
     let mut users = Vec::new();
-    for (name, clients) in names.iter().zip(&clients) {
+    for ((name, sort), clients) in USERS.iter().zip(&clients) {
+        let name = (*name).to_owned();
         let observer =
             Observer::new(name.clone(), clients.clone(), recorder.clone(), board.clone());
         eyes.known.push(observer.known());
         runtime.spawn(observer.listen(eyes.over.clone()));
-        let mut user = User::new(
-            name.clone(),
-            clients.clone(),
-            plan.seed,
-            recorder.clone(),
-            board.clone(),
-            calls.clone(),
-        );
+        let (said, seen) = (recorder.clone(), board.clone());
+        let by = Caller::new(name, clients.clone(), plan.seed, said, seen, calls.clone());
+        let mut user = User::new(*sort, by, &operator);
+        if !runtime.block_on(user.prepare(stopped)) {
+            bail!("what has to hold from the start could not be set");
+        }
         let over = over.clone();
         users.push(runtime.spawn(async move {
             user.live(&over).await;
@@ -177,9 +179,8 @@ async fn heal(
 ) -> Result<()> {
     for user in users {
         let mut user = user.await.context("a user")?;
-        user.probe().await;
         if !user.settle(stopped).await {
-            bail!("what became of a submission could not be found out although nothing is broken");
+            bail!("what became of a call could not be found out although nothing is broken");
         }
     }
     let last: Vec<Client> = clients.iter().filter_map(|all| all.last().cloned()).collect();
@@ -195,7 +196,10 @@ async fn heal(
             line.op == Op::Submit && line.phase == Phase::Ok && line.user.as_ref() == Some(name)
         });
         let accepted: Vec<String> = answered.filter_map(|line| line.task.clone()).collect();
-        ending::write_down(name, client, &accepted, recorder).await?;
+        let of_user = lines.iter().filter(|line| line.user.as_ref() == Some(name));
+        let flows = of_user.filter(|line| line.op == Op::Open);
+        let flows = flows.filter_map(|line| line.facts.flow.clone()).collect();
+        ending::write_down(name, client, &accepted, &flows, recorder).await?;
         heard(&history::read(path)?, name, known, stopped).await;
     }
     mark("written down");

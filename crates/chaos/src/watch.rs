@@ -11,11 +11,12 @@ use tasktonic_client::{Client, Result};
 use tasktonic_protocol::frames::{ClientFrame, Event, RECENT_MAX, ServerFrame, V, Watch};
 use tasktonic_protocol::status::TaskStatus;
 use tasktonic_protocol::task::{Patch, Task};
+use tasktonic_protocol::time::parse_rfc3339;
 use tokio_util::sync::CancellationToken;
 
 use crate::attempt::fence_of;
 use crate::board::Board;
-use crate::history::{Line, Op, Phase, Recorder};
+use crate::history::{Facts, Line, Op, Phase, Recorder};
 
 /// The pause before a broken socket is opened again.
 const AGAIN_AFTER: Duration = Duration::from_millis(150);
@@ -34,6 +35,11 @@ pub(crate) struct Observer {
     revs: Known,
     tried: usize,
     opened: usize,
+}
+
+/// When the store wrote it.
+fn stamp(updated_at: &str) -> Facts {
+    Facts { at_ms: parse_rfc3339(updated_at), ..Facts::default() }
 }
 
 /// The newest epoch and rev that an observer has heard of each task.
@@ -191,6 +197,8 @@ impl Observer {
             attempt: Some(task.attempt),
             status: Some(task.status.name().into()),
             why: task.reason.clone(),
+            // Only the first event of a task has all of it.
+            facts: Facts { kind: Some(task.kind.clone()), ..stamp(&task.updated_at) },
             ..self.line(op)
         });
     }
@@ -205,6 +213,7 @@ impl Observer {
             status: Some(patch.status.name().into()),
             token: note.and_then(fence_of),
             why: patch.reason.clone(),
+            facts: stamp(&patch.updated_at),
             ..self.line(op)
         }
     }

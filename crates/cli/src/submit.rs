@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde_json::Value;
 use tasktonic_client::submission;
-use tasktonic_protocol::http::KeyMode;
+use tasktonic_protocol::http::{KeyMode, Priority};
 
 pub(crate) use watch::until_ended;
 
@@ -41,8 +41,8 @@ pub(crate) struct Args {
     /// Many tasks: a file (`-` is standard input) with one on each line, as the API takes them:
     /// {"kind":"noop","payload":{}}. Lines that are refused do not keep the others
     #[arg(long, value_name = "FILE", conflicts_with_all = [
-        "kind", "data", "files", "follow", "idempotency_key", "serial_key", "delay_ms", "run_at",
-        "expires_at", "expire_after_ms", "tags", "Policy",
+        "kind", "data", "files", "follow", "priority", "idempotency_key", "serial_key", "delay_ms",
+        "run_at", "expires_at", "expire_after_ms", "tags", "Policy",
     ])]
     batch: Option<PathBuf>,
     /// The payload as JSON, or @FILE (`@-` reads standard input)
@@ -59,6 +59,10 @@ pub(crate) struct Args {
     /// each, `{"line":1,"task":…}` or `{"line":1,"error":…}`)
     #[arg(long)]
     json: bool,
+    /// Which of your own tasks of its queue go first: high, normal or low (these go first in one of 8
+    /// turns) [default: normal]
+    #[arg(long, value_name = "PRIORITY")]
+    priority: Option<Priority>,
     /// A repetition under the same key finds this task instead of making another
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
@@ -114,6 +118,7 @@ pub(crate) async fn submit(args: Args) -> Result<u8> {
     request.key_mode = args.key_mode;
     request.key_window_ms = args.key_window;
     request.serial_key = args.serial_key;
+    request.priority = args.priority;
     request.delay_ms = args.delay_ms;
     request.run_at = args.run_at;
     request.expires_at = args.expires_at;

@@ -50,9 +50,9 @@ pub(crate) enum Verb {
         remote: Remote,
     },
     /// List tasks, newest first
-    #[command(
-        after_help = "Example: tasktonic task list --status running,queued --kind csv.profile"
-    )]
+    #[command(after_help = "Examples:\n  \
+            tasktonic task list --status running,queued --kind csv.profile\n  \
+            tasktonic task list --search 'order-12 timeout' --since 2026-11-24T10:15:00Z")]
     List {
         /// Only in these (scheduled, retrying, queued, running, completed, failed, cancelled, …)
         #[arg(long, value_delimiter = ',', value_parser = status, value_name = "STATUS")]
@@ -66,6 +66,15 @@ pub(crate) enum Verb {
         /// Only with this label
         #[arg(long)]
         tag: Option<String>,
+        /// Only what these words find: by id, kind, queue, labels, or the error of a task that failed
+        #[arg(long, value_name = "WORDS")]
+        search: Option<String>,
+        /// Only created at this time or later (2026-11-24T10:15:00Z)
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+        /// Only created before this time
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
         /// How many
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
         limit: u32,
@@ -176,8 +185,20 @@ pub(crate) async fn task(verb: Verb) -> Result<u8> {
             screen::say(&format!("{}{more}", harmless(&why.text)));
             Ok(crate::DONE)
         }
-        Verb::List { status, kind, queue, tag, limit, cursor, json, remote } => {
-            let filter = Filter { status, kind, queue, tag, ..Filter::default() };
+        Verb::List {
+            status,
+            kind,
+            queue,
+            tag,
+            search,
+            since,
+            until,
+            limit,
+            cursor,
+            json,
+            remote,
+        } => {
+            let filter = Filter { status, kind, queue, tag, search, since, until };
             let page = remote.client()?.tasks(&filter, limit, cursor.as_deref()).await?;
             if json {
                 print_json(&page)?;
@@ -186,7 +207,10 @@ pub(crate) async fn task(verb: Verb) -> Result<u8> {
             let rows: Vec<_> = page.tasks.iter().map(row).collect();
             screen::table(&["ID", "STATUS", "KIND", "ATTEMPT", "CREATED", "PROGRESS"], &rows);
             if let Some(cursor) = page.next_cursor {
-                screen::note(&format!("there are more: --cursor {cursor}"));
+                // A page may be short where many tasks were looked through for it.
+                let what =
+                    if rows.is_empty() { "none so far; go on with" } else { "there are more:" };
+                screen::note(&format!("{what} --cursor {cursor}"));
             }
             Ok(crate::DONE)
         }
@@ -316,6 +340,9 @@ pub(crate) fn show(task: &Task) {
     line("status", &screen::status(task.status.name()));
     line("kind", &harmless(&task.kind));
     line("needs", &harmless(&task.needs.join(", ")));
+    if !task.priority.is_normal() {
+        line("priority", task.priority.name());
+    }
     line("attempt", &format!("{} of {}", task.attempt, task.attempts_max));
     line("progress", &progress(task));
     if let Some(error) = &task.error {

@@ -24,7 +24,10 @@ fn repeat(tasks: &[FlowTask]) -> Repeat {
     if tasks.iter().all(|task| task.name.is_some()) { Repeat::Always } else { Repeat::Never }
 }
 
-fn fresh_id() -> String {
+/// An id for a flow or batch that its request may be sent again with, whatever becomes of the first
+/// answer: the same request under the same id is the same flow.
+#[must_use]
+pub fn fresh_id() -> String {
     TaskId::new(Clock::system().now_ms(), rand::random()).to_string()
 }
 

@@ -42,6 +42,7 @@ pub use client::{Client, Waits};
 pub use credentials::{Credentials, Token, TokenFile};
 pub use error::Error;
 pub use files::Download;
+pub use flows::fresh_id;
 pub use follow::{Following, Update};
 pub use pause::Pauses;
 pub use payload::{Payload, submission_of};

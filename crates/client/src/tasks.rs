@@ -28,8 +28,9 @@ pub struct Filter {
     pub queue: Option<String>,
     /// With this label.
     pub tag: Option<String>,
-    /// Whose id begins so.
-    pub id_prefix: Option<String>,
+    /// That these words find: each at the beginning of the id, or of a word of kind, queue, tags or
+    /// the error of a task that failed.
+    pub search: Option<String>,
     /// Created at or after; RFC 3339.
     pub since: Option<String>,
     /// Created before; RFC 3339.
@@ -67,7 +68,7 @@ impl Client {
             .query("kind", filter.kind.clone())
             .query("queue", filter.queue.clone())
             .query("tag", filter.tag.clone())
-            .query("q", filter.id_prefix.clone())
+            .query("q", filter.search.clone())
             .query("since", filter.since.clone())
             .query("until", filter.until.clone())
             .query("limit", Some(limit.to_string()))

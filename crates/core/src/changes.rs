@@ -4,7 +4,9 @@
 use crate::Text;
 use crate::command::Expiry;
 use crate::ids::{Lease, Name, TaskId, UserId, WorkerId};
+use crate::lease_time::LeaseTime;
 use crate::links::Links;
+use crate::priority::Priority;
 use crate::schedule::Schedule;
 use crate::settings::{Pauses, QueueSettings, UserSettings};
 use crate::transitions::TaskState;
@@ -115,6 +117,8 @@ pub enum Record {
         /// All of it; absent when the task is gone.
         links: Option<Links>,
     },
+    /// Lease time, and until when workers of other processes were heard.
+    LeaseTime(LeaseTime),
     /// What is set of a queue; all defaults remove the record.
     Queue {
         /// The queue.
@@ -198,6 +202,8 @@ pub struct TaskControl {
     pub expires: Option<Box<Expiry>>,
     /// The key of the tasks it may not run beside. Few have one.
     pub serial: Option<Box<Serial>>,
+    /// Which list of its lane it waits in.
+    pub priority: Priority,
     /// Where it is.
     pub place: Place,
 }
@@ -231,8 +237,15 @@ impl TaskControl {
             bytes: 0,
             expires: None,
             serial: None,
+            priority: Priority::Normal,
             place,
         }
+    }
+
+    /// Whether nothing has to be said of it while it is queued and untouched.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.expires.is_none() && self.serial.is_none() && self.priority == Priority::Normal
     }
 }
 

@@ -9,6 +9,7 @@ use crate::Text;
 use crate::ids::{Lease, Name, TaskId, UserId, WorkerId};
 use crate::limits::LANE_MAX_DEFAULT;
 use crate::links::OnFailure;
+use crate::priority::Priority;
 use crate::schedule::{Schedule, Tick};
 use crate::settings::{By, QueueSettings, UserSettings};
 
@@ -41,6 +42,8 @@ pub struct NewTask {
     pub task: TaskId,
     /// Where it waits.
     pub queue: Name,
+    /// Which of its user's tasks go first there.
+    pub priority: Priority,
     /// Not before this wall-clock time in ms; at once if absent or past.
     pub due_ms: Option<i64>,
     /// The immutable descriptor (JSON text).
@@ -68,6 +71,7 @@ impl NewTask {
             user,
             task,
             queue,
+            priority: Priority::Normal,
             due_ms: None,
             descriptor: descriptor.into(),
             event: Text::default(),
@@ -202,6 +206,13 @@ pub enum Report {
         /// The ended execution for the history, if it had started (JSON text).
         attempt: Option<Text>,
     },
+}
+
+impl Report {
+    /// Whether it says that its holder is still at work.
+    pub(crate) fn renews(&self) -> bool {
+        matches!(self, Self::Heartbeat | Self::Progress { .. })
+    }
 }
 
 /// When a failed task is attempted again.

@@ -93,6 +93,8 @@ const TASK_ID_TEXT: GeneralPurpose = GeneralPurpose::new(
 /// Added to the first byte of the text, so that an id of our time begins with a letter and not with
 /// a `-`, which programs would take for an option. Times below 2^47 ms still sort.
 const TEXT_LEAD: u8 = 0x80;
+/// The last time whose ids sort as text, wall clock, ms.
+const TIME_MS_MAX: i64 = (1 << 47) - 1;
 
 impl TaskId {
     /// An id made at `now_ms` from 48 bits of `random`.
@@ -110,6 +112,12 @@ impl TaskId {
         let mut bytes = [0; 8];
         bytes[2..].copy_from_slice(&self.0[..6]);
         i64::from_be_bytes(bytes)
+    }
+
+    /// The first id of all that are made at `now_ms`; times before 1970 count as 1970.
+    #[must_use]
+    pub fn first_of(now_ms: i64) -> Self {
+        Self::new(now_ms.clamp(0, TIME_MS_MAX), 0)
     }
 
     /// The twelve bytes, which sort like the ids.

@@ -11,13 +11,16 @@ pub mod command;
 pub mod gate;
 pub mod ids;
 pub mod labels;
+pub mod lease_time;
 pub mod limits;
 pub mod links;
 pub mod partition;
 pub mod policy;
+pub mod priority;
 pub mod reply;
 pub mod routing;
 pub mod schedule;
+pub mod search;
 pub mod settings;
 pub mod transitions;
 
@@ -27,7 +30,7 @@ pub use ids::{Lease, Name, TaskId, UserId, WorkerId};
 pub use labels::{LabelError, Labels};
 pub use links::Links;
 pub use partition::Partition;
-
+pub use priority::Priority;
 pub use reply::Reply;
 pub use transitions::TaskState;
 

@@ -10,6 +10,9 @@ pub const LEASE_MS_MAX: u32 = 3_600_000;
 pub const HEARTBEAT_MS: u32 = 3_300;
 /// The most that lease time moves between two maintenance turns, whatever the wall clock does.
 pub const LEASE_TIME_STEP_MS_MAX: i64 = 2_000;
+/// How far lease time moves before it is written down again, while workers of other processes hold
+/// leases: what a restart may forget of it.
+pub const LEASE_TIME_KEPT_EVERY_MS: i64 = 1_000;
 /// A `sync` that finds the last maintenance older than this maintains.
 pub const MAINTENANCE_MS: i64 = 200;
 /// If the last maintenance is older than this, nobody looks often enough for lease time to keep up
@@ -68,6 +71,9 @@ pub const LANE_MAX_DEFAULT: u32 = 100_000;
 /// Places of a lane looked at for the place of one task; what is further back is told as so many or
 /// more.
 pub const POSITION_MAX: u32 = 10_000;
+/// In one of so many turns of a user their low tasks go first, if they have been passed over in all
+/// others.
+pub const LOW_TURN: u32 = 8;
 /// Dead references that a lane may hold beyond twice its live ones before they are cleared out.
 pub const LANE_DEAD_MAX: usize = 1_024;
 /// A parked worker that has not parked again for this long in lease time is no longer counted on.
@@ -104,6 +110,11 @@ const _: () = assert!(
     LOOK_MS_MAX + LEASE_MS_DEFAULT as i64 - LEASE_TIME_STEP_MS_MAX < 15_000,
     "a lease that nobody watched ends within 15 s"
 );
+const _: () = assert!(
+    (LEASE_MS_DEFAULT - HEARTBEAT_MS) as i64 - LEASE_TIME_STEP_MS_MAX > HEARTBEAT_MS as i64,
+    "after a restart that forgot a heartbeat there is time for another"
+);
+const _: () = assert!(LEASE_TIME_KEPT_EVERY_MS < LEASE_TIME_STEP_MS_MAX, "a restart forgets none");
 const _: () = assert!(3 * HEARTBEAT_MS <= LEASE_MS_DEFAULT, "survive two lost heartbeats");
 const _: () = assert!(
     (LEASE_MS_DEFAULT - HEARTBEAT_MS) as i64 > LEASE_TIME_STEP_MS_MAX,

@@ -14,6 +14,8 @@ mod control;
 mod dump;
 mod erase;
 mod flow;
+mod heard;
+mod lane;
 mod line;
 mod links;
 mod maintain;
@@ -32,7 +34,7 @@ mod waiting;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 pub use dump::{
-    bytes_line, bytes_max_line, good_line, pace_line, queue_lines, runs_line, user_lines,
+    bytes_line, bytes_max_line, good_line, lane_line, pace_line, queue_lines, runs_line, user_lines,
 };
 pub use position::Standing;
 pub use restore::{InQueue, KeptSchedule, Key, LinksRow, Records, Row};
@@ -40,6 +42,7 @@ pub use restore::{InQueue, KeptSchedule, Key, LinksRow, Records, Row};
 use crate::changes::{Changes, Place, TaskControl};
 use crate::command::{Command, Sync};
 use crate::ids::{Name, TaskId, UserId, WorkerId};
+use crate::lease_time::LeaseTime;
 use crate::limits::{LEASE_TIME_STEP_MS_MAX, LOOK_MS_MAX, UNWATCHED_MS};
 use crate::links::Links;
 use crate::reply::{Claimed, Reply, Synced};
@@ -47,6 +50,7 @@ use crate::schedule::Schedule;
 use crate::settings::{Pauses, UserSettings};
 use crate::transitions::{STATES, TaskState};
 use crate::{Lease, Text};
+use lane::Lane;
 use line::Line;
 use links::Lead;
 use queue::Queue;
@@ -68,6 +72,10 @@ pub struct Partition {
     paused: BTreeMap<UserId, Pauses>,
     /// Running tasks by end of lease, in lease time.
     leases: BTreeSet<(i64, UserId, TaskId)>,
+    /// Until when workers of other processes hold what they have, in lease time.
+    heard: BTreeMap<WorkerId, i64>,
+    /// Lease time as it was last written down.
+    kept_lt: Option<LeaseTime>,
     /// Lanes that are looked at again at a lease time, and the same by time.
     throttled: BTreeMap<(Name, UserId), i64>,
     good: BTreeSet<(i64, Name, UserId)>,
@@ -93,7 +101,7 @@ pub struct Partition {
 #[derive(Debug, Default)]
 struct User {
     tasks: HashMap<TaskId, TaskControl>,
-    lanes: BTreeMap<Name, VecDeque<Entry>>,
+    lanes: BTreeMap<Name, Lane>,
     /// Tasks that wait, for a worker, their time or others, per queue: what the cap counts. A lane's length would
     /// count dead references too.
     waiting: BTreeMap<Name, u32>,
@@ -159,6 +167,8 @@ impl Partition {
             queues_version: 0,
             paused: BTreeMap::new(),
             leases: BTreeSet::new(),
+            heard: BTreeMap::new(),
+            kept_lt: None,
             throttled: BTreeMap::new(),
             good: BTreeSet::new(),
             due: BTreeSet::new(),
@@ -306,8 +316,12 @@ impl Partition {
         let mut reply = Synced { epoch, queues_version, ..Synced::default() };
         let Sync { worker, call, lease_ms, ops, claim, woken, park } = sync;
         let deadline_lt = self.lease_time(step.now_ms) + i64::from(lease_ms);
+        let mut is_holder = false;
         for (index, op) in (0_u32..).zip(ops) {
-            if !self.report(step, op, deadline_lt, &mut reply.cancelled) {
+            let renews = op.report.renews();
+            if self.report(step, op, deadline_lt, &mut reply.cancelled) {
+                is_holder |= renews;
+            } else {
                 reply.refused.push(index);
             }
         }
@@ -338,6 +352,11 @@ impl Partition {
             }
         }
         self.wake_for_room(step);
+        let took = !reply.claimed.is_empty() || !reply.adopted.is_empty();
+        if is_holder || took {
+            self.hear(&worker, deadline_lt);
+        }
+        self.keep_lease_time(step, took.then_some((&worker, deadline_lt)));
         if maintained || reply.claimed.is_empty() {
             reply.next_in_ms = self.next_in_ms(step.now_ms);
             // Lease time moves by looks: where nobody else looks, a lease would end late, and a rate

@@ -45,6 +45,10 @@ pub struct BulkFilter {
     /// Whose id begins so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id_prefix: Option<String>,
+    /// That these words find: each at the beginning of the id, or of a word of kind, queue, tags or the
+    /// error of a task that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub q: Option<String>,
     /// Created at or after; RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,

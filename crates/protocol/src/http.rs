@@ -20,6 +20,7 @@ pub use crate::bulk::{
     BUILT_IN, BULK_KIND, BulkCount, BulkDone, BulkFilter, BulkOrder, BulkPayload, BulkVerb,
     RetryRequest,
 };
+pub use crate::priority::Priority;
 pub use auth::{LoginRequest, LogoutRequest, Me, RefreshRequest, Tokens};
 pub use bytes::{BytesChange, BytesHeld, BytesLimit};
 pub use catalogue::{Kind, KindList, Worker, WorkerList};

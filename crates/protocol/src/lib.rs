@@ -7,6 +7,7 @@ pub mod bulk;
 pub mod frames;
 pub mod http;
 pub mod policy;
+pub mod priority;
 pub mod problem;
 pub mod status;
 pub mod stored;

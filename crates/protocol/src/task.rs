@@ -7,6 +7,7 @@ use tasktonic_core::{TaskState, limits};
 use utoipa::ToSchema;
 
 use crate::policy::TaskPolicy;
+use crate::priority::Priority;
 use crate::status::TaskStatus;
 use crate::stored::{Descriptor, Progress, StoredState, TaskError, output_of, rev};
 use crate::time::rfc3339;
@@ -23,6 +24,9 @@ pub struct Task {
     /// What a worker has to have to take it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<String>,
+    /// Which of its user's own tasks go first there; absent for `normal`.
+    #[serde(default, skip_serializing_if = "Priority::is_normal")]
+    pub priority: Priority,
     /// What people see.
     pub status: TaskStatus,
     /// The engine's state.
@@ -130,6 +134,7 @@ impl Task {
             kind: d.kind,
             needs: needs_of(&d.queue),
             queue: d.queue,
+            priority: d.priority,
             status: patch.status,
             state: stored.s.clone(),
             attempt: patch.attempt,

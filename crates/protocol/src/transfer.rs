@@ -141,6 +141,9 @@ pub struct TaskLine {
     /// The key of the tasks it may not run beside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial: Option<SerialLine>,
+    /// `high` or `low`; absent for `normal`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<String>,
     /// What ties it to others, as the engine writes it; absent where it has no ties.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub links: Option<String>,

@@ -12,7 +12,7 @@ use tasktonic_core::changes::{Place, Serial, TaskControl};
 use tasktonic_core::command::Expiry;
 use tasktonic_core::ids::IdError;
 use tasktonic_core::settings::UserSettings;
-use tasktonic_core::{TaskId, TaskState, Text, UserId};
+use tasktonic_core::{Priority, TaskId, TaskState, Text, UserId};
 use tasktonic_store::Table;
 
 use crate::delta::{Delta, KeyValue, TaskDelta};
@@ -24,6 +24,8 @@ pub(crate) const FORMAT: u32 = 2;
 const EXPIRES: u8 = 1;
 /// Tag of the serial key, and whether it is the task's turn.
 const SERIAL: u8 = 2;
+/// Tag of the priority.
+const PRIORITY: u8 = 3;
 /// Every form that is read.
 pub(crate) const FORMATS: std::ops::RangeInclusive<u32> = 1..=FORMAT;
 
@@ -176,6 +178,10 @@ pub(crate) fn control_bytes(control: &TaskControl) -> Vec<u8> {
         let said = postcard::to_stdvec(&(key, holds)).expect("numbers have a form");
         bytes = postcard::to_extend(&(SERIAL, &said[..]), bytes).expect("bytes have a form");
     }
+    if let Some(letter) = control.priority.letter() {
+        let said = letter.as_bytes();
+        bytes = postcard::to_extend(&(PRIORITY, said), bytes).expect("bytes have a form");
+    }
     bytes
 }
 
@@ -193,6 +199,10 @@ pub(crate) fn control(bytes: &[u8]) -> Result<TaskControl, Error> {
             SERIAL => {
                 let (key, holds) = postcard::from_bytes(said)?;
                 control.serial = Some(Box::new(Serial { key, holds }));
+            }
+            PRIORITY => {
+                let letter = std::str::from_utf8(said).map_err(|_| Error::Word)?;
+                control.priority = Priority::of_letter(letter).ok_or(Error::Word)?;
             }
             other => return Err(Error::Tag(other)),
         }
@@ -342,13 +352,14 @@ mod tests {
         fn task_delta()(
             place in proptest::option::of(place()), descriptor: Option<String>, born: bool,
             state: Option<Option<String>>, lines: Vec<(u32, String)>, gone: bool, claim: u32,
-            expires: Option<(i64, u32)>, serial: Option<(u128, bool)>,
+            expires: Option<(i64, u32)>, serial: Option<(u128, bool)>, priority in 0_usize..3,
         ) -> TaskDelta {
             let serial = serial.map(|(key, holds)| Box::new(Serial { key, holds }));
             let expires = expires.map(|(at_ms, keep_s)| Box::new(Expiry { at_ms, keep_s }));
             let control = |place| TaskControl {
                 expires,
                 serial,
+                priority: Priority::ALL[priority],
                 claim, n: 2, attempt: 3, attempts_kept: 4, log_lines: 5,
                 ..TaskControl::new("a.b-c_9".parse().unwrap(), place)
             };
@@ -390,6 +401,7 @@ mod tests {
         ) {
             for control in tasks.iter_mut().filter_map(|task| task.control.as_mut()) {
                 (control.expires, control.serial) = (None, None);
+                control.priority = Priority::Normal;
             }
             let user = UserId::encode("ana");
             let ids: Vec<_> = (0..).zip(&tasks).map(|(n, _)| (user.clone(), TaskId::new(n, 1))).collect();

@@ -101,6 +101,7 @@ impl Delta {
                 let (id, text) = small::schedule(user, name, schedule.as_ref());
                 self.small.insert(id, text);
             }
+            Record::LeaseTime(kept) => self.add_small(small::lease_time(&kept)),
             Record::Queue { queue, settings } => self.add_small(small::queue(&queue, settings)),
             Record::QueuesVersion(version) => self.add_small(small::version(version)),
             Record::BytesMax { user, bytes_max } => {

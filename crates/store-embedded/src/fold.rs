@@ -139,9 +139,9 @@ fn write(
     mut next: Next,
 ) -> Next {
     let Window { mut delta, mut lsn, mut bytes, .. } = window;
-    loop {
-        match tables.fold(&delta, lsn).and_then(|()| tables.upkeep()) {
-            Ok(()) => break,
+    let named = loop {
+        match tables.fold(&delta, lsn).and_then(|named| tables.upkeep().map(|()| named)) {
+            Ok(named) => break named,
             Err(Fault::Full | Fault::Busy) => {}
             Err(fault) => {
                 shared.fail(format!("the tables cannot be written: {fault}"));
@@ -162,6 +162,12 @@ fn write(
             Ok(Feed::Close) => next = Next::Close,
             Ok(Feed::Abandon) | Err(RecvTimeoutError::Disconnected) => return Next::Abandon,
             Err(RecvTimeoutError::Timeout) => {}
+        }
+    };
+    for some in named.chunks(LET_GO_MAX) {
+        let mut state = shared.state.lock();
+        for (user, task, entry) in some {
+            state.named(user, *task, entry, lsn);
         }
     }
     let tasks: Vec<_> = delta.tasks.into_keys().collect();

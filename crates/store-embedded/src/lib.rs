@@ -11,6 +11,7 @@ mod events;
 mod fold;
 mod folder;
 mod journal;
+mod list;
 mod open;
 pub mod options;
 mod owner;

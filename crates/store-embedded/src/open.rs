@@ -224,7 +224,7 @@ fn finish_fold(
             bytes += round.body.len() as u64;
             at = round.lsn;
         }
-        tables.fold(&delta, at)?;
+        drop(tables.fold(&delta, at)?);
         tables.upkeep()?;
     }
     Ok(at)

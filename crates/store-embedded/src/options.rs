@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use tasktonic_store::Durability;
 use tasktonic_store::clock::Clock;
+use tasktonic_store::limits::LIST_EXAMINED_MAX;
 
 /// Requests that may wait for the owner thread; above it callers are told to come back.
 pub const MAILBOX_MAX: usize = 4_096;
@@ -37,8 +38,6 @@ pub const CHECKPOINT_BYTES: u64 = 16 * 1024 * 1024;
 pub const FULL_RETRY_MS: u64 = 200;
 /// How often the free space is asked, in ms.
 pub const SPACE_CHECK_MS: u64 = 200;
-/// Tasks examined for one page of a list; the page may then be short and still have a next one.
-pub const LIST_EXAMINED_MAX: usize = 100_000;
 /// Connections that answer questions from the tables at once.
 pub const READERS_MAX: usize = 4;
 /// Free space below which submits are refused, by default, in bytes.
@@ -67,6 +66,8 @@ pub struct Options {
     /// Texts of waiting and running tasks that stay in memory, in bytes; the others are read from
     /// the tables when they are needed.
     pub texts_bytes_max: u64,
+    /// Tasks passed by or looked at for one page of a list, at most.
+    pub list_examined_max: usize,
 }
 
 impl Options {
@@ -81,6 +82,7 @@ impl Options {
             durability: Durability::Disk,
             fold_window_ms: FOLD_WINDOW_MS,
             texts_bytes_max: TEXTS_BYTES_MAX_DEFAULT,
+            list_examined_max: LIST_EXAMINED_MAX,
         }
     }
 }

@@ -5,28 +5,23 @@
 //! committed to the tables before it left memory, so a later look at the tables finds it.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 
 use tasktonic_core::changes::Place;
 use tasktonic_core::limits::{ATTEMPTS_KEPT_MAX, LOG_LINES_MAX};
 use tasktonic_core::{Lease, TaskId, TaskState, Text, UserId};
-use tasktonic_store::filter::matches;
-use tasktonic_store::limits::{LIST_MAX, LOGS_MAX, PARTS_PAGE_MAX};
+use tasktonic_store::limits::{LOGS_MAX, PARTS_PAGE_MAX};
 use tasktonic_store::model::{due_schedules, schedules};
 use tasktonic_store::position::History;
 use tasktonic_store::settings;
 use tasktonic_store::{
-    AttemptRow, Counts, Cursor, Error, EventsSince, Held, LogLines, LogRow, Position, Query,
-    QueryReply, Result, StoredTask, TaskFilter, TaskPage,
+    AttemptRow, Counts, Error, EventsSince, Held, LogLines, LogRow, Position, Query, QueryReply,
+    Result, StoredTask,
 };
 
-use crate::options::LIST_EXAMINED_MAX;
+use crate::list;
 use crate::shared::Shared;
 use crate::state::{Kept, KeptState, State};
 use crate::tables::{Lines, Readers};
-
-/// Tasks of a list looked at together.
-const CHUNK: usize = 256;
 
 /// Whether a question may need the tables, so that it must not hold up an executor.
 pub(crate) fn may_need_tables(query: &Query) -> bool {
@@ -62,7 +57,7 @@ pub(crate) fn answer(shared: &Shared, query: Query) -> Result<QueryReply> {
             QueryReply::Tasks(found.into_iter().flatten().map(|(task, _)| task).collect())
         }
         Query::List { user, filter, cursor, limit } => {
-            QueryReply::List(list(shared, &user, &filter, cursor, limit)?)
+            QueryReply::List(list::list(shared, &user, &filter, cursor, limit)?)
         }
         Query::Counts { user } => {
             let state = shared.state.lock();
@@ -235,7 +230,7 @@ pub(crate) fn all_texts(
 }
 
 /// A task as memory knows it.
-struct Seen {
+pub(crate) struct Seen {
     id: TaskId,
     state: TaskState,
     cancel_asked: bool,
@@ -243,7 +238,7 @@ struct Seen {
     text: KeptState,
 }
 
-fn look(state: &State, user: &UserId, id: TaskId) -> Option<Seen> {
+pub(crate) fn look(state: &State, user: &UserId, id: TaskId) -> Option<Seen> {
     let control = state.partition.task(user, &id)?;
     let kept = state.kept(user, &id);
     Some(Seen {
@@ -256,7 +251,7 @@ fn look(state: &State, user: &UserId, id: TaskId) -> Option<Seen> {
 }
 
 /// Adds from the tables what memory does not have. A task that was removed meanwhile is left out.
-fn complete(
+pub(crate) fn complete(
     shared: &Shared,
     user: &UserId,
     seen: Vec<Seen>,
@@ -294,63 +289,6 @@ fn complete(
         }));
     }
     Ok(whole)
-}
-
-fn list(
-    shared: &Shared,
-    user: &UserId,
-    filter: &TaskFilter,
-    cursor: Option<Cursor>,
-    limit: u32,
-) -> Result<TaskPage> {
-    let limit = limit.clamp(1, LIST_MAX) as usize;
-    let TaskFilter { states, kind, queue, tag, since_ms, until_ms, .. } = filter;
-    // Without these every task of the right state is one of the page.
-    let labels = kind.is_some() || queue.is_some() || tag.is_some();
-    let texts_decide = labels || since_ms.is_some() || until_ms.is_some();
-    let mut page = TaskPage::default();
-    let mut at = cursor.map(|Cursor(id)| id);
-    let mut examined = 0;
-    loop {
-        let (mut seen, mut looked) = (Vec::new(), 0);
-        let chunk = if texts_decide { CHUNK } else { limit + 1 - page.tasks.len() };
-        let done = {
-            let state = shared.state.lock();
-            let Some(tasks) = state.users.get(user) else { return Ok(page) };
-            let below = at.map_or(Bound::Unbounded, Bound::Excluded);
-            let mut ids = tasks.range((Bound::Unbounded, below)).rev();
-            loop {
-                if seen.len() >= chunk || looked >= CHUNK * 16 {
-                    break false;
-                }
-                let Some((id, _)) = ids.next() else { break true };
-                looked += 1;
-                at = Some(*id);
-                let prefixed =
-                    filter.id_prefix.as_ref().is_none_or(|p| id.to_string().starts_with(p));
-                let task = if prefixed { look(&state, user, *id) } else { None };
-                seen.extend(task.filter(|t| states.is_empty() || states.contains(&t.state)));
-            }
-        };
-        examined += looked;
-        for (task, state) in complete(shared, user, seen)?.into_iter().flatten() {
-            if !matches(filter, &task, state) {
-                continue;
-            }
-            if page.tasks.len() == limit {
-                page.next = page.tasks.last().map(|task| Cursor(task.id));
-                return Ok(page);
-            }
-            page.tasks.push(task);
-        }
-        if done {
-            return Ok(page);
-        }
-        if examined >= LIST_EXAMINED_MAX {
-            page.next = at.map(Cursor);
-            return Ok(page);
-        }
-    }
 }
 
 /// Numbered texts of a task as memory knows them.

@@ -2,6 +2,7 @@
 //! part, its owner and its key. Here is which of `core`'s records are such, and how they are spelled;
 //! journal and tables carry all parts alike, so that a new part changes neither.
 
+use tasktonic_core::lease_time::LeaseTime;
 use tasktonic_core::partition::{InQueue, KeptSchedule, LinksRow, Records};
 use tasktonic_core::schedule::Schedule;
 use tasktonic_core::settings::{Pauses, QueueSettings, UserSettings};
@@ -22,6 +23,8 @@ pub(crate) enum Part {
     BytesMax,
     /// A user's schedule: key its name, text as `core` spells it.
     Schedule,
+    /// Lease time and whoever was heard: no key, text as [`LeaseTime`] is displayed.
+    LeaseTime,
     /// What ties a task to others: key its id, text as [`Links`] are displayed.
     Links,
 }
@@ -34,6 +37,7 @@ impl Part {
         Self::Pause,
         Self::BytesMax,
         Self::Schedule,
+        Self::LeaseTime,
         Self::Links,
     ];
 
@@ -46,6 +50,7 @@ impl Part {
             Self::Version => "queues_version",
             Self::Pause => "pause",
             Self::BytesMax => "bytes_max",
+            Self::LeaseTime => "lease_time",
             Self::Links => "links",
             Self::Schedule => "schedule",
         }
@@ -96,6 +101,12 @@ pub(crate) fn bytes_max(user: UserId, bytes_max: Option<u64>) -> (SmallId, Optio
     (id, bytes_max.map(|max| max.to_string().into()))
 }
 
+/// Lease time and whoever was heard.
+pub(crate) fn lease_time(kept: &LeaseTime) -> (SmallId, Option<Text>) {
+    let id = SmallId { part: Part::LeaseTime, owner: None, key: Text::default() };
+    (id, Some(kept.to_string().into()))
+}
+
 /// What ties a task to others; absent where it is gone.
 pub(crate) fn links(user: UserId, task: TaskId, links: Option<&Links>) -> (SmallId, Option<Text>) {
     let id = SmallId { part: Part::Links, owner: Some(user), key: task.to_string().into() };
@@ -130,6 +141,7 @@ pub(crate) fn add(records: &mut Records, id: SmallId, text: &str) -> Option<()> 
         }
         Part::Queue => records.queues.push((key.parse().ok()?, text.parse().ok()?)),
         Part::Version => records.queues_version = text.parse().ok()?,
+        Part::LeaseTime => records.lease_time = Some(LeaseTime::parse(text)?),
         Part::Pause => records.paused.push((owner?, text.parse().ok()?)),
         Part::BytesMax => records.bytes_max.push((owner?, text.parse().ok()?)),
     }
@@ -170,6 +182,18 @@ mod tests {
         assert_eq!(user(&name, ana.clone(), UserSettings::default()).1, None);
         assert_eq!(queue(&name, QueueSettings::default()).1, None);
         assert_eq!(pause(ana, Pauses::default()).1, None);
+    }
+
+    #[test]
+    fn lease_time_is_found_again() {
+        let until = vec![("w".parse().unwrap(), 21_000)];
+        let kept = LeaseTime { lt: 12_000, at_ms: 1_700_000_000_000, until };
+        let (id, text) = lease_time(&kept);
+        let mut records = Records::default();
+        add(&mut records, id.clone(), &text.unwrap()).unwrap();
+        assert_eq!(records.lease_time, Some(kept));
+        assert_eq!(add(&mut records, id, "12,soon"), None);
+        assert_eq!(Part::from_name("lease_time"), Some(Part::LeaseTime));
     }
 
     #[test]

@@ -19,11 +19,31 @@ use crate::tables::Loaded;
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) partition: Partition,
-    pub(crate) users: HashMap<UserId, BTreeMap<TaskId, Option<Box<Kept>>>>,
+    pub(crate) users: HashMap<UserId, BTreeMap<TaskId, Slot>>,
     pub(crate) registry: BTreeMap<(Table, String), (u64, String)>,
     pub(crate) events: Events,
     tasks: u64,
     text_bytes: u64,
+}
+
+/// The place of a task.
+#[derive(Debug, Default)]
+pub(crate) struct Slot {
+    /// What lists find it by, empty where that is its queue alone; absent while only its descriptor
+    /// says.
+    pub(crate) entry: Option<Box<str>>,
+    pub(crate) kept: Option<Box<Kept>>,
+}
+
+impl Slot {
+    /// What the entry takes, in bytes.
+    fn entry_bytes(&self) -> u64 {
+        self.entry.as_ref().map_or(0, |entry| entry.len() as u64)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.entry_bytes() + self.kept.as_ref().map_or(0, |kept| kept.bytes())
+    }
 }
 
 /// Texts of a task that are in memory.
@@ -31,6 +51,8 @@ pub(crate) struct State {
 pub(crate) struct Kept {
     /// The last round that changed it.
     lsn: u64,
+    /// The last round that changed what it is to do.
+    described: u64,
     /// Whatever the tables have of this id belongs to a former life.
     pub(crate) fresh: bool,
     /// Absent: the tables have it.
@@ -66,11 +88,14 @@ impl Kept {
 impl State {
     /// The state after a start at `now_ms`, in `epoch`.
     pub(crate) fn restore(epoch: u32, now_ms: i64, loaded: Loaded) -> Self {
-        let Loaded { records, registry } = loaded;
+        let Loaded { records, entries, registry } = loaded;
         let Records { rows, .. } = &records;
-        let mut users: HashMap<UserId, BTreeMap<TaskId, Option<Box<Kept>>>> = HashMap::new();
-        for row in rows {
-            users.entry(row.user.clone()).or_default().insert(row.task, None);
+        let mut users: HashMap<UserId, BTreeMap<TaskId, Slot>> = HashMap::new();
+        let mut text_bytes = 0;
+        for (row, entry) in rows.iter().zip(entries) {
+            let slot = Slot { entry, kept: None };
+            text_bytes += slot.bytes();
+            users.entry(row.user.clone()).or_default().insert(row.task, slot);
         }
         let tasks = rows.len() as u64;
         // A first start is not a restart: no time has passed over anybody.
@@ -78,7 +103,7 @@ impl State {
             1 if records == Records::default() => Partition::new(epoch),
             _ => Partition::restore(epoch, now_ms, records),
         };
-        Self { partition, users, registry, events: Events::default(), tasks, text_bytes: 0 }
+        Self { partition, users, registry, events: Events::default(), tasks, text_bytes }
     }
 
     /// What all this takes, in bytes: an estimate.
@@ -92,6 +117,7 @@ impl State {
             Record::Descriptor { user, task, text } => {
                 let life = Kept {
                     lsn,
+                    described: lsn,
                     fresh: true,
                     descriptor: Some(text.clone()),
                     state: KeptState::Here(None),
@@ -102,9 +128,8 @@ impl State {
                     self.users.insert(user.clone(), BTreeMap::new());
                 }
                 let tasks = self.users.get_mut(user).expect("inserted above");
-                match tasks.insert(*task, Some(Box::new(life))) {
-                    Some(Some(before)) => self.text_bytes -= before.bytes(),
-                    Some(None) => {}
+                match tasks.insert(*task, Slot { entry: None, kept: Some(Box::new(life)) }) {
+                    Some(before) => self.text_bytes -= before.bytes(),
                     None => self.tasks += 1,
                 }
             }
@@ -112,7 +137,11 @@ impl State {
                 self.change(user, *task, lsn, |kept| kept.state = KeptState::Here(text.clone()));
             }
             Record::Edited { user, task, text } => {
-                self.change(user, *task, lsn, |kept| kept.descriptor = Some(text.clone()));
+                self.change(user, *task, lsn, |kept| {
+                    kept.descriptor = Some(text.clone());
+                    kept.described = lsn;
+                });
+                self.name(user, *task, None);
             }
             Record::Attempt { user, task, number, text } => {
                 let line = (*number, text.clone());
@@ -126,7 +155,7 @@ impl State {
                 let Some(tasks) = self.users.get_mut(user) else { return };
                 if let Some(before) = tasks.remove(task) {
                     self.tasks -= 1;
-                    self.text_bytes -= before.map_or(0, |kept| kept.bytes());
+                    self.text_bytes -= before.bytes();
                 }
                 if tasks.is_empty() {
                     self.users.remove(user);
@@ -137,6 +166,7 @@ impl State {
             Record::Control { .. }
             | Record::Key { .. }
             | Record::KeyGone { .. }
+            | Record::LeaseTime(_)
             | Record::Queue { .. }
             | Record::QueuesVersion(_)
             | Record::User { .. }
@@ -151,11 +181,30 @@ impl State {
         let Some(slot) = self.users.get_mut(user).and_then(|tasks| tasks.get_mut(&task)) else {
             return;
         };
-        let kept = slot.get_or_insert_default();
+        let kept = slot.kept.get_or_insert_default();
         let before = kept.bytes();
         kept.lsn = lsn;
         change(kept);
         self.text_bytes = self.text_bytes + kept.bytes() - before;
+    }
+
+    /// What lists find a task by, as rounds up to `applied` say.
+    pub(crate) fn named(&mut self, user: &UserId, task: TaskId, entry: &str, applied: u64) {
+        let slot = self.users.get(user).and_then(|tasks| tasks.get(&task));
+        let is_latest = slot
+            .is_some_and(|slot| slot.kept.as_ref().is_none_or(|kept| kept.described <= applied));
+        if is_latest {
+            self.name(user, task, Some(entry.into()));
+        }
+    }
+
+    fn name(&mut self, user: &UserId, task: TaskId, entry: Option<Box<str>>) {
+        let Some(slot) = self.users.get_mut(user).and_then(|tasks| tasks.get_mut(&task)) else {
+            return;
+        };
+        let before = slot.entry_bytes();
+        slot.entry = entry;
+        self.text_bytes = self.text_bytes + slot.entry_bytes() - before;
     }
 
     /// The tables have what rounds up to `applied` said of this task: lets go of what need not
@@ -165,7 +214,7 @@ impl State {
         let Some(slot) = self.users.get_mut(user).and_then(|tasks| tasks.get_mut(&task)) else {
             return;
         };
-        let Some(kept) = slot.as_mut().filter(|kept| kept.lsn <= applied) else { return };
+        let Some(kept) = slot.kept.as_mut().filter(|kept| kept.lsn <= applied) else { return };
         let before = kept.bytes();
         let needed = !ended && self.text_bytes <= texts_max && kept.descriptor.is_some();
         let after = if needed {
@@ -174,7 +223,7 @@ impl State {
             kept.log = Vec::new();
             kept.bytes()
         } else {
-            *slot = None;
+            slot.kept = None;
             0
         };
         self.text_bytes = self.text_bytes + after - before;
@@ -182,6 +231,6 @@ impl State {
 
     /// The texts of a task that are here.
     pub(crate) fn kept(&self, user: &UserId, task: &TaskId) -> Option<&Kept> {
-        self.users.get(user)?.get(task)?.as_deref()
+        self.users.get(user)?.get(task)?.kept.as_deref()
     }
 }

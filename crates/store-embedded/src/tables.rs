@@ -1,6 +1,7 @@
 //! The tables: every record by its number, behind the journal by at most a window. Knows rows and
 //! checksums, not commands.
 
+mod entry;
 mod fold;
 mod load;
 mod readers;
@@ -16,6 +17,7 @@ use crate::database::{self, Fault, Migration};
 use crate::folder::TABLES;
 use crate::options::{CHECKPOINT_BYTES, OpenError};
 
+pub(crate) use entry::called;
 pub(crate) use load::Loaded;
 pub(crate) use readers::{Lines, Readers};
 
@@ -66,6 +68,11 @@ INSERT INTO records (part, owner, key, text, crc)
 INSERT INTO meta (name, value) SELECT 'records', count(*) FROM records;
 DROP TABLE weights;
 ",
+    "
+-- What lists find a task by; absent in rows from before, of which the descriptor is read at the start.
+ALTER TABLE tasks ADD COLUMN entry TEXT;
+ALTER TABLE tasks ADD COLUMN entry_crc INTEGER;
+",
 ];
 
 /// The number of no user: the owner of a small record that is the partition's own.
@@ -115,6 +122,7 @@ fn crc_at(user: i64, task: TaskId, what: u32, bytes: &[u8]) -> u32 {
 const CONTROL: u32 = 0;
 const DESCRIPTOR: u32 = 1;
 const STATE: u32 = 2;
+const ENTRY: u32 = u32::MAX;
 
 /// The checksum of anything else.
 fn crc_of(parts: &[&[u8]]) -> u32 {

@@ -139,7 +139,7 @@ impl Target for Import {
             delta.add(record);
         }
         open.applied += 1;
-        open.tables.fold(&delta, open.applied).map_err(fault)?;
+        drop(open.tables.fold(&delta, open.applied).map_err(fault)?);
         open.tables.upkeep().map_err(fault)
     }
 

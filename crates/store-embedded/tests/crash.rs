@@ -1,11 +1,15 @@
 //! Crashes: a killed process and a machine without power lose nothing that was acknowledged.
+#![expect(clippy::unwrap_used, reason = "these are tests")]
 
 mod common;
 
 use std::time::Duration;
 
-use common::{Said, load, open};
-use tasktonic_store::KillPoint;
+use common::{P, Said, draft, load, open, submit};
+use tasktonic_core::command::{Claim, Sync};
+use tasktonic_store::clock::Clock;
+use tasktonic_store::{KillPoint, Store as _, SyncReply};
+use tasktonic_store_embedded::{EmbeddedStore, Options};
 use tasktonic_testkit::disk::Powered;
 use tasktonic_testkit::{Process, Scratch, kill_point};
 
@@ -109,4 +113,47 @@ fn a_second_process_is_refused_and_a_killed_one_gives_the_folder_back() {
     first.crash();
     let mut third = Process::start(&mut load(&dir));
     third.line_with("submitted", WITHIN);
+}
+
+/// One worker takes a task and is never heard of again, while the store crashes every other second;
+/// the next takes one and goes on.
+#[tokio::test]
+async fn a_store_that_crashes_again_and_again_frees_what_a_dead_worker_had() {
+    let scratch = Scratch::new();
+    let (clock, hand) = Clock::manual(1_700_000_000_000);
+    let start = || EmbeddedStore::open(scratch.path(), Options::new(clock.clone())).unwrap();
+    let mut store = start();
+    store.submit(P, submit(vec![draft("ana", 1), draft("ana", 2)])).await.unwrap();
+    let dead = look(&store, "dead", 1, 1).await.claimed.remove(0);
+    let (mut waited_ms, mut adopted) = (0, Vec::new());
+    for call in 2.. {
+        store.abandon();
+        hand.advance(700);
+        store = start();
+        adopted.extend(look(&store, "w-2", call, 0).await.adopted);
+        if !adopted.is_empty() {
+            break;
+        }
+        hand.advance(900);
+        adopted.extend(look(&store, "w-2", call + 100, 0).await.adopted);
+        waited_ms += 1_600;
+        assert!(waited_ms <= 12_000, "the lease of a dead worker outlives {call} crashes");
+    }
+    assert!(waited_ms >= 8_000, "lost after {waited_ms} ms");
+    assert_eq!(adopted.len(), 1);
+    assert_eq!((adopted[0].lease.task, adopted[0].lease.claim), (dead.lease.task, 2));
+}
+
+/// A look of a worker, which asks for `limit` tasks.
+async fn look(store: &EmbeddedStore, worker: &str, call: u64, limit: u32) -> SyncReply {
+    let request = Sync {
+        worker: worker.parse().unwrap(),
+        call,
+        lease_ms: 10_000,
+        ops: Vec::new(),
+        claim: (limit > 0).then(|| Claim { queues: vec!["mail".parse().unwrap()], limit }),
+        woken: Vec::new(),
+        park: false,
+    };
+    store.sync(P, request).await.unwrap()
 }

@@ -11,7 +11,7 @@ use std::str::FromStr;
 use redis::{Pipeline, Value, cmd};
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::settings::{Pauses, QueueSettings, UserSettings};
-use tasktonic_core::{Lease, Links, Name, TaskId, Text, UserId};
+use tasktonic_core::{Lease, Links, Name, Priority, TaskId, Text, UserId};
 use tasktonic_store::Result;
 
 use crate::RedisStore;
@@ -58,11 +58,15 @@ struct Facts {
 #[derive(Debug, Default)]
 struct Personal {
     tasks: BTreeMap<TaskId, Kept>,
-    lanes: BTreeMap<Name, Vec<String>>,
+    /// Lists of each lane that are not empty.
+    lanes: BTreeMap<Name, BTreeMap<Priority, Vec<String>>>,
     keys: BTreeMap<String, String>,
     /// Members of the line of each serial key, in order.
     lines: BTreeMap<String, Vec<Member>>,
-    index: BTreeSet<TaskId>,
+    /// With what lists find them by, where that is known.
+    index: Vec<(TaskId, Option<String>)>,
+    /// By the name of the state.
+    listed: BTreeMap<String, Vec<(TaskId, Option<String>)>>,
     /// By flow or batch.
     parts: BTreeMap<TaskId, BTreeSet<TaskId>>,
     /// What is counted, as it is kept.
@@ -193,11 +197,11 @@ fn question(name: &str, rest: &str) -> Option<redis::Cmd> {
         "cancels" | "nodes" => ask(&["SMEMBERS"]),
         "full" => ask(&["ZRANGE", "0", "-1"]),
         "u" => match rest.split(':').nth(2)? {
-            "q" | "a" => ask(&["LRANGE", "0", "-1"]),
+            "q" | "h" | "l" | "a" => ask(&["LRANGE", "0", "-1"]),
             "d" | "t" | "f" | "k" | "n" => ask(&["GET"]),
             "o" => ask(&["XRANGE", "-", "+"]),
             "e" => ask(&["XREVRANGE", "+", "-", "COUNT", "1"]),
-            "i" | "m" => ask(&["ZRANGE", "0", "-1"]),
+            "i" | "m" | "s" => ask(&["ZRANGE", "0", "-1"]),
             "w" => ask(&["ZRANGE", "0", "-1", "WITHSCORES"]),
             "sc" => ask(&["HGETALL"]),
             "z" => ask(&["SMEMBERS"]),
@@ -279,8 +283,10 @@ impl Facts {
         let personal = self.users.entry(user).or_default();
         let (letter, of) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
         match letter {
-            "q" => {
-                personal.lanes.insert(parsed(of)?, words(answer)?);
+            "q" | "h" | "l" => {
+                let priority = Priority::of_letter(letter).unwrap_or_default();
+                let lane = personal.lanes.entry(parsed(of)?).or_default();
+                lane.insert(priority, words(answer)?);
             }
             "k" => {
                 if let Some(value) = text(answer)? {
@@ -301,7 +307,10 @@ impl Facts {
                     personal.schedules.insert(parsed(word(name)?)?, word(kept)?.to_owned());
                 }
             }
-            "i" => personal.index = words(answer)?.into_iter().collect(),
+            "i" => personal.index = indexed(answer)?,
+            "s" => {
+                personal.listed.insert(of.to_owned(), indexed(answer)?);
+            }
             "m" => {
                 let parts = words(answer)?.into_iter().collect();
                 personal.parts.insert(parsed(of)?, parts);
@@ -372,6 +381,15 @@ fn members<T: FromStr + Ord>(answer: &Value) -> Result<BTreeSet<T>> {
 fn by_user<T: FromStr>(answer: &Value) -> Result<BTreeMap<UserId, T>> {
     let one = |(user, of): (&Value, &Value)| Ok((parsed(word(user)?)?, parsed(word(of)?)?));
     pairs(answer)?.into_iter().map(one).collect()
+}
+
+/// Entries of a list of tasks.
+fn indexed(answer: &Value) -> Result<Vec<(TaskId, Option<String>)>> {
+    let one = |entry| {
+        let (id, said) = crate::store::split(word(entry)?);
+        Ok((parsed(id)?, said.map(ToOwned::to_owned)))
+    };
+    items(answer)?.iter().map(one).collect()
 }
 
 fn words<T: FromStr>(answer: &Value) -> Result<Vec<T>> {

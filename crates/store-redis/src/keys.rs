@@ -6,7 +6,7 @@
 //! (`lua/names.lua`), and a test holds the two to each other.
 
 use tasktonic_core::routing::{PartitionId, tag};
-use tasktonic_core::{Name, TaskId, UserId, WorkerId};
+use tasktonic_core::{Name, Priority, TaskId, TaskState, UserId, WorkerId};
 use tasktonic_store::Table;
 
 /// What every key and channel begins with; access rules name it.
@@ -175,9 +175,20 @@ impl Keys {
         format!("{}u:{user}:{rest}", self.base)
     }
 
-    /// LIST of `task:attempt:claim` that wait in `queue`: **this is the task queue**.
-    pub(crate) fn lane(&self, user: &UserId, queue: &Name) -> String {
-        self.user(user, format_args!("q:{queue}"))
+    /// ZSET, all with score 0, of a user's tasks in `state`, where that has a list.
+    pub(crate) fn listed(&self, user: &UserId, state: TaskState) -> String {
+        self.user(user, format_args!("s:{}", state.name()))
+    }
+
+    /// LIST of `task:attempt:claim` that wait in `queue`: **this is the task queue**. Those of a
+    /// priority are in a list of their own.
+    pub(crate) fn lane(&self, user: &UserId, queue: &Name, priority: Priority) -> String {
+        self.user(user, format_args!("{}:{queue}", priority.letter().unwrap_or("q")))
+    }
+
+    /// All lists of a lane.
+    pub(crate) fn lists(&self, user: &UserId, queue: &Name) -> [String; 3] {
+        Priority::ALL.map(|priority| self.lane(user, queue, priority))
     }
 
     /// STRING: the immutable descriptor of a task.
@@ -242,7 +253,8 @@ impl Keys {
         self.user(user, format_args!("z"))
     }
 
-    /// ZSET of a user's task ids, all with score 0, so in the order of their texts.
+    /// ZSET of a user's tasks, all with score 0, so in the order of their ids: each is its id, and
+    /// behind a line end what lists find it by, unless that is not known.
     pub(crate) fn index(&self, user: &UserId) -> String {
         self.user(user, format_args!("i"))
     }

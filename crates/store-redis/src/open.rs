@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tasktonic_core::routing::{PARTITIONS_MAX, PartitionId};
 use tasktonic_store::clock::Clock;
+use tasktonic_store::limits::LIST_EXAMINED_MAX;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use error::OpenError;
@@ -76,6 +77,8 @@ pub struct Options {
     /// How often each partition is compared with itself and repaired; never if absent, as in tests
     /// that look at exactly what was written.
     pub reconcile_every: Option<Duration>,
+    /// Tasks passed by or looked at for one page of a list, at most.
+    pub list_examined_max: usize,
     /// For an import: opens also a store into which an import was begun and not finished, which is
     /// refused otherwise.
     pub importing: bool,
@@ -92,6 +95,7 @@ impl Options {
             declared: false,
             partitions: PARTITIONS_DEFAULT,
             reconcile_every: Some(Duration::from_millis(crate::reconcile::EVERY_MS)),
+            list_examined_max: LIST_EXAMINED_MAX,
             importing: false,
         }
     }

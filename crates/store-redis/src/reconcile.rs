@@ -6,8 +6,10 @@
 //! repairs in one step.
 
 mod dates;
+mod lanes;
 mod lines;
 mod links;
+mod listed;
 mod pass;
 mod read;
 mod schedules;

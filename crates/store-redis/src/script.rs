@@ -14,18 +14,21 @@ use tasktonic_core::command::EXPIRED;
 use tasktonic_core::limits::{
     ADOPT_MAX, ATTEMPTS_KEPT_MAX, CASCADE_MAX, CLAIM_LOOKS_MAX, EVENTS_KEPT_MAX, EXPIRE_MAX,
     FORGET_PARKED_MS, KEY_SLACK_MS, LANE_DEAD_MAX, LEAD_MAX, LEASE_TIME_STEP_MS_MAX, LINKS_MAX,
-    LOG_LINES_MAX, LOOK_MS_MAX, MAINTENANCE_MS, PARKED_MS_MAX, PARTS_MAX, PROMOTE_MAX,
+    LOG_LINES_MAX, LOOK_MS_MAX, LOW_TURN, MAINTENANCE_MS, PARKED_MS_MAX, PARTS_MAX, PROMOTE_MAX,
     REV_PER_CLAIM, SCHEDULES_MAX, SWEEP_MAX, THROTTLED_MAX, UNWATCHED_MS, WAKES_MAX,
 };
 use tasktonic_core::policy::Retention;
 use tasktonic_core::transitions::STATES;
 
 use crate::open::SCHEMA;
+use crate::store::LISTED;
 
 /// The oldest form of a partition that these scripts understand.
 const SCHEMA_MIN: u32 = 1;
 /// Idle workers that one wake tries, should those before be gone.
 const WAKE_TRIES_MAX: usize = 64;
+/// Queues known to have tasks with a priority, by partition; with more, all are taken to have some.
+pub(crate) const PRIORITY_QUEUES_MAX: usize = 64;
 /// Values of one command; Lua hands on at most a few thousand. Even, for pairs.
 const UNPACK_MAX: usize = 512;
 /// The longest life of an idempotency key that Redis is told, ms: about 300 years. Longer ones
@@ -281,7 +284,12 @@ fn assemble(fragments: &[Fragment], run: Fragment) -> String {
 
 /// Fragments live from call to call. What one of them remembers during a call it sets to its
 /// beginning in a function that it hands to `each_call`.
+/// What Lua itself has is found quicker as a local, and cannot be while a library is loaded.
 const EACH_CALL: &str = "
+local function of_lua()
+  return string, table, math, string.match, tonumber, type, unpack, pairs, ipairs
+end
+local string, table, math, match, tonumber, type, unpack, pairs, ipairs
 local beginnings = {}
 local function each_call(begin) beginnings[#beginnings + 1] = begin end
 ";
@@ -289,6 +297,9 @@ local function each_call(begin) beginnings[#beginnings + 1] = begin end
 const RUN: &str = "
 return function(keys, args)
   KEYS, ARGV = keys, args
+  if not string then
+    string, table, math, match, tonumber, type, unpack, pairs, ipairs = of_lua()
+  end
   for i = 1, #beginnings do beginnings[i]() end
   return run()
 end
@@ -330,6 +341,8 @@ fn constants() -> String {
     constant("WAKES_MAX", &WAKES_MAX);
     constant("WAKE_TRIES_MAX", &WAKE_TRIES_MAX);
     constant("LANE_DEAD_MAX", &LANE_DEAD_MAX);
+    constant("LOW_TURN", &LOW_TURN);
+    constant("PRIORITY_QUEUES_MAX", &PRIORITY_QUEUES_MAX);
     constant("PARKED_MS_MAX", &PARKED_MS_MAX);
     constant("FORGET_PARKED_MS", &FORGET_PARKED_MS);
     constant("LOG_LINES_MAX", &LOG_LINES_MAX);
@@ -350,6 +363,8 @@ fn constants() -> String {
     constant("TALLY", &format!("'^(%d+),(%d+){}'", ",(%d+)".repeat(STATES.len())));
     constant("TALLY_MAX", &format!("'^{}(%d+)'", "%d+,".repeat(STATES.len() + 2)));
     constant("STATES", &format!("{{ {} }}", states.join(", ")));
+    let listed: Vec<_> = LISTED.iter().map(|state| format!("{} = true", state.name())).collect();
+    constant("LISTED", &format!("{{ {} }}", listed.join(", ")));
     constant("ENDED", &format!("{{ {} }}", ended.join(", ")));
     text
 }

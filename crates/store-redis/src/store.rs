@@ -1,6 +1,7 @@
 //! [`RedisStore`]: the trait's verbs, each one call. Never knows how a call reaches its node.
 
 mod erase;
+mod list;
 mod position;
 mod read;
 mod read_links;
@@ -28,6 +29,7 @@ use crate::keys::Keys;
 use crate::open::{Shared, items_of, text_of};
 use crate::script::Script;
 use crate::{durability, wire};
+pub(crate) use list::{LISTED, above, indexed, of_task, split};
 use rest::Rest;
 use seen::Seen;
 

@@ -2,6 +2,7 @@
 //! fragments in `lua/` read them. Never knows connections, nor what an answer is good for.
 
 mod control;
+mod priorities;
 mod schedule;
 mod state;
 mod submit;
@@ -17,9 +18,10 @@ use tasktonic_core::Text;
 use tasktonic_store::{Error, Result};
 
 pub(crate) use control::{Erased, Rest, control, controlled, erase, named, unlist};
+pub(crate) use priorities::Priorities;
 pub(crate) use schedule::{kept_schedule, scheduled, tick, ticked};
 pub(crate) use state::StateHead;
-pub(crate) use submit::{submit, submitted};
+pub(crate) use submit::{entry, submit, submitted};
 pub(crate) use sync::{sync, synced};
 pub(crate) use tally::Tally;
 

@@ -13,7 +13,7 @@ use tasktonic_core::links::OnFailure;
 use tasktonic_core::reply::{Controlled, Submitted};
 use tasktonic_core::routing::{PartitionId, partition_of};
 use tasktonic_core::settings::{QueueSettings, Rate};
-use tasktonic_core::{Lease, TaskId, Text, UserId};
+use tasktonic_core::{Lease, Priority, TaskId, Text, UserId};
 use tasktonic_store::Store;
 use tasktonic_store::clock::Clock;
 use tasktonic_store_redis::RedisStore;
@@ -55,6 +55,8 @@ struct Load {
     held: BTreeMap<PartitionId, Vec<Lease>>,
     next: u64,
     done: u64,
+    /// Priorities that tasks have in turn.
+    priorities: &'static [Priority],
 }
 
 /// What so many finished tasks cost, each.
@@ -70,7 +72,15 @@ impl Load {
         // A clock that stands still: no maintenance, which is paid by the second and not by task.
         let (clock, _) = Clock::manual(NOW_MS);
         let store = common::open(&redis, clock, partitions).await;
-        Self { store, redis, partitions, held: BTreeMap::new(), next: 0, done: 0 }
+        Self {
+            store,
+            redis,
+            partitions,
+            held: BTreeMap::new(),
+            next: 0,
+            done: 0,
+            priorities: &[Priority::Normal],
+        }
     }
 
     fn user(number: u64) -> UserId {
@@ -78,8 +88,10 @@ impl Load {
     }
 
     async fn submit(&mut self, user: &UserId, count: u64) {
-        let draft = |number| NewTask {
+        let priorities = self.priorities;
+        let draft = |number: u64| NewTask {
             event: Text::from(r#""k":"noop","q":"noop","max":3"#),
+            priority: priorities[usize::try_from(number).unwrap() % priorities.len()],
             ..NewTask::new(
                 user.clone(),
                 TaskId::new(NOW_MS, number),
@@ -277,6 +289,28 @@ impl Load {
     }
 }
 
+/// What priorities cost in a queue in which tasks have some.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_with_a_priority_costs_so_much_and_no_more() {
+    const HIGH: &[Priority] = &[Priority::High];
+    for (name, priorities, batch, most) in [
+        ("high tasks, one at a time", HIGH, 1, 30.0),
+        ("tasks of all priorities, one at a time", &Priority::ALL, 1, 34.0),
+        ("high tasks, sixteen at a time", HIGH, 16, 5.0),
+        ("tasks of all priorities, sixteen at a time", &Priority::ALL, 16, 7.0),
+    ] {
+        let mut load = Load::new(PARTITIONS).await;
+        load.priorities = priorities;
+        for number in 0..USERS {
+            load.submit(&Load::user(number), 2 * u64::from(batch)).await;
+        }
+        load.run(USERS, batch).await;
+        let cost = load.run(USERS * 4, batch).await;
+        println!("{name}: {cost:.3?}");
+        assert!(cost.inner <= most, "{name}: {cost:?}, at most {most}");
+    }
+}
+
 /// What a limit on what runs or starts costs, where there is one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_limit_on_what_runs_costs_so_much_and_no_more() {
@@ -301,6 +335,61 @@ async fn a_limit_on_what_runs_costs_so_much_and_no_more() {
         println!("{name}: {cost:.3?}");
         assert!(cost.inner <= most, "{name}: {cost:?}, at most {most}");
     }
+}
+
+/// Tasks that wait for a time, or fail, are in lists of their states.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_that_is_delayed_or_fails_costs_a_command_more_for_each_list_it_enters() {
+    const TASKS: u64 = 100;
+    let mut load = Load::new(1).await;
+    let (user, p) = (Load::user(0), PartitionId(0));
+    load.submit(&user, 1).await;
+    let before = load.counted().1;
+    for _ in 0..TASKS {
+        load.submit(&user, 1).await;
+    }
+    let plain = as_float(load.counted().1 - before) / as_float(TASKS);
+    let before = load.counted().1;
+    for number in 0..TASKS {
+        let id = TaskId::new(NOW_MS, 1_000_000 + number);
+        let new = NewTask::new(user.clone(), id, "noop".parse().unwrap(), r#"{"k":"noop"}"#);
+        let tasks = vec![NewTask { due_ms: Some(NOW_MS + 60_000), ..new }];
+        load.store.submit(p, Submit { created_ms: NOW_MS, tasks }).await.unwrap();
+    }
+    let delayed = as_float(load.counted().1 - before) / as_float(TASKS);
+    println!("a submission: {plain:.2} commands; of a delayed task: {delayed:.2}");
+    // Its state, its date, the numbers of its lane, and its place in the list of what is delayed.
+    assert!(delayed <= plain + 4.0, "{delayed}");
+
+    let mut ends = Vec::new();
+    for is_good in [true, false] {
+        let before = load.counted().1;
+        for _ in 0..TASKS / 2 {
+            load.next += 1;
+            let claim = Claim { queues: vec!["noop".parse().unwrap()], limit: 1 };
+            let held = load.held.remove(&p).unwrap_or_default();
+            let write = || Write { n: 2, body: Text::from(r#""st":5"#), event: None };
+            let report = |lease| {
+                let (write, keep_s) = (write(), 86_400);
+                let good = Report::Ack { write: write.clone(), keep_s };
+                Op { lease, report: if is_good { good } else { Report::Bury { write, keep_s } } }
+            };
+            let request = Sync {
+                worker: "w-1".parse().unwrap(),
+                call: load.next,
+                lease_ms: 10_000,
+                ops: held.into_iter().map(report).collect(),
+                claim: Some(claim),
+                woken: Vec::new(),
+                park: false,
+            };
+            let reply = load.store.sync(p, request).await.unwrap();
+            load.held.insert(p, reply.claimed.into_iter().map(|held| held.lease).collect());
+        }
+        ends.push(as_float(load.counted().1 - before) / as_float(TASKS / 2));
+    }
+    println!("an end and a claim: {:.2} commands; a failure and a claim: {:.2}", ends[0], ends[1]);
+    assert!(ends[1] <= ends[0] + 1.1, "{ends:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -290,3 +290,19 @@ async fn a_replica_has_the_library_before_it_is_asked_to_be_the_master() {
         assert_eq!(calls(&replica, "function|load"), 0);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_knows_no_functions_at_all_is_called_by_sha() {
+    for server in Server::installed() {
+        let redis = with_lines(server, &["rename-command FUNCTION \"\""]);
+        let (clock, _) = Clock::manual(NOW_MS);
+        let store = open_as(&redis, "", clock).await;
+        let mut tour =
+            Tour { redis: &redis, store, held: Vec::new(), number: 0, call: 0, said: Vec::new() };
+        tour.submit().await.unwrap();
+        redis.cli(&["SCRIPT", "FLUSH"]);
+        tour.sync(2).await.unwrap();
+        assert_eq!(tour.held.len(), 2);
+        assert!(calls(&redis, "evalsha") >= 2);
+    }
+}

@@ -16,7 +16,7 @@ use tasktonic_core::links::OnFailure;
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::schedule::Schedule;
 use tasktonic_core::settings::{By, QueueSettings, Rate, UserSettings};
-use tasktonic_core::{Labels, Name, TaskId, TaskState, UserId};
+use tasktonic_core::{Labels, Name, Priority, TaskId, TaskState, UserId};
 use tasktonic_store::clock::Clock;
 use tasktonic_store::conformance::Scene;
 use tasktonic_store::{Query, QueryReply, Store as _};
@@ -62,6 +62,9 @@ impl Stage {
                 let mut new = self.scene.draft(user);
                 if self.random.random_bool(0.2) {
                     new.due_ms = Some(self.scene.now_ms() + self.random.random_range(1..20_000));
+                }
+                if self.random.random_bool(0.3) {
+                    new.priority = *Priority::ALL.choose(&mut self.random).unwrap();
                 }
                 if self.random.random_bool(0.3) {
                     let key = self.random.random_range(0..2);

@@ -8,6 +8,7 @@
 use tasktonic_core::command::Control;
 use tasktonic_core::reply::Controlled;
 use tasktonic_core::routing::partition_of;
+use tasktonic_core::search::Search;
 use tasktonic_core::{TaskId, TaskState, UserId};
 use tasktonic_protocol::bulk::{BUILT_IN, BulkDone, BulkFilter, BulkVerb};
 use tasktonic_protocol::status::TaskStatus;
@@ -91,12 +92,15 @@ impl Selection {
             }),
         };
         let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let search = Search::of(filter.q.as_deref().unwrap_or_default())
+            .map_err(|error| format!("`q`: {error}."))?;
         let filter = TaskFilter {
             states,
             kind: text(&filter.kind),
             queue: text(&filter.queue),
             tag: text(&filter.tag),
             id_prefix: text(&filter.id_prefix),
+            search,
             since_ms: time("since", filter.since.as_ref())?,
             until_ms: time("until", filter.until.as_ref())?,
         };

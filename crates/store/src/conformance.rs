@@ -9,6 +9,7 @@
 
 mod bytes;
 mod counts;
+mod crowd;
 mod differential;
 mod ended;
 mod erased;
@@ -20,10 +21,12 @@ mod limits;
 mod lines;
 mod lists;
 mod position;
+mod priorities;
 mod registry;
 mod replay;
 mod scene;
 mod schedules;
+mod searches;
 mod seed;
 mod settings;
 mod tasks;
@@ -31,6 +34,7 @@ mod waiting;
 
 pub use bytes::*;
 pub use counts::*;
+pub use crowd::{FirstPage, RARE, crowd, first_pages};
 pub use differential::{Subject, differential};
 pub use ended::*;
 pub use erased::*;
@@ -42,10 +46,12 @@ pub use limits::*;
 pub use lines::*;
 pub use lists::*;
 pub use position::*;
+pub use priorities::*;
 pub use registry::*;
 pub use replay::seeds;
 pub use scene::Scene;
 pub use schedules::*;
+pub use searches::*;
 pub use settings::*;
 pub use tasks::*;
 pub use waiting::*;
@@ -117,6 +123,11 @@ macro_rules! conformance {
             a_task_knows_its_place_in_the_line
             a_line_tells_when_its_tasks_started
             a_long_line_is_told_as_so_many_or_more
+            a_users_higher_tasks_go_first_each_in_their_order
+            a_low_task_starts_in_one_of_eight_turns_under_high_load
+            one_persons_high_tasks_do_not_delay_another
+            a_task_keeps_its_priority_until_its_end
+            limits_count_tasks_of_every_priority
             a_task_that_needs_labels_waits_where_only_their_workers_look
             a_thousand_submits_of_one_key_at_once_make_one_task
             a_key_until_done_is_free_when_its_task_has_ended
@@ -169,6 +180,11 @@ macro_rules! conformance {
             x2_an_old_sweep_entry_does_not_remove_a_live_task
             limits_are_kept_at_the_door
             lists_page_and_filter
+            a_search_finds_words_where_they_begin
+            a_search_finds_what_failed_by_its_error
+            a_search_follows_what_a_task_is_called
+            a_list_by_state_follows_every_move
+            pages_of_a_search_follow_each_other
             counts_agree_with_lists
             counts_are_exact_for_a_user_of_many_tasks
             a_thousand_submits_at_once_never_pass_the_quota

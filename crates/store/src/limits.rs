@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use tasktonic_core::UserId;
 use tasktonic_core::command::{Control, Gathers, NewTask, Node, Submit, Sync};
@@ -14,6 +15,11 @@ use crate::{Error, Result};
 
 /// Tasks on one page of a list.
 pub const LIST_MAX: u32 = 200;
+/// Tasks passed by or looked at for one page of a list; the page may then be short and still have a
+/// next one.
+pub const LIST_EXAMINED_MAX: usize = 1_000_000;
+/// How long one page of a list is looked for; likewise.
+pub const LIST_TIME_MAX: Duration = Duration::from_secs(1);
 /// Users in one answer about what is set of them.
 pub const USERS_IN_MAX: u32 = 1_000;
 /// Log lines in one answer.

@@ -253,6 +253,7 @@ impl State {
             Record::Control { .. }
             | Record::Key { .. }
             | Record::KeyGone { .. }
+            | Record::LeaseTime(_)
             | Record::Queue { .. }
             | Record::QueuesVersion(_)
             | Record::User { .. }

@@ -3,6 +3,7 @@
 use tasktonic_core::gate::Facts;
 use tasktonic_core::partition::KeptSchedule;
 use tasktonic_core::policy::estimate::Start;
+use tasktonic_core::search::Search;
 use tasktonic_core::settings::{Pauses, UserSettings};
 use tasktonic_core::transitions::STATES;
 use tasktonic_core::{Links, Name, TaskId, TaskState, Text, UserId, WorkerId};
@@ -257,7 +258,10 @@ pub struct TaskFilter {
     pub tag: Option<String>,
     /// Whose id begins with this text.
     pub id_prefix: Option<String>,
-    /// Created at or after, wall clock, ms.
+    /// What a person is looking for.
+    pub search: Option<Search>,
+    /// Created at or after, wall clock, ms. When a task was created its id says; one that catches up
+    /// on a tick of a schedule was created at the tick.
     pub since_ms: Option<i64>,
     /// Created before, wall clock, ms.
     pub until_ms: Option<i64>,

@@ -80,6 +80,8 @@ export type TaskSummary = {
   ended_at: string | null;
   updated_at: string;
   timeout_ms: number | null;
+  /** Which of its user's own tasks go first; absent for `normal`. */
+  priority?: Priority;
   durability?: string;
   has_output: boolean;
 };
@@ -217,6 +219,9 @@ export type KeyMode =
   | "latest"
   | "restart";
 
+/** Which of one person's own tasks go first: never before those of others. Low ones go first in one of 8 turns. */
+export type Priority = "high" | "normal" | "low";
+
 export type SubmitRequest<In = Json> = {
   kind: string;
   payload: In;
@@ -228,6 +233,8 @@ export type SubmitRequest<In = Json> = {
   key_mode?: KeyMode;
   /** The window of the key: see `KeyMode`. */
   key_window_ms?: number;
+  /** Which of the user's own tasks of its queue go first; `normal` unless said. */
+  priority?: Priority;
   /** Tasks of one serial key run one at a time, in order. */
   serial_key?: string;
   run_at?: string;
@@ -264,7 +271,10 @@ export type TaskFilter = {
   kind?: string;
   queue?: string;
   tag?: string;
-  /** The beginning of a task id. */
+  /**
+   * Words, whatever their case: each at the beginning of the id, or of a word of kind, queue, tags or the error of a
+   * task that failed.
+   */
   q?: string;
   since?: string;
   until?: string;
@@ -297,6 +307,8 @@ export type BulkFilter = {
   queue?: string;
   tag?: string;
   id_prefix?: string;
+  /** Words, as in a list. */
+  q?: string;
   since?: string;
   until?: string;
   all?: boolean;

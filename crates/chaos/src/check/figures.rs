@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::world::{World, is_end};
+use super::world::{Call, Story, World, is_end, is_running};
 use crate::history::{Line, Op, Phase};
 
 /// How long before its worker died an attempt may have begun that died with it, ms.
@@ -28,8 +28,16 @@ pub(crate) struct Figures {
     pub(crate) failed: usize,
     /// As above.
     pub(crate) cancelled: usize,
-    /// From the death of a worker to the next beginning of its tasks, ms: how many, the middle one,
-    /// the 99th percentile, the longest. Other faults meanwhile are part of it.
+    /// From the death of a worker until its tasks were taken from it, ms: how many, the middle one, the
+    /// 99th percentile, the longest. Other faults meanwhile are part of it.
+    pub(crate) taken_over: usize,
+    /// As above.
+    pub(crate) taken_over_p50_ms: u64,
+    /// As above.
+    pub(crate) taken_over_p99_ms: u64,
+    /// As above.
+    pub(crate) taken_over_max_ms: u64,
+    /// The same until their next attempt began: with the wait for their turn.
     pub(crate) recoveries: usize,
     /// As above.
     pub(crate) recovery_p50_ms: u64,
@@ -70,15 +78,11 @@ impl Figures {
             figures.cancelled += usize::from(status == Some("cancelled"));
             figures.recovered += usize::from(is_end(status) && !accepted.contains(task));
         }
-        let mut waits = recoveries(world);
-        waits.sort_unstable();
-        figures.recoveries = waits.len();
-        if let Some(longest) = waits.last() {
-            let at = |part: usize| waits[(waits.len() * part / 100).min(waits.len() - 1)];
-            figures.recovery_p50_ms = at(50);
-            figures.recovery_p99_ms = at(99);
-            figures.recovery_max_ms = *longest;
-        }
+        let (taken, begun) = recoveries(world);
+        (figures.taken_over, figures.recoveries) = (taken.len(), begun.len());
+        [figures.taken_over_p50_ms, figures.taken_over_p99_ms, figures.taken_over_max_ms] =
+            parts(taken);
+        [figures.recovery_p50_ms, figures.recovery_p99_ms, figures.recovery_max_ms] = parts(begun);
         if let (Some(healed), Some(drained)) = (world.since("healed"), world.since("drained")) {
             figures.drained_after_ms = drained.saturating_sub(healed);
         }
@@ -92,8 +96,16 @@ impl Figures {
     }
 }
 
-/// How long tasks of workers that died waited for their next attempt, ms.
-fn recoveries(world: &World<'_>) -> Vec<u64> {
+/// The middle one, the 99th percentile and the longest.
+fn parts(mut waits: Vec<u64>) -> [u64; 3] {
+    waits.sort_unstable();
+    let Some(longest) = waits.last() else { return [0; 3] };
+    let at = |part: usize| waits[(waits.len() * part / 100).min(waits.len() - 1)];
+    [at(50), at(99), *longest]
+}
+
+/// How long tasks of workers that died were still theirs, and waited for their next attempt, ms.
+fn recoveries(world: &World<'_>) -> (Vec<u64>, Vec<u64>) {
     let deaths = world.faults.iter().filter(|fault| {
         fault.phase == Phase::Ok
             && fault.proc.starts_with("worker")
@@ -102,7 +114,7 @@ fn recoveries(world: &World<'_>) -> Vec<u64> {
                 .as_deref()
                 .is_some_and(|name| name.contains("kill") || name.contains("dies"))
     });
-    let mut waits = Vec::new();
+    let (mut taken, mut begun_again) = (Vec::new(), Vec::new());
     for death in deaths {
         for story in world.tasks.values() {
             let Some(begun) = story.starts.iter().rfind(|start| start.t <= death.t) else {
@@ -111,12 +123,18 @@ fn recoveries(world: &World<'_>) -> Vec<u64> {
             let is_of_it = begun.proc == death.proc && begun.t + UNDER_WAY_MS >= death.t;
             let is_done = story.commits.iter().any(|c| c.token == begun.token && c.t <= death.t);
             let next = story.starts.iter().find(|s| s.t > death.t && s.token > begun.token);
-            if let (true, false, Some(next)) = (is_of_it, is_done, next) {
-                waits.push(next.t - death.t);
+            if !is_of_it || is_done {
+                continue;
             }
+            let heard = story.events.iter().chain(&story.snapshots).filter(|line| {
+                line.t > death.t && line.status.as_deref().is_some_and(|is| !is_running(is))
+            });
+            let over = heard.map(|line| line.t).chain(next.map(|next| next.t)).min();
+            taken.extend(over.map(|t| t - death.t));
+            begun_again.extend(next.map(|next| next.t - death.t));
         }
     }
-    waits
+    (taken, begun_again)
 }
 
 /// What no fault's name says and a run must have met with.
@@ -133,16 +151,14 @@ pub(crate) const SITUATIONS: &[&str] = &[
     "a task begun again by another worker",
     "a stream resumed by its cursor",
     "progress shown",
+    "an ended task removed",
+    "a flow sent back",
+    "a batch closed",
+    "a task that gave way to a newer one of its key",
+    "a schedule rested",
 ];
 /// Of a store whose epoch rises.
 pub(crate) const RESET: &str = "a stream reset by another life of the store";
-
-/// The situations that a history has not met with.
-pub(crate) fn unmet(lines: &[Line]) -> Vec<&'static str> {
-    let met = met(&World::of(lines));
-    let is_met = |what: &str| met.iter().any(|met| met.what == what && met.times > 0);
-    SITUATIONS.iter().copied().chain([RESET]).filter(|what| !is_met(what)).collect()
-}
 
 fn met(world: &World<'_>) -> Vec<Met> {
     let sendings = || world.intents.values().flat_map(|intent| &intent.sendings);
@@ -168,6 +184,16 @@ fn met(world: &World<'_>) -> Vec<Met> {
     let resumed = heard(Op::Hello).filter(|line| line.status.as_deref() == Some("resumed"));
     // One that the observer asked for itself has a status.
     let resets = heard(Op::Reset).filter(|line| line.status.is_none());
+    let sealed = world.flows.values().flat_map(|flow| &flow.seals);
+    let sealed = sealed.filter(|call| call.done_at().is_some()).count();
+    let gave_way =
+        |line: &&Line| line.why.as_deref().is_some_and(|why| why.starts_with("replaced by"));
+    let replaced = world.tasks.values().filter_map(|story| story.ends).filter(gave_way);
+    let replaced = replaced.count().max(heard(Op::Event).filter(|l| gave_way(l)).count());
+    let flow_sent_back = |story: &Story<'_>| {
+        story.calls_of(Op::Retry).filter(|call| call.done_at().is_some()).count()
+    };
+    let is_rest = |call: &&Call<'_>| call.invoked.op == Op::Pause && call.done_at().is_some();
     let counts = [
         submits(|line| line.phase == Phase::Info),
         submits(|line| line.status.as_deref() == Some("existing")),
@@ -181,6 +207,11 @@ fn met(world: &World<'_>) -> Vec<Met> {
         elsewhere.count(),
         resumed.count(),
         world.tasks.values().map(|story| story.progress.len()).sum(),
+        with(Op::Purge, Phase::Ok, None),
+        world.flows.keys().filter_map(|flow| world.tasks.get(flow)).map(flow_sent_back).sum(),
+        sealed,
+        replaced,
+        world.schedules.values().flatten().filter(is_rest).count(),
     ];
     let mut all: Vec<Met> = SITUATIONS
         .iter()

@@ -1,5 +1,8 @@
 //! Histories written by hand: one that keeps every law, and for each law ways to break it alone.
 
+mod features;
+mod flows;
+
 use super::*;
 use crate::history::{Op, Phase};
 

@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::history::{Line, Op, Phase};
+use crate::history::{Facts, Line, Op, Phase};
 
 /// How long before and after the loss of a server something may be that it had not passed on, ms.
 /// Within its class a submission is not; ends of attempts, claims and changes are.
 pub(super) const FORGOTTEN_BEFORE_MS: u64 = 2_000;
 pub(super) const FORGOTTEN_AFTER_MS: u64 = 2_000;
 
-/// Everything that is known of one task.
+/// Everything that is known of one task. What no line says is looked up in the [`World`].
 #[derive(Debug, Default)]
 pub(super) struct Story<'a> {
+    pub(super) task: Option<&'a str>,
     pub(super) starts: Vec<&'a Line>,
     pub(super) commits: Vec<&'a Line>,
     /// Logged events, as they were heard.
@@ -62,6 +63,11 @@ pub(super) struct Intent<'a> {
 }
 
 impl Intent<'_> {
+    /// Whether something else than a worker may be in the way of its tasks.
+    pub(super) fn is_bound(&self) -> bool {
+        self.sendings.iter().any(|call| call.invoked.facts.bound.is_some())
+    }
+
     /// Whether every sending of it was refused.
     pub(super) fn is_refused(&self) -> bool {
         self.sendings.iter().all(|call| !call.may_have_happened())
@@ -84,7 +90,28 @@ pub(super) struct World<'a> {
     pub(super) faults: Vec<&'a Line>,
     /// What each observer heard, in its order.
     pub(super) streams: BTreeMap<&'a str, Vec<&'a Line>>,
+    /// Flows and batches by their own id.
+    pub(super) flows: BTreeMap<&'a str, Gathering<'a>>,
+    /// What each worker has.
+    pub(super) labels: BTreeMap<&'a str, &'a [String]>,
+    /// What was set of queues.
+    pub(super) limits: Vec<Call<'a>>,
+    /// Pauses and their ends, schedules' ones not among them.
+    pub(super) pauses: Vec<Call<'a>>,
+    /// What was said of schedules.
+    pub(super) schedules: BTreeMap<&'a str, Vec<Call<'a>>>,
+    /// The intent of each task, and the tasks of each.
+    nonces: BTreeMap<&'a str, &'a str>,
+    by_nonce: BTreeMap<&'a str, Vec<&'a str>>,
+    of_schedules: BTreeSet<&'a str>,
     forgets: Vec<u64>,
+}
+
+/// One flow or batch.
+#[derive(Debug, Default)]
+pub(super) struct Gathering<'a> {
+    pub(super) seals: Vec<Call<'a>>,
+    pub(super) roll_up: Option<&'a Line>,
 }
 
 impl<'a> World<'a> {
@@ -97,19 +124,24 @@ impl<'a> World<'a> {
         for line in lines {
             world.take(line, &ends);
         }
+        world.name();
         world
     }
 
     fn take(&mut self, line: &'a Line, ends: &BTreeMap<u64, &'a Line>) {
         let call =
             || Call { invoked: line, ended: line.call.and_then(|call| ends.get(&call).copied()) };
-        let story = line.task.as_deref().map(|task| self.tasks.entry(task).or_default());
+        let story = line.task.as_deref().map(|task| {
+            let story = self.tasks.entry(task).or_default();
+            story.task = Some(task);
+            story
+        });
         match (line.op, story) {
             (Op::Submit, _) if line.phase == Phase::Invoke => {
                 let nonce = line.nonce.as_deref().unwrap_or_default();
                 self.intents.entry(nonce).or_default().sendings.push(call());
             }
-            (Op::Cancel | Op::Retry | Op::Reschedule | Op::Edit, Some(story))
+            (Op::Cancel | Op::Retry | Op::Reschedule | Op::Edit | Op::Purge, Some(story))
                 if line.phase == Phase::Invoke =>
             {
                 story.calls.push(call());
@@ -121,6 +153,32 @@ impl<'a> World<'a> {
             (Op::Final, Some(story)) => story.ends = Some(line),
             (Op::Event, Some(story)) if line.status.is_some() => story.events.push(line),
             (Op::Snapshot, Some(story)) => story.snapshots.push(line),
+            (Op::Seal, _) if line.phase == Phase::Invoke => {
+                let call = call();
+                if let Some(flow) = line.facts.flow.as_deref() {
+                    self.flows.entry(flow).or_default().seals.push(call);
+                }
+            }
+            (Op::RollUp, _) => {
+                if let Some(flow) = line.facts.flow.as_deref() {
+                    self.flows.entry(flow).or_default().roll_up = Some(line);
+                }
+            }
+            (Op::Labels, _) => drop(self.labels.insert(&line.proc, &line.facts.labels)),
+            (Op::Limit, _) if line.phase == Phase::Invoke => {
+                let call = call();
+                self.limits.push(call);
+            }
+            (Op::Schedule | Op::Unschedule | Op::Pause | Op::Resume, _)
+                if line.phase == Phase::Invoke =>
+            {
+                let call = call();
+                match line.facts.schedule.as_deref() {
+                    Some(name) => self.schedules.entry(name).or_default().push(call),
+                    None => self.pauses.push(call),
+                }
+                self.of_schedules.extend(line.nonce.as_deref());
+            }
             (Op::Mark, _) => self.marks.push(line),
             (Op::Fault, _) => {
                 if line.forgets && line.phase == Phase::Invoke {
@@ -133,6 +191,68 @@ impl<'a> World<'a> {
         if matches!(line.op, Op::Event | Op::Snapshot | Op::Reset | Op::Gap | Op::Hello) {
             self.streams.entry(&line.proc).or_default().push(line);
         }
+    }
+
+    /// Learns which intent each task is of.
+    fn name(&mut self) {
+        for (nonce, intent) in &self.intents {
+            for call in &intent.sendings {
+                // A key may have found a task of another intent.
+                let is_new = |line: &&Line| line.status.as_deref() == Some("new");
+                if let Some(task) = call.ended.filter(is_new).and_then(|l| l.task.as_deref()) {
+                    self.nonces.insert(task, nonce);
+                }
+            }
+        }
+        for (task, story) in &self.tasks {
+            let said =
+                story.starts.iter().chain(story.ends.iter()).find_map(|l| l.nonce.as_deref());
+            if let Some(nonce) = said {
+                self.nonces.insert(task, nonce);
+            }
+        }
+        for (task, nonce) in &self.nonces {
+            self.by_nonce.entry(nonce).or_default().push(task);
+        }
+    }
+
+    /// The intent of a task, where one is known.
+    pub(super) fn intent(&self, task: &str) -> Option<(&'a str, &Intent<'a>)> {
+        let nonce = *self.nonces.get(task)?;
+        Some((nonce, self.intents.get(nonce)?))
+    }
+
+    /// What was said when a task was handed over.
+    pub(super) fn facts(&self, task: &str) -> Option<&'a Facts> {
+        let (_, intent) = self.intent(task)?;
+        Some(&intent.sendings.first()?.invoked.facts)
+    }
+
+    /// The tasks of an intent, with what is known of them.
+    pub(super) fn tasks_of(&self, nonce: &str) -> Vec<(&'a str, &Story<'a>)> {
+        let of_it = self.by_nonce.get(nonce).into_iter().flatten();
+        of_it.filter_map(|task| Some((*task, self.tasks.get(task)?))).collect()
+    }
+
+    /// Whether an intent stands for a schedule.
+    pub(super) fn is_of_schedule(&self, nonce: &str) -> bool {
+        self.of_schedules.contains(nonce)
+    }
+
+    /// Whether somebody may have removed a task.
+    pub(super) fn may_be_removed(&self, task: &str) -> bool {
+        self.tasks.get(task).is_some_and(|story| story.calls_of(Op::Purge).next().is_some())
+    }
+
+    /// The calls that may have sent a task back, alone or with its flow.
+    pub(super) fn sendings_back<'b>(
+        &'b self,
+        story: &'b Story<'a>,
+    ) -> impl Iterator<Item = &'b Call<'a>> {
+        let flow = story.task.and_then(|task| self.facts(task)?.flow.as_deref());
+        let flow = flow.filter(|flow| Some(*flow) != story.task);
+        let of_flow = flow.and_then(|flow| self.tasks.get(flow));
+        story.calls_of(Op::Retry).chain(of_flow.into_iter().flat_map(|s| s.calls_of(Op::Retry)))
     }
 
     /// Whether what was true at `t` may have been forgotten since, before `seen`.
@@ -154,6 +274,16 @@ impl<'a> World<'a> {
     pub(super) fn accepted(&self) -> impl Iterator<Item = (&'a str, &Intent<'a>, BTreeSet<&str>)> {
         self.intents.iter().map(|(nonce, intent)| (*nonce, intent, intent.tasks()))
     }
+}
+
+/// Whether a task is one of the product's own kinds, which no worker of a run takes.
+pub(super) fn is_built_in(end: &Line) -> bool {
+    end.facts.kind.as_deref().is_some_and(|kind| kind.starts_with("tasktonic."))
+}
+
+/// Whether a status says that a worker has the task.
+pub(super) fn is_running(status: &str) -> bool {
+    matches!(status, "running" | "cancelling")
 }
 
 /// Whether a status is an end.

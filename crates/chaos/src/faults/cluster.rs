@@ -75,9 +75,10 @@ fn play(setting: &Setting, card: Card, seed: &mut Seed, cluster: &mut Cluster) -
             cluster.migrate_slot(slot, *seed.pick(&others));
         }
         What::FlushScripts => {
-            setting.begins(card.name, "every node", false);
-            for node in cluster.nodes() {
-                node.forget_scripts();
+            setting.begins(card.name, "every master", false);
+            // Replicas follow: they refuse what would write.
+            for node in masters(cluster) {
+                cluster.node(node).forget_scripts();
             }
         }
         What::PauseClients => {

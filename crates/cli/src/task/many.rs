@@ -65,6 +65,9 @@ struct Which {
     /// All whose id begins so
     #[arg(long, value_name = "TEXT")]
     id_prefix: Option<String>,
+    /// All that these words find: by id, kind, queue, labels, or the error of a task that failed
+    #[arg(long, value_name = "WORDS")]
+    search: Option<String>,
     /// All created at this time or later (2026-11-24T10:15:00Z)
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
@@ -75,8 +78,8 @@ struct Which {
 
 impl Which {
     fn filter(self) -> BulkFilter {
-        let Self { all, status, kind, queue, tag, id_prefix, since, until } = self;
-        BulkFilter { status, kind, queue, tag, id_prefix, since, until, all }
+        let Self { all, status, kind, queue, tag, id_prefix, search: q, since, until } = self;
+        BulkFilter { status, kind, queue, tag, id_prefix, q, since, until, all }
     }
 }
 

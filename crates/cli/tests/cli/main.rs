@@ -10,6 +10,7 @@ mod erase;
 mod exec;
 mod fleet;
 mod labels;
+mod large_batch;
 mod pages;
 mod queues;
 mod rest;

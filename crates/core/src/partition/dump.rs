@@ -10,6 +10,7 @@ use super::restore::untold;
 use crate::changes::{Place, Serial, TaskControl};
 use crate::gate::{Gate, user_gate};
 use crate::ids::{Name, TaskId, UserId};
+use crate::priority::Priority;
 use crate::schedule::Schedule;
 use crate::settings::{QueueSettings, UserSettings};
 use crate::transitions::{STATES, TaskState};
@@ -33,12 +34,12 @@ impl Partition {
                 }
             }
             for (queue, lane) in &known.lanes {
-                let live = lane.iter().filter(|entry| {
-                    known.tasks.get(&entry.task).is_some_and(|task| entry.is_of(task))
-                });
-                let ids: Vec<_> = live.map(|e| format!("{}:{}", e.task, e.claim)).collect();
-                if !ids.is_empty() {
-                    lines.insert(format!("lane {queue} {user} = {}", ids.join(" ")));
+                for priority in Priority::ALL {
+                    let live = lane.of(priority).iter().filter(|entry| {
+                        known.tasks.get(&entry.task).is_some_and(|task| entry.is_of(task))
+                    });
+                    let ids: Vec<_> = live.map(|e| format!("{}:{}", e.task, e.claim)).collect();
+                    lines.extend(lane_line(queue, user, priority, &ids));
                 }
             }
             for (key, line) in &known.lines {
@@ -160,7 +161,9 @@ impl Partition {
                         let lane = known.lanes.get(&control.queue);
                         let refers =
                             |e: &&super::Entry| e.task == *task && e.claim == control.claim;
-                        lane.is_some_and(|lane| lane.iter().filter(refers).count() == 1)
+                        lane.is_some_and(|lane| {
+                            lane.of(control.priority).iter().filter(refers).count() == 1
+                        })
                     }
                     Place::Ended { keep_s, .. } => self.sweeps.get(keep_s).is_some_and(|list| {
                         list.iter().any(|e| e.task == *task && e.claim == control.claim)
@@ -320,6 +323,13 @@ impl Partition {
     }
 }
 
+/// The line of a dump about what waits in a lane with one priority, if anything does.
+#[must_use]
+pub fn lane_line(name: &Name, user: &UserId, priority: Priority, ids: &[String]) -> Option<String> {
+    let which = priority.letter().map_or(String::new(), |_| format!(" {priority}"));
+    (!ids.is_empty()).then(|| format!("lane {name} {user}{which} = {}", ids.join(" ")))
+}
+
 /// The lines of a dump about what is set of a queue.
 #[must_use]
 pub fn queue_lines(name: &Name, settings: &QueueSettings) -> Vec<String> {
@@ -397,6 +407,9 @@ fn task_line(user: &UserId, task: TaskId, control: &TaskControl) -> String {
     };
     if let Some(serial) = &control.serial {
         let _ = write!(line, " serial {:032x} holds {}", serial.key, serial.holds);
+    }
+    if control.priority != Priority::Normal {
+        let _ = write!(line, " {}", control.priority);
     }
     if let Some(expiry) = &control.expires {
         let _ = write!(line, " expires {} kept {}", expiry.at_ms, expiry.keep_s);

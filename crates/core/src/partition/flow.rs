@@ -156,8 +156,8 @@ impl Partition {
         node: Node,
         ringed: &mut Vec<Name>,
     ) {
-        let NewTask { task, queue, due_ms, descriptor, event, expires, serial: asked, .. } =
-            node.new;
+        let NewTask { task, queue, priority, due_ms, descriptor, event, expires, .. } = node.new;
+        let asked = node.new.serial;
         let bytes = bytes_of(&descriptor);
         step.record(Record::Descriptor { user: user.clone(), task, text: descriptor });
         let links = self.links(user, &task).expect("put there before");
@@ -174,7 +174,8 @@ impl Partition {
         };
         let expires = expires.map(Box::new);
         let serial = asked.map(|NewSerial { key, .. }| Box::new(Serial { key, holds: false }));
-        let mut control = TaskControl { expires, serial, bytes, ..TaskControl::new(queue, place) };
+        let mut control =
+            TaskControl { expires, serial, priority, bytes, ..TaskControl::new(queue, place) };
         let queue = control.queue.clone();
         self.put(user, task, control.clone());
         match control.place {
@@ -196,8 +197,7 @@ impl Partition {
             (_, true) => event,
         };
         let state = StateText { at_ms, body: &body, event: Some(&told), logged: true };
-        let is_plain = control.expires.is_none() && control.serial.is_none();
-        if matches!(control.place, Place::Queued { .. }) && is_plain {
+        if matches!(control.place, Place::Queued { .. }) && control.is_plain() {
             let told = StateText { body: &told, event: None, ..state };
             step.event(user, &told.event_only(task, &control));
             step.record(Record::Task { user: user.clone(), task, control, text: None });

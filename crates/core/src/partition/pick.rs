@@ -71,7 +71,8 @@ impl Partition {
             let lane = lanes.get_mut(name).expect("the ring names lanes that are not empty");
             let length = u32::try_from(lane.len()).unwrap_or(u32::MAX);
             let take = credit.min(left).min(room).min(length);
-            picked.extend(lane.drain(..take as usize).map(|entry| (user.clone(), entry)));
+            let taken = lane.take(take as usize);
+            picked.extend(taken.into_iter().map(|entry| (user.clone(), entry)));
             if lane.is_empty() {
                 lanes.remove(name);
             } else if weighted && credit > take && room > take {

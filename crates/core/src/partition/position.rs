@@ -5,6 +5,7 @@ use super::Partition;
 use crate::changes::Place;
 use crate::ids::{Name, TaskId, UserId};
 use crate::limits::POSITION_MAX;
+use crate::priority::Priority;
 
 /// Where a queued task stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +14,8 @@ pub struct Standing {
     pub queue: Name,
     /// The claim number under which it waits.
     pub claim: u32,
-    /// Tasks of its user that go before it; [`POSITION_MAX`] if there are at least as many.
+    /// Tasks of its user that go before it, by priority and then by place; [`POSITION_MAX`] if there
+    /// are at least as many. Some of them go after it where it is low and its turn comes.
     pub ahead: u32,
     /// The first of the lane and the claim number it has there. It may have been cancelled.
     pub head: (TaskId, u32),
@@ -33,7 +35,7 @@ impl Partition {
         }
         let queue = control.queue.clone();
         let lane = known.lanes.get(&queue)?;
-        let looked = || lane.iter().take(POSITION_MAX as usize);
+        let looked = || lane.down_to(control.priority).take(POSITION_MAX as usize);
         let at = looked().position(|entry| entry.task == *task && entry.claim == control.claim);
         let ahead = match at {
             Some(at) => {
@@ -44,7 +46,7 @@ impl Partition {
             }
             None => POSITION_MAX as usize,
         };
-        let head = lane.front().map(|entry| (entry.task, entry.claim))?;
+        let head = lane.down_to(Priority::Low).next().map(|entry| (entry.task, entry.claim))?;
         let ahead = u32::try_from(ahead).unwrap_or(POSITION_MAX);
         Some(Standing { queue, claim: control.claim, ahead, head })
     }

@@ -1,11 +1,12 @@
 //! A partition from its kept records, after a restart.
 
 use super::links::{FIRST, Lead};
+use super::submit::End;
 use super::{Ended, Entry, KeyOwner, Partition, User};
 use crate::Text;
 use crate::changes::{Place, Serial, TaskControl};
 use crate::ids::{Name, TaskId, UserId};
-use crate::limits::LEASE_MS_DEFAULT;
+use crate::lease_time::LeaseTime;
 use crate::links::Links;
 use crate::schedule::Schedule;
 use crate::settings::{Pauses, QueueSettings, UserSettings};
@@ -91,6 +92,8 @@ pub struct Records {
     pub paused: Vec<(UserId, Pauses)>,
     /// How many bytes the tasks of users may hold, where it is set, in any order.
     pub bytes_max: Vec<(UserId, u64)>,
+    /// Lease time as it was last written down; absent if it never was.
+    pub lease_time: Option<LeaseTime>,
 }
 
 impl Partition {
@@ -100,8 +103,10 @@ impl Partition {
     /// Lanes keep their order; rings start with the lane whose head has waited longest, and lanes
     /// that were set aside are in them again until they are looked at. Workers of
     /// the former process are gone, so their leases are lost at once (a task that kills its process
-    /// must use up attempts); others get one fresh lease, so that live ones carry on. Who was idle
-    /// is forgotten: workers park again.
+    /// must use up attempts). To others a restart is a pause: lease time goes on from where it was
+    /// kept, and the time without us counts as one step of it, so that live ones carry on and those
+    /// of the dead end although we restart again and again. Where it was never kept they get a fresh
+    /// lease. Who was idle is forgotten: workers park again.
     #[must_use]
     pub fn restore(epoch: u32, now_ms: i64, records: Records) -> Self {
         let Records {
@@ -114,9 +119,10 @@ impl Partition {
             bytes_max,
             schedules,
             links,
+            lease_time,
         } = records;
         let mut partition = Self::new(epoch);
-        partition.mt = now_ms;
+        partition.resume_lease_time(now_ms, lease_time);
         rows.sort_by(|a, b| order(a).cmp(&order(b)));
         for Row { user, task, mut control } in rows {
             let serial = control.serial.as_deref().copied();
@@ -140,14 +146,13 @@ impl Partition {
                     let entry = Entry { task, claim: control.claim };
                     let lanes = &mut partition.user(&user).lanes;
                     let lane = lanes.entry(control.queue.clone()).or_default();
-                    lane.push_back(entry);
+                    lane.push(control.priority, End::Back, entry);
                     if lane.len() == 1 {
                         partition.queue(&control.queue).ring.push_back(user.clone());
                     }
                 }
                 Place::Running { worker, deadline_lt, .. } => {
-                    let lease_ms = if worker.is_in_process() { 0 } else { LEASE_MS_DEFAULT };
-                    *deadline_lt = i64::from(lease_ms);
+                    *deadline_lt = partition.resumed(worker, now_ms);
                     partition.leases.insert((*deadline_lt, user.clone(), task));
                 }
                 Place::Ended { at_ms, keep_s, .. } => {
@@ -211,6 +216,7 @@ impl Partition {
             queues_version: self.queues_version,
             paused: self.kept_pauses(),
             bytes_max: self.kept_bytes_max(),
+            lease_time: self.kept_lt.clone(),
         }
     }
 

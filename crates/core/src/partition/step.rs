@@ -174,20 +174,23 @@ pub(super) struct StateText<'a> {
 
 impl StateText<'_> {
     /// `{"s":"queued","c":1,"n":0,"at":5,"a":1…}`; with `t` first where it is an event, and with
-    /// `exp` and `keep`, and `sk`, before `a` where it expires or has a serial key: behind it anybody's
-    /// members may stand.
+    /// `exp` and `keep`, `pr` and `sk` before `a` where it expires, has a priority or a serial key:
+    /// behind it anybody's members may stand.
     fn spell(&self, control: &TaskControl, task: Option<TaskId>, body: &str) -> String {
         let mut json = String::with_capacity(96 + body.len());
         json.push('{');
         if let Some(task) = task {
             let _ = write!(json, "\"t\":\"{task}\",");
         }
-        let TaskControl { claim, n, attempt, place, expires, serial, .. } = control;
+        let TaskControl { claim, n, attempt, place, expires, serial, priority, .. } = control;
         let (state, at_ms) = (place.state().name(), self.at_ms);
         // Writing to a String cannot fail.
         let _ = write!(json, r#""s":"{state}","c":{claim},"n":{n},"at":{at_ms}"#);
         if let Some(Expiry { at_ms, keep_s }) = expires.as_deref() {
             let _ = write!(json, r#","exp":{at_ms},"keep":{keep_s}"#);
+        }
+        if let Some(letter) = priority.letter() {
+            let _ = write!(json, r#","pr":"{letter}""#);
         }
         if let Some(serial) = serial.as_deref() {
             let _ = write!(json, r#","sk":"{:032x}""#, serial.key);

@@ -31,7 +31,9 @@ impl Partition {
         new: NewTask,
         ringed: &mut Vec<Name>,
     ) -> Submitted {
-        let NewTask { user: owner, task, queue, due_ms, descriptor, event, expires, .. } = new;
+        let NewTask {
+            user: owner, task, queue, priority, due_ms, descriptor, event, expires, ..
+        } = new;
         let (idempotency, lane_max) = (new.idempotency, new.lane_max);
         let facts = self.facts_at(&queue, &owner, self.lt);
         let lane_max = waiting_max(&facts.queue, &facts.user, lane_max);
@@ -73,7 +75,8 @@ impl Partition {
         };
         let expires = expires.map(Box::new);
         let serial = new.serial.map(|NewSerial { key, .. }| Box::new(Serial { key, holds: false }));
-        let control = TaskControl { expires, serial, bytes, ..TaskControl::new(queue, place) };
+        let control =
+            TaskControl { expires, serial, priority, bytes, ..TaskControl::new(queue, place) };
         let control = if let Some(due_ms) = due_ms {
             self.due.insert((due_ms, owner.clone(), task));
             self.put(&owner, task, control.clone());
@@ -88,7 +91,7 @@ impl Partition {
             }
         };
         let text = StateText { at_ms: created_ms, body: &event, event: None, logged: true };
-        if due_ms.is_some() || control.expires.is_some() || control.serial.is_some() {
+        if due_ms.is_some() || !control.is_plain() {
             // The event says more than the record: kind and labels for a list that has not read it.
             let state = StateText { body: "", event: Some(&event), ..text };
             step.write(&owner, task, &control, &state);
@@ -173,10 +176,7 @@ impl Partition {
             let tasks = &user.tasks;
             lane.retain(|entry| tasks.get(&entry.task).is_some_and(|task| entry.is_of(task)));
         }
-        match end {
-            End::Back => lane.push_back(entry),
-            End::Front => lane.push_front(entry),
-        }
+        lane.push(control.priority, end, entry);
         if was_empty {
             self.queue(&queue).ring.push_back(owner.clone());
             ringed.push(queue);

@@ -8,5 +8,6 @@ mod flows;
 mod keys;
 mod laws;
 mod limits;
+mod restarts;
 mod scenarios;
 mod world;

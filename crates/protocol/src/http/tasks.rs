@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::KeyMode;
 use crate::policy::{Asked, Backoff, Keep, Rule};
+use crate::priority::Priority;
 use crate::problem::Problem;
 use crate::stored::{LogLevel, TaskError};
 use crate::task::Task;
@@ -33,6 +34,9 @@ pub struct SubmitRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = json!(["gpu"]))]
     pub needs: Option<Vec<String>>,
+    /// Which of the user's own tasks of its queue go first; `normal` unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
     /// Makes a repetition find this task instead of making another; as the header
     /// `Idempotency-Key`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -97,6 +101,7 @@ impl SubmitRequest {
             payload,
             queue: None,
             needs: None,
+            priority: None,
             idempotency_key: None,
             key_mode: None,
             key_window_ms: None,

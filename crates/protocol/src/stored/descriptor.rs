@@ -7,6 +7,7 @@ use tasktonic_core::policy::{AttemptsPolicy, Backoff, CRASHES_MAX_DEFAULT, Reten
 use tasktonic_core::{Name, Text};
 
 use crate::policy::{Rule, TaskPolicy};
+use crate::priority::Priority;
 
 /// The immutable description of a task, written once at submission. It is kept for every task that
 /// waits, so what goes without saying is left out: a version of 1, and a queue that is named like
@@ -52,6 +53,9 @@ pub struct Descriptor {
     /// The user's labels.
     #[serde(rename = "tags", default)]
     pub tags: Vec<String>,
+    /// Which of its user's tasks go first.
+    #[serde(rename = "pr", default)]
+    pub priority: Priority,
     /// Idempotency key, and until when the task has to be there for it (wall clock, ms); 0 where the
     /// key goes by where the task is.
     #[serde(rename = "key", default)]
@@ -91,6 +95,7 @@ impl Serialize for Descriptor {
             keep_s,
             due_ms,
             tags,
+            priority,
             key,
             serial_key,
             schedule,
@@ -131,6 +136,9 @@ impl Serialize for Descriptor {
         }
         if !tags.is_empty() {
             text.serialize_entry("tags", tags)?;
+        }
+        if !priority.is_normal() {
+            text.serialize_entry("pr", priority)?;
         }
         if let Some(key) = key {
             text.serialize_entry("key", key)?;
@@ -313,7 +321,7 @@ mod tests {
         read.v = 2;
         assert_eq!(Descriptor::parse(&read.text()).unwrap().v, 2);
         // As it was written before, and with all there is.
-        let whole = r#"{"v":1,"k":"a","q":"b","at":5,"max":3,"b":{"base_ms":1,"factor":2.0,"max_ms":9,"jitter":0.5},"r":[{"code":"x","action":"bury"}],"cm":4,"ts":6,"to":7,"keep":[1,2,3],"due":8,"tags":["t"],"key":["i",9],"sch":["s",4],"p":{}}"#;
+        let whole = r#"{"v":1,"k":"a","q":"b","at":5,"max":3,"b":{"base_ms":1,"factor":2.0,"max_ms":9,"jitter":0.5},"r":[{"code":"x","action":"bury"}],"cm":4,"ts":6,"to":7,"keep":[1,2,3],"due":8,"tags":["t"],"pr":"low","key":["i",9],"sch":["s",4],"p":{}}"#;
         let read = Descriptor::parse(whole).unwrap();
         assert_eq!(&*read.text(), &whole.replacen(r#""v":1,"#, "", 1));
     }

@@ -11,6 +11,7 @@ use tasktonic_core::{TaskId, UserId};
 use tasktonic_protocol::http::{
     FLOW_KIND, FLOW_NAME_CHARS_MAX, FLOW_TASKS_MAX, FlowTask, SubmitRequest,
 };
+use tasktonic_protocol::priority::Priority;
 use tasktonic_protocol::problem::{Code, FieldError};
 use tasktonic_protocol::stored::{Descriptor, SubmitEvent};
 
@@ -74,6 +75,7 @@ pub(super) fn gathering(
         key: None,
         name: None,
         serial_key: None,
+        priority: Priority::Normal,
         payload: RawValue::from_string("{}".into()).expect("an empty object is JSON"),
     };
     let queue = FLOW_KIND.parse().map_err(|error| Refusal::internal(&error))?;

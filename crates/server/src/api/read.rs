@@ -1,6 +1,7 @@
 //! Reading tasks: a page of them, how many there are, one whole.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Json;
 use axum::extract::{FromRequestParts, Path, State};
@@ -8,12 +9,14 @@ use axum::http::Uri;
 use axum::http::request::Parts;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tasktonic_core::search::Search;
 use tasktonic_core::{TaskId, UserId};
 use tasktonic_protocol::http::{Counts, TaskPage};
 use tasktonic_protocol::problem::Code;
 use tasktonic_protocol::status::{STATUSES, TaskStatus};
 use tasktonic_protocol::task::Task;
 use tasktonic_protocol::time::parse_rfc3339;
+use tasktonic_store::limits::LIST_TIME_MAX;
 use tasktonic_store::{Cursor, Query, QueryReply, StoredTask, TaskFilter};
 
 use super::access::{Need, check};
@@ -34,12 +37,20 @@ const LOOKS_MAX: usize = 10;
 pub(super) fn operations() -> Vec<Operation> {
     vec![
         Operation::get("/api/v1/tasks", "tasks", list)
-            .about("A page of your tasks, newest first, without payload and output.")
+            .about(
+                "A page of your tasks, newest first, without payload and output. Where many are looked \
+                 through it may be short, even empty, and have a `next_cursor` all the same.",
+            )
             .query("status", "string", "One or more statuses, separated by commas.")
             .query("kind", "string", "Of this kind.")
             .query("queue", "string", "In this queue.")
             .query("tag", "string", "With this tag.")
-            .query("q", "string", "Whose id begins like this.")
+            .query(
+                "q",
+                "string",
+                "That these words find, whatever their case: each at the beginning of the id, or of a \
+                 word of kind, queue, tags or the error of a task that failed.",
+            )
             .query("since", "string", "Created at or after; RFC 3339.")
             .query("until", "string", "Created before; RFC 3339.")
             .query("limit", "integer", "Tasks on the page, 1 to 200; 50 unless said.")
@@ -197,6 +208,8 @@ impl ListQuery {
                 "A tag has at most {TAG_CHARS_MAX} characters."
             )));
         }
+        let search = Search::of(self.q.as_deref().unwrap_or_default())
+            .map_err(|error| Refusal::bad_request(format!("`q`: {error}.")))?;
         let limit = self.limit.unwrap_or(PAGE_DEFAULT);
         if !(1..=PAGE_MAX).contains(&limit) {
             return Err(Refusal::bad_request(format!("`limit` is 1 to {PAGE_MAX}.")));
@@ -212,7 +225,8 @@ impl ListQuery {
             kind: text(self.kind),
             queue: text(self.queue),
             tag,
-            id_prefix: text(self.q),
+            id_prefix: None,
+            search,
             since_ms: time("since", text(self.since))?,
             until_ms: time("until", text(self.until))?,
         };
@@ -229,6 +243,7 @@ async fn list(
     let Wanted { filter, statuses, limit, mut cursor } = query::<ListQuery>(&uri)?.wanted()?;
     let user = &caller.0.user;
     let mut tasks: Vec<Task> = Vec::new();
+    let since = Instant::now();
     for _ in 0..LOOKS_MAX {
         let left = limit - u32::try_from(tasks.len()).unwrap_or(limit);
         let ask = Query::List { user: user.clone(), filter: filter.clone(), cursor, limit: left };
@@ -242,7 +257,8 @@ async fn list(
             }
         }
         cursor = page.next;
-        if cursor.is_none() || tasks.len() >= limit as usize {
+        let is_late = since.elapsed() >= LIST_TIME_MAX;
+        if cursor.is_none() || tasks.len() >= limit as usize || is_late {
             break;
         }
     }

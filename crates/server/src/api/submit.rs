@@ -215,6 +215,7 @@ pub(super) async fn check_as(
     let idempotency = key::idempotency(&asked, now_ms, due_ms, task, kept);
     let key_until_ms = key::kept_until_ms(&asked, now_ms);
     let serial = key::serial(&asked);
+    let priority = asked.priority.unwrap_or_default();
     let serial_key = asked.serial().map(ToOwned::to_owned);
     let event = SubmitEvent {
         k: asked.kind.clone(),
@@ -242,6 +243,7 @@ pub(super) async fn check_as(
         key: asked.idempotency_key.map(|key| (key, key_until_ms)),
         name,
         serial_key,
+        priority,
         payload: asked.payload,
     };
     let expires = expires_ms.map(|at_ms| {
@@ -251,6 +253,7 @@ pub(super) async fn check_as(
     let new = NewTask {
         due_ms,
         event: event.members(),
+        priority: priority.into(),
         expires,
         idempotency,
         serial,

@@ -7,6 +7,7 @@ use axum::extract::State;
 use tasktonic_core::gate::{Gate, Paused, gate};
 use tasktonic_core::{Labels, Name, TaskId, UserId};
 use tasktonic_protocol::http::{Why, WhyReason};
+use tasktonic_protocol::priority::Priority;
 use tasktonic_protocol::problem::Code;
 use tasktonic_protocol::status::TaskStatus;
 use tasktonic_protocol::worker::WorkerRecord;
@@ -22,6 +23,11 @@ use super::submit::partition;
 use crate::App;
 use crate::door::Caller;
 use crate::problem::Refusal;
+
+/// Of a low task that waits for its turn.
+const BEHIND_HIGHER: &str = "Nothing is in its way: it starts when its turn comes and a worker has \
+                             room. It has low priority, so your other tasks of its queue go first, \
+                             but for one of 8 turns.";
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
@@ -116,7 +122,12 @@ async fn why(
                         return Ok(Json(Why { text, labels, ..reason }));
                     }
                     let users_waiting = turns(&app, &[queue]).await?.first().map(|of| of.users);
-                    return Ok(Json(Why { users_waiting, ..why(WhyReason::Turn) }));
+                    let reason = why(WhyReason::Turn);
+                    let text = match task.priority {
+                        Priority::Low => BEHIND_HIGHER.to_owned(),
+                        Priority::High | Priority::Normal => reason.text.clone(),
+                    };
+                    return Ok(Json(Why { users_waiting, text, ..reason }));
                 }
             }
         }

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use tasktonic_core::{TaskId, TaskState};
 use tasktonic_protocol::frames::{Event, ServerFrame, StreamCursor};
 use tasktonic_protocol::http;
+use tasktonic_protocol::priority::Priority;
 use tasktonic_protocol::stored::{LogLine, StoredState, rev};
 use tasktonic_protocol::task::{Patch, Task, needs_of};
 use tasktonic_protocol::time::rfc3339;
@@ -31,6 +32,8 @@ struct Head<'a> {
     k: Option<String>,
     #[serde(default)]
     q: Option<String>,
+    #[serde(borrow, default)]
+    pr: Option<&'a str>,
     #[serde(default)]
     max: Option<u32>,
     #[serde(default)]
@@ -41,6 +44,11 @@ struct Head<'a> {
     to: Option<u64>,
     #[serde(default)]
     ed: Option<Vec<String>>,
+}
+
+/// The priority that the engine spells by a letter.
+fn priority(letter: Option<&str>) -> Priority {
+    letter.and_then(tasktonic_core::Priority::of_letter).unwrap_or_default().into()
 }
 
 /// Something unlogged.
@@ -99,6 +107,7 @@ impl Converter {
                     needs: head.q.as_deref().map(needs_of).unwrap_or_default(),
                     queue: head.q.unwrap_or_else(|| kind.clone()),
                     kind,
+                    priority: priority(head.pr),
                     status: patch.status,
                     state: patch.state,
                     attempt: patch.attempt,

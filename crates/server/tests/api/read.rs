@@ -58,6 +58,11 @@ async fn filters_narrow_a_list_together() {
         ("?until=2023-11-14T22:13:21Z", vec![a]),
         ("?kind=&tag=&status=", vec![c, b, a]),
         ("?q=*", vec![]),
+        ("?q=ECH", vec![c, a]),
+        ("?q=x+ech", vec![a]),
+        ("?q=%C3%89", vec![a]),
+        ("?q=cho", vec![]),
+        ("?q=x&kind=echo&status=queued", vec![a]),
     ] {
         let page = site.get("ana", &format!("/api/v1/tasks{query}")).await.expect(200);
         let mut found = ids(&page);
@@ -84,6 +89,7 @@ async fn a_query_that_cannot_be_meant_is_refused() {
         "page=2",
         "kind=a&kind=b",
         "limit=1;2",
+        "q=a+b+c+d+e+f+g+h+i",
     ] {
         let path = format!("/api/v1/tasks?{query}");
         site.get("ana", &path).await.refused(400, "bad_request");

@@ -73,3 +73,34 @@ async fn a_task_behind_another_of_its_serial_key_says_which() {
     assert!(site.report("w-1", &lease, ack(n)).await);
     assert_eq!(why(&site, &second).await["reason"], "turn");
 }
+
+#[tokio::test]
+async fn a_low_task_says_that_the_others_of_its_user_go_first() {
+    let site = Site::open().await;
+    site.announce("crew").await;
+    let mut tasks = Vec::new();
+    for priority in ["low", "normal", "high"] {
+        let body = json!({ "kind": "echo", "payload": {}, "priority": priority });
+        let task = site.submit("ana", body).await;
+        let said = (priority != "normal").then_some(priority);
+        assert_eq!(task.get("priority").and_then(Value::as_str), said, "{task}");
+        tasks.push(task["id"].as_str().unwrap().to_owned());
+    }
+    let answer = why(&site, &tasks[0]).await;
+    assert_eq!(answer["reason"], "turn");
+    assert!(answer["text"].as_str().unwrap().contains("low priority"), "{answer}");
+    assert!(!why(&site, &tasks[2]).await["text"].as_str().unwrap().contains("priority"));
+    for (ahead, task) in [2, 1, 0].into_iter().zip(&tasks) {
+        let place = site.get("ana", &format!("/api/v1/tasks/{task}/position")).await.expect(200);
+        assert_eq!(place["ahead"]["most"], ahead, "{place}");
+    }
+    let claimed = site.claim("w-1", 9).await;
+    let order: Vec<_> = claimed.iter().map(|(lease, _)| lease.split('|').nth(2).unwrap()).collect();
+    assert_eq!(order, [&*tasks[2], &*tasks[1], &*tasks[0]]);
+    let list = site.get("ana", "/api/v1/tasks").await.expect(200);
+    let listed = list["tasks"].as_array().unwrap();
+    let high = listed.iter().find(|task| task["priority"] == "high").expect("it is listed");
+    assert_eq!(high["id"], *tasks[2], "{list}");
+    let wrong = json!({ "kind": "echo", "payload": {}, "priority": "urgent" });
+    site.post("ana", "/api/v1/tasks", wrong).await.refused(400, "bad_request");
+}

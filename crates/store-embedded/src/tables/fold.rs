@@ -8,7 +8,7 @@ use tasktonic_core::limits::{ATTEMPTS_KEPT_MAX, LOG_LINES_MAX};
 use tasktonic_core::{TaskId, Text, UserId};
 use tasktonic_store::KillPoint;
 
-use super::{CONTROL, DESCRIPTOR, NOBODY, RowCounts, STATE, Tables, crc_at, crc_of};
+use super::{CONTROL, DESCRIPTOR, ENTRY, NOBODY, RowCounts, STATE, Tables, crc_at, crc_of, entry};
 use crate::codec;
 use crate::database::Fault;
 use crate::delta::{Delta, KeyValue, TaskDelta};
@@ -22,12 +22,16 @@ struct Change<'a> {
     met: HashMap<UserId, i64>,
     counts: RowCounts,
     bytes: u64,
+    named: Vec<Named>,
 }
+
+/// A task, and what lists find it by from now on.
+pub(crate) type Named = (UserId, TaskId, Box<str>);
 
 impl Tables {
     /// Writes `delta`, which ends with round `applied`. Answers when it is on disk; a failure has
-    /// changed nothing.
-    pub(crate) fn fold(&mut self, delta: &Delta, applied: u64) -> Result<(), Fault> {
+    /// changed nothing. Answers which tasks are called otherwise now.
+    pub(crate) fn fold(&mut self, delta: &Delta, applied: u64) -> Result<Vec<Named>, Fault> {
         let transaction = self.db.transaction()?;
         let mut change = Change {
             db: &transaction,
@@ -35,6 +39,7 @@ impl Tables {
             met: HashMap::new(),
             counts: self.counts,
             bytes: 0,
+            named: Vec::new(),
         };
         let mut tasks: Vec<_> = delta.tasks.iter().collect();
         // Neighbours in the tables are written one after the other.
@@ -55,7 +60,7 @@ impl Tables {
         for ((part, key), value) in &delta.registry {
             change.entry(part.name(), key, value.as_ref())?;
         }
-        let Change { met, counts, bytes, .. } = change;
+        let Change { met, counts, bytes, named, .. } = change;
         let applied = i64::try_from(applied).expect("a round every nanosecond for centuries");
         Self::set_fact(&transaction, "applied_lsn", applied)?;
         Self::set_fact(&transaction, "tasks", counts.tasks)?;
@@ -68,7 +73,7 @@ impl Tables {
         // Rows, and the pages around them.
         self.log_bytes += 2 * bytes + 4096 * delta.tasks.len() as u64 / 4;
         KillPoint::StoreBeforeTrim.pass();
-        Ok(())
+        Ok(named)
     }
 }
 
@@ -138,6 +143,9 @@ impl Change<'_> {
                 &with_lines
             }
         };
+        let entry =
+            delta.descriptor.as_deref().and_then(|text| entry::kept(text, control.queue.as_str()));
+        let entry_crc = entry.as_ref().map(|text| crc_at(number, task, ENTRY, text.as_bytes()));
         let control = codec::control_bytes(control);
         let crc = crc_at(number, task, CONTROL, &control);
         self.bytes += 64 + control.len() as u64 + state.flatten().map_or(0, str::len) as u64;
@@ -150,7 +158,7 @@ impl Change<'_> {
             self.db
                 .prepare_cached(
                     "INSERT INTO tasks (user, id, control, crc, descriptor, descriptor_crc, state, \
-                     state_crc) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                     state_crc, entry, entry_crc) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
                 )?
                 .execute(params![
                     number,
@@ -160,9 +168,12 @@ impl Change<'_> {
                     descriptor,
                     descriptor_crc,
                     state,
-                    state_crc(state)
+                    state_crc(state),
+                    entry,
+                    entry_crc
                 ])?;
             self.counts.tasks += 1;
+            self.named.extend(entry.map(|entry| (user.clone(), task, entry)));
             return Ok(());
         }
         let changed = match state {
@@ -183,10 +194,11 @@ impl Change<'_> {
         if let Some((text, crc)) = descriptor {
             self.db
                 .prepare_cached(
-                    "UPDATE tasks SET descriptor = ?3, descriptor_crc = ?4 \
-                     WHERE user = ?1 AND id = ?2",
+                    "UPDATE tasks SET descriptor = ?3, descriptor_crc = ?4, entry = ?5, \
+                     entry_crc = ?6 WHERE user = ?1 AND id = ?2",
                 )?
-                .execute(params![number, id, text, crc])?;
+                .execute(params![number, id, text, crc, entry, entry_crc])?;
+            self.named.extend(entry.map(|entry| (user.clone(), task, entry)));
         }
         if changed == 1 {
             return Ok(());

@@ -9,7 +9,7 @@ use tasktonic_core::{TaskId, UserId};
 use tasktonic_store::Table;
 
 use super::fold::{entry_crc, key_crc, record_crc};
-use super::{CONTROL, NOBODY, RowCounts, Tables, crc_at};
+use super::{CONTROL, ENTRY, NOBODY, RowCounts, Tables, crc_at, entry};
 use crate::codec;
 use crate::database::Fault;
 use crate::small::{self, Part, SmallId};
@@ -18,12 +18,16 @@ use crate::small::{self, Part, SmallId};
 #[derive(Debug, Default)]
 pub(crate) struct Loaded {
     pub(crate) records: Records,
+    /// What lists find each task by, in the order of its rows.
+    pub(crate) entries: Vec<Option<Box<str>>>,
     pub(crate) registry: BTreeMap<(Table, String), (u64, String)>,
 }
 
-/// How long the texts are, SQLite tells without reading them.
+/// How long the texts are, SQLite tells without reading them. Rows from before entries say theirs in
+/// their descriptor.
 const LOAD_TASKS: &str = "SELECT user, id, control, crc, octet_length(descriptor), \
-                          ifnull(octet_length(state), 0) FROM tasks";
+                          ifnull(octet_length(state), 0), entry, entry_crc, \
+                          CASE WHEN entry IS NULL THEN descriptor END FROM tasks";
 
 fn damaged(what: impl std::fmt::Display) -> Fault {
     Fault::Damaged(format!("tasks.db: {what}"))
@@ -58,6 +62,7 @@ impl Tables {
 
         let mut loaded = Loaded::default();
         let Records { rows, keys, .. } = &mut loaded.records;
+        let entries = &mut loaded.entries;
         self.each(LOAD_TASKS, |row| {
             let user: i64 = row.get(0)?;
             let task = task_id(row.get_ref(1)?.as_blob().map_err(damaged)?)?;
@@ -70,6 +75,19 @@ impl Tables {
             if let Place::Ended { bytes, .. } = &mut control.place {
                 *bytes = row.get(5)?;
             }
+            entries.push(match row.get_ref(6)?.as_str_or_null().map_err(damaged)? {
+                Some(entry) => {
+                    let crc = row.get::<_, Option<u32>>(7)?;
+                    if crc != Some(crc_at(user, task, ENTRY, entry.as_bytes())) {
+                        return Err(damaged(format!("task {task} is not what was written")));
+                    }
+                    Some(entry.into())
+                }
+                None => {
+                    let descriptor = row.get_ref(8)?.as_str().map_err(damaged)?;
+                    entry::kept(descriptor, control.queue.as_str())
+                }
+            });
             rows.push(Row { user: names.of(user)?, task, control });
             Ok(())
         })?;

@@ -5,10 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use tasktonic_core::gate::{Facts as GateFacts, Gate, user_gate};
 use tasktonic_core::schedule::Schedule;
 use tasktonic_core::settings::{QueueSettings, UserSettings, rate};
-use tasktonic_core::{Name, TaskId, TaskState, UserId};
+use tasktonic_core::{Name, Priority, TaskId, TaskState, UserId};
+
+use tasktonic_store::filter::{entry_of, error_of};
 
 use super::print::is_queued;
 use super::{Facts, Kept, Personal, due, entry};
+use crate::store::LISTED;
 use crate::wire::{StateHead, Tally};
 
 /// Checked: each task is in exactly the one structure that its state names, and no structure names
@@ -24,16 +27,42 @@ pub(super) fn check(facts: &Facts) -> Vec<String> {
         lanes(facts, user, personal, &mut wrong);
         lines(user, personal, &mut wrong);
         counts(user, personal, &mut wrong);
-        let known: Vec<_> = of(personal).map(|(task, _)| *task).collect();
-        if !known.iter().eq(personal.index.iter()) {
-            wrong.push(format!("the index of {user} names {:?}, not {known:?}", personal.index));
-        }
+        index(user, personal, &mut wrong);
     }
     links(facts, &mut wrong);
     rings(facts, &mut wrong);
     references(facts, &mut wrong);
     schedules(facts, &mut wrong);
     wrong
+}
+
+/// The index names the tasks, and those of each state that has a list are in it. An entry that says
+/// more than the id says what is so.
+fn index(user: &UserId, personal: &Personal, wrong: &mut Vec<String>) {
+    let mut compare = |what: &str,
+                       are: &[(TaskId, Option<String>)],
+                       should: Vec<(TaskId, String)>| {
+        let agree = |((a, said), (b, truth)): (&(TaskId, Option<String>), &(TaskId, String))| {
+            a == b && said.as_ref().is_none_or(|said| said == truth)
+        };
+        if are.len() != should.len() || !are.iter().zip(&should).all(agree) {
+            wrong.push(format!("{what} of {user} names {are:?}, not {should:?}"));
+        }
+    };
+    let called = |(task, kept): (&TaskId, &Kept)| {
+        (*task, entry_of(kept.descriptor.as_deref().unwrap_or_default()).unwrap_or_default())
+    };
+    compare("the index", &personal.index, of(personal).map(called).collect());
+    for state in LISTED {
+        let is_in = |kept: &Kept| {
+            StateHead::of(kept.state.as_deref()).is_some_and(|head| head.state == *state)
+        };
+        let error = |kept: &Kept| kept.state.as_deref().and_then(error_of).unwrap_or_default();
+        let should = of(personal).filter(|(_, kept)| is_in(kept));
+        let should = should.map(|(task, kept)| (*task, error(kept))).collect();
+        let are = personal.listed.get(state.name()).map(Vec::as_slice).unwrap_or_default();
+        compare(&format!("the list of what is {}", state.name()), are, should);
+    }
 }
 
 fn starts(member: &str, user: &UserId, task: TaskId) -> bool {
@@ -71,7 +100,11 @@ fn tasks(facts: &Facts, user: &UserId, personal: &Personal, wrong: &mut Vec<Stri
             facts.leases.iter().filter(|(_, l)| l.user == *user && l.task == *task).count();
         let due = facts.due.iter().filter_map(|(_, member)| due(member));
         let due = due.filter(|(of, id, _, under)| of == user && id == task && *under == claim);
-        let entries = personal.lanes.values().flatten().filter_map(|text| entry(text));
+        // Whoever waits does so in the list of its priority.
+        let lists = personal.lanes.values().flatten();
+        let lists =
+            lists.filter(|(of, _)| head.state != TaskState::Queued || **of == head.priority);
+        let entries = lists.flat_map(|(_, list)| list).filter_map(|text| entry(text));
         let lanes = entries.filter(|(id, _, of)| id == task && *of == claim).count();
         let ended = format!("{user},{task},{claim},");
         let swept =
@@ -153,14 +186,20 @@ fn lanes(facts: &Facts, user: &UserId, personal: &Personal, wrong: &mut Vec<Stri
         let full = facts.full.get(queue).is_some_and(|users| users.contains(user));
         let places = turns + usize::from(full) + usize::from(personal.aside.contains(queue));
         if places != 1 {
-            wrong.push(format!("lane {queue} {user}: {} entries, {places} places", lane.len()));
+            wrong.push(format!("lane {queue} {user}: {lane:?}, {places} places"));
+        }
+        let said = facts.meta.get("pr").map(String::as_str).unwrap_or_default();
+        let is_said = said == "*" || said.split(' ').any(|one| one == queue.as_str());
+        if !is_said && lane.keys().any(|priority| *priority != Priority::Normal) {
+            wrong.push(format!("lane {queue} {user} has priorities, meta says {said:?}"));
         }
         let is_live = |text: &&String| {
             entry(text).is_some_and(|(task, _, claim)| {
                 personal.tasks.get(&task).is_some_and(|kept| is_queued(kept, claim))
             })
         };
-        let dead = lane.len() - lane.iter().filter(is_live).count();
+        let entries = || lane.values().flatten();
+        let dead = entries().count() - entries().filter(is_live).count();
         waits_by_queue.entry(queue.clone()).or_default().0 = dead;
     }
     for (_, member) in &facts.due {
@@ -189,13 +228,22 @@ fn lanes(facts: &Facts, user: &UserId, personal: &Personal, wrong: &mut Vec<Stri
     }
     for (queue, facts_of) in waits_by_queue {
         let said = facts.meta.get(&format!("x:{queue}:{user}"));
-        let expected = (facts_of != (0, 0)).then(|| format!("{},{}", facts_of.0, facts_of.1));
-        if said != expected.as_ref() {
+        let kept = said.map_or(Some((0, 0, 0)), |said| numbers(said));
+        let needless = said.is_some() && kept == Some((0, 0, 0));
+        if needless || kept.map(|(dead, scheduled, _)| (dead, scheduled)) != Some(facts_of) {
             wrong.push(format!(
                 "lane {queue} {user} has {facts_of:?} dead and scheduled, meta says {said:?}"
             ));
         }
     }
+}
+
+/// The numbers kept of a lane: dead references, what is scheduled, and turns that have passed over its
+/// low tasks.
+fn numbers(text: &str) -> Option<(usize, usize, u32)> {
+    let mut parts = text.split(',');
+    let (dead, scheduled) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    Some((dead, scheduled, parts.next().map_or(Ok(0), str::parse).ok()?))
 }
 
 /// Ties are of tasks that are there and are counted; a task that waits waits for something, that has

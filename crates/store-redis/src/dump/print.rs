@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use tasktonic_core::partition::{
-    bytes_line, bytes_max_line, good_line, pace_line, queue_lines, runs_line, user_lines,
+    bytes_line, bytes_max_line, good_line, lane_line, pace_line, queue_lines, runs_line, user_lines,
 };
 use tasktonic_core::transitions::STATES;
-use tasktonic_core::{Name, TaskId, TaskState, UserId};
+use tasktonic_core::{Name, Priority, TaskId, TaskState, UserId};
 use tasktonic_protocol::stored::queue_in;
 use tasktonic_store::model::dump_texts;
 
@@ -31,14 +31,14 @@ pub(super) fn dump(facts: &Facts, now_ms: i64) -> String {
                 lines.insert(format!("parts {user} {flow} = {}", ids.join(" ")));
             }
         }
-        for (queue, lane) in &personal.lanes {
-            let live = lane.iter().filter_map(|text| entry(text)).filter(|(task, _, claim)| {
+        let lists = |(queue, lane)| std::iter::repeat(queue).zip(lane);
+        let lists = personal.lanes.iter().flat_map(lists);
+        for (queue, (priority, list)) in lists {
+            let live = list.iter().filter_map(|text| entry(text)).filter(|(task, _, claim)| {
                 personal.tasks.get(task).is_some_and(|kept| is_queued(kept, *claim))
             });
             let ids: Vec<_> = live.map(|(task, _, claim)| format!("{task}:{claim}")).collect();
-            if !ids.is_empty() {
-                lines.insert(format!("lane {queue} {user} = {}", ids.join(" ")));
-            }
+            lines.extend(lane_line(queue, user, *priority, &ids));
         }
         for (key, line) in &personal.lines {
             let waiting = line.iter().filter(|one| !one.holds);
@@ -201,6 +201,9 @@ fn task_line(facts: &Facts, user: &UserId, task: TaskId, kept: &Kept) -> String 
     if let Some(key) = head.serial {
         let holds = facts.users[user].turn(&task) == Some(true);
         let _ = write!(line, " serial {key:032x} holds {holds}");
+    }
+    if head.priority != Priority::Normal {
+        let _ = write!(line, " {}", head.priority);
     }
     if let Some(expiry) = head.expires {
         let _ = write!(line, " expires {} kept {}", expiry.at_ms, expiry.keep_s);

@@ -16,19 +16,23 @@ local next_arg
 -- Lua writes large numbers with an exponent; nobody else reads those. Spelling and reading them is
 -- dear, and a call meets few that differ: it remembers them.
 local texts, numbers
+-- Small ones never change, and are met in every call.
+local SMALL, SMALL_MAX, DIGITS_MAX, NUMBERS = {}, 999, 3, {}
 local function int(number)
-  local text = texts[number]
+  local text = SMALL[number] or texts[number]
   if not text then
     text = string.format('%.0f', number)
-    texts[number] = text
+    local is_small = number >= 0 and number <= SMALL_MAX and number % 1 == 0
+    if is_small then SMALL[number] = text else texts[number] = text end
   end
   return text
 end
 local function read(text)
-  local number = numbers[text]
+  local number = NUMBERS[text] or numbers[text]
   if not number and text then
     number = tonumber(text)
-    numbers[text] = number
+    local is_small = #text <= DIGITS_MAX and match(text, '^%d+$')
+    if is_small then NUMBERS[text] = number else numbers[text] = number end
   end
   return number
 end
@@ -46,11 +50,18 @@ local function take()
   return ARGV[next_arg - 1]
 end
 
+-- As many of them at once.
+local function take_some(count)
+  next_arg = next_arg + count
+  return unpack(ARGV, next_arg - count, next_arg - 1)
+end
+
 -- Wall clock in ms.
 local function now()
   if not now_ms then
     if ARGV[2] ~= '' then
       now_ms = tonumber(ARGV[2])
+      texts[now_ms] = ARGV[2]
     else
       local time = call('TIME')
       now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -68,38 +79,41 @@ local COUNTS = { 'cx', 'ex', 'paused', 'fl', 'ld', 'th' }
 -- nothing.
 function V.begin(more)
   local values = call('HMGET', META, 'schema', 'epoch', 'run', 'lt', 'mt', 'behind', 'keeps', 'cx',
-    'ex', 'sk', 'sc', 'closed', 'paused', 'queues_version', 'fl', 'ld', 'th', unpack(more))
-  local schema, epoch, run, lt, mt, behind, keeps, cx, ex, sk, sc, closed, paused, version, fl, ld, th =
-    unpack(values, 1, 17)
-  if not tonumber(schema) then
+    'ex', 'sk', 'sc', 'closed', 'paused', 'queues_version', 'fl', 'ld', 'th', 'pr', unpack(more))
+  local schema, epoch, run, lt, mt, behind, keeps, cx, ex, sk, sc, closed, paused, version, fl, ld, th, pr =
+    unpack(values, 1, 18)
+  schema = read(schema)
+  if not schema then
     return redis.error_reply('-UNREADY the partition has no meta')
   end
-  if tonumber(schema) < SCHEMA_MIN or tonumber(schema) > SCHEMA then
+  if schema < SCHEMA_MIN or schema > SCHEMA then
     return redis.error_reply('-SCHEMA the partition has schema ' .. schema)
   end
-  cx, ex, paused = tonumber(cx) or 0, tonumber(ex) or 0, tonumber(paused) or 0
-  fl, ld, th = tonumber(fl) or 0, tonumber(ld) or 0, tonumber(th) or 0
+  cx, ex, paused = read(cx) or 0, read(ex) or 0, read(paused) or 0
+  fl, ld, th = read(fl) or 0, read(ld) or 0, read(th) or 0
   M = {
-    epoch = tonumber(epoch) or 1,
-    lt = tonumber(lt) or 0,
-    mt = tonumber(mt) or 0,
+    epoch = read(epoch) or 1,
+    lt = read(lt) or 0,
+    mt = read(mt) or 0,
     behind = behind == '1',
     keeps = keeps or '',
     -- See COUNTS, and what they were.
     cx = cx, ex = ex, paused = paused, fl = fl, ld = ld, th = th,
     before = { cx = cx, ex = ex, paused = paused, fl = fl, ld = ld, th = th },
     -- When the first schedule comes, if there is one.
-    sc = tonumber(sc),
+    sc = read(sc),
     -- Whether tasks here may have a serial key. Once they had, it stays: then who gives a task back
     -- looks at its state.
     sk = sk == '1',
+    -- Queues in which tasks have a priority, or once had, between blanks; '*' are all.
+    pr = pr or '',
     -- Queues that hand out nothing, and the version of what is set of queues.
-    closed = tonumber(closed) or 0,
-    queues_version = tonumber(version) or 0,
+    closed = read(closed) or 0,
+    queues_version = read(version) or 0,
     -- Fields to set when the call ends.
     set = {},
   }
-  for i = 1, #more do M[i] = values[17 + i] end
+  for i = 1, #more do M[i] = values[18 + i] end
   if run ~= ARGV[1] then
     -- Another server process than last time: it may have forgotten what the former one answered,
     -- so nothing written from here on may carry a number of that life.

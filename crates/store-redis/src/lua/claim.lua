@@ -7,7 +7,7 @@
 
 function V.claim(holder, lease_ms, queues, limit)
   local claimed, count, looks, leases, ended = {}, 0, CLAIM_LOOKS_MAX, {}, { order = {} }
-  local deadline = int(lease_time() + lease_ms)
+  local deadline, at, more = int(lease_time() + lease_ms), int(now()), ',"w":"' .. holder .. '"'
   for i = 1, #queues do
     local queue = queues[i]
     local set = V.set_of(queue)
@@ -16,28 +16,21 @@ function V.claim(holder, lease_ms, queues, limit)
       local picked, aside = V.pick(queue, math.min(limit - count, looks), set)
       if not picked then break end
       looks = math.max(0, looks - math.max(1, #picked + aside))
-      local list = {}
-      for j = 1, #picked do
-        local one = picked[j]
-        local task, attempt, claim = V.read_entry(one.e)
-        local r = V.record(one.u, task or '')
-        list[j] = { u = one.u, t = task, a = attempt, c = claim, r = r }
-        V.want(r, true)
-      end
+      for j = 1, #picked do V.want(picked[j].r, true) end
       V.fetch()
       V.settle()
-      for j = 1, #list do
-        local one = list[j]
+      for j = 1, #picked do
+        local one = picked[j]
         local r = one.r
         if not (r.d and not r.gone and r.s == 'queued' and int(r.c) == one.c) then
           V.add_dead(V.extra(one.u, queue), -1)
-        elseif V.is_expired(r) then
+        elseif r.x and V.is_expired(r) then
           V.leave_line(r, queue)
           V.stop_waiting(r, queue, EXPIRED, r.k, ended)
         else
-          V.drop_expiry(r, queue)
+          if r.x then V.drop_expiry(r, queue) end
           r.s, r.n, r.a, r.w = 'running', r.n + 1, read(one.a), holder
-          V.write(r, int(now()), ',"w":"' .. holder .. '"', '', '')
+          V.write(r, at, more, '', '')
           local token = queue .. '|' .. one.u .. '|' .. one.t .. '|' .. one.a .. '|' .. one.c .. '|' .. holder
           leases[#leases + 1] = deadline
           leases[#leases + 1] = token
@@ -55,11 +48,11 @@ function V.claim(holder, lease_ms, queues, limit)
   if #leases > 0 then call('ZADD', LEASES, unpack(leases)) end
   V.list_ended(ended)
   -- With looks left, every ring named is empty now, or its queue hands out nothing.
-  local more = 0
+  local left = 0
   if looks == 0 and count < limit then
     for i = 1, #queues do
-      if V.is_open(V.set_of(queues[i])) then more = more + call('LLEN', N.ring(queues[i])) end
+      if V.is_open(V.set_of(queues[i])) then left = left + call('LLEN', N.ring(queues[i])) end
     end
   end
-  return claimed, count, more
+  return claimed, count, left
 end

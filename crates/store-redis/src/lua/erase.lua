@@ -37,6 +37,7 @@ local function erase_from(user, queue)
   local x = V.extra(user, queue)
   V.add_dead(x, -x.dead)
   V.add_scheduled(x, -x.scheduled)
+  V.set_passed(x, 0)
   call('LREM', N.ring(queue), 0, user)
   call('HDEL', N.credit(queue), user)
   call('ZREM', N.full(queue), user)
@@ -66,7 +67,9 @@ function V.erase(take)
   if not is_last or call('ZCARD', N.user(user) .. 'i') > 0 then return { 'changed' } end
   for i = 1, #queues do
     erase_from(user, queues[i])
-    names[#names + 1] = N.lane(user, queues[i])
+    for _, letter in ipairs({ 'q', 'h', 'l' }) do
+      names[#names + 1] = N.lane(user, queues[i], letter)
+    end
   end
   local schedules = call('HKEYS', N.schedules(user))
   for i = 1, #schedules do call('ZREM', SCHEDULES, user .. ',' .. schedules[i]) end

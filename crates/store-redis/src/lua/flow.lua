@@ -1,8 +1,8 @@
 -- flow: accept tasks that wait for each other, all of them or none.
 --
 -- reads:   ARGV[3] at_ms, user, '1' if the user is seen for the first time; a count and tasks: id,
---          queue, due_ms or '', descriptor, event members, lane_max, the most bytes where none is
---          set of the user, expires_ms or '', followed by
+--          queue, due_ms or '', descriptor, what lists find it by, event members, lane_max, the most
+--          bytes where none is set of the user, 'h', 'l' or '', expires_ms or '', followed by
 --          keep_s if it expires, '' or a serial key followed by '1' to ask who holds it to stop, the flow it is a part of or '', what it gathers: '', 'f' a flow,
 --          'b' a batch or 'r' a batch that runs; a count and tasks that it waits for: id, letter
 -- replies: one text per task: 'done', or '-' and why it was refused
@@ -12,8 +12,9 @@ local GATHERS = { f = { 0, 1, 1, 0, 0, 0, 0 }, b = { 0, 0, 0, 0, 0, 0, 0 }, r = 
 local at, user, fresh = take(), take(), take() == '1'
 local nodes, names, fields, lanes, lane_of = {}, {}, {}, {}, {}
 for i = 1, tonumber(take()) do
-  local new = { t = take(), q = take(), due = take(), d = take(), event = take(), most = read(take()), room = read(take()) }
-  new.x = take()
+  local new = { t = take(), q = take(), due = take(), d = take(), e = take(), event = take() }
+  new.most, new.room, new.p, new.x = read(take()), read(take()), take(), take()
+  if new.p == '' then new.p = nil end
   if new.x == '' then new.x = nil else new.k = take() end
   new.sk = take()
   if new.sk == '' then new.sk = nil else new.stops = take() == '1' end
@@ -68,7 +69,7 @@ for i = 1, #lanes do
     local of = set.users and V.user_settings(call('HGET', N.overrides(lane.queue), user))
     lane.set = of and of.most or set.most
   end
-  lane.before = call('LLEN', N.lane(user, lane.queue)) - lane.x.dead + lane.x.scheduled
+  lane.before = V.waits_before(lane)
 end
 
 local met, downs, parts = {}, {}, {}
@@ -130,8 +131,8 @@ for i = 1, #nodes do
   local new = nodes[i]
   local r = V.record(user, new.t)
   new.r = r
-  r.known, r.exists, r.s, r.c, r.n, r.a, r.x, r.k, r.sk =
-    true, true, 'waiting', 1, 0, 1, new.x, new.k, new.sk
+  r.known, r.exists, r.s, r.c, r.n, r.a, r.x, r.k, r.sk, r.p =
+    true, true, 'waiting', 1, 0, 1, new.x, new.k, new.sk, new.p
   r.f = { q = new.q, of = new.of, oc = '-', up = new.after, down = {} }
   if new.gathers then r.f.g = { unpack(new.gathers) } end
   if new.of then
@@ -142,7 +143,7 @@ for i = 1, #nodes do
       of_parts[new.of] = {}
       of_order[#of_order + 1] = new.of
     end
-    table.insert(of_parts[new.of], 0)
+    table.insert(of_parts[new.of], '0')
     table.insert(of_parts[new.of], new.t)
   end
   for j = 1, #new.after do
@@ -153,8 +154,8 @@ for i = 1, #nodes do
   end
   V.put(names[i], new.d)
   V.born(r, #new.d)
-  index[#index + 1] = 0
-  index[#index + 1] = new.t
+  index[#index + 1] = '0'
+  index[#index + 1] = V.indexed(new.t, new.e)
 end
 
 local order, due, expiring = {}, {}, {}
@@ -177,6 +178,7 @@ for i = 1, #nodes do
     M.ex = M.ex + 1
   end
   if new.sk then V.use_lines() end
+  if new.p then V.use_priorities(new.q) end
   if pending > 0 then
     V.add_scheduled(new.lane.x, 1)
     V.write(r, at, ',"on":' .. int(pending), body, told)
@@ -191,10 +193,11 @@ for i = 1, #nodes do
     if new.sk then
       V.enter_line(r, new.q, true)
     else
-      if #new.lane.entries == 0 then order[#order + 1] = new.lane end
-      table.insert(new.lane.entries, V.entry(new.t, 1, 1))
+      if not new.lane.goes then order[#order + 1] = new.lane end
+      new.lane.goes = true
+      V.gather_entry(new.lane, V.entry(new.t, 1, 1), new.p)
     end
-    if new.x or new.sk then V.write(r, at, '', body, told) else V.tell(r, at, told) end
+    if new.x or new.sk or new.p then V.write(r, at, '', body, told) else V.tell(r, at, told) end
   end
   if new.stops then V.stop_holder(user, new.sk, at) end
   answers[i] = 'done'
@@ -212,10 +215,7 @@ if #due > 0 then call('ZADD', DUE, unpack(due)) end
 if #expiring > 0 then call('ZADD', UNSTARTED, unpack(expiring)) end
 if fresh then call('SADD', USERS, user) end
 local ringed, ended = {}, { order = {} }
-for i = 1, #order do
-  local lane = order[i]
-  lane.length = call('RPUSH', N.lane(user, lane.queue), unpack(lane.entries))
-end
+for i = 1, #order do V.push(order[i]) end
 V.ring(order, ringed)
 for i = 1, #touched do
   local r = touched[i]

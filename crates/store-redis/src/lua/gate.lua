@@ -76,9 +76,11 @@ function V.set_queue(queue, before, users, text)
 end
 
 -- What is set of a user in a queue.
+local NOTHING = { weight = 1, paused = false }
 function V.user_settings(text)
+  if not text then return NOTHING end
   local weight, paused, most, running, tasks, per_ms, burst =
-    string.match((text or '') .. ',,,,,,,', '^(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),')
+    string.match(text .. ',,,,,,,', '^(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),')
   return {
     weight = tonumber(weight) or 1, paused = paused == '1', most = tonumber(most),
     running = tonumber(running), rate = V.rate and V.rate(tasks, per_ms, burst),

@@ -1,24 +1,62 @@
 -- lane: a user's part of a queue, the ring of those that are not empty, and what waits there.
 --
--- reads:   meta fields x:<queue>:<user> = dead,scheduled
+-- reads:   meta fields x:<queue>:<user> = dead,scheduled,passed; pr, see V.has_priorities
 -- replies: nothing
 -- moves:   nothing; it is where queued tasks are put
 --
 -- What waits in a lane is its length less its dead references, and what is scheduled for it, be it
--- for a time or for the end of others. The
--- two numbers are kept only where they are not 0.
+-- for a time or for the end of others. The numbers are kept only where they are not 0.
+--
+-- A lane is one list where no task of its queue has a priority, else one for each. How many turns in
+-- a row have passed over its low tasks is the third number.
+
+-- The lists of a lane in the order in which they are taken, and where it is the turn of the low ones.
+local LISTS, LOW_FIRST = { 'h', 'q', 'l' }, { 'l', 'h', 'q' }
+
+-- Whether the lanes of a queue may be of more than one list. Once they were, it stays.
+local mixed
+each_call(function() mixed = {} end)
+function V.has_priorities(queue)
+  if M.pr == '' then return false end
+  if mixed[queue] == nil then
+    mixed[queue] = M.pr == '*' or string.find(' ' .. M.pr .. ' ', ' ' .. queue .. ' ', 1, true) ~= nil
+  end
+  return mixed[queue]
+end
+
+-- Notes that tasks of a queue have a priority. Where too many queues have such, all have.
+function V.use_priorities(queue)
+  if V.has_priorities(queue) then return end
+  local _, count = string.gsub(M.pr, '%S+', '')
+  M.pr = count >= PRIORITY_QUEUES_MAX and '*' or M.pr == '' and queue or M.pr .. ' ' .. queue
+  mixed = {}
+  M.set[#M.set + 1] = 'pr'
+  M.set[#M.set + 1] = M.pr
+end
+
+-- How many entries a lane has.
+function V.length(user, queue)
+  local length = call('LLEN', N.lane(user, queue))
+  if V.has_priorities(queue) then
+    length = length + call('LLEN', N.lane(user, queue, 'h')) + call('LLEN', N.lane(user, queue, 'l'))
+  end
+  return length
+end
 
 local extras, extra_order
 each_call(function() extras, extra_order = {}, {} end)
 
--- A lane's two numbers; `text` is the field if it has been read.
+-- A lane's numbers; `text` is the field if it has been read.
 function V.extra(user, queue, text)
   local name = 'x:' .. queue .. ':' .. user
   local x = extras[name]
   if not x then
     if text == nil then text = call('HGET', META, name) end
-    local dead, scheduled = string.match(text or '', '^(%d+),(%d+)')
-    x = { name = name, dead = tonumber(dead) or 0, scheduled = tonumber(scheduled) or 0 }
+    local dead, scheduled, passed = string.match(text or '', '^(%d+),(%d+),?(%d*)')
+    x = {
+      name = name, dead = tonumber(dead) or 0, scheduled = tonumber(scheduled) or 0,
+      passed = tonumber(passed) or 0,
+    }
     extras[name] = x
   end
   return x
@@ -41,14 +79,22 @@ function V.add_scheduled(x, by)
   touch(x)
 end
 
+function V.set_passed(x, passed)
+  if x.passed ~= passed then
+    x.passed = passed
+    touch(x)
+  end
+end
+
 function V.keep_lanes()
   for i = 1, #extra_order do
     local x = extra_order[i]
-    if x.dead == 0 and x.scheduled == 0 then
+    if x.dead == 0 and x.scheduled == 0 and x.passed == 0 then
       call('HDEL', META, x.name)
     else
       M.set[#M.set + 1] = x.name
-      M.set[#M.set + 1] = int(x.dead) .. ',' .. int(x.scheduled)
+      local passed = x.passed > 0 and ',' .. int(x.passed) or ''
+      M.set[#M.set + 1] = int(x.dead) .. ',' .. int(x.scheduled) .. passed
     end
     -- A call touches at most as many lanes as it touches tasks.
     if #M.set >= UNPACK_MAX then
@@ -73,23 +119,96 @@ function V.read_due(member)
   return string.match(member .. ',', '^([^,]+),([^,]+),([^,]+),(%d+),(%d+),')
 end
 
--- Puts an entry into its lane at the `back` or the front, and the lane into the ring if it was
--- empty; adds its queue to `ringed` then.
-function V.enter(user, queue, entry, back, ringed)
-  local length = call(back and 'RPUSH' or 'LPUSH', N.lane(user, queue), entry)
-  if length == 1 then
+-- Whether the list of normal tasks, or that of a priority, is all that a lane has.
+local function is_alone(user, queue, priority)
+  if not V.has_priorities(queue) then return true end
+  local others = {}
+  for i = 1, #LISTS do
+    if LISTS[i] ~= (priority or 'q') then others[#others + 1] = N.lane(user, queue, LISTS[i]) end
+  end
+  return call('EXISTS', unpack(others)) == 0
+end
+
+-- Puts an entry into its lane at the `back` or the front of its priority, and the lane into the ring
+-- if it was empty; adds its queue to `ringed` then.
+function V.enter(user, queue, entry, back, ringed, priority)
+  local length = call(back and 'RPUSH' or 'LPUSH', N.lane(user, queue, priority), entry)
+  if length == 1 and is_alone(user, queue, priority) then
     call('RPUSH', N.ring(queue), user)
     ringed[#ringed + 1] = queue
   end
 end
 
--- The same for many entries at the back: `lanes` in order, each {user, queue, entries, length}
--- already pushed. The order in the rings is that of the lanes' first entries.
+-- Many entries for the back of a lane, {user, queue, entries}; those of a priority are in a list of
+-- their own, by its letter.
+function V.gather_entry(lane, entry, priority)
+  local list = lane
+  if priority then
+    list = lane[priority] or { entries = {} }
+    lane[priority] = list
+  end
+  list.entries[#list.entries + 1] = entry
+end
+
+-- The lists of a lane to which something was gathered: calls `with` for each, and its name.
+local function gathered(lane, with)
+  if #lane.entries > 0 then with(lane, N.lane(lane.user, lane.queue)) end
+  if lane.h then with(lane.h, N.lane(lane.user, lane.queue, 'h')) end
+  if lane.l then with(lane.l, N.lane(lane.user, lane.queue, 'l')) end
+end
+
+local function push(list, name) list.length = call('RPUSH', name, unpack(list.entries)) end
+local function pull(list, name) call('RPOP', name, #list.entries) end
+
+-- Pushes what was gathered for a lane; and takes it off again, which nobody has seen.
+function V.push(lane) gathered(lane, push) end
+function V.pull(lane) gathered(lane, pull) end
+
+-- How much waits for a lane without what was gathered for it.
+function V.waits_before(lane)
+  local length
+  if #lane.entries > 0 and lane.length then
+    length = lane.length - #lane.entries
+  else
+    length = call('LLEN', N.lane(lane.user, lane.queue))
+  end
+  if V.has_priorities(lane.queue) then
+    for i = 1, #LISTS do
+      local letter = LISTS[i]
+      local list = lane[letter]
+      if list and list.length then
+        length = length + list.length - #list.entries
+      elseif letter ~= 'q' then
+        length = length + call('LLEN', N.lane(lane.user, lane.queue, letter))
+      end
+    end
+  end
+  return length - lane.x.dead + lane.x.scheduled
+end
+
+-- Whether a lane was empty before what was gathered for it was pushed.
+local function was_empty(lane)
+  if not V.has_priorities(lane.queue) then return lane.length == #lane.entries end
+  local others = {}
+  for i = 1, #LISTS do
+    local letter = LISTS[i]
+    local list = letter == 'q' and #lane.entries > 0 and lane or lane[letter]
+    if not list then
+      others[#others + 1] = N.lane(lane.user, lane.queue, letter)
+    elseif list.length ~= #list.entries then
+      return false
+    end
+  end
+  return #others == 0 or call('EXISTS', unpack(others)) == 0
+end
+
+-- Puts lanes into their rings to which was pushed what was gathered, where they were empty: `lanes`
+-- in the order of their first entries.
 function V.ring(lanes, ringed)
   local rings, order = {}, {}
   for i = 1, #lanes do
     local lane = lanes[i]
-    if lane.length == #lane.entries then
+    if was_empty(lane) then
       local users = rings[lane.queue]
       if not users then
         users = {}
@@ -101,6 +220,40 @@ function V.ring(lanes, ringed)
     end
   end
   for i = 1, #order do call('RPUSH', N.ring(order[i]), unpack(rings[order[i]])) end
+end
+
+-- Which of these names there are: nearly always all or none, and then it costs one command.
+function V.which_exist(names)
+  local count = #names > 0 and call('EXISTS', unpack(names)) or 0
+  local found = {}
+  for i = 1, #names do
+    found[i] = count == #names or (count > 0 and call('EXISTS', names[i]) == 1)
+  end
+  return found
+end
+
+-- Takes the first `count` entries of a lane whose lists are by priority, as one turn: as `take` of
+-- `lane.rs` of core. `has_low` is whether there are low ones. Answers whether something is left; nothing
+-- where only the two other lists say.
+function V.take_turn(user, queue, count, has_low)
+  local low = has_low and call('LLEN', N.lane(user, queue, 'l')) or 0
+  local taken, order, x, left = {}, LISTS, nil, low
+  if low > 0 then
+    x = V.extra(user, queue)
+    if x.passed + 1 >= LOW_TURN then order = LOW_FIRST end
+  end
+  for i = 1, #order do
+    local letter = order[i]
+    if #taken < count and (letter ~= 'l' or low > 0) then
+      local some = call('LPOP', N.lane(user, queue, letter), int(count - #taken)) or {}
+      for j = 1, #some do taken[#taken + 1] = some[j] end
+      if letter == 'l' then left = low - #some end
+    end
+  end
+  if x then V.set_passed(x, left > 0 and left == low and x.passed + 1 or 0) end
+  if #taken < count then return taken, false end
+  if left > 0 then return taken, true end
+  return taken, nil
 end
 
 -- Takes a lane that is empty from wherever it waits for its turn.
@@ -115,11 +268,10 @@ end
 -- nobody claims, must not grow the lane for ever: then it is taken out.
 local function leave_lane(r, queue)
   local x = V.extra(r.u, queue)
-  local name = N.lane(r.u, queue)
   V.add_dead(x, 1)
-  local length = call('LLEN', name)
+  local length = V.length(r.u, queue)
   if x.dead > 2 * (length - x.dead) + LANE_DEAD_MAX then
-    local removed = call('LREM', name, 1, V.entry(r.t, r.a, r.c))
+    local removed = call('LREM', N.lane(r.u, queue, r.p), 1, V.entry(r.t, r.a, r.c))
     V.add_dead(x, -removed)
     if removed == length then V.leave_queue(r.u, queue) end
   end

@@ -70,7 +70,7 @@ function V.wait_in(r, queue, back, ringed)
   if r.sk then
     V.enter_line(r, queue, back)
   else
-    V.enter(r.u, queue, V.entry(r.t, r.a, r.c), back, ringed)
+    V.enter(r.u, queue, V.entry(r.t, r.a, r.c), back, ringed, r.p)
   end
 end
 
@@ -87,7 +87,7 @@ local function hand_over(line, ringed)
     V.add_scheduled(V.extra(line.user, queue or ''), -1)
     if r.s == 'queued' and r.sk and not r.gone then
       call('ZADD', line.name, '-inf', head[1])
-      V.enter(r.u, queue, V.entry(r.t, r.a, r.c), r.entered == 'back', ringed)
+      V.enter(r.u, queue, V.entry(r.t, r.a, r.c), r.entered == 'back', ringed, r.p)
       return
     end
     -- What stands there is no task that waits: it must not keep the others.

@@ -108,16 +108,13 @@ local function promote()
           lane_of[name] = lane
           lanes[#lanes + 1] = lane
         end
-        lane.entries[#lane.entries + 1] = V.entry(r.t, r.a, r.c)
+        V.gather_entry(lane, V.entry(r.t, r.a, r.c), r.p)
+        V.add_scheduled(V.extra(r.u, one.q), -1)
       end
       V.write(r, int(now()), '', '', '')
     end
   end
-  for i = 1, #lanes do
-    local lane = lanes[i]
-    lane.length = call('RPUSH', N.lane(lane.user, lane.queue), unpack(lane.entries))
-    V.add_scheduled(V.extra(lane.user, lane.queue), -#lane.entries)
-  end
+  for i = 1, #lanes do V.push(lanes[i]) end
   V.ring(lanes, ringed)
   V.wake_for(ringed)
   return #members == PROMOTE_MAX

@@ -21,8 +21,8 @@ if tonumber(ARGV[5]) > 1 then
     mt = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
   end
 end
--- Whether tasks have serial keys nobody knows: then they may.
-if tonumber(ARGV[5]) > 1 then redis.call('HSET', KEYS[1], 'sk', '1') end
+-- Whether tasks have serial keys or priorities nobody knows: then they may.
+if tonumber(ARGV[5]) > 1 then redis.call('HSET', KEYS[1], 'sk', '1', 'pr', '*') end
 -- What only the lost facts knew must be searched: see R.g and R.w of the script repair.
 if tonumber(ARGV[5]) > 1 then redis.call('HSET', KEYS[1], 'search', '1') end
 redis.call('HSET', KEYS[1], 'schema', ARGV[3], 'partitions', ARGV[4], 'epoch', ARGV[5],

@@ -4,6 +4,12 @@
 -- replies: nothing
 -- moves:   nothing
 
+-- Has lists find a task by other words.
+function V.index_again(r, words)
+  call('ZREMRANGEBYLEX', r.U .. 'i', '[' .. r.t, '[' .. r.t .. '\255')
+  call('ZADD', r.U .. 'i', '0', V.indexed(r.t, words))
+end
+
 function V.named(take, user, more)
   local list = {}
   for i = 1, tonumber(take()) do

@@ -5,14 +5,23 @@
 local META, B
 local LEASES, DUE, CANCELS, PARKED, USERS, UNSTARTED
 local NODES, LEADS, SCHEDULES, THROTTLED, PAUSED
+-- Those of each partition that was called, in the order in which they are set below.
+local OF = {}
+local function spell_names(b)
+  return {
+    b, b .. 'leases', b .. 'due', b .. 'cancels', b .. 'parked', b .. 'users', b .. 'unstarted',
+    b .. 'nodes', b .. 'leads', b .. 'schedules', b .. 'throttled', b .. 'paused',
+  }
+end
 each_call(function()
   META = KEYS[1]
-  B = string.sub(META, 1, -5)
-  LEASES, DUE, CANCELS = B .. 'leases', B .. 'due', B .. 'cancels'
-  PARKED, USERS, UNSTARTED = B .. 'parked', B .. 'users', B .. 'unstarted'
-  NODES, LEADS = B .. 'nodes', B .. 'leads'
-  SCHEDULES, THROTTLED = B .. 'schedules', B .. 'throttled'
-  PAUSED = B .. 'paused'
+  local names = OF[META]
+  if not names then
+    names = spell_names(string.sub(META, 1, -5))
+    OF[META] = names
+  end
+  B, LEASES, DUE, CANCELS, PARKED, USERS, UNSTARTED,
+    NODES, LEADS, SCHEDULES, THROTTLED, PAUSED = unpack(names)
 end)
 
 local N = {}
@@ -29,7 +38,8 @@ function N.channel(user) return B .. 'u:' .. user end
 function N.user(user) return B .. 'u:' .. user .. ':' end
 function N.schedules(user) return B .. 'u:' .. user .. ':sc' end
 function N.tally(user) return B .. 'u:' .. user .. ':n' end
-function N.lane(user, queue) return B .. 'u:' .. user .. ':q:' .. queue end
+-- One of the lists of a lane: 'h' high, 'l' low, or nothing for normal.
+function N.lane(user, queue, priority) return B .. 'u:' .. user .. ':' .. (priority or 'q') .. ':' .. queue end
 function N.parts(user, task) return B .. 'u:' .. user .. ':m:' .. task end
 function N.line(user, key) return B .. 'u:' .. user .. ':w:' .. key end
 function N.key(user, key) return B .. 'u:' .. user .. ':k:' .. key end

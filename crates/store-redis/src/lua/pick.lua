@@ -11,6 +11,12 @@
 -- may start no more. A lane that may not be served is set aside, out of the ring, until what is in
 -- its way is gone.
 
+-- An entry of a user's lane: task, attempt and claim number, texts, and the task's record.
+function V.picked(user, entry)
+  local task, attempt, claim = V.read_entry(entry)
+  return { u = user, t = task, a = attempt, c = claim, r = V.record(user, task or '') }
+end
+
 local function pick_one(queue)
   local ring = N.ring(queue)
   local user = call('LMOVE', ring, ring, 'LEFT', 'RIGHT')
@@ -18,18 +24,21 @@ local function pick_one(queue)
   local name = N.lane(user, queue)
   local entry = call('LPOP', name)
   if not entry or call('LLEN', name) == 0 then call('RPOP', ring) end
-  return entry and { { u = user, e = entry } } or {}, 0
+  return entry and { V.picked(user, entry) } or {}, 0
 end
 
--- Which of these lanes still hold something. Nearly always all or none do: then it costs one
--- command.
-local function open_lanes(lanes)
-  local names = {}
-  for i = 1, #lanes do names[i] = lanes[i].name end
-  local open = #names > 0 and call('EXISTS', unpack(names)) or 0
-  return function(lane)
-    if open == 0 or open == #names then return open > 0 end
-    return call('EXISTS', lane.name) == 1
+-- Marks which of these lanes still hold something, where that is not known.
+local function find_open(lanes, queue, letters)
+  for i = 1, #letters do
+    local names, asked = {}, {}
+    for j = 1, #lanes do
+      if not lanes[j].open then
+        asked[#asked + 1] = lanes[j]
+        names[#names + 1] = N.lane(lanes[j].u, queue, letters[i])
+      end
+    end
+    local found = V.which_exist(names)
+    for j = 1, #asked do asked[j].open = found[j] end
   end
 end
 
@@ -74,17 +83,24 @@ end
 -- Takes up to `need` entries from the lanes whose turn it is. Entries may be dead references.
 function V.pick(queue, need, set)
   if need == 0 or not V.is_open(set) then return nil, 0 end
-  local weighted = set and set.users
-  if need == 1 and not weighted and M.paused == 0 and not (set and (V.is_counted(set) or V.is_paced(set))) then
+  local weighted, mixed = set and set.users, V.has_priorities(queue)
+  local plain = not (weighted or mixed or set and (V.is_counted(set) or V.is_paced(set)))
+  if need == 1 and plain and M.paused == 0 then
     return pick_one(queue)
   end
   local ring = N.ring(queue)
-  local users = call('LPOP', ring, need)
+  local users = call('LPOP', ring, int(need))
   if not users then return nil, 0 end
   local picked, spent, saved, sum = {}, {}, {}, 0
   local lanes, aside = admit(queue, users, set, spent)
   for i = 1, #lanes do sum = sum + lanes[i].weight end
   local turn = math.max(1, math.floor(need / math.max(1, sum)))
+  local low = {}
+  if mixed then
+    local names = {}
+    for i = 1, #lanes do names[i] = N.lane(lanes[i].u, queue, 'l') end
+    low = V.which_exist(names)
+  end
   local served, untouched, front, back = {}, {}, {}, {}
   for i = 1, #lanes do
     local lane, left = lanes[i], need - #picked
@@ -94,20 +110,24 @@ function V.pick(queue, need, set)
       local credit = lane.credit
       if credit then spent[#spent + 1] = lane.u else credit = lane.weight * turn end
       local ask = math.min(credit, left, lane.room)
-      local name = N.lane(lane.u, queue)
-      local entries = call('LPOP', name, ask) or {}
-      for j = 1, #entries do picked[#picked + 1] = { u = lane.u, e = entries[j] } end
+      local entries, is_left
+      if mixed then
+        entries, is_left = V.take_turn(lane.u, queue, ask, low[i])
+      else
+        entries = call('LPOP', N.lane(lane.u, queue), int(ask)) or {}
+      end
+      for j = 1, #entries do picked[#picked + 1] = V.picked(lane.u, entries[j]) end
       -- One that gave less than it was asked for is empty and leaves the ring.
-      if #entries == ask then
+      if #entries == ask and is_left ~= false then
         local rest = lane.room > ask and credit - ask or 0
-        served[#served + 1] = { u = lane.u, name = name, left = rest }
+        served[#served + 1] = { u = lane.u, left = rest, open = is_left }
       end
     end
   end
-  local is_open = open_lanes(served)
+  find_open(served, queue, mixed and { 'h', 'q' } or { 'q' })
   for i = 1, #served do
     local lane = served[i]
-    if is_open(lane) then
+    if lane.open then
       if weighted and lane.left > 0 then
         saved[#saved + 1] = lane.u
         saved[#saved + 1] = int(lane.left)

@@ -5,11 +5,12 @@
 -- moves:   nothing; it spells what the verbs decide
 --
 -- A record `r`: u user, t task, U the user's prefix, d the descriptor, raw the state as it was
--- read, text the state to be written, gone if it was swept; s state, c claim number, n writes on
--- it, a attempt, w holder; sk its serial key; x when it expires and k how long it is kept then,
--- texts, while it waits and nobody ever took it; f its ties as they were read, see links; had, had_bytes
--- as what it is counted in its user's tally. Texts are never decoded: only their fixed beginning is
--- looked at.
+-- read, text the state to be written, gone if it was swept; s state, was the one it had when it was
+-- read, c claim number, n writes on it, a attempt, w holder; p its priority, 'h' or 'l', if it has one;
+-- sk its serial key; e what its error is called, where that is known; x when it expires and k how long
+-- it is kept then, texts, while it waits and nobody ever took it; f its ties as they were read, see
+-- links; had, had_bytes as what it is counted in its user's tally. Texts are never decoded: only their
+-- fixed beginning is looked at.
 
 local records, wanted, dirty
 -- Names and texts that are written when the call ends.
@@ -29,7 +30,12 @@ function V.record(user, task)
   if not r then
     local tally = V.tally(user)
     local prefix = tally.U
-    r = { u = user, t = task, U = prefix, id = id, name = prefix .. 't:' .. task, tally = tally }
+    -- Made with the fields that it gets: a table that grows is dear.
+    r = {
+      u = user, t = task, U = prefix, id = id, name = prefix .. 't:' .. task, tally = tally,
+      known = false, raw = nil, s = nil, was = nil, c = nil, n = nil, a = nil, text = nil, had = nil,
+      had_bytes = nil,
+    }
     records[id] = r
   end
   return r
@@ -71,19 +77,20 @@ local function parse(r, raw)
   r.known = true
   r.raw = raw
   if not raw then
-    r.s, r.c, r.n, r.a = 'queued', 1, 0, 1
+    r.was, r.s, r.c, r.n, r.a = 'queued', 'queued', 1, 0, 1
     r.had, r.had_bytes = r.s, 0
     return
   end
   local s, c, n, a, rest =
     string.match(raw, '^{"s":"(%l+)","c":(%d+),"n":(%d+),"at":%-?%d+,"a":(%d+)()')
   if not s then
-    -- Few tasks expire or have a serial key. These stand before `a`: behind it anybody's members may
-    -- stand.
+    -- Few tasks expire, have a priority or a serial key. These stand before `a`: behind it
+    -- anybody's members may stand.
     local more
     s, c, n, more, a, rest = string.match(raw,
       '^{"s":"(%l+)","c":(%d+),"n":(%d+),"at":%-?%d+([%w":,%-]-),"a":(%d+)()')
     r.x, r.k = string.match(more or '', '^,"exp":(%-?%d+),"keep":(%d+)')
+    r.p = string.match(more or '', ',"pr":"(%l)"')
     r.sk = string.match(more or '', ',"sk":"(%x+)"$')
   end
   if not s then
@@ -91,11 +98,16 @@ local function parse(r, raw)
     r.had, r.had_bytes = '', 0
     return
   end
-  r.s, r.c, r.n, r.a = s, read(c), read(n), read(a)
+  r.was, r.s, r.c, r.n, r.a = s, s, read(c), read(n), read(a)
   r.had, r.had_bytes = s, ENDED[s] and #raw or 0
-  if s == 'running' then r.w = string.match(raw, '^,"w":"([%w_%-]+%.%d+)"', rest) end
   if s == 'waiting' then r.on = string.match(raw, '^,"on":(%d+)', rest) end
   if s == 'scheduled' then r.due = string.match(raw, '^,"due":(%-?%d+)', rest) end
+end
+
+-- Who holds the task of a record that runs: `worker.call`.
+function V.holder(r)
+  if not r.w and r.raw then r.w = match(r.raw, '^[%w{":,%-]-,"a":%d+,"w":"([%w_%-]+%.%d+)"') end
+  return r.w or ''
 end
 
 -- Reads all that is wanted.
@@ -128,9 +140,10 @@ end
 -- The members of a state that the engine writes, without braces.
 local function spell(r, at, more)
   local expires = r.x and ',"exp":' .. r.x .. ',"keep":' .. r.k or ''
+  local priority = r.p and ',"pr":"' .. r.p .. '"' or ''
   local serial = r.sk and ',"sk":"' .. r.sk .. '"' or ''
   return '"s":"' .. r.s .. '","c":' .. int(r.c) .. ',"n":' .. int(r.n) .. ',"at":' .. at .. expires
-    .. serial .. ',"a":' .. int(r.a) .. more
+    .. priority .. serial .. ',"a":' .. int(r.a) .. more
 end
 
 function V.emit(user, json)
@@ -149,12 +162,10 @@ function V.pass(user, json)
   passing[#passing + 1] = json
 end
 
--- What stands between the engine's members and those of a holder.
-local function comma(body) return body == '' and '' or ',' end
-
 -- Logs the event of a state that has no text of its own: queued and untouched.
 function V.tell(r, at, body)
-  V.emit(r.u, '{"t":"' .. r.t .. '",' .. spell(r, at, '') .. comma(body) .. body .. '}')
+  local head = '{"t":"' .. r.t .. '",' .. spell(r, at, '')
+  V.emit(r.u, body == '' and head .. '}' or head .. ',' .. body .. '}')
 end
 
 -- Writes a record's state with the engine's `more` and the holder's `body`, and tells of it:
@@ -163,13 +174,15 @@ function V.write(r, at, more, body, event, unlogged)
   local head = spell(r, at, more)
   if r.text == nil then dirty[#dirty + 1] = r end
   r.known = true
-  r.text = '{' .. head .. comma(body) .. body .. '}'
+  local told
+  if body == '' then r.text = '{' .. head .. '}' else r.text = '{' .. head .. ',' .. body .. '}' end
   V.counted_as(r)
-  if unlogged then
-    V.pass(r.u, '{"t":"' .. r.t .. '",' .. head .. comma(body) .. body .. '}')
+  if event == '' then
+    told = '{"t":"' .. r.t .. '",' .. head .. '}'
   else
-    V.emit(r.u, '{"t":"' .. r.t .. '",' .. head .. comma(event) .. event .. '}')
+    told = '{"t":"' .. r.t .. '",' .. head .. ',' .. event .. '}'
   end
+  if unlogged then V.pass(r.u, told) else V.emit(r.u, told) end
 end
 
 -- The count of writes on a claim after one that says `said`.
@@ -184,12 +197,12 @@ end
 function V.is_ended(r) return ENDED[r.s] == true end
 
 -- Puts an entry into a user's log and tells listeners. It must not fail: all else is written.
+local function add(name, json)
+  return pcall('XADD', name, 'MAXLEN', '~', int(EVENTS_KEPT_MAX), int(M.epoch) .. '-*', 'e', json)
+end
 local function log(user, json)
   local name = N.user(user) .. 'e'
-  local function add()
-    return pcall('XADD', name, 'MAXLEN', '~', EVENTS_KEPT_MAX, int(M.epoch) .. '-*', 'e', json)
-  end
-  local id = add()
+  local id = add(name, json)
   if type(id) ~= 'string' then
     -- The log is of a later life than `meta`, which was lost then: go on in one after both.
     local about = pcall('XINFO', 'STREAM', name)
@@ -199,7 +212,7 @@ local function log(user, json)
       end
     end
     call('HSET', META, 'epoch', int(M.epoch))
-    id = add()
+    id = add(name, json)
   end
   if type(id) ~= 'string' then return end
   local seq = string.match(id, '%-(%d+)$') + 1
@@ -217,6 +230,53 @@ function V.keep_links(r)
   if not r.tied then
     r.tied = true
     tied[#tied + 1] = r
+  end
+end
+
+-- What a list of a user's tasks holds of one: its id, and behind it what a search finds it by. Without
+-- that a search looks at the task itself.
+function V.indexed(task, words)
+  return words == '' and task or task .. '\n' .. words
+end
+
+-- Takes a task out of the list of those in the state it was in.
+function V.unlist_state(r)
+  local name = r.U .. 's:' .. r.was
+  if r.was == 'dead' then
+    call('ZREMRANGEBYLEX', name, '[' .. r.t, '[' .. r.t .. '\255')
+  else
+    call('ZREM', name, r.t)
+  end
+end
+
+-- Lists of tasks in states that few are in. One that was not read was in none of these.
+local function keep_listed()
+  local lists, order
+  for i = 1, #dirty do
+    local r = dirty[i]
+    if r.s ~= r.was and not r.gone then
+      if LISTED[r.was] then V.unlist_state(r) end
+      if LISTED[r.s] then
+        local name = r.U .. 's:' .. r.s
+        if not lists then lists, order = {}, {} end
+        local list = lists[name]
+        if not list then
+          list = {}
+          lists[name] = list
+          order[#order + 1] = name
+        end
+        list[#list + 1] = 0
+        list[#list + 1] = V.indexed(r.t, r.s == 'dead' and r.e or '')
+      end
+    end
+  end
+  if order then
+    for i = 1, #order do
+      local list = lists[order[i]]
+      for at = 1, #list, UNPACK_MAX do
+        call('ZADD', order[i], unpack(list, at, math.min(at + UNPACK_MAX - 1, #list)))
+      end
+    end
   end
 end
 
@@ -247,6 +307,7 @@ function V.finish()
   end
   V.keep_tallies(list)
   if #list > 0 then call('MSET', unpack(list)) end
+  keep_listed()
   V.keep_lanes()
   if V.keep_leads then V.keep_leads() end
   if V.keep_running then
@@ -264,9 +325,7 @@ function V.finish()
   for i = 1, #log_order do
     local user = log_order[i]
     local list = logs[user]
-    list[1] = '[' .. list[1]
-    list[#list] = list[#list] .. ']'
-    log(user, table.concat(list, ','))
+    log(user, '[' .. (#list == 1 and list[1] or table.concat(list, ',')) .. ']')
   end
   for i = 1, #passing, 2 do call('SPUBLISH', N.channel(passing[i]), passing[i + 1]) end
 end

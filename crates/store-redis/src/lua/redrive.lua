@@ -1,7 +1,8 @@
 -- redrive: send dead letters and cancelled tasks back to their queue, attempts counted anew.
 --
 -- reads:   at_ms, user; a count and tasks: id, queue, claim number seen, '' or '='attempt,
---          the most bytes where none is set of the user, '' or '='descriptor from now on, event members
+--          the most bytes where none is set of the user, '' or '='descriptor from now on, what lists
+--          find it by then, event members
 -- replies: one text per task: 'done', 'changed', 'absent', '-bytes_full', or '!'state it is in
 -- moves:   dead -> queued, cancelled -> queued, dead -> waiting, cancelled -> waiting
 
@@ -15,7 +16,10 @@ local function redrive(one, at, ringed)
   local pending = V.wait_again(r, at)
   if not pending then return '!' .. r.s end
   if one.attempt ~= '' then V.add_attempt(r, string.sub(one.attempt, 2)) end
-  if d then V.rewrite(r, d) end
+  if d then
+    V.rewrite(r, d)
+    V.index_again(r, one.e)
+  end
   r.c, r.n, r.a = r.c + 1, 0, 1
   if pending > 0 then
     r.s = 'waiting'
@@ -32,7 +36,8 @@ end
 function V.redrive(take)
   local at, user = take(), take()
   local list = V.named(take, user, function(one)
-    one.c, one.attempt, one.room, one.d, one.event = take(), take(), read(take()), take(), take()
+    one.c, one.attempt, one.room, one.d, one.e = take(), take(), read(take()), take(), take()
+    one.event = take()
   end)
   V.want_ties(list)
   local answers, ringed = {}, {}

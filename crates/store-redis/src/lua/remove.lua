@@ -5,7 +5,7 @@
 -- moves:   terminal -> gone
 
 function V.remove(list)
-  local names, index, order, untied = {}, {}, {}, {}
+  local names, untied = {}, {}
   if M.fl > 0 then
     for i = 1, #list do V.want(list[i], false, true) end
     V.fetch()
@@ -17,15 +17,14 @@ function V.remove(list)
     for _, letter in ipairs({ 'd', 't', 'a', 'o' }) do
       names[#names + 1] = r.U .. letter .. ':' .. r.t
     end
-    if not index[r.u] then
-      index[r.u] = {}
-      order[#order + 1] = r.u
-    end
-    table.insert(index[r.u], r.t)
   end
   for i = 1, #names, UNPACK_MAX do
     call('UNLINK', unpack(names, i, math.min(i + UNPACK_MAX - 1, #names)))
   end
   V.untie(untied)
-  for i = 1, #order do call('ZREM', N.user(order[i]) .. 'i', unpack(index[order[i]])) end
+  for i = 1, #list do
+    local r = list[i]
+    call('ZREMRANGEBYLEX', r.U .. 'i', '[' .. r.t, '[' .. r.t .. '\255')
+    if LISTED[r.was] then V.unlist_state(r) end
+  end
 end

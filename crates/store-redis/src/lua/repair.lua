@@ -3,7 +3,9 @@
 -- reads:   a count and suspects: verb, and
 --          'l' lane: user, queue                     'q' queued: user, task, queue
 --          'r' running: user, task, queue, keep_s    's' scheduled: user, task, queue
---          'i' index: user, task                     'n' entry: user, queue, entry
+--          'i' index: user, task, what lists find it by
+--          'listed' by state: user, task, what its error is called
+--          'n' entry: user, queue, entry
 --          'w' sweep: user, task, keep_s             't' lease: token
 --          'd' due: member                           'c' cancel mark: user, task
 --          'y' member of a line: user, serial key, member
@@ -21,6 +23,7 @@
 --          'paces' what has started, and is made up for: queue, user
 --          'm' counts of cancel marks, of what expires, of paused users, of ties, of ends to be told and
 --              of lanes that are looked at again, and the time of the first schedule
+--          'priorities' have to be told: queue
 --          'g' retention: keep_s, or '' after the last
 -- replies: one text per suspect: the name of the repair, or '' where all is well
 -- moves:   running -> queued, running -> cancelled, waiting -> cancelled, for tasks whose lease or
@@ -64,8 +67,9 @@ local ended, ringed = { order = {} }, {}
 -- Puts a task that waits into its lane, where it is not.
 local function into_lane(r, queue, back)
   local entry = V.entry(r.t, r.a, r.c)
-  if call('LPOS', N.lane(r.u, queue), entry) then return '' end
-  V.enter(r.u, queue, entry, back, ringed)
+  if call('LPOS', N.lane(r.u, queue, r.p), entry) then return '' end
+  if r.p then V.use_priorities(queue) end
+  V.enter(r.u, queue, entry, back, ringed, r.p)
   return 'lane_entry'
 end
 
@@ -85,7 +89,7 @@ function R.l()
   local turns = #call('LPOS', ring, user, 'COUNT', 0)
   local full = call('ZSCORE', N.full(queue), user)
   local aside = call('SISMEMBER', N.user(user) .. 'z', queue) == 1
-  local length = call('LLEN', N.lane(user, queue))
+  local length = V.length(user, queue)
   local places = turns + (full and 1 or 0) + (aside and 1 or 0)
   if length == 0 and places == 0 then return '' end
   if length > 0 and places == 1 then
@@ -111,6 +115,16 @@ function R.l()
   return 'ring'
 end
 
+-- Where the state of a queued task is lost, the list that it stands in tells its priority.
+local function find_priority(r, queue)
+  if not V.has_priorities(queue) then return false end
+  local entry = V.entry(r.t, r.a, r.c)
+  for _, letter in ipairs({ 'h', 'l' }) do
+    if call('LPOS', N.lane(r.u, queue, letter), entry) then r.p = letter end
+  end
+  return r.p ~= nil
+end
+
 function R.q()
   local user, task, queue = take(), take(), take()
   local r = look(user, task)
@@ -129,6 +143,10 @@ function R.q()
     return 'state'
   end
   if r.sk and not V.holds_line(r, queue) then return '' end
+  if not r.raw and find_priority(r, queue) then
+    V.write(r, int(now()), '', '', '')
+    return 'state'
+  end
   return into_lane(r, queue, true)
 end
 
@@ -137,7 +155,7 @@ function R.r()
   local r = look(user, task)
   if not r.d or r.s ~= 'running' then return '' end
   -- Only an adopted lease has another token than the state tells.
-  local token = queue .. '|' .. user .. '|' .. task .. '|' .. int(r.a) .. '|' .. int(r.c) .. '|' .. (r.w or '')
+  local token = queue .. '|' .. user .. '|' .. task .. '|' .. int(r.a) .. '|' .. int(r.c) .. '|' .. V.holder(r)
   if call('ZSCORE', LEASES, token) or lease_of(r) ~= nil then return '' end
   if call('SISMEMBER', CANCELS, r.id) == 1 then
     unmark(r)
@@ -173,12 +191,17 @@ end
 local MEMBERS_SEARCHED_MAX = 10000
 
 function R.i()
-  local user, task = take(), take()
+  local user, task, words = take(), take(), take()
   local r = look(user, task)
   local index = r.U .. 'i'
+  local from, to = '[' .. task, '[' .. task .. '\255'
   if r.d then
-    if call('ZADD', index, 'NX', 0, task) == 1 then return 'index' end
-    return ''
+    local known = call('ZRANGE', index, from, to, 'BYLEX')
+    -- One that says nothing is good, and gets its words where they are known.
+    if #known == 1 and (known[1] ~= task or words == '') then return '' end
+    if #known > 0 then call('ZREM', index, unpack(known)) end
+    call('ZADD', index, 0, V.indexed(task, words))
+    return 'index'
   end
   -- What is left of it may still stand in a line.
   if r.sk then
@@ -187,7 +210,7 @@ function R.i()
       if queue then V.leave_line(r, queue) end
     end
   end
-  local gone = call('ZREM', index, task)
+  local gone = call('ZREMRANGEBYLEX', index, from, to)
   for _, letter in ipairs({ 't', 'a', 'o', 'f', 'm' }) do
     gone = gone + call('UNLINK', r.U .. letter .. ':' .. task)
   end
@@ -195,13 +218,36 @@ function R.i()
   return gone > 0 and 'record' or ''
 end
 
+-- A task is in the list of its state, if that has one, and in no other.
+function R.listed()
+  local user, task, words = take(), take(), take()
+  local r, wrong = look(user, task), ''
+  for state in pairs(LISTED) do
+    local name = r.U .. 's:' .. state
+    local there = call('ZRANGE', name, '[' .. task, '[' .. task .. '\255', 'BYLEX')
+    if r.d and r.s == state then
+      if #there == 0 then
+        call('ZADD', name, 0, V.indexed(task, state == 'dead' and words or ''))
+        wrong = 'state_list'
+      end
+    elseif #there > 0 then
+      call('ZREM', name, unpack(there))
+      wrong = 'state_list'
+    end
+  end
+  return wrong
+end
+
 function R.n()
   local user, queue, entry = take(), take(), take()
   local task = V.read_entry(entry)
   if task and look(user, task).d then return '' end
-  local name = N.lane(user, queue)
-  if call('LREM', name, 0, entry) == 0 then return '' end
-  if call('EXISTS', name) == 0 then V.leave_queue(user, queue) end
+  local gone = 0
+  for _, letter in ipairs({ 'h', 'q', 'l' }) do
+    gone = gone + call('LREM', N.lane(user, queue, letter), 0, entry)
+  end
+  if gone == 0 then return '' end
+  if V.length(user, queue) == 0 then V.leave_queue(user, queue) end
   if not task then return quarantine('lane ' .. user .. ' ' .. queue .. ' ' .. entry) end
   return 'lane_entry'
 end
@@ -436,7 +482,7 @@ function R.x()
   local user, queue, before, length, after = take(), take(), take(), take(), take()
   local x = V.extra(user, queue)
   if int(x.dead) .. ',' .. int(x.scheduled) ~= before then return '' end
-  if int(call('LLEN', N.lane(user, queue))) ~= length then return '' end
+  if int(V.length(user, queue)) ~= length then return '' end
   local dead, scheduled = string.match(after, '^(%d+),(%d+)$')
   V.add_dead(x, tonumber(dead) - x.dead)
   V.add_scheduled(x, tonumber(scheduled) - x.scheduled)
@@ -473,20 +519,20 @@ end
 
 function R.k()
   local queue, user = take(), take()
-  if call('EXISTS', N.lane(user, queue)) == 1 then return '' end
+  if V.length(user, queue) > 0 then return '' end
   return call('HDEL', N.credit(queue), user) == 1 and 'credit' or ''
 end
 
 -- Where a task of a serial key that waits stands: at its turn if it is in its lane already.
 local function into_line(r, queue, name, member)
-  local lane, entry = N.lane(r.u, queue), V.entry(r.t, r.a, r.c)
+  local lane, entry = N.lane(r.u, queue, r.p), V.entry(r.t, r.a, r.c)
   if not call('LPOS', lane, entry) then
     V.enter_line(r, queue, true)
   elseif call('ZRANGE', name, 0, 0, 'WITHSCORES')[2] ~= '-inf' then
     call('ZADD', name, '-inf', member)
   else
     call('LREM', lane, 0, entry)
-    if call('EXISTS', lane) == 0 then V.leave_queue(r.u, queue) end
+    if V.length(r.u, queue) == 0 then V.leave_queue(r.u, queue) end
     V.enter_line(r, queue, true)
   end
 end
@@ -563,6 +609,14 @@ function R.runs()
   V.count_running(queue, user, count - is)
   -- Whoever was kept out by a number too high gets in with the next look at their lane.
   return 'running'
+end
+
+-- Tasks of a queue have a priority, and it has to be known there.
+function R.priorities()
+  local queue = take()
+  if V.has_priorities(queue) then return '' end
+  V.use_priorities(queue)
+  return 'priorities'
 end
 
 function R.m()

@@ -4,7 +4,7 @@
 --          'h' heartbeat: nothing
 --          'p' progress: n, body
 --          'l' log: a count and lines
---          'e' end: state, n, body, '' or '='event, keep_s
+--          'e' end: state, n, body, '' or '='event, keep_s, and if dead what its error is called
 --          'g' give back: counted '1' or '', due_ms or '' for the front at once, body,
 --              '' or '='event, keep_s should a cancellation have come first, n then,
 --              '' or '='attempt
@@ -20,23 +20,24 @@ each_call(function() pending = {} end)
 
 function V.read_ops(take)
   local ops = {}
-  for i = 1, tonumber(take()) do
-    local verb, token = take(), take()
-    local queue, user, task, attempt, claim, holder =
-      string.match(token, '^([^|]+)|([^|]+)|([^|]+)|(%d+)|(%d+)|(.+)$')
+  for i = 1, read(take()) do
+    local verb, token = take_some(2)
+    local queue, user, task, attempt, claim =
+      match(token, '^([^|]+)|([^|]+)|([^|]+)|(%d+)|(%d+)|')
     attempt, claim = read(attempt), read(claim)
     local op
     -- Each is made with all its fields at once: a table that grows is dear.
     if verb == 'e' then
-      local state, n, body, event, keep = take(), read(take()), take(), take(), take()
+      local state, n, body, event, keep = take_some(5)
       op = {
-        v = verb, k = token, q = queue, u = user, t = task, a = attempt, c = claim, w = holder,
-        s = state, n = n, body = body, event = event, keep = keep,
+        v = verb, k = token, q = queue, u = user, t = task, a = attempt, c = claim,
+        s = state, n = read(n), body = body, event = event, keep = keep, r = nil,
+        e = state == 'dead' and take(),
       }
     else
-      op = { v = verb, k = token, q = queue, u = user, t = task, a = attempt, c = claim, w = holder }
+      op = { v = verb, k = token, q = queue, u = user, t = task, a = attempt, c = claim }
       if verb == 'p' then
-        op.n, op.body = read(take()), take()
+        op.n, op.body, op.w = read(take()), take(), match(token, '([^|]*)$')
       elseif verb == 'l' then
         op.lines = {}
         for j = 1, tonumber(take()) do op.lines[j] = take() end
@@ -85,6 +86,12 @@ function V.report(ops, lease_ms, cancelled)
     held = call('ZMSCORE', LEASES, unpack(tokens))
   end
   local marked = marks(ops)
+  -- What is given back goes into the list of its priority, which its state tells.
+  for i = 1, #ops do
+    local op = ops[i]
+    if op.v == 'g' and held[i] and V.has_priorities(op.q) then V.want(V.record(op.u, op.t)) end
+  end
+  V.fetch()
   local until_lt = lease_time() + lease_ms
   local over, remove, renew, unmark, heard = {}, {}, {}, {}, {}
   local ended = { order = {} }
@@ -129,7 +136,7 @@ function V.report(ops, lease_ms, cancelled)
             call('ZADD', DUE, op.due, r.id .. ',' .. op.q .. ',' .. int(op.a) .. ',' .. int(op.c))
             V.add_scheduled(V.extra(op.u, op.q), 1)
           else
-            V.enter(op.u, op.q, V.entry(op.t, op.a, op.c), op.due ~= '', ringed)
+            V.enter(op.u, op.q, V.entry(op.t, op.a, op.c), op.due ~= '', ringed, r.p)
             op.due = ''
           end
           V.wake_for(ringed)
@@ -161,6 +168,7 @@ end
 
 -- Writes what the reports said, once their records have been read.
 function V.settle()
+  local at = #pending > 0 and int(now())
   for i = 1, #pending do
     local op = pending[i]
     local r = op.r
@@ -168,16 +176,16 @@ function V.settle()
     r.c, r.a = op.c, op.a
     if op.v == 'p' then
       r.s, r.n, r.w = 'running', V.counted(before, op.n), op.w
-      V.write(r, int(now()), ',"w":"' .. op.w .. '"', op.body, op.body, true)
+      V.write(r, at, ',"w":"' .. op.w .. '"', op.body, op.body, true)
     elseif op.v == 'e' then
-      V.leave_line(r, op.q)
-      r.s, r.n = op.s, V.counted(before, op.n)
-      V.write(r, int(now()), '', op.body, op.event)
-      V.over(r)
+      if r.sk then V.leave_line(r, op.q) end
+      r.s, r.n, r.e = op.s, V.counted(before, op.n), op.e or ''
+      V.write(r, at, '', op.body, op.event)
+      if M.fl > 0 then V.over(r) end
     else
       r.n = 0
       r.s = op.due == '' and 'queued' or 'scheduled'
-      V.write(r, int(now()), op.due ~= '' and ',"due":' .. op.due or '', op.body, op.event)
+      V.write(r, at, op.due ~= '' and ',"due":' .. op.due or '', op.body, op.event)
     end
   end
   pending = {}

@@ -53,7 +53,8 @@ end
 
 -- A task of a user runs no more.
 function V.leaves(queue, user)
-  if not V.is_counted(V.set_of(queue)) then return end
+  local set = V.set_of(queue)
+  if not set or not V.is_counted(set) then return end
   if not left[queue] then
     left[queue] = { users = {}, of = {} }
     left_order[#left_order + 1] = queue

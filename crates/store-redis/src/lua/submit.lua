@@ -1,8 +1,8 @@
 -- submit: accept tasks, each for itself.
 --
 -- reads:   ARGV[3] created_ms; a count and users seen for the first time; a count and tasks:
---          user, task, queue, due_ms or '', descriptor, event members, lane_max,
---          the most bytes where none is set of the user,
+--          user, task, queue, due_ms or '', descriptor, what lists find it by, event members,
+--          lane_max, the most bytes where none is set of the user, 'h', 'l' or '',
 --          expires_ms or '', followed by keep_s if it expires,
 --          '' or '='key followed by body hash, ttl_ms and what the submission makes of the task
 --          that has the key: 't' the same until the key is forgotten, 'd' until it is done, 's'
@@ -16,18 +16,19 @@
 
 local at = take()
 local users, tasks, lanes, lane_of, fields = {}, {}, {}, {}, {}
-for i = 1, tonumber(take()) do users[i] = take() end
+for i = 1, read(take()) do users[i] = take() end
 local keyed, dated = false, false
-for i = 1, tonumber(take()) do
-  local user, task, queue, due, descriptor, event = take(), take(), take(), take(), take(), take()
-  local most, room, expires = read(take()), read(take()), take()
+for i = 1, read(take()) do
+  local user, task, queue, due, descriptor, entry, event, most, room, priority, expires = take_some(11)
   local r = V.record(user, task)
   if due == '' then due = nil else dated = true end
   -- Made with all its fields at once: a table that grows is dear.
   local new = {
-    u = user, t = task, q = queue, due = due, d = descriptor, event = event, most = most, room = room,
-    r = r, id = r.id, name = r.U .. 'd:' .. task, key = nil, lane = nil, replaces = nil,
+    u = user, t = task, q = queue, due = due, d = descriptor, e = entry, event = event,
+    most = read(most), room = read(room),
+    r = r, id = r.id, name = r.U .. 'd:' .. task, key = nil, lane = nil, replaces = nil, p = nil,
   }
+  if priority ~= '' then new.p = priority end
   if expires ~= '' then new.x, new.k = expires, take() end
   new.key = take()
   if new.key == '' then
@@ -131,9 +132,9 @@ end
 local function judge(caps)
   local verdicts, accepted, owned, order, asked = {}, {}, {}, {}, {}
   for i = 1, #lanes do
-    lanes[i].entries = {}
-    lanes[i].taken = 0
-    lanes[i].freed = 0
+    local lane = lanes[i]
+    lane.entries, lane.h, lane.l, lane.length, lane.goes = {}, nil, nil, nil, false
+    lane.taken, lane.freed = 0, 0
   end
   for i = 1, #tasks do
     local new = tasks[i]
@@ -163,8 +164,9 @@ local function judge(caps)
       lane.most = math.min(lane.most or new.most, new.most)
       if new.key and new.ttl > 0 then owned[new.key] = { t = new.t, hash = new.hash } end
       if not new.due and not new.sk then
-        if #lane.entries == 0 then order[#order + 1] = lane end
-        lane.entries[#lane.entries + 1] = V.entry(new.t, 1, 1)
+        if not lane.goes then order[#order + 1] = lane end
+        lane.goes = true
+        V.gather_entry(lane, new.t .. ':1:1', new.p)
       end
     end
   end
@@ -178,34 +180,20 @@ local full = false
 for i = 1, #lanes do
   local lane = lanes[i]
   if lane.taken > 0 then
-    local name = N.lane(lane.user, lane.queue)
-    if #lane.entries > 0 then
-      lane.length = call('RPUSH', name, unpack(lane.entries))
-      lane.before = lane.length - #lane.entries
-    else
-      lane.before = call('LLEN', name)
-    end
-    lane.before = lane.before - lane.x.dead + lane.x.scheduled
+    V.push(lane)
+    lane.before = V.waits_before(lane)
     full = full or lane.before + lane.taken > lane.most
   end
 end
 if full then
   for i = 1, #lanes do
     local lane = lanes[i]
-    lane.pushed = #lane.entries
-    if not lane.before then
-      -- Whoever is refused may leave a key to one who goes here.
-      local length = call('LLEN', N.lane(lane.user, lane.queue))
-      lane.before = length - lane.x.dead + lane.x.scheduled
-    end
+    -- Whoever is refused may leave a key to one who goes here.
+    lane.before = lane.before or V.waits_before(lane)
+    V.pull(lane)
   end
   verdicts, order = judge(true)
-  for i = 1, #lanes do
-    local lane = lanes[i]
-    local name = N.lane(lane.user, lane.queue)
-    if lane.pushed > 0 then call('RPOP', name, lane.pushed) end
-    if #lane.entries > 0 then lane.length = call('RPUSH', name, unpack(lane.entries)) end
-  end
+  for i = 1, #lanes do V.push(lanes[i]) end
 end
 
 local index, index_order, due, expiring = {}, {}, {}, {}
@@ -221,8 +209,8 @@ for i = 1, #tasks do
       index[new.u] = list
       index_order[#index_order + 1] = new.u
     end
-    list[#list + 1] = 0
-    list[#list + 1] = new.t
+    list[#list + 1] = '0'
+    list[#list + 1] = V.indexed(new.t, new.e)
     local old = new.replaces
     if old then
       V.leave_waiting(old.r, old.q)
@@ -234,7 +222,8 @@ for i = 1, #tasks do
       call('SET', new.key, value, 'PX', int(px))
     end
     local r = new.r
-    r.c, r.n, r.a, r.x, r.k, r.sk = 1, 0, 1, new.x, new.k, new.sk
+    r.c, r.n, r.a, r.x, r.k, r.sk, r.p = 1, 0, 1, new.x, new.k, new.sk, new.p
+    if new.p then V.use_priorities(new.q) end
     if new.x then
       expiring[#expiring + 1] = new.x
       expiring[#expiring + 1] = new.id .. ',' .. new.q
@@ -250,7 +239,7 @@ for i = 1, #tasks do
     else
       r.s = 'queued'
       if new.sk then V.enter_line(r, new.q, true) end
-      if new.x or new.sk then V.write(r, at, '', '', new.event) else V.tell(r, at, new.event) end
+      if new.x or new.sk or new.p then V.write(r, at, '', '', new.event) else V.tell(r, at, new.event) end
     end
     if new.stops then V.stop_holder(new.u, new.sk, at) end
   end

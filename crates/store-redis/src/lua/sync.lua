@@ -8,7 +8,7 @@
 -- moves:   by report, maintain and claim
 
 local worker, number = take(), take()
-local lease_ms, holder = tonumber(take()), worker .. '.' .. number
+local lease_ms, holder = read(take()), worker .. '.' .. number
 local ops = V.read_ops(take)
 local claims, limit, queues, park = take() == '1', 0, {}, false
 -- Queues of which it matters what is set: those of the claim, and of what may end.
@@ -22,15 +22,15 @@ for i = 1, #ops do
   if ops[i].q then ask(ops[i].q) end
 end
 if claims then
-  limit = tonumber(take())
-  for i = 1, tonumber(take()) do
+  limit = read(take())
+  for i = 1, read(take()) do
     queues[i] = take()
     ask(queues[i])
   end
   park = take() == '1'
 end
 local woken = {}
-for i = 1, tonumber(take()) do woken[i] = take() end
+for i = 1, read(take()) do woken[i] = take() end
 
 local refusal = V.begin(fields)
 if refusal then return refusal end

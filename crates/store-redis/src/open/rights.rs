@@ -36,7 +36,7 @@ try('LSET', key, 0, '') try('LPOS', key, '') try('LMOVE', key, key, 'LEFT', 'RIG
 try('SADD', key, '') try('SREM', key, '') try('SCARD', key) try('SISMEMBER', key, '')
 try('SMISMEMBER', key, '') try('SMEMBERS', key) try('SSCAN', key, '0')
 try('ZADD', key, 0, '') try('ZREM', key, '') try('ZCARD', key) try('ZSCORE', key, '')
-try('ZMSCORE', key, '') try('ZRANGE', key, 0, 0) try('ZPOPMIN', key) try('ZSCAN', key, '0')
+try('ZMSCORE', key, '') try('ZRANGE', key, 0, 0) try('ZPOPMIN', key) try('ZREMRANGEBYLEX', key, '[a', '[a') try('ZSCAN', key, '0')
 try('XADD', key, '*', 'f', '') try('XRANGE', key, '-', '+') try('XREVRANGE', key, '+', '-')
 try('XLEN', key) try('XTRIM', key, 'MAXLEN', 0) try('XINFO', 'STREAM', key)
 try('SPUBLISH', key, '')

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use redis::cmd;
-use tasktonic_core::{Name, TaskId, TaskState, UserId};
+use tasktonic_core::{Name, Priority, TaskId, TaskState, UserId};
 use tasktonic_store::Result;
 
 use super::Reconciler;
+use super::lanes::Entries;
 use super::read::{CHUNK, Reader};
 use super::suspect::Suspect;
 use crate::open::text_of;
@@ -21,6 +22,7 @@ pub(super) struct One {
     task: TaskId,
     queue: Name,
     state: TaskState,
+    priority: Priority,
     /// Its entry, were it in its lane.
     entry: String,
 }
@@ -29,7 +31,8 @@ pub(super) struct One {
 pub(super) fn note(serials: &mut Serials, task: TaskId, queue: &Name, head: &StateHead) {
     let Some(key) = head.serial.filter(|_| !head.state.is_terminal()) else { return };
     let entry = format!("{task}:{}:{}", head.attempt, head.claim);
-    let one = One { task, queue: queue.clone(), state: head.state, entry };
+    let (state, priority) = (head.state, head.priority);
+    let one = One { task, queue: queue.clone(), state, priority, entry };
     serials.entry(key).or_default().insert(format!("{task},{queue}"), one);
 }
 
@@ -41,7 +44,7 @@ impl Reconciler {
         reader: &Reader<'_>,
         user: &UserId,
         serials: Serials,
-        entries: &mut HashMap<(Name, String), TaskId>,
+        entries: &mut Entries,
         scheduled: &mut HashMap<Name, u64>,
     ) -> Result<Vec<Suspect>> {
         let (mut first, mut suspects) = (Vec::new(), Vec::new());
@@ -56,7 +59,7 @@ impl Reconciler {
                 let id = member.split(',').next().and_then(|id| id.parse().ok());
                 if let (None, Some(task)) = (&known, id) {
                     // Submitted since, or its index is lost: nothing else names who waits in line.
-                    suspects.push(Suspect::Index(user.clone(), task));
+                    suspects.push(Suspect::Index(user.clone(), task, String::new()));
                 }
                 let queue = known.as_ref().map(|one| one.queue.clone());
                 let fits = match known.as_ref().map(|one| one.state) {
@@ -69,7 +72,7 @@ impl Reconciler {
                 } else if let Some(one) = known.filter(|one| one.state == TaskState::Queued)
                     && holds
                 {
-                    entries.insert((one.queue, one.entry), one.task);
+                    entries.insert((one.queue, one.priority, one.entry), one.task);
                     continue;
                 }
                 if let Some(queue) = queue.filter(|_| !holds) {

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use redis::{Pipeline, Value, cmd};
+use redis::{Pipeline, cmd};
 use tasktonic_core::TaskState::{Cancelled, Running};
 use tasktonic_core::links::Up;
 use tasktonic_core::{Links, TaskId, UserId};
@@ -15,6 +15,8 @@ use super::pass::Whole;
 use super::read::{CHUNK, Glance, Reader, member};
 use super::suspect::Suspect;
 use crate::open::{items_of, text_of};
+use crate::store::of_task;
+use crate::wire::entry;
 
 impl Reconciler {
     /// Everybody who waits, waits for something that is to come; every end is counted.
@@ -207,10 +209,23 @@ pub(super) async fn unindexed(
 ) -> Result<Vec<Suspect>> {
     let mut asked = Pipeline::new();
     for (user, task) in tasks {
-        let index = reader.keys.index(user);
-        asked.add_command(cmd("ZSCORE").arg(index).arg(task.to_string()).clone());
+        asked.add_command(of_task(&reader.keys.index(user), &task.to_string()));
     }
-    let scores = reader.ask(&asked).await?;
-    let lacking = tasks.iter().zip(scores).filter(|(_, score)| matches!(score, Value::Nil));
-    Ok(lacking.map(|((user, task), _)| Suspect::Index(user.clone(), *task)).collect())
+    let known = reader.ask(&asked).await?;
+    let lacking = tasks.iter().zip(known).filter(|(_, known)| items_of(known).is_empty());
+    let lacking: Vec<_> = lacking.map(|(of, _)| of.clone()).collect();
+    named(reader, &lacking).await
+}
+
+/// Tasks whose entries in their users' indexes are to be made, with what lists find them by.
+pub(super) async fn named(reader: &Reader<'_>, tasks: &[(UserId, TaskId)]) -> Result<Vec<Suspect>> {
+    let mut asked = Pipeline::new();
+    for (user, task) in tasks {
+        asked.add_command(cmd("GET").arg(reader.keys.descriptor(user, *task)).clone());
+    }
+    let texts = reader.ask(&asked).await?;
+    let suspect = |((user, task), text): (&(UserId, TaskId), _)| {
+        Suspect::Index(user.clone(), *task, entry(&text_of(text)))
+    };
+    Ok(tasks.iter().zip(&texts).map(suspect).collect())
 }

@@ -5,17 +5,20 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use redis::{Pipeline, Value, cmd};
 use tasktonic_core::policy::Retention;
 use tasktonic_core::routing::PartitionId;
-use tasktonic_core::{Lease, Name, TaskId, TaskState, UserId};
+use tasktonic_core::{Lease, Name, Priority, TaskId, TaskState, UserId};
 use tasktonic_protocol::stored::Descriptor;
 use tasktonic_store::Result;
 
 use super::Reconciler;
+use super::lanes::Entries;
 use super::lines::{self, Serials};
-use super::links::unindexed;
-use super::read::{CHUNK, Glance, Reader, member, stem};
+use super::links::{named, unindexed};
+use super::listed;
+use super::read::{CHUNK, Glance, Reader, member};
 use super::suspect::Suspect;
 use crate::open::{items_of, text_of};
-use crate::wire::Tally;
+use crate::store::split;
+use crate::wire::{Priorities, Tally};
 
 /// An ended task that is still there so long after its time is suspect, in ms.
 const SWEEP_SLACK_MS: i64 = 60_000;
@@ -37,6 +40,8 @@ pub(super) struct Whole {
     pub(super) ticks: HashMap<UserId, BTreeMap<Name, i64>>,
     /// Queues that are known from anywhere.
     pub(super) queues: BTreeSet<Name>,
+    /// In which of them lanes may be of more than one list.
+    pub(super) priorities: Priorities,
     /// How many leases each user has in each queue.
     pub(super) running: HashMap<(Name, UserId), u64>,
     /// How often each ring names each user.
@@ -67,6 +72,8 @@ impl Reconciler {
         repaired += self.sweeps(&reader, &mut whole).await?;
         let reply = reader.one(cmd("SMEMBERS").arg(keys.parked())).await?;
         whole.queues.extend(items_of(&reply).iter().filter_map(|name| text_of(name).parse().ok()));
+        let priorities = reader.one(cmd("HGET").arg(keys.meta()).arg("pr")).await?;
+        whole.priorities = Priorities::of(&text_of(&priorities));
         self.rings(&reader, &mut whole).await?;
         repaired += self.users(&reader, &mut whole).await?;
         repaired += self.all_of_users(&reader, &mut whole).await?;
@@ -247,10 +254,10 @@ impl Reconciler {
 
         let tally = self.kept_tally(reader, user).await?;
         let mut counted = Tally::default();
-        let before = self.numbers(reader, user, &whole.queues).await?;
+        let before = self.numbers(reader, user, &whole.queues, &whole.priorities).await?;
 
         // Entries of lanes that a task should have, and what is scheduled, by queue.
-        let mut entries: HashMap<(Name, String), TaskId> = HashMap::new();
+        let mut entries = Entries::new();
         let mut scheduled: HashMap<Name, u64> = HashMap::new();
         let mut serials = Serials::new();
         let mut after = "-".to_owned();
@@ -265,10 +272,22 @@ impl Reconciler {
                 .arg(CHUNK)
                 .clone();
             let reply = reader.one(&page).await?;
-            let ids: Vec<String> = items_of(&reply).iter().map(text_of).collect();
-            let tasks: Vec<(UserId, TaskId)> =
-                ids.iter().filter_map(|id| Some((user.clone(), id.parse().ok()?))).collect();
-            for ((_, task), glance) in tasks.iter().zip(reader.glance(&tasks).await?) {
+            let entries_of: Vec<String> = items_of(&reply).iter().map(text_of).collect();
+            let ids = entries_of.iter().map(|entry| split(entry));
+            let task = |id: &str| Some((user.clone(), id.parse().ok()?));
+            let tasks: Vec<(UserId, TaskId)> = ids.clone().filter_map(|(id, _)| task(id)).collect();
+            let nameless: Vec<_> =
+                ids.filter(|(_, words)| words.is_none()).filter_map(|(id, _)| task(id)).collect();
+            let is_last = entries_of.len() < CHUNK;
+            let until = entries_of.last().filter(|_| !is_last);
+            let glances = reader.glance(&tasks).await?;
+            let known = tasks.iter().map(|(_, task)| *task).zip(&glances);
+            suspects.extend(listed::unlisted(reader, user, known, (&after, until)).await?);
+            let there = nameless.into_iter().filter(|of| {
+                tasks.iter().zip(&glances).any(|(known, glance)| known == of && glance.exists)
+            });
+            suspects.extend(named(reader, &there.collect::<Vec<_>>()).await?);
+            for ((_, task), glance) in tasks.iter().zip(glances) {
                 if let Some(queue) = &glance.queue {
                     whole.queues.insert(queue.clone());
                 }
@@ -277,7 +296,7 @@ impl Reconciler {
                 }
                 let Some(queue) = glance.queue.clone().filter(|_| glance.exists) else {
                     if !glance.exists {
-                        suspects.push(Suspect::Index(user.clone(), *task));
+                        suspects.push(Suspect::Index(user.clone(), *task, String::new()));
                     }
                     continue;
                 };
@@ -287,13 +306,17 @@ impl Reconciler {
                 {
                     suspects.push(Suspect::Expires(user.clone(), *task, queue.clone()));
                 }
+                let waits = !head.state.is_terminal();
+                if waits && head.priority != Priority::Normal && whole.priorities.learn(&queue) {
+                    suspects.push(Suspect::Priorities(queue.clone()));
+                }
                 lines::note(&mut serials, *task, &queue, head);
                 match head.state {
                     // Where it stands its line says.
                     TaskState::Queued if head.serial.is_some() => {}
                     TaskState::Queued => {
                         let entry = format!("{task}:{}:{}", head.attempt, head.claim);
-                        entries.insert((queue, entry), *task);
+                        entries.insert((queue, head.priority, entry), *task);
                     }
                     TaskState::Scheduled => {
                         *scheduled.entry(queue.clone()).or_default() += 1;
@@ -316,9 +339,9 @@ impl Reconciler {
                     _ => suspects.extend(self.unswept(reader, whole, user, *task, &glance).await?),
                 }
             }
-            match ids.last() {
-                Some(last) if ids.len() == CHUNK => after = format!("({last}"),
-                _ => break,
+            match until {
+                Some(last) => after = format!("({last}"),
+                None => break,
             }
         }
         if !serials.is_empty() {
@@ -327,9 +350,11 @@ impl Reconciler {
         }
         for queue in whole.queues.clone() {
             let scheduled = scheduled.get(&queue).copied().unwrap_or(0);
-            let (found, should) = self.lane(reader, user, &queue, &mut entries).await?;
+            let lists = whole.priorities.lists(&queue);
+            let (found, should) = self.lane(reader, user, (&queue, lists), &mut entries).await?;
             suspects.extend(found);
-            let after = self.numbers(reader, user, &BTreeSet::from([queue.clone()])).await?;
+            let only = BTreeSet::from([queue.clone()]);
+            let after = self.numbers(reader, user, &only, &whole.priorities).await?;
             // Whatever changes what is counted changes one of these: else nothing did meanwhile.
             if let (Some(before), Some(after)) = (before.get(&queue), after.get(&queue))
                 && before == after
@@ -339,9 +364,9 @@ impl Reconciler {
                 suspects.extend(self.odd_twice(reader.p, user, &queue, odd));
             }
             let turns = whole.turns.get(&(queue.clone(), user.clone())).copied();
-            let (key, credit) = (reader.keys.lane(user, &queue), reader.keys.credit(&queue));
+            let credit = reader.keys.credit(&queue);
             let mut asked = Pipeline::new();
-            asked.add_command(cmd("EXISTS").arg(key).clone());
+            asked.add_command(cmd("EXISTS").arg(&reader.keys.lists(user, &queue)).clone());
             asked.add_command(cmd("HEXISTS").arg(credit).arg(user.as_str()).clone());
             let full = reader.keys.full(&queue);
             asked.add_command(cmd("ZSCORE").arg(full).arg(user.as_str()).clone());
@@ -361,7 +386,7 @@ impl Reconciler {
                 suspects.push(Suspect::Lane(user.clone(), queue));
             }
         }
-        for ((queue, _), task) in entries {
+        for ((queue, ..), task) in entries {
             suspects.push(Suspect::Queued(user.clone(), task, queue));
         }
         let repaired = self.settle(reader, &suspects).await?;
@@ -370,100 +395,6 @@ impl Reconciler {
         }
         let odd = self.odd_tally(reader, user, tally, counted).await?;
         self.settle(reader, odd.as_slice()).await
-    }
-
-    /// The two numbers of a user's lanes, as `meta` has them, and their lengths.
-    async fn numbers(
-        &self,
-        reader: &Reader<'_>,
-        user: &UserId,
-        queues: &BTreeSet<Name>,
-    ) -> Result<HashMap<Name, (String, u64)>> {
-        let mut asked = Pipeline::new();
-        for queue in queues {
-            let field = format!("x:{queue}:{user}");
-            asked.add_command(cmd("HGET").arg(reader.keys.meta()).arg(field).clone());
-            asked.add_command(cmd("LLEN").arg(reader.keys.lane(user, queue)).clone());
-        }
-        let replies = reader.ask(&asked).await?;
-        let numbers = |pair: &[Value]| {
-            let are = match text_of(&pair[0]) {
-                text if text.is_empty() => "0,0".to_owned(),
-                text => text,
-            };
-            (are, text_of(&pair[1]).parse().unwrap_or(0))
-        };
-        Ok(queues.iter().cloned().zip(replies.chunks_exact(2).map(numbers)).collect())
-    }
-
-    /// A suspect if the numbers of a lane were wrong in the same way in the last pass.
-    fn odd_twice(
-        &self,
-        p: PartitionId,
-        user: &UserId,
-        queue: &Name,
-        odd: super::Odd,
-    ) -> Option<Suspect> {
-        let place = (p, user.clone(), queue.clone());
-        let mut known = self.odd.lock();
-        if odd.0 == odd.2 {
-            known.remove(&place);
-            return None;
-        }
-        let (are, length, should) = odd.clone();
-        let twice = known.insert(place, odd.clone()).is_some_and(|last| last == odd);
-        twice.then(|| Suspect::Counts(user.clone(), queue.clone(), are, length, should))
-    }
-
-    /// Takes the entries of a lane out of those expected. Answers what is wrong with the rest, and
-    /// how many are dead references.
-    async fn lane(
-        &self,
-        reader: &Reader<'_>,
-        user: &UserId,
-        queue: &Name,
-        expected: &mut HashMap<(Name, String), TaskId>,
-    ) -> Result<(Vec<Suspect>, u64)> {
-        let key = reader.keys.lane(user, queue);
-        let (mut suspects, mut length, mut dead) = (Vec::new(), 0_u64, 0_u64);
-        loop {
-            let (first, last) = (length, length + CHUNK as u64 - 1);
-            let reply = reader.one(cmd("LRANGE").arg(&key).arg(first).arg(last)).await?;
-            let entries: Vec<String> = items_of(&reply).iter().map(text_of).collect();
-            length += entries.len() as u64;
-            let mut others = Vec::new();
-            for entry in &entries {
-                if expected.remove(&(queue.clone(), stem(entry).to_owned())).is_some() {
-                    continue;
-                }
-                match entry.split(':').next().and_then(|task| task.parse().ok()) {
-                    Some(task) => others.push((entry, (user.clone(), task))),
-                    None => {
-                        suspects.push(Suspect::Entry(user.clone(), queue.clone(), entry.clone()));
-                    }
-                }
-            }
-            let tasks: Vec<_> = others.iter().map(|(_, task)| task.clone()).collect();
-            for ((entry, (_, task)), glance) in others.iter().zip(reader.glance(&tasks).await?) {
-                let stands = glance.head.as_ref().is_some_and(|head| {
-                    head.state == TaskState::Queued
-                        && stem(entry) == format!("{task}:{}:{}", head.attempt, head.claim)
-                });
-                if !glance.exists {
-                    // A dead reference may well outlive its task: only its number is looked at.
-                    dead += 1;
-                } else if stands {
-                    // Submitted since, or its index is lost.
-                    suspects.push(Suspect::Index(user.clone(), *task));
-                } else {
-                    dead += 1;
-                }
-            }
-            if entries.len() < CHUNK {
-                break;
-            }
-        }
-        Ok((suspects, dead))
     }
 
     /// Whether an ended task should be gone by now, or the list that it should be in is.

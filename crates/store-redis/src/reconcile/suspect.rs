@@ -16,8 +16,11 @@ pub(super) enum Suspect {
     Running(UserId, TaskId, Name, u32),
     /// A scheduled task that is not among those that come due.
     Scheduled(UserId, TaskId, Name),
-    /// An entry of an index without a task, or a task without an entry.
-    Index(UserId, TaskId),
+    /// An entry of an index without a task, or a task without an entry or with one that says nothing;
+    /// and what lists find the task by.
+    Index(UserId, TaskId, String),
+    /// A task that is not in the list of its state, or in another; and what its error is called.
+    Listed(UserId, TaskId, String),
     /// An entry of a lane without a task.
     Entry(UserId, Name, String),
     /// An ended task that should be gone, and how long it was to be kept, s.
@@ -66,6 +69,8 @@ pub(super) enum Suspect {
     Node(UserId, TaskId),
     /// A part that its flow does not list, or one that is listed and is none: flow, part, its queue.
     Part(UserId, TaskId, TaskId, String),
+    /// A queue with tasks of a priority, of which that is not told.
+    Priorities(Name),
     /// The number of marks, of what expires, of what has ties, of ends to be told, of paused users or of
     /// lanes that are looked at again, or the time of the first schedule.
     Marks,
@@ -83,7 +88,8 @@ impl Suspect {
             Self::Queued(user, task, queue) => &[&"q", user, task, queue],
             Self::Running(user, task, queue, keep_s) => &[&"r", user, task, queue, keep_s],
             Self::Scheduled(user, task, queue) => &[&"s", user, task, queue],
-            Self::Index(user, task) => &[&"i", user, task],
+            Self::Index(user, task, entry) => &[&"i", user, task, entry],
+            Self::Listed(user, task, error) => &[&"listed", user, task, error],
             Self::Entry(user, queue, entry) => &[&"n", user, queue, entry],
             Self::Sweep(user, task, keep_s) => &[&"w", user, task, keep_s],
             Self::Lease(token) => &[&"t", token],
@@ -116,6 +122,7 @@ impl Suspect {
             Self::Left(user, flow, part) => &[&"a", user, flow, part],
             Self::Node(user, task) => &[&"o", user, task],
             Self::Part(user, flow, part, queue) => &[&"v", user, flow, part, queue],
+            Self::Priorities(queue) => &[&"priorities", queue],
             Self::Marks => &[&"m"],
             Self::Retention(keep_s) => &[&"g", keep_s],
             Self::Searched => &[&"g", &""],

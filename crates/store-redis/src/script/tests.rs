@@ -6,7 +6,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use tasktonic_core::routing::{PartitionId, slot, tag};
 use tasktonic_core::transitions::{TRANSITIONS, TaskState};
-use tasktonic_core::{Name, TaskId, UserId, WorkerId};
+use tasktonic_core::{Name, Priority, TaskId, UserId, WorkerId};
 use tasktonic_testkit::redis::{Options, Redis};
 
 use super::{CONTROL, FLOW, LIBRARY, REPAIR, SHARED, SUBMIT, SYNC, Script, TICK};
@@ -78,7 +78,7 @@ fn names_of(line: &str) -> Vec<String> {
 fn begun(text: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for block in text.split("each_call(function()").skip(1) {
-        let block = block.split_once("end)").expect("a block ends").0;
+        let block = block.split_once("end)").expect("a block ends").0.replace(",\n", ",");
         names.extend(block.lines().filter(|line| line.contains('=')).flat_map(names_of));
     }
     names
@@ -139,10 +139,10 @@ fn scripts_spell_names_as_keys_does() {
         "local function each_call(begin) begin() end\n{}\nlocal u, q, w, t, k = unpack(ARGV)\n\
          return {{ META, LEASES, DUE, CANCELS, PARKED, USERS, UNSTARTED, SCHEDULES, NODES, LEADS, THROTTLED, PAUSED,\n\
          N.ring(q), N.full(q), N.running(q), N.pace(q), N.overrides(q), N.credit(q),\n\
-         N.idle(q), N.sweep(60), N.wake(w), N.channel(u), N.lane(u, q), N.key(u, k), N.line(u, string.rep('0', 31) .. '7'),\n\
+         N.idle(q), N.sweep(60), N.wake(w), N.channel(u), N.lane(u, q), N.lane(u, q, 'h'), N.lane(u, q, 'l'), N.key(u, k), N.line(u, string.rep('0', 31) .. '7'),\n\
          N.user(u) .. 'd:' .. t, N.user(u) .. 't:' .. t, N.user(u) .. 'a:' .. t,\n\
          N.user(u) .. 'o:' .. t, N.user(u) .. 'e', N.user(u) .. 'z', N.user(u) .. 'i', N.schedules(u),\n\
-         N.user(u) .. 'f:' .. t, N.parts(u, t), N.tally(u) }}",
+         N.user(u) .. 'f:' .. t, N.parts(u, t), N.tally(u), N.user(u) .. 's:dead' }}",
         SHARED[0].1
     );
     let (meta, canary, id) = (keys.meta(), keys.canary(), task.to_string());
@@ -174,7 +174,9 @@ fn scripts_spell_names_as_keys_does() {
         keys.sweep(60),
         keys.wake(&worker),
         keys.events_channel(&user),
-        keys.lane(&user, &queue),
+        keys.lane(&user, &queue, Priority::Normal),
+        keys.lane(&user, &queue, Priority::High),
+        keys.lane(&user, &queue, Priority::Low),
         keys.idempotency(&user, key),
         keys.line(&user, 7),
         keys.descriptor(&user, task),
@@ -188,6 +190,7 @@ fn scripts_spell_names_as_keys_does() {
         keys.links(&user, task),
         keys.parts(&user, task),
         keys.tally(&user),
+        keys.listed(&user, TaskState::Dead),
     ];
     assert_eq!(said, expected);
 }
@@ -224,11 +227,13 @@ proptest! {
             keys.throttled(), keys.paused(), keys.aside(&user),
             keys.schedules(), keys.schedules_of(&user),
             keys.idle(&queue), keys.sweep(60), keys.wake(&worker), keys.events_channel(&user),
-            keys.lane(&user, &queue), keys.idempotency(&user, &key), keys.descriptor(&user, task),
+            keys.lane(&user, &queue, Priority::Normal), keys.lane(&user, &queue, Priority::High),
+            keys.lane(&user, &queue, Priority::Low), keys.idempotency(&user, &key), keys.descriptor(&user, task),
             keys.state(&user, task), keys.attempts(&user, task), keys.log(&user, task),
             keys.events(&user), keys.index(&user), keys.line(&user, 7), keys.echo("process"),
             keys.nodes(), keys.leads(), keys.links(&user, task), keys.parts(&user, task),
             keys.tally(&user),
+            keys.listed(&user, TaskState::Dead), keys.listed(&user, TaskState::Waiting),
         ];
         let home = slot(&tag(p, partitions));
         for name in &all {

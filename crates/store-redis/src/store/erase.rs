@@ -11,7 +11,7 @@ use tasktonic_core::{Lease, TaskId, UserId};
 use tasktonic_protocol::stored::queue_in;
 use tasktonic_store::Result;
 
-use super::RedisStore;
+use super::{RedisStore, split};
 use crate::open::{items_of, text_of};
 use crate::script::Script;
 use crate::wire::{Erased, Rest, controlled, items, text};
@@ -52,7 +52,8 @@ impl RedisStore {
         range.arg(self.keys(p)?.index(user)).arg("-").arg("+").arg("BYLEX");
         asked.add_command(range.arg("LIMIT").arg(0).arg(count).clone());
         let answers = self.ask(p, &asked).await?;
-        items(&answers[0])?.iter().map(|id| wire::parsed(wire::word(id)?)).collect()
+        let id = |entry| wire::parsed(split(wire::word(entry)?).0);
+        items(&answers[0])?.iter().map(id).collect()
     }
 
     /// The leases on tasks of a user.
@@ -137,7 +138,8 @@ impl RedisStore {
             scan.arg(&cursor).arg("MATCH").arg(format!("{base}*")).arg("COUNT").arg(SCANNED);
             let (next, names) = self.scanned(p, &scan).await?;
             queues.extend(names.iter().filter_map(|name| {
-                name.strip_prefix(&base)?.strip_prefix("q:").map(str::to_owned)
+                let (letter, queue) = name.strip_prefix(&base)?.split_once(':')?;
+                ["h", "q", "l"].contains(&letter).then(|| queue.to_owned())
             }));
             rest.keys.extend(names);
             cursor = next;

@@ -5,7 +5,7 @@
 use redis::{Pipeline, Value, cmd};
 use tasktonic_core::limits::POSITION_MAX;
 use tasktonic_core::routing::PartitionId;
-use tasktonic_core::{Name, TaskId, TaskState, UserId};
+use tasktonic_core::{Name, Priority, TaskId, TaskState, UserId};
 use tasktonic_protocol::stored::{QUEUE_IN_BYTES, queue_in};
 use tasktonic_store::position::{ENTRIES_MAX, History};
 use tasktonic_store::{Position, Result};
@@ -13,7 +13,7 @@ use tasktonic_store::{Position, Result};
 use super::RedisStore;
 use super::read::STATE_BYTES;
 use crate::open::text_of;
-use crate::wire::{StateHead, entries, is_first, items, number, parsed, text, word};
+use crate::wire::{Priorities, StateHead, entries, is_first, items, number, parsed, text, word};
 
 /// Entries of a user's events asked for in one round trip.
 const EVENTS_CHUNK: usize = 64;
@@ -22,7 +22,9 @@ const LOOKS_MAX: u32 = 200;
 
 /// What Redis answered of a lane.
 struct Lane {
-    /// Entries before the task's.
+    /// Entries before the task's, by priority: a list or its beginning.
+    lists: Vec<(Priority, u32)>,
+    /// All of them.
     before: u32,
     /// Further back than was looked.
     more: bool,
@@ -58,8 +60,10 @@ impl RedisStore {
             queues[at].1.clone()
         };
         let ahead = match lane {
-            Lane { more: false, before, dead, .. } if dead > 0 && before <= LOOKS_MAX => {
-                let live = self.live(p, user, &queue, before).await?;
+            Lane { more: false, before, dead, ref lists, .. }
+                if dead > 0 && before <= LOOKS_MAX =>
+            {
+                let live = self.live(p, user, &queue, lists).await?;
                 (live, live)
             }
             Lane { before, dead, .. } => (before.saturating_sub(dead), before),
@@ -130,38 +134,77 @@ impl RedisStore {
         head: &StateHead,
     ) -> Result<Option<Lane>> {
         let keys = self.keys(p)?;
-        let name = keys.lane(user, queue);
+        let mut about = cmd("HMGET");
+        about.arg(keys.meta()).arg(format!("x:{queue}:{user}")).arg("pr");
+        let own = keys.lane(user, queue, head.priority);
         let mut find = cmd("LPOS");
-        find.arg(&name).arg(format!("{task}:{}:{}", head.attempt, head.claim));
+        find.arg(&own).arg(format!("{task}:{}:{}", head.attempt, head.claim));
         find.arg("MAXLEN").arg(POSITION_MAX);
         let mut asked = Pipeline::new();
+        asked.add_command(about);
         asked.add_command(find);
-        asked.hget(keys.meta(), format!("x:{queue}:{user}"));
-        asked.lindex(&name, 0);
+        asked.lindex(&own, 0);
         // The commands of a pipeline are not one step: an entry that is not there may just have been
         // taken.
         asked.add_command(beginning(&keys.state(user, task), STATE_BYTES));
         let answers = self.ask(p, &asked).await?;
-        let before = match text(&answers[0]) {
+        let at = match text(&answers[1]) {
             Ok(None) => None,
-            _ => Some(number::<u32>(&answers[0])?),
+            _ => Some(number::<u32>(&answers[1])?),
         };
-        if before.is_none() {
+        if at.is_none() {
             let after = waits(&text_of(&answers[3]));
             if after.is_none_or(|after| after.claim != head.claim) {
                 return Ok(None);
             }
         }
-        let dead = match text(&answers[1])? {
-            Some(extra) => parsed(extra.split(',').next().unwrap_or_default())?,
-            None => 0,
+        let about = items(&answers[0])?;
+        let (extra, priorities) = (about.first().map(text_of), about.get(1).map(text_of));
+        let dead = match extra.unwrap_or_default().split(',').next() {
+            None | Some("") => 0,
+            Some(dead) => parsed(dead)?,
         };
+        let priorities = Priorities::of(&priorities.unwrap_or_default());
+        let (mut lists, higher) = self.higher(p, user, queue, head, &priorities).await?;
+        lists.extend(at.map(|at| (head.priority, at)));
+        let before = lists.iter().map(|(_, count)| count).sum::<u32>();
+        let more = at.is_none() || before >= POSITION_MAX;
         Ok(Some(Lane {
-            before: before.unwrap_or(POSITION_MAX),
-            more: before.is_none(),
+            lists,
+            before: if more { POSITION_MAX } else { before },
+            more,
             dead,
-            head: text(&answers[2])?.and_then(entry),
+            head: higher.or(text(&answers[2])?.and_then(entry)),
         }))
+    }
+
+    /// What waits in a lane with a higher priority: how long each of its lists is, and the first task
+    /// of all.
+    async fn higher(
+        &self,
+        p: PartitionId,
+        user: &UserId,
+        queue: &Name,
+        head: &StateHead,
+        priorities: &Priorities,
+    ) -> Result<(Vec<(Priority, u32)>, Option<(TaskId, u32)>)> {
+        let lists = priorities.lists(queue).iter().filter(|of| **of < head.priority);
+        let mut asked = Pipeline::new();
+        for priority in lists.clone() {
+            let name = self.keys(p)?.lane(user, queue, *priority);
+            asked.llen(&name);
+            asked.lindex(&name, 0);
+        }
+        if asked.is_empty() {
+            return Ok((Vec::new(), None));
+        }
+        let (mut lengths, mut first) = (Vec::new(), None);
+        let answers = self.ask(p, &asked).await?;
+        for (priority, pair) in lists.zip(answers.chunks_exact(2)) {
+            lengths.push((*priority, number(&pair[0])?));
+            first = first.or(text(&pair[1])?.and_then(entry));
+        }
+        Ok((lengths, first))
     }
 
     /// The user's newest events, as far back as they are of use.
@@ -205,18 +248,31 @@ impl RedisStore {
         Ok(tasks.iter().zip(&answers).map(|(id, text)| (*id, queue_in(&text_of(text)))).collect())
     }
 
-    /// How many of the first `before` entries of a lane stand for tasks.
-    async fn live(&self, p: PartitionId, user: &UserId, queue: &Name, before: u32) -> Result<u32> {
-        if before == 0 {
-            return Ok(0);
-        }
+    /// How many entries of a lane stand for tasks, of so many first ones of each list.
+    async fn live(
+        &self,
+        p: PartitionId,
+        user: &UserId,
+        queue: &Name,
+        lists: &[(Priority, u32)],
+    ) -> Result<u32> {
         let keys = self.keys(p)?;
         let mut asked = Pipeline::new();
-        asked.add_command(cmd("LRANGE").arg(keys.lane(user, queue)).arg(0).arg(before - 1).clone());
-        let answers = self.ask(p, &asked).await?;
-        let found: Vec<_> =
-            items(&answers[0])?.iter().filter_map(|one| word(one).ok().and_then(entry)).collect();
+        for (priority, count) in lists.iter().filter(|(_, count)| *count > 0) {
+            let name = keys.lane(user, queue, *priority);
+            asked.add_command(cmd("LRANGE").arg(name).arg(0).arg(count - 1).clone());
+        }
+        if asked.is_empty() {
+            return Ok(0);
+        }
+        let mut found = Vec::new();
+        for list in self.ask(p, &asked).await? {
+            found.extend(items(&list)?.iter().filter_map(|one| word(one).ok().and_then(entry)));
+        }
         let mut asked = Pipeline::new();
+        if found.is_empty() {
+            return Ok(0);
+        }
         for (task, _) in &found {
             asked.exists(keys.descriptor(user, *task));
             asked.add_command(beginning(&keys.state(user, *task), STATE_BYTES));

@@ -4,11 +4,9 @@ use redis::{Pipeline, Value, cmd};
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::transitions::STATES;
 use tasktonic_core::{Lease, TaskId, TaskState, UserId, WorkerId};
-use tasktonic_store::filter::matches;
-use tasktonic_store::limits::{LIST_MAX, LOGS_MAX};
+use tasktonic_store::limits::LOGS_MAX;
 use tasktonic_store::{
-    AttemptRow, Counts, Cursor, EventsSince, Held, LogLines, LogRow, Query, QueryReply, Result,
-    StoredTask, TaskFilter, TaskPage,
+    AttemptRow, Counts, EventsSince, Held, LogLines, LogRow, Query, QueryReply, Result, StoredTask,
 };
 
 use super::RedisStore;
@@ -17,9 +15,7 @@ use crate::wire::{
 };
 
 /// Tasks looked at in one round trip.
-const CHUNK: usize = 200;
-/// Tasks looked at for one page; then it ends, with a cursor, however few were found.
-const LOOKS_MAX: usize = 5_000;
+pub(super) const CHUNK: usize = 200;
 /// Bytes of a state that are looked at for its name: its fixed beginning is shorter.
 pub(super) const STATE_BYTES: usize = 255;
 /// Leases looked at in one round trip for those of one worker.
@@ -89,7 +85,7 @@ impl RedisStore {
     }
 
     /// Tasks by id, in the order asked, each with its state; absent where there is none.
-    async fn tasks(
+    pub(super) async fn tasks(
         &self,
         p: PartitionId,
         user: &UserId,
@@ -114,61 +110,6 @@ impl RedisStore {
             }
         }
         Ok(found)
-    }
-
-    /// Ids of a user older than `before`, newest first.
-    async fn ids(
-        &self,
-        p: PartitionId,
-        user: &UserId,
-        before: Option<TaskId>,
-        count: usize,
-    ) -> Result<Vec<TaskId>> {
-        let mut range = cmd("ZRANGE");
-        range.arg(self.keys(p)?.index(user));
-        range.arg(before.map_or_else(|| "+".to_owned(), |id| format!("({id}"))).arg("-");
-        range.arg("BYLEX").arg("REV").arg("LIMIT").arg(0).arg(count);
-        let mut asked = Pipeline::new();
-        asked.add_command(range);
-        let answers = self.ask(p, &asked).await?;
-        items(&answers[0])?.iter().map(|id| parsed(word(id)?)).collect()
-    }
-
-    async fn list(
-        &self,
-        p: PartitionId,
-        user: &UserId,
-        filter: &TaskFilter,
-        cursor: Option<Cursor>,
-        limit: u32,
-    ) -> Result<TaskPage> {
-        let limit = limit.clamp(1, LIST_MAX) as usize;
-        let mut before = cursor.map(|Cursor(id)| id);
-        let (mut page, mut looks) = (TaskPage::default(), 0);
-        loop {
-            // Without a filter a page needs no more than itself.
-            let unfiltered = *filter == TaskFilter::default();
-            let count = if unfiltered { (limit + 1).min(CHUNK) } else { CHUNK };
-            let ids = self.ids(p, user, before, count).await?;
-            for found in self.tasks(p, user, &ids).await? {
-                let Some((task, state)) = found else { continue };
-                if !matches(filter, &task, state) {
-                    continue;
-                }
-                if page.tasks.len() == limit {
-                    page.next = page.tasks.last().map(|task| Cursor(task.id));
-                    return Ok(page);
-                }
-                page.tasks.push(task);
-            }
-            looks += ids.len();
-            let Some(last) = ids.last().filter(|_| ids.len() == count) else { return Ok(page) };
-            if looks >= LOOKS_MAX {
-                page.next = Some(Cursor(*last));
-                return Ok(page);
-            }
-            before = Some(*last);
-        }
     }
 
     async fn counts(&self, p: PartitionId, user: &UserId) -> Result<Counts> {

@@ -10,13 +10,13 @@ use tasktonic_core::partition::{InQueue, KeptSchedule, Key, Row};
 use tasktonic_core::policy::Retention;
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::settings::QueueSettings;
-use tasktonic_core::{Lease, Name, TaskId, TaskState, UserId};
+use tasktonic_core::{Lease, Name, Priority, TaskId, TaskState, UserId};
 use tasktonic_protocol::stored::{QUEUE_IN_BYTES, queue_in};
 use tasktonic_store::transfer::{ROWS_MAX, Settings, Source};
 use tasktonic_store::{Result, Store as _};
 
 use crate::open::{items_of, text_of};
-use crate::store::RedisStore;
+use crate::store::{RedisStore, above, split};
 use crate::wire::{StateHead, Tally};
 
 /// Members or keys read by one command.
@@ -24,8 +24,8 @@ const CHUNK: usize = 500;
 /// Bytes of a state that are looked at: its fixed beginning is shorter.
 const STATE_BYTES: usize = 255;
 
-/// Places by entry, of each lane.
-type Lanes = BTreeMap<Name, HashMap<String, i64>>;
+/// Places by entry, of each list of each lane.
+type Lanes = BTreeMap<(Name, Priority), HashMap<String, i64>>;
 
 /// Places by member, of the line of each serial key.
 type Lines = BTreeMap<u128, HashMap<String, f64>>;
@@ -150,6 +150,7 @@ impl RedisStore {
                 attempts_kept,
                 log_lines,
                 expires: head.expires.map(Box::new),
+                priority: head.priority,
                 ..TaskControl::new(queue, place)
             };
             let id = (user.clone(), *task);
@@ -251,13 +252,14 @@ impl RedisStore {
             known.lanes = Some((user.clone(), BTreeMap::new()));
         }
         let (_, lanes) = known.lanes.as_mut().expect("set above");
-        if !lanes.contains_key(&control.queue) {
-            let entries = self.whole_list(p, &self.keys(p)?.lane(user, &control.queue)).await?;
-            lanes.insert(control.queue.clone(), entries.into_iter().zip(0..).collect());
+        let list = (control.queue.clone(), control.priority);
+        if !lanes.contains_key(&list) {
+            let entries = self.whole_list(p, &self.keys(p)?.lane(user, &list.0, list.1)).await?;
+            lanes.insert(list.clone(), entries.into_iter().zip(0..).collect());
         }
         let entry = format!("{task}:{}:{}", control.attempt, control.claim);
         // One that has lost its place goes to the end.
-        Ok(lanes[&control.queue].get(&entry).copied().unwrap_or(i64::MAX))
+        Ok(lanes[&list].get(&entry).copied().unwrap_or(i64::MAX))
     }
 }
 
@@ -285,7 +287,7 @@ impl Source for RedisStore {
         if known.p != Some(p) {
             *known = self.learn(p).await?;
         }
-        let mut after = after.map_or_else(|| "-".to_owned(), |task| format!("({task}"));
+        let mut after = after.map_or_else(|| b"-".to_vec(), |task| above(&task.to_string()));
         let mut rows = Vec::new();
         // A page is full, or the last; tasks that are gone do not shorten it.
         while rows.len() < ROWS_MAX {
@@ -295,8 +297,8 @@ impl Source for RedisStore {
             let reply = self.ask_one(p, &page).await?;
             let ids: Vec<String> = items_of(&reply).iter().map(text_of).collect();
             let Some(last) = ids.last() else { break };
-            after = format!("({last}");
-            let tasks: Vec<TaskId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+            after = above(split(last).0);
+            let tasks: Vec<TaskId> = ids.iter().filter_map(|id| split(id).0.parse().ok()).collect();
             rows.extend(self.rows_of(p, user, &tasks, &mut known).await?);
         }
         Ok(rows)

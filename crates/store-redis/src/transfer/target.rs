@@ -11,8 +11,9 @@ use tasktonic_core::limits::KEY_SLACK_MS;
 use tasktonic_core::partition::Key;
 use tasktonic_core::routing::{PartitionId, partition_of};
 use tasktonic_core::settings::QueueSettings;
-use tasktonic_core::{Links, Name, TaskId, UserId};
+use tasktonic_core::{Links, Name, Priority, TaskId, TaskState, UserId};
 use tasktonic_protocol::stored::queue_in;
+use tasktonic_store::filter::error_of;
 use tasktonic_store::transfer::{Target, TransferError};
 use tasktonic_store::{Entry, Error, Result, Store as _, Table};
 
@@ -20,8 +21,9 @@ use super::ties;
 use crate::keys;
 use crate::open::{items_of, text_of};
 use crate::router::Place;
-use crate::store::RedisStore;
-use crate::wire::Tally;
+use crate::script::PRIORITY_QUEUES_MAX;
+use crate::store::{LISTED, RedisStore, indexed};
+use crate::wire::{self, Tally};
 
 /// Commands sent in one piece.
 const TOGETHER_MAX: usize = 500;
@@ -47,6 +49,8 @@ pub struct Import {
     tally: Tally,
     /// Ties whose task comes next.
     ties: Option<(UserId, TaskId, Links)>,
+    /// What lists find the task by that was begun last.
+    entry: String,
     /// Retentions met, by partition.
     keeps: BTreeSet<(PartitionId, u32)>,
     /// When the first schedule of a partition comes.
@@ -55,6 +59,8 @@ pub struct Import {
     /// what is set of the queue.
     queues: BTreeMap<(PartitionId, Name), (u32, QueueSettings)>,
     queues_version: u64,
+    /// Queues in which tasks have a priority.
+    priorities: BTreeMap<PartitionId, BTreeSet<Name>>,
 }
 
 impl Import {
@@ -69,10 +75,12 @@ impl Import {
             scheduled: BTreeMap::new(),
             tally: Tally::default(),
             ties: None,
+            entry: String::new(),
             keeps: BTreeSet::new(),
             ticks: BTreeMap::new(),
             queues: BTreeMap::new(),
             queues_version: 0,
+            priorities: BTreeMap::new(),
         }
     }
 
@@ -135,6 +143,13 @@ impl Import {
                 names.push(queue.to_string());
             }
         }
+        for (p, queues) in std::mem::take(&mut self.priorities) {
+            let names: Vec<_> = queues.iter().map(Name::as_str).collect();
+            let all = names.len() > PRIORITY_QUEUES_MAX;
+            let said = if all { "*".to_owned() } else { names.join(" ") };
+            let field = cmd("HSET").arg(self.store.keys(p)?.meta()).arg("pr").arg(said).clone();
+            to.entry(p).or_default().push(field);
+        }
         if self.queues_version > 0 {
             for p in self.partitions() {
                 let mut facts = cmd("HSET");
@@ -169,15 +184,18 @@ impl Import {
                 self.meet(&user, to)?;
                 let p = partition_of(&user, count);
                 let key = self.store.keys(p)?.descriptor(&user, task);
+                self.entry = wire::entry(&text);
                 to.entry(p).or_default().push(cmd("SET").arg(key).arg(text.as_bytes()).clone());
             }
             Record::Task { user, task, control, text } => {
                 let p = partition_of(&user, count);
-                if let Some(text) = text {
+                if let Some(text) = &text {
                     let key = self.store.keys(p)?.state(&user, task);
                     to.entry(p).or_default().push(cmd("SET").arg(key).arg(text.as_bytes()).clone());
                 }
-                self.task(p, &user, task, &control, to.entry(p).or_default())?;
+                let commands = to.entry(p).or_default();
+                self.listed(p, &user, task, (&control.place, text.as_deref()), commands)?;
+                self.task(p, &user, task, &control, commands)?;
             }
             Record::Attempt { user, task, number, text } => {
                 let p = partition_of(&user, count);
@@ -255,6 +273,7 @@ impl Import {
             | Record::BytesMax { bytes_max: None, .. }
             | Record::Control { .. }
             | Record::Links { .. }
+            | Record::LeaseTime(_)
             | Record::KeyGone { .. }
             | Record::UserGone { .. }
             | Record::TaskGone { .. } => {}
@@ -288,6 +307,27 @@ impl Import {
         Ok(())
     }
 
+    /// Where lists find the task.
+    fn listed(
+        &mut self,
+        p: PartitionId,
+        user: &UserId,
+        task: TaskId,
+        (place, text): (&At, Option<&str>),
+        to: &mut Vec<Cmd>,
+    ) -> Result<()> {
+        let keys = self.store.keys(p)?;
+        let entry = indexed(task, &std::mem::take(&mut self.entry));
+        to.push(cmd("ZADD").arg(keys.index(user)).arg(0).arg(entry).clone());
+        let state = place.state();
+        if LISTED.contains(&state) {
+            let error = text.filter(|_| state == TaskState::Dead).and_then(error_of);
+            let entry = indexed(task, &error.unwrap_or_default());
+            to.push(cmd("ZADD").arg(keys.listed(user, state)).arg(0).arg(entry).clone());
+        }
+        Ok(())
+    }
+
     fn task(
         &mut self,
         p: PartitionId,
@@ -298,13 +338,15 @@ impl Import {
     ) -> Result<()> {
         let keys = self.store.keys(p)?;
         self.tally.add(control.place.state(), control.held_bytes());
-        let TaskControl { queue, claim, attempt, expires, serial, place, .. } = control;
+        let TaskControl { queue, claim, attempt, expires, serial, priority, place, .. } = control;
+        if *priority != Priority::Normal {
+            self.priorities.entry(p).or_default().insert(queue.clone());
+        }
         if let Some(expiry) = expires {
             let member = format!("{user},{task},{queue}");
             to.push(cmd("ZADD").arg(keys.unstarted()).arg(expiry.at_ms).arg(member).clone());
             to.push(cmd("HINCRBY").arg(keys.meta()).arg("ex").arg(1).clone());
         }
-        to.push(cmd("ZADD").arg(keys.index(user)).arg(0).arg(task.to_string()).clone());
         if let Some((_, _, links)) = self.ties.take_if(|(of, id, _)| of == user && *id == task) {
             let over = matches!(place, At::Ended { .. });
             ties::keep(keys, (user, task, queue), &links, over, to);
@@ -329,7 +371,7 @@ impl Import {
             At::Queued { .. } if in_line => {}
             At::Queued { .. } => {
                 let entry = format!("{task}:{attempt}:{claim}");
-                to.push(cmd("RPUSH").arg(keys.lane(user, queue)).arg(entry).clone());
+                to.push(cmd("RPUSH").arg(keys.lane(user, queue, *priority)).arg(entry).clone());
                 let lane = Some((user.clone(), queue.clone()));
                 if self.ringed != lane {
                     to.push(cmd("RPUSH").arg(keys.ring(queue)).arg(user.as_str()).clone());

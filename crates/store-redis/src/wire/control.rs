@@ -9,7 +9,7 @@ use tasktonic_core::{Name, TaskId, TaskState, UserId};
 use tasktonic_protocol::stored::queue_in;
 use tasktonic_store::{Error, Result};
 
-use super::submit::{serial, work};
+use super::submit::{entry, serial, work};
 use super::{Words, items, strange, text, word};
 
 /// The tasks a control command is about.
@@ -97,6 +97,7 @@ pub(crate) fn control(
                 let change = asked.change.as_ref();
                 words.put(change.map_or(0, |change| change.bytes_max));
                 words.maybe(change.map(|change| &*change.descriptor));
+                words.text(&change.map_or_else(String::new, |change| entry(&change.descriptor)));
                 words.text(change.map_or("", |change| &change.event));
             }
         }
@@ -126,6 +127,7 @@ pub(crate) fn control(
                 words.put(edit.n);
                 words.put(edit.bytes_max);
                 words.text(&edit.descriptor);
+                words.text(&entry(&edit.descriptor));
                 words.text(&edit.event);
             }
         }

@@ -1,7 +1,7 @@
 //! The fixed beginning of a stored state. What follows is its holder's and is never looked at.
 
 use tasktonic_core::command::Expiry;
-use tasktonic_core::{TaskState, WorkerId};
+use tasktonic_core::{Priority, TaskState, WorkerId};
 
 /// What the engine wrote at the beginning of a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,7 @@ pub(crate) struct StateHead {
     pub(crate) attempt: u32,
     /// Of a task that waits and that nobody ever took.
     pub(crate) expires: Option<Expiry>,
+    pub(crate) priority: Priority,
     /// Its serial key.
     pub(crate) serial: Option<u128>,
     /// Of a scheduled task: wall clock, ms.
@@ -37,6 +38,7 @@ impl StateHead {
                 at_ms: 0,
                 attempt: 1,
                 expires: None,
+                priority: Priority::Normal,
                 serial: None,
                 due_ms: None,
                 pending: None,
@@ -56,6 +58,13 @@ impl StateHead {
             }
             None => (None, rest),
         };
+        let (priority, rest) = match rest.strip_prefix(r#","pr":""#) {
+            Some(rest) => {
+                let (letter, rest) = rest.split_once('"')?;
+                (Priority::of_letter(letter)?, rest)
+            }
+            None => (Priority::Normal, rest),
+        };
         let (serial, rest) = match rest.strip_prefix(r#","sk":""#) {
             Some(rest) => {
                 let (key, rest) = rest.split_once('"')?;
@@ -66,8 +75,19 @@ impl StateHead {
         let (attempt, rest) = digits(rest.strip_prefix(r#","a":"#)?)?;
         let state = TaskState::from_name(state)?;
         let (due_ms, pending, holder) = (None, None, None);
-        let mut head =
-            Self { state, claim, n, at_ms, attempt, expires, serial, due_ms, pending, holder };
+        let mut head = Self {
+            state,
+            claim,
+            n,
+            at_ms,
+            attempt,
+            expires,
+            priority,
+            serial,
+            due_ms,
+            pending,
+            holder,
+        };
         match state {
             TaskState::Scheduled => head.due_ms = Some(digits(rest.strip_prefix(r#","due":"#)?)?.0),
             TaskState::Waiting => head.pending = Some(digits(rest.strip_prefix(r#","on":"#)?)?.0),

@@ -6,6 +6,7 @@ use tasktonic_core::UserId;
 use tasktonic_core::command::{Expiry, KeyMode, NewSerial, NewTask, Replaced, Submit};
 use tasktonic_core::reply::Submitted;
 use tasktonic_store::Result;
+use tasktonic_store::filter::entry_of;
 
 use super::{Words, items, parsed, strange, word};
 
@@ -45,9 +46,11 @@ pub(super) fn work(words: &mut Words, new: &NewTask) {
         None => words.text(""),
     }
     words.text(&new.descriptor);
+    words.text(&entry(&new.descriptor));
     words.text(&new.event);
     words.put(new.lane_max);
     words.put(new.bytes_max);
+    words.text(new.priority.letter().unwrap_or_default());
     match new.expires {
         Some(Expiry { at_ms, keep_s }) => {
             words.put(at_ms);
@@ -55,6 +58,11 @@ pub(super) fn work(words: &mut Words, new: &NewTask) {
         }
         None => words.text(""),
     }
+}
+
+/// What lists find a task with this descriptor by; nothing where nothing can be made of it.
+pub(crate) fn entry(descriptor: &str) -> String {
+    entry_of(descriptor).unwrap_or_default()
 }
 
 pub(super) fn serial(words: &mut Words, new: &NewTask) {

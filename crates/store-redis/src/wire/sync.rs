@@ -6,6 +6,7 @@ use tasktonic_core::command::{Again, Op, Report, Sync, Write};
 use tasktonic_core::limits::CLAIM_MAX;
 use tasktonic_core::policy::Retention;
 use tasktonic_core::{Lease, TaskState};
+use tasktonic_store::filter::error_in;
 use tasktonic_store::{Held, Result, SyncReply};
 
 use super::{Words, items, kept, number, parsed, score, strange, word};
@@ -62,6 +63,7 @@ fn report(words: &mut Words, op: &Op) {
         Report::Bury { write, keep_s } => {
             verb("e");
             end(words, TaskState::Dead, write, *keep_s);
+            words.text(&error_in(&write.body).unwrap_or_default());
         }
         Report::Cancelled { write, keep_s } => {
             verb("e");

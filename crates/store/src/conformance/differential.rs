@@ -17,7 +17,7 @@ use tasktonic_core::limits::ADOPT_MAX;
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::schedule::{Schedule, Tick};
 use tasktonic_core::settings::{By, QueueSettings, Rate, UserSettings};
-use tasktonic_core::{Lease, TaskId, Text, UserId};
+use tasktonic_core::{Lease, Priority, TaskId, Text, UserId};
 
 use super::replay;
 use super::seed::Seed;
@@ -233,8 +233,8 @@ impl Walk {
             });
             // Texts that look like the engine's own must pass through untouched.
             let descriptor = format!(
-                r#"{{"v":1,"k":"{queue}","q":"{queue}","at":{now_ms},"max":3,"tags":["x{}"],"p":{{"s":"\"s\":\"cancelled\"|{{}}","n":{}}}}}"#,
-                self.seed.below(3),
+                r#"{{"v":1,"k":"{queue}","q":"{queue}","at":{now_ms},"max":3,"tags":["{}"],"p":{{"s":"\"s\":\"cancelled\"|{{}}","n":{}}}}}"#,
+                self.tag(),
                 self.seed.next()
             );
             tasks.push(NewTask {
@@ -243,6 +243,7 @@ impl Walk {
                 expires,
                 idempotency,
                 serial: self.serial(),
+                priority: self.priority(),
                 lane_max: 12,
                 bytes_max: self.bytes_max(),
                 ..NewTask::new(user, task, queue, descriptor)
@@ -257,6 +258,10 @@ impl Walk {
     /// The most bytes of a user, often so few that not all fits.
     fn bytes_max(&mut self) -> u64 {
         if self.seed.below(4) == 0 { 1_000 + self.seed.below(3_000) } else { u64::MAX }
+    }
+
+    fn priority(&mut self) -> Priority {
+        [Priority::Normal, Priority::Normal, Priority::High, Priority::Low][self.seed.pick(4)]
     }
 
     fn serial(&mut self) -> Option<NewSerial> {
@@ -309,8 +314,9 @@ impl Walk {
     }
 
     fn report(&mut self, n: u32) -> Report {
+        let broke = [r#"\"c\":9}"#, "It broke", "zz \u{c9}"][self.seed.pick(3)];
         let body =
-            format!(r#""st":{},"err":{{"code":"e","message":"\"c\":9}}"}}"#, self.seed.next() % 99);
+            format!(r#""st":{},"err":{{"code":"e","message":"{}"}}"#, self.seed.next() % 99, broke);
         let write = Write { n, body: body.into(), event: None };
         let attempt = Text::from(format!(r#"{{"a":1,"o":"failed","en":{n}}}"#));
         let now_ms = self.clock.now_ms();
@@ -458,7 +464,8 @@ impl Walk {
         // A task's queue never changes; nobody but the walk knows it of a task here.
         let queue = self.queues.get(&task).cloned().unwrap_or_else(|| self.queue());
         let descriptor = format!(
-            r#"{{"v":1,"k":"{queue}","q":"{queue}","at":1,"max":3,"p":{{"edited":{}}}}}"#,
+            r#"{{"v":1,"k":"{queue}","q":"{queue}","at":1,"max":3,"tags":["{}"],"p":{{"edited":{}}}}}"#,
+            self.tag(),
             self.seed.next()
         );
         let (descriptor, bytes_max) = (descriptor.into(), self.bytes_max());

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use tasktonic_core::changes::{Place, Record, Serial, TaskControl};
 use tasktonic_core::command::Expiry;
 use tasktonic_core::schedule::Schedule;
-use tasktonic_core::{Links, Name, TaskId, TaskState, UserId};
+use tasktonic_core::{Links, Name, Priority, TaskId, TaskState, UserId};
 use tasktonic_protocol::transfer::{Line, PlaceLine, TaskLine, Totals, V};
 
 use super::{LINE_BYTES_MAX, Target, TransferError};
@@ -199,6 +199,11 @@ impl Reader<'_> {
         text.parse().map_err(|_| self.wrong("settings are not spelled as ours are".to_owned()))
     }
 
+    fn priority(&self, name: Option<&str>) -> Result<Priority, TransferError> {
+        let Some(name) = name else { return Ok(Priority::Normal) };
+        name.parse().map_err(|error| self.wrong(format!("{error}")))
+    }
+
     fn of_task(&self) -> Result<(UserId, TaskId), TransferError> {
         self.task.clone().ok_or_else(|| self.wrong("it belongs to no task".to_owned()))
     }
@@ -251,6 +256,7 @@ impl Reader<'_> {
             log_lines: line.log_lines,
             expires: expires.map(Box::new),
             serial: serial.map(Box::new),
+            priority: self.priority(line.priority.as_deref())?,
             bytes: bytes_of(&line.descriptor),
             ..TaskControl::new(queue, place)
         };

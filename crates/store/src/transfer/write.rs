@@ -9,7 +9,7 @@ use tasktonic_core::policy::Retention;
 use tasktonic_core::routing::{PartitionId, partition_of};
 use tasktonic_core::schedule::Schedule;
 use tasktonic_core::settings::QueueSettings;
-use tasktonic_core::{Links, Name, TaskId, TaskState, UserId};
+use tasktonic_core::{Links, Name, Priority, TaskId, TaskState, UserId};
 use tasktonic_protocol::transfer::{ExpiryLine, Line, PlaceLine, SerialLine, TaskLine, Totals, V};
 
 use super::{ROWS_MAX, Source, TransferError};
@@ -316,10 +316,15 @@ fn carried(
     now_ms: i64,
 ) -> TaskLine {
     let TaskControl { queue, mut claim, mut n, attempt, attempts_kept, log_lines, .. } = control;
-    let TaskControl { expires, serial, place, .. } = control;
-    // A state keeps its key, in the members that stand before `a`.
-    let keyed =
-        serial.as_ref().map_or_else(String::new, |of| format!(r#","sk":"{:032x}""#, of.key));
+    let TaskControl { expires, serial, priority, place, .. } = control;
+    // A state keeps its priority and its key, in the members that stand before `a`.
+    let mut kept = String::new();
+    if let Some(letter) = priority.letter() {
+        kept.push_str(&format!(r#","pr":"{letter}""#));
+    }
+    if let Some(of) = &serial {
+        kept.push_str(&format!(r#","sk":"{:032x}""#, of.key));
+    }
     let serial = serial.map(|of| SerialLine {
         key: format!("{:032x}", of.key),
         holds: of.holds && !matches!(place, Place::Running { cancel_asked: true, .. }),
@@ -341,7 +346,7 @@ fn carried(
         Place::Running { cancel_asked: true, .. } => {
             n += 1;
             state = Some(format!(
-                r#"{{"s":"cancelled","c":{claim},"n":{n},"at":{now_ms}{keyed},"a":{attempt}}}"#
+                r#"{{"s":"cancelled","c":{claim},"n":{n},"at":{now_ms}{kept},"a":{attempt}}}"#
             ));
             let (state, keep_s) = (TaskState::Cancelled, Retention::DEFAULT.cancelled_s);
             PlaceLine::Ended { state: state.name().to_owned(), at_ms: now_ms, keep_s }
@@ -350,7 +355,7 @@ fn carried(
             claim += 1;
             n = 0;
             state = Some(format!(
-                r#"{{"s":"queued","c":{claim},"n":0,"at":{now_ms}{keyed},"a":{attempt}}}"#
+                r#"{{"s":"queued","c":{claim},"n":0,"at":{now_ms}{kept},"a":{attempt}}}"#
             ));
             PlaceLine::Queued
         }
@@ -368,6 +373,7 @@ fn carried(
         expires,
         links: None,
         serial,
+        priority: (priority != Priority::Normal).then(|| priority.to_string()),
         descriptor: stored.descriptor.to_string(),
         state,
     }

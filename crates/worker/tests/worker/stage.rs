@@ -102,6 +102,7 @@ impl Stage {
             key: None,
             name: None,
             serial_key: None,
+            priority: Default::default(),
             payload: to_raw_value(&draft.payload).unwrap(),
         };
         let new = NewTask {

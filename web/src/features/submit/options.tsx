@@ -1,9 +1,10 @@
 "use client";
 
-import type { KeyMode, KindInfo, Task } from "@tasktonic/client";
+import type { KeyMode, KindInfo, Priority, Task } from "@tasktonic/client";
 import { ChevronRight } from "lucide-react";
 import { useId } from "react";
 import { describedBy, Field, Input, NativeSelect, Textarea } from "@/components/ui/field";
+import { PRIORITIES } from "@/features/tasks/priorities";
 import type { Errors } from "./draft";
 import { KEY_MODES, type KeyOptions, type KeySettings, keyOf, NO_KEY } from "./key";
 import { type Carried, carriedOf, NO_POLICY, type PolicyOptions, type PolicySettings, policyOf } from "./policy";
@@ -22,6 +23,7 @@ export type Options = KeyOptions & {
   softUnit: Unit;
   tags: string;
   needs: string;
+  priority: Priority;
   policy: PolicyOptions;
   /** The policy of an earlier task, where this one is filled in from it. */
   carried?: Carried | undefined;
@@ -38,6 +40,7 @@ export const NO_OPTIONS: Options = {
   softUnit: "m",
   tags: "",
   needs: "",
+  priority: "normal",
   ...NO_KEY,
   policy: NO_POLICY,
 };
@@ -51,6 +54,7 @@ export type Settings = PolicySettings &
     soft_timeout_ms?: number;
     tags?: string[];
     needs?: string[];
+    priority?: Priority;
   };
 
 /** What a worker may have, and how much of that one task may need. */
@@ -70,9 +74,10 @@ export const tagsOf = (typed: string): string[] => [
 /** The options of a task that is like another: its labels, and how it was attempted where its kind has it otherwise. */
 export function optionsFrom(task: Task, kind: KindInfo): Options {
   const carried = carriedOf(task, kind);
-  const { attempts_max, timeout_ms } = task;
+  const { attempts_max, timeout_ms, priority } = task;
   const soft_ms = task.policy?.soft_timeout_ms ?? null;
   const options: Options = { ...NO_OPTIONS, tags: task.tags.join(", "), policy: carried.typed, carried };
+  if (priority) options.priority = priority;
   const needs = (task.needs ?? []).join(", ");
   if (needs !== (kind.needs ?? []).join(", ")) options.needs = needs;
   if (attempts_max !== kind.attempts_max) options.attempts = String(attempts_max);
@@ -115,6 +120,7 @@ export function settingsOf(options: Options): { settings: Settings; errors: Erro
   Object.assign(settings, policyOf(options.policy, errors, options.carried));
   const tags = tagsOf(options.tags);
   if (tags.length > 0) settings.tags = tags;
+  if (options.priority !== "normal") settings.priority = options.priority;
   const needs = tagsOf(options.needs);
   if (needs.length > 0) settings.needs = needs;
   if (needs.length > NEEDS_MAX) errors["/needs"] = `At most ${NEEDS_MAX} labels.`;
@@ -305,6 +311,19 @@ export function OptionFields(props: {
             />
           </Field>
         ) : null}
+        <Field id={`${id}-priority`} label="Priority" hint={`${PRIORITIES[options.priority].says}.`}>
+          <NativeSelect
+            {...tied("priority", "/priority", "hint")}
+            value={options.priority}
+            onChange={(event) => set({ priority: event.target.value as Priority })}
+          >
+            {(Object.keys(PRIORITIES) as Priority[]).map((priority) => (
+              <option key={priority} value={priority}>
+                {PRIORITIES[priority].label}
+              </option>
+            ))}
+          </NativeSelect>
+        </Field>
         <Field
           id={`${id}-serial`}
           label="One at a time with"

@@ -60,6 +60,7 @@ const Submission = z.strictObject({
   key_mode: z
     .enum(["ttl", "until_done", "until_started", "unique", "throttle", "debounce", "replace", "latest", "restart"])
     .optional(),
+  priority: z.enum(["high", "normal", "low"]).optional(),
   serial_key: z.string().min(1).max(255).optional(),
   key_window_ms: z
     .int()
@@ -86,6 +87,7 @@ const Order = z.strictObject({
     queue: Word,
     tag: Word,
     id_prefix: Word,
+    q: Word,
     since: z.iso.datetime().optional(),
     until: z.iso.datetime().optional(),
     all: z.literal(true).optional(),

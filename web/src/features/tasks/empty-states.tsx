@@ -29,14 +29,20 @@ const HINT: Record<TabId, string> = {
   scheduled: "Tasks for later and tasks between two attempts wait here.",
 };
 
-export function NothingHere({ tab, onClear }: { tab: TabId; onClear: (() => void) | undefined }) {
+/** `unread`: older tasks were not looked through yet. */
+export function NothingHere(props: { tab: TabId; unread: boolean; onClear: (() => void) | undefined }) {
+  const { tab, unread, onClear } = props;
+  const title = unread ? "Nothing found so far" : onClear ? "No task matches" : NOTHING[tab];
+  const hint = unread
+    ? "Older tasks have not been looked through yet: load more."
+    : onClear
+      ? "Loosen the filter, or look at all tasks."
+      : HINT[tab];
   return (
     <div className="flex flex-col items-center px-6 py-16 text-center">
       <Bubbles />
-      <p className="mt-5 text-lg font-semibold">{onClear ? "No task matches" : NOTHING[tab]}</p>
-      <p className="mt-1 max-w-sm text-sm text-ink-faint">
-        {onClear ? "Loosen the filter, or look at all tasks." : HINT[tab]}
-      </p>
+      <p className="mt-5 text-lg font-semibold">{title}</p>
+      <p className="mt-1 max-w-sm text-sm text-ink-faint">{hint}</p>
       {onClear ? (
         <Button className="mt-5" onClick={onClear}>
           Clear the filter

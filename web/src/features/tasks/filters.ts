@@ -41,6 +41,9 @@ export type ListQuery = { status: TabId; kind: string; queue: string; tag: strin
 
 export const EVERYTHING: ListQuery = { status: "all", kind: "", queue: "", tag: "", q: "", span: "" };
 
+/** As many words as the API takes in a search. */
+const SEARCH_WORDS_MAX = 8;
+
 type Params = Record<string, string | string[] | undefined>;
 
 const one = (params: Params, key: string): string => {
@@ -57,7 +60,7 @@ export function readQuery(params: Params): ListQuery {
     kind: one(params, "kind"),
     queue: one(params, "queue"),
     tag: one(params, "tag"),
-    q: one(params, "q"),
+    q: one(params, "q").split(/\s+/u).slice(0, SEARCH_WORDS_MAX).join(" "),
     span: Object.hasOwn(SPANS, span) ? (span as SpanId) : "",
   };
 }
@@ -103,7 +106,7 @@ export const fitsAll = (verb: BulkVerb, filter: TaskFilter): boolean =>
   !filter.status?.length || filter.status.every(FITS[verb]);
 
 /** What an operation on all tasks of this list is for. */
-export function toBulk({ q, status, ...rest }: TaskFilter): BulkFilter {
-  const filter: BulkFilter = { ...rest, ...(status?.length ? { status } : {}), ...(q ? { id_prefix: q } : {}) };
+export function toBulk({ status, ...rest }: TaskFilter): BulkFilter {
+  const filter: BulkFilter = { ...rest, ...(status?.length ? { status } : {}) };
   return Object.keys(filter).length > 0 ? filter : { all: true };
 }

@@ -23,6 +23,8 @@ import {
 } from "./filters";
 
 const TYPING_MS = 250;
+/** As long as the API takes a search, in characters. */
+const SEARCH_MAX = 128;
 
 /** The status tabs with their live counts. They are links: each is a page of its own. */
 export function StatusTabs({ query, counts: initial }: { query: ListQuery; counts: Counts }) {
@@ -92,11 +94,13 @@ export function FilterBar(props: {
         />
         <TypedInput
           id="task-search"
-          aria-label="Find by the beginning of a task id"
-          placeholder="Find by id"
+          aria-label="Search tasks by id, kind, tag or error"
+          title="Words of an id, a kind, a tag, or the error of a task that failed"
+          placeholder="Search id, kind, tag, error"
+          maxLength={SEARCH_MAX}
           value={query.q}
           onTyped={(q) => onChange({ ...query, q })}
-          className="pl-9 font-mono placeholder:font-sans"
+          className="pl-9"
         />
         <Kbd className="absolute top-1/2 right-2.5 -translate-y-1/2 max-lg:hidden">/</Kbd>
       </div>

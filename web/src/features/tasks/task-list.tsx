@@ -102,6 +102,7 @@ export function TaskList({ user, query, filter, initial, counts, kinds }: Props)
         ) : (
           <NothingHere
             tab={query.status}
+            unread={list.hasMore}
             onClear={isNarrowed(query) ? () => go({ ...EVERYTHING, status: query.status }) : undefined}
           />
         )}

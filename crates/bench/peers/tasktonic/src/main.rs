@@ -120,6 +120,7 @@ impl Library {
             tags: Vec::new(),
             key: None,
             serial_key: None,
+            priority: Default::default(),
             name: None,
             payload: serde_json::value::to_raw_value(&Noop { n, at, pad })?,
         };

@@ -54,7 +54,7 @@ impl Import {
             }
             let reply = self.ask(place, cmd("HKEYS").arg(keys.meta()).clone()).await?;
             let fields = items_of(&reply).iter().map(text_of).filter(|field| {
-                let whole = "keeps ex sk sc paused queues queues_version closed fl ld th";
+                let whole = "keeps ex sk pr sc paused queues queues_version closed fl ld th";
                 whole.split(' ').any(|one| one == &**field)
                     || field.starts_with("x:")
                     || field.starts_with("q:")

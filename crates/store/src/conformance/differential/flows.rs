@@ -96,6 +96,7 @@ impl Walk {
             event: Text::from(event),
             expires,
             serial: self.serial(),
+            priority: self.priority(),
             lane_max: 14,
             bytes_max: self.bytes_max(),
             ..NewTask::new(user.clone(), task, queue, descriptor)

@@ -6,6 +6,7 @@ import type { ReactNode } from "react";
 import { queueHref } from "@/features/queues/names";
 import { Ago } from "@/lib/clock";
 import { duration } from "@/lib/format";
+import { PRIORITIES } from "../priorities";
 import { Elapsed } from "../task-row";
 import { isOwnKey } from "../words";
 import { firstStart } from "./use-attempts";
@@ -39,6 +40,12 @@ export function Facts({ task, attempts }: { task: Task; attempts: Attempt[] }) {
       {task.needs?.length ? (
         <Fact name="Only on workers with" className="col-span-full">
           <span className="font-mono text-xs">{task.needs.join(", ")}</span>
+        </Fact>
+      ) : null}
+      {task.priority && task.priority !== "normal" ? (
+        <Fact name="Priority" className="col-span-full">
+          {PRIORITIES[task.priority].label}
+          <span className="font-normal text-ink-soft">: {PRIORITIES[task.priority].says}</span>
         </Fact>
       ) : null}
       {task.schedule ? (

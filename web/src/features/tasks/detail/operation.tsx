@@ -35,7 +35,7 @@ function orderOf(payload: unknown): { verb: BulkVerb; filter: BulkFilter } | und
 
 /** `all failed tasks of the kind mail.send with the tag nightly`. */
 export function filterWords({ verb, filter }: { verb: BulkVerb; filter: BulkFilter }): string {
-  const { kind, queue, tag, id_prefix, since, until } = filter;
+  const { kind, queue, tag, id_prefix, q, since, until } = filter;
   // Who says nothing of it tries those again that failed.
   const statuses = filter.status?.length ? filter.status : verb === "retry" ? (["failed"] as const) : [];
   const which = either(statuses.map((status) => STATUS_FACE[status]?.label.toLowerCase() ?? status));
@@ -45,6 +45,7 @@ export function filterWords({ verb, filter }: { verb: BulkVerb; filter: BulkFilt
     queue ? `in the queue ${queue}` : "",
     tag ? `with the tag ${tag}` : "",
     id_prefix ? `whose id begins with ${id_prefix}` : "",
+    q ? `found by ${q}` : "",
     since ? `made since ${moment(since)}` : "",
     until ? `made before ${moment(until)}` : "",
   ]

@@ -1,0 +1,162 @@
+//! Keys: what the same key means to the next submission, and which tasks do not run beside each other.
+//! Both are judged in the order of the store, by the stream of their user.
+
+use std::collections::BTreeMap;
+
+use super::Found;
+use crate::check::stream::{Heard, Known, replay, status};
+use crate::check::world::{World, is_end, is_running};
+use crate::history::{Line, Op};
+
+/// How much earlier than its window another task of a key may be stamped, ms: clocks are read at
+/// different places.
+const WINDOW_SLACK_MS: i64 = 250;
+
+fn key_of<'a>(world: &World<'a>, task: &str) -> Option<(&'a str, &'a str, Option<u64>)> {
+    let (_, intent) = world.intent(task)?;
+    let invoked = intent.sendings.first()?.invoked;
+    Some((invoked.facts.mode.as_deref()?, invoked.key.as_deref()?, invoked.facts.window_ms))
+}
+
+fn was_sent_back(world: &World<'_>, task: &str, before: u64) -> bool {
+    let story = world.tasks.get(task);
+    story.is_some_and(|story| world.sendings_back(story).any(|call| call.invoked.t <= before))
+}
+
+/// What a key means, in each of its modes.
+pub(super) fn modes(world: &World<'_>) -> Found {
+    let mut found = Found::default();
+    // Who gave way, and to whom: the next that is heard of them is that they were cancelled.
+    let mut gave_way: BTreeMap<&str, &str> = BTreeMap::new();
+    replay(world, |heard| {
+        let Heard::Event(task, line, known) = heard else {
+            gave_way.clear();
+            return;
+        };
+        if let Some(newer) = gave_way.remove(task)
+            && status(line) != "cancelled"
+        {
+            found.say(format!("task {task} gave way to {newer}, and was {} then", status(line)));
+        }
+        // The first event of a task says all of it, the others what changed.
+        let is_new = line.facts.kind.is_some();
+        let Some((mode, key, window_ms)) = key_of(world, task).filter(|_| is_new) else { return };
+        for (older, last) in of_key(world, known, task, (mode, key)) {
+            found.look();
+            let was = status(last);
+            let waits = !is_running(was) && !is_end(Some(was));
+            match mode {
+                "unique" | "until_done" if !is_end(Some(was)) => {
+                    found.say(format!("{key} became task {task} while {older} was {was}"));
+                }
+                "until_started" if waits => {
+                    found.say(format!("{key} became task {task} while {older} was {was}"));
+                }
+                "debounce" | "replace" | "latest" | "restart" if waits => {
+                    gave_way.insert(older, task);
+                }
+                "throttle" => {
+                    // Of one whose first event was missed it is not known when it was made.
+                    let made = |task: &str| {
+                        let events = &world.tasks.get(task)?.events;
+                        let first = events.iter().find(|event| event.facts.kind.is_some())?;
+                        first.facts.at_ms
+                    };
+                    let apart = made(task).zip(made(older)).map(|(new, old)| new - old);
+                    let window_ms = i64::try_from(window_ms.unwrap_or(0)).unwrap_or(i64::MAX);
+                    if let Some(apart) = apart.filter(|ms| ms + WINDOW_SLACK_MS < window_ms) {
+                        found.say(format!(
+                            "{key} became {task} {apart} ms after {older}, within {window_ms} ms"
+                        ));
+                    }
+                }
+                _ => {}
+            }
+        }
+    });
+    found
+}
+
+/// Tasks of the same key that are known, but for those that were sent back: the key is no longer
+/// theirs.
+fn of_key<'a>(
+    world: &World<'a>,
+    known: &Known<'a>,
+    task: &str,
+    (mode, key): (&str, &str),
+) -> Vec<(&'a str, &'a Line)> {
+    let same = |older: &str| {
+        older != task && key_of(world, older).is_some_and(|(m, k, _)| (m, k) == (mode, key))
+    };
+    let there =
+        known.iter().filter(|(older, last)| same(older) && !was_sent_back(world, older, last.t));
+    there.map(|(older, last)| (*older, *last)).collect()
+}
+
+/// Of a serial key one task runs at a time, whose turn it is keeps it until it ends, and turns go in
+/// order.
+pub(super) fn serial(world: &World<'_>) -> Found {
+    let mut found = Found::default();
+    let key = |task: &str| world.facts(task).and_then(|facts| facts.serial.as_deref());
+    // Whose turn it is; and since when those stand in line that have not run.
+    let mut turns: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut stands: BTreeMap<&str, (Option<u32>, Option<u64>)> = BTreeMap::new();
+    replay(world, |heard| {
+        let Heard::Event(task, line, known) = heard else {
+            turns.clear();
+            stands.clear();
+            return;
+        };
+        let Some(serial) = key(task) else { return };
+        let is = status(line);
+        // One that has run keeps its turn, whatever it waits for.
+        let has_run = line.attempt.is_some_and(|attempt| attempt > 0)
+            || known.get(task).is_some_and(|last| is_running(status(last)));
+        if is == "queued" && !has_run {
+            stands.entry(task).or_insert((line.epoch, line.seq));
+        }
+        if is_end(Some(is)) {
+            stands.remove(task);
+            if turns.get(serial) == Some(&task) {
+                turns.remove(serial);
+            }
+        }
+        if !is_running(is) {
+            return;
+        }
+        found.look();
+        let others =
+            known.iter().filter(|(other, _)| **other != task && key(other) == Some(serial));
+        for (other, last) in others {
+            if is_running(status(last)) {
+                found.say(format!("{task} and {other} of serial key {serial} ran at once"));
+            }
+        }
+        if let Some(holder) = turns.insert(serial, task)
+            && holder != task
+            && known.get(holder).is_some_and(|last| !is_running(status(last)))
+        {
+            found.say(format!("{task} ran while it was the turn of {holder} ({serial})"));
+        }
+        let Some(stood) = stands.remove(task) else { return };
+        let first = stands.iter().find(|(other, at)| {
+            key(other) == Some(serial) && **at < stood && !moved(world, other, line.t)
+        });
+        if let Some((first, _)) = first
+            && !moved(world, task, line.t)
+        {
+            found
+                .say(format!("{task} of serial key {serial} ran before {first}, which came first"));
+        }
+    });
+    found
+}
+
+/// Whether a task may have been given another place in its line.
+fn moved(world: &World<'_>, task: &str, before: u64) -> bool {
+    was_sent_back(world, task, before)
+        || world
+            .tasks
+            .get(task)
+            .is_some_and(|story| story.calls_of(Op::Reschedule).next().is_some())
+}
