@@ -26,7 +26,12 @@ import { whyWords } from "@/features/tasks/why-words";
 import { ClockProvider } from "@/lib/clock";
 import { aTask, FakeSocket, REV, someEvents } from "../../sdk/typescript/test/make.ts";
 
-const actions = vi.hoisted(() => ({ pauseOwn: vi.fn(), pausePerson: vi.fn(), setQueue: vi.fn(), setPerson: vi.fn() }));
+const actions = vi.hoisted(() => ({
+  pauseOwn: vi.fn(),
+  pausePerson: vi.fn(),
+  setQueue: vi.fn(),
+  setPerson: vi.fn(),
+}));
 vi.mock("@/features/queues/actions", () => actions);
 vi.mock("next/navigation", () => ({ useRouter: () => ({ push: vi.fn() }), unstable_rethrow: () => {} }));
 
@@ -278,6 +283,7 @@ describe("the reading of queues", () => {
   it("asks also about queues that no kind has, and about those of others for operators only", async () => {
     const { api, asked } = aWorld({
       "/queues": () => ({ queues: [aQueue()], pause: NO_PAUSE }),
+      "me/bytes": () => ({ bytes: 1, bytes_max: null, own_max: null }),
       tasks: () => ({
         tasks: [aTask("a", { queue: "apart" }), aTask("b", { queue: "apart", status: "running" })],
         next_cursor: null,
@@ -290,11 +296,14 @@ describe("the reading of queues", () => {
   });
 });
 
-const empty: Queues = { rows: [], pause: NO_PAUSE, more: false, people: undefined };
+const HELD = { bytes: 1_500_000, bytes_max: null, own_max: null };
+const empty: Queues = { rows: [], pause: NO_PAUSE, more: false, held: HELD, limit: undefined, people: undefined };
 const someQueues = (over: Partial<Queues> = {}): Queues => ({
   rows: [{ ...aQueue(), lane: { waiting: 2, running: 1 }, all: undefined }],
   pause: NO_PAUSE,
   more: false,
+  held: HELD,
+  limit: undefined,
   people: undefined,
   ...over,
 });

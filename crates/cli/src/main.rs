@@ -4,6 +4,7 @@
 mod account;
 mod api;
 mod built_in;
+mod bytes;
 mod config;
 mod data;
 mod doctor;
@@ -112,6 +113,9 @@ enum Verb {
     /// Many tasks, and one that follows when all have ended
     #[command(subcommand)]
     Batch(flow::BatchVerb),
+    /// Say how many bytes tasks hold, and set how many they may
+    #[command(subcommand)]
+    Bytes(bytes::Verb),
     /// Look at queues, pause them, and set what holds for users there
     #[command(subcommand)]
     Queue(queue::Verb),
@@ -162,6 +166,7 @@ fn main() -> ExitCode {
         Verb::Flow(verb) => runtime(flow::flow(verb)),
         Verb::Batch(verb) => runtime(flow::batch(verb)),
         Verb::Queue(verb) => runtime(queue::queue(verb)),
+        Verb::Bytes(verb) => runtime(bytes::bytes(verb)),
         Verb::Pause(args) => runtime(queue::pause(args, true)),
         Verb::Resume(args) => runtime(queue::pause(args, false)),
         Verb::Schedule(verb) => runtime(schedule::schedule(verb)),

@@ -2,6 +2,7 @@
 //! attempts | logs`.
 
 mod counts;
+pub(crate) use counts::size;
 mod many;
 mod position;
 mod waiting;

@@ -17,6 +17,7 @@
 mod account;
 mod ask;
 mod bulk;
+mod bytes;
 mod catalogue;
 mod client;
 mod credentials;

@@ -144,6 +144,13 @@ pub enum Record {
         /// By whom.
         pauses: Pauses,
     },
+    /// How many bytes the tasks of a user may hold; absent where nothing is set any more.
+    BytesMax {
+        /// The user.
+        user: UserId,
+        /// The most.
+        bytes_max: Option<u64>,
+    },
     /// One of a user's schedules.
     Schedule {
         /// The owner.

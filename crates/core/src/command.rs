@@ -58,6 +58,8 @@ pub struct NewTask {
     pub serial: Option<NewSerial>,
     /// The most tasks this user may have waiting in this queue, scheduled ones included.
     pub lane_max: u32,
+    /// The most bytes that tasks of this user may hold, where nothing is set of the user.
+    pub bytes_max: u64,
 }
 
 impl NewTask {
@@ -77,6 +79,7 @@ impl NewTask {
             idempotency: None,
             serial: None,
             lane_max: LANE_MAX_DEFAULT,
+            bytes_max: u64::MAX,
         }
     }
 }
@@ -349,6 +352,13 @@ pub enum Control {
         /// Whether to stop.
         paused: bool,
     },
+    /// Set how many bytes the tasks of a user may hold, before what submissions say. Answered by `Done`.
+    Bytes {
+        /// The user.
+        user: UserId,
+        /// The most; absent: what submissions say.
+        bytes_max: Option<u64>,
+    },
 }
 
 /// One task to send back.
@@ -377,6 +387,8 @@ impl Redrive {
 pub struct Rewrite {
     /// Its descriptor from now on (JSON text). It names the same queue.
     pub descriptor: Text,
+    /// The most bytes that tasks of this user may hold, where nothing is set of the user.
+    pub bytes_max: u64,
     /// Members that only the event of it carries (JSON members without braces, or empty).
     pub event: Text,
 }
@@ -426,6 +438,8 @@ pub struct Edit {
     pub n: u32,
     /// Its descriptor from now on (JSON text). It names the same queue.
     pub descriptor: Text,
+    /// The most bytes that tasks of this user may hold, where nothing is set of the user.
+    pub bytes_max: u64,
     /// Members that only the event of it carries (JSON members without braces, or empty).
     pub event: Text,
 }

@@ -120,3 +120,5 @@ const _: () = assert!(
     (LEASE_MS_DEFAULT - HEARTBEAT_MS) as i64 > LEASE_TIME_STEP_MS_MAX,
     "one step of the clock must not end the lease of a live holder"
 );
+/// Most bytes that can be set as the most of a user: 1 PiB, which every number format carries whole.
+pub const BYTES_MAX_MAX: u64 = 1 << 50;

@@ -8,6 +8,7 @@
 //! comes with each command. *Durations* (leases) are lease time, which the partition keeps itself,
 //! see [`Partition::lease_time`].
 
+mod bytes;
 mod claim;
 mod control;
 mod dump;
@@ -32,7 +33,9 @@ mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-pub use dump::{bytes_line, good_line, lane_line, pace_line, queue_lines, runs_line, user_lines};
+pub use dump::{
+    bytes_line, bytes_max_line, good_line, lane_line, pace_line, queue_lines, runs_line, user_lines,
+};
 pub use position::Standing;
 pub use restore::{InQueue, KeptSchedule, Key, LinksRow, Records, Row};
 
@@ -118,6 +121,8 @@ struct User {
     counts: [u64; STATES.len()],
     /// What the tasks hold, see [`TaskControl::held_bytes`].
     bytes: u64,
+    /// The most that they may hold, where it is set.
+    bytes_max: Option<u64>,
 }
 
 /// A place in a lane. It stands for the task only while the task is queued under this claim number.

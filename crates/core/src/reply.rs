@@ -25,6 +25,8 @@ pub enum Submitted {
     Conflict(TaskId),
     /// The user has too many tasks waiting in this queue.
     LaneFull,
+    /// With it the user's tasks would hold more bytes than they may.
+    BytesFull,
 }
 
 /// The answer to a sync.
@@ -76,11 +78,12 @@ pub enum Controlled {
     Full,
     /// There is no such task, or schedule, of this user.
     Absent,
-    /// It was not accepted into its flow, and neither was any other task of the call.
+    /// It was not accepted into its flow, and neither was any other task of the call; or what it was to
+    /// become does not fit.
     Refused(Refusal),
 }
 
-/// Why a task of a flow was not accepted.
+/// Why a task of a flow was not accepted, or a task not changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// There is a task of this id already.
@@ -97,13 +100,15 @@ pub enum Refusal {
     LinksFull,
     /// The user has too many tasks waiting in this queue.
     LaneFull,
+    /// With it the user's tasks would hold more bytes than they may.
+    BytesFull,
     /// Nothing is wrong with this one; another one of the call was refused.
     Withheld,
 }
 
 impl Refusal {
     /// Every one.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Exists,
         Self::NoTask,
         Self::Outside,
@@ -111,6 +116,7 @@ impl Refusal {
         Self::Closed,
         Self::LinksFull,
         Self::LaneFull,
+        Self::BytesFull,
         Self::Withheld,
     ];
 
@@ -125,6 +131,7 @@ impl Refusal {
             Self::Closed => "closed",
             Self::LinksFull => "links_full",
             Self::LaneFull => "lane_full",
+            Self::BytesFull => "bytes_full",
             Self::Withheld => "withheld",
         }
     }

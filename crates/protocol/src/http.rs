@@ -2,6 +2,7 @@
 //! in `_ms`. Unknown members of a request are refused, so that a misspelt one is noticed.
 
 mod auth;
+mod bytes;
 mod catalogue;
 mod erase;
 mod files;
@@ -21,6 +22,7 @@ pub use crate::bulk::{
 };
 pub use crate::priority::Priority;
 pub use auth::{LoginRequest, LogoutRequest, Me, RefreshRequest, Tokens};
+pub use bytes::{BytesChange, BytesHeld, BytesLimit};
 pub use catalogue::{Kind, KindList, Worker, WorkerList};
 pub use erase::{Erasure, ErasureState};
 pub use files::StoredFile;

@@ -100,6 +100,8 @@ codes! {
     TooManyRequests = "too_many_requests", 429, "Too many requests in a short time";
     /// The user has as much waiting or stored as one may have.
     QuotaExceeded = "quota_exceeded", 429, "You have as much waiting or stored as you may have";
+    /// With it the tasks of the user would hold more bytes than they may.
+    BytesExceeded = "bytes_exceeded", 429, "Your tasks hold as much as they may";
     /// The request line or the headers are too large.
     HeadersTooLarge = "headers_too_large", 431, "The request line or the headers are too large";
     /// The address can be read in two ways.

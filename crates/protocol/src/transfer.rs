@@ -82,6 +82,13 @@ pub enum Line {
         /// By whom: `u` the user, `o` whoever runs the installation.
         by: String,
     },
+    /// How many bytes the tasks of a user may hold.
+    BytesMax {
+        /// The user.
+        user: String,
+        /// The most.
+        bytes_max: u64,
+    },
     /// What is set of queues.
     Queues {
         /// Its version.

@@ -7,6 +7,7 @@ pub(crate) mod access;
 mod batch;
 mod body;
 mod bulk;
+mod bytes;
 mod change;
 mod erase;
 mod files;
@@ -87,6 +88,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         why::operations(),
         queues::operations(),
         own_queues::operations(),
+        bytes::operations(),
         schedules::operations(),
         kinds::operations(),
         about::operations(),

@@ -87,6 +87,7 @@ documents! {
     KindUnknown "kind_unknown",
     LostLease "lost_lease",
     MediaTypeUnsupported "media_type_unsupported",
+    BytesExceeded "bytes_exceeded",
     MethodNotAllowed "method_not_allowed",
     NotEnded "not_ended",
     NotFound "not_found",

@@ -92,6 +92,10 @@ impl Server {
             naming_proxies: config.trusted_proxies,
             stop: CancellationToken::new(),
         });
+        // Before any submission is taken: each says how many bytes a user may hold.
+        if let Err(refusal) = api::settings::learn(&app).await {
+            tracing::warn!(why = refusal.code.name(), "what is set could not be read yet");
+        }
         Ok(Self { app, listener, local_addr, gateway })
     }
 

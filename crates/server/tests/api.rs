@@ -6,6 +6,8 @@
 mod access;
 #[path = "api/bulk.rs"]
 mod bulk;
+#[path = "api/bytes.rs"]
+mod bytes;
 #[path = "api/change.rs"]
 mod change;
 #[path = "api/embedded.rs"]

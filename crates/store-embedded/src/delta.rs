@@ -104,6 +104,9 @@ impl Delta {
             Record::LeaseTime(kept) => self.add_small(small::lease_time(&kept)),
             Record::Queue { queue, settings } => self.add_small(small::queue(&queue, settings)),
             Record::QueuesVersion(version) => self.add_small(small::version(version)),
+            Record::BytesMax { user, bytes_max } => {
+                self.add_small(small::bytes_max(user, bytes_max));
+            }
             Record::Pause { user, pauses } => self.add_small(small::pause(user, pauses)),
             Record::TaskGone { user, task } => {
                 let end = TaskDelta { gone: true, ..TaskDelta::default() };

@@ -62,7 +62,11 @@ pub(crate) fn answer(shared: &Shared, query: Query) -> Result<QueryReply> {
         Query::Counts { user } => {
             let state = shared.state.lock();
             let in_state = |of| state.partition.count(&user, of);
-            QueryReply::Counts(Counts::new(state.partition.bytes(&user), in_state))
+            QueryReply::Counts(Counts::new(
+                state.partition.bytes(&user),
+                state.partition.bytes_max(&user),
+                in_state,
+            ))
         }
         Query::Attempts { user, task } => {
             let look = {

@@ -19,6 +19,8 @@ pub(crate) enum Part {
     Version,
     /// A user whose work is paused: no key, text by whom.
     Pause,
+    /// How many bytes the tasks of a user may hold: no key, text the number.
+    BytesMax,
     /// A user's schedule: key its name, text as `core` spells it.
     Schedule,
     /// Lease time and whoever was heard: no key, text as [`LeaseTime`] is displayed.
@@ -33,6 +35,7 @@ impl Part {
         Self::Queue,
         Self::Version,
         Self::Pause,
+        Self::BytesMax,
         Self::Schedule,
         Self::LeaseTime,
         Self::Links,
@@ -46,6 +49,7 @@ impl Part {
             Self::Queue => "queue",
             Self::Version => "queues_version",
             Self::Pause => "pause",
+            Self::BytesMax => "bytes_max",
             Self::LeaseTime => "lease_time",
             Self::Links => "links",
             Self::Schedule => "schedule",
@@ -91,6 +95,12 @@ pub(crate) fn pause(user: UserId, pauses: Pauses) -> (SmallId, Option<Text>) {
     (id, pauses.any().then(|| pauses.to_string().into()))
 }
 
+/// How many bytes the tasks of a user may hold; absent where nothing is set.
+pub(crate) fn bytes_max(user: UserId, bytes_max: Option<u64>) -> (SmallId, Option<Text>) {
+    let id = SmallId { part: Part::BytesMax, owner: Some(user), key: Text::default() };
+    (id, bytes_max.map(|max| max.to_string().into()))
+}
+
 /// Lease time and whoever was heard.
 pub(crate) fn lease_time(kept: &LeaseTime) -> (SmallId, Option<Text>) {
     let id = SmallId { part: Part::LeaseTime, owner: None, key: Text::default() };
@@ -133,6 +143,7 @@ pub(crate) fn add(records: &mut Records, id: SmallId, text: &str) -> Option<()> 
         Part::Version => records.queues_version = text.parse().ok()?,
         Part::LeaseTime => records.lease_time = Some(LeaseTime::parse(text)?),
         Part::Pause => records.paused.push((owner?, text.parse().ok()?)),
+        Part::BytesMax => records.bytes_max.push((owner?, text.parse().ok()?)),
     }
     Some(())
 }
@@ -153,6 +164,7 @@ mod tests {
             queue(&name, closed),
             version(9),
             pause(ana.clone(), both),
+            bytes_max(ana.clone(), Some(u64::MAX)),
         ] {
             assert_eq!(Part::from_name(id.part.name()), Some(id.part));
             add(&mut records, id, &text.unwrap()).unwrap();
@@ -163,6 +175,7 @@ mod tests {
             queues: vec![(name.clone(), closed)],
             queues_version: 9,
             paused: vec![(ana.clone(), both)],
+            bytes_max: vec![(ana.clone(), u64::MAX)],
             ..Records::default()
         };
         assert_eq!(records, expected);

@@ -81,9 +81,11 @@ async fn what_was_written_out_comes_back_in_and_goes_out_the_same() {
             .map(|line| line.split(' ').take(3).collect::<Vec<_>>()[1..].join(" "))
             .collect();
         let of_held = |line: &&str| held.iter().any(|id| line.contains(id.as_str()));
-        // Whose turn it is passes on where its holder was to stop.
+        // Whose turn it is passes on where its holder was to stop, and that end is to be told.
         let passing = |line: &&str| {
-            ["lane ", "count ", "bytes ", "line "].iter().any(|start| line.starts_with(start))
+            ["lane ", "count ", "bytes ", "line ", "leads "]
+                .iter()
+                .any(|start| line.starts_with(start))
         };
         let same = |lines: &[&str]| -> Vec<String> {
             let lines = lines.iter().filter(|line| !passing(line) && !of_held(line));

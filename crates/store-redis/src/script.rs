@@ -361,6 +361,7 @@ fn constants() -> String {
     let states: Vec<_> = STATES.iter().map(|state| format!("'{}'", state.name())).collect();
     // Version, bytes, and a number for each state, see the fragment `tally`.
     constant("TALLY", &format!("'^(%d+),(%d+){}'", ",(%d+)".repeat(STATES.len())));
+    constant("TALLY_MAX", &format!("'^{}(%d+)'", "%d+,".repeat(STATES.len() + 2)));
     constant("STATES", &format!("{{ {} }}", states.join(", ")));
     let listed: Vec<_> = LISTED.iter().map(|state| format!("{} = true", state.name())).collect();
     constant("LISTED", &format!("{{ {} }}", listed.join(", ")));

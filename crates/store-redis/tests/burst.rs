@@ -26,8 +26,8 @@ const USERS: u64 = 100;
 const WAIT: u64 = 20_000;
 const CLAIM: u32 = 128;
 /// Commands that one call may make: of 128 reports, 128 claims and 128 tasks that become due, most
-/// are told in one command each for all of them.
-const COMMANDS_MAX: u64 = 300;
+/// are told in one command each for all of them; each of 128 that are swept takes two.
+const COMMANDS_MAX: u64 = 450;
 
 async fn submit(
     store: &RedisStore,

@@ -47,6 +47,7 @@ async fn edits_that_race_claims_are_seen_or_refused() {
         for round in 1..=ROUNDS {
             for from in (0..TASKS).step_by(usize::try_from(CHUNK).unwrap()) {
                 let edit = |number| Edit {
+                    bytes_max: u64::MAX,
                     task: TaskId::new(NOW_MS, number),
                     claim: 1,
                     n: round - 1,

@@ -7,6 +7,7 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests, shared by the crates of the stores")]
 
+mod bytes;
 mod counts;
 mod crowd;
 mod differential;
@@ -31,6 +32,7 @@ mod settings;
 mod tasks;
 mod waiting;
 
+pub use bytes::*;
 pub use counts::*;
 pub use crowd::{FirstPage, RARE, crowd, first_pages};
 pub use differential::{Subject, differential};
@@ -185,6 +187,9 @@ macro_rules! conformance {
             pages_of_a_search_follow_each_other
             counts_agree_with_lists
             counts_are_exact_for_a_user_of_many_tasks
+            a_thousand_submits_at_once_never_pass_the_quota
+            of_a_batch_what_fits_is_accepted
+            an_edit_does_not_pass_the_quota
             logs_are_numbered_and_read_from_anywhere
             events_are_numbered_without_gaps_and_resume
             a_cursor_of_another_epoch_is_reset

@@ -121,7 +121,10 @@ pub fn check_control(control: &Control) -> Result<()> {
         Control::Queues { queues, .. } => {
             return at_most("queues with settings", queues.len(), QUEUES_SET_MAX);
         }
-        Control::Erase { .. } | Control::User { .. } | Control::Pause { .. } => 0,
+        Control::Erase { .. }
+        | Control::User { .. }
+        | Control::Pause { .. }
+        | Control::Bytes { .. } => 0,
     };
     at_most("tasks in one control command", count, CONTROL_TASKS_MAX)
 }

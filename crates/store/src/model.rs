@@ -258,6 +258,7 @@ impl State {
             | Record::QueuesVersion(_)
             | Record::User { .. }
             | Record::Pause { .. }
+            | Record::BytesMax { .. }
             | Record::Links { .. }
             | Record::Schedule { .. } => {}
         }

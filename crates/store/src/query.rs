@@ -287,6 +287,8 @@ pub struct Counts {
     /// What they hold, in bytes: the descriptor of each, and of one that has ended also its state, with
     /// its output or error.
     pub bytes: u64,
+    /// How many they may hold, where it is set of this user.
+    pub bytes_max: Option<u64>,
 }
 
 impl Counts {
@@ -296,14 +298,14 @@ impl Counts {
         self.by_state[state as usize]
     }
 
-    /// Those of a user whose tasks hold `bytes`, by how many are in each state.
+    /// Those of a user whose tasks hold `bytes` and may hold `bytes_max`, by how many are in each state.
     #[must_use]
-    pub fn new(bytes: u64, in_state: impl Fn(TaskState) -> u64) -> Self {
+    pub fn new(bytes: u64, bytes_max: Option<u64>, in_state: impl Fn(TaskState) -> u64) -> Self {
         let mut by_state = [0; STATES.len()];
         for state in STATES {
             by_state[*state as usize] = in_state(*state);
         }
-        Self { by_state, bytes }
+        Self { by_state, bytes, bytes_max }
     }
 
     /// Tasks in any state.

@@ -85,6 +85,8 @@ pub struct Settings {
     pub in_queues: Vec<InQueue>,
     /// Users whose work is paused, by id, and by whom.
     pub paused: Vec<(UserId, Pauses)>,
+    /// How many bytes the tasks of users may hold, where it is set, by id.
+    pub bytes_max: Vec<(UserId, u64)>,
 }
 
 impl Settings {
@@ -98,6 +100,7 @@ impl Settings {
             queues_version: partition.queues_version(),
             in_queues,
             paused: partition.kept_pauses(),
+            bytes_max: partition.kept_bytes_max(),
         }
     }
 }

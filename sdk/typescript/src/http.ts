@@ -9,6 +9,8 @@ import type {
   BulkDone,
   BulkOrder,
   BulkResult,
+  BytesHeld,
+  BytesLimit,
   Counts,
   EditRequest,
   Erasure,
@@ -264,6 +266,22 @@ export class ApiClient {
   /** Sets what holds for one user in a queue. What is absent stays. */
   setQueueUser(name: string, change: QueueUserChange): Promise<QueueUser> {
     return this.#ask(`/api/v1/queues/${path(name)}/users`, { method: "POST", body: change });
+  }
+  /** How many bytes your tasks hold, and how many they may; with a user, for operators, theirs. */
+  bytes(user?: string, signal?: AbortSignal): Promise<BytesHeld> {
+    return this.#ask(user === undefined ? "/api/v1/me/bytes" : `/api/v1/users/${path(user)}/bytes`, { signal });
+  }
+  /** Sets how many bytes the tasks of one user may hold; null is what holds for everybody. */
+  setBytes(user: string, bytes_max: number | null): Promise<BytesHeld> {
+    return this.#ask(`/api/v1/users/${path(user)}/bytes`, { method: "POST", body: { bytes_max } });
+  }
+  /** How many bytes the tasks of a user may hold of whom nothing else is set; for operators. */
+  bytesLimit(signal?: AbortSignal): Promise<BytesLimit> {
+    return this.#ask("/api/v1/bytes", { signal });
+  }
+  /** Sets that; null is no limit. */
+  setBytesLimit(bytes_max: number | null): Promise<BytesLimit> {
+    return this.#ask("/api/v1/bytes", { method: "POST", body: { bytes_max } });
   }
   /** Whether all your work is paused, and by whom; with a user, for operators, theirs. */
   paused(user?: string, signal?: AbortSignal): Promise<Pause> {

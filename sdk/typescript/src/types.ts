@@ -111,6 +111,12 @@ export type Counts = {
   bytes: number;
 };
 
+/** What the tasks of a user hold and may hold, in bytes; null is no limit, and `own_max` what is set of this user. */
+export type BytesHeld = { bytes: number; bytes_max: number | null; own_max: number | null };
+
+/** What holds for everybody of whom nothing else is set. */
+export type BytesLimit = { bytes_max: number | null };
+
 export type AttemptOutcome = "running" | "succeeded" | "failed" | "lost" | "released" | "snoozed" | "cancelled";
 
 export type Attempt = {

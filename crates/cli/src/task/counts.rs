@@ -45,7 +45,7 @@ fn rows(counts: &Counts) -> Vec<Vec<String>> {
 }
 
 /// Bytes as people read them.
-fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
     match units.iter().find(|(_, shift)| bytes >> shift > 0) {
         Some((unit, shift)) => {

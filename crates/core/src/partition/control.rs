@@ -11,7 +11,7 @@ use crate::Text;
 use crate::changes::{Place, Record, Signal};
 use crate::command::{Control, MoveTo, Purge, Redrive, Rewrite};
 use crate::ids::{Name, TaskId, UserId};
-use crate::reply::Controlled;
+use crate::reply::{Controlled, Refusal};
 use crate::transitions::TaskState;
 
 impl Partition {
@@ -68,6 +68,7 @@ impl Partition {
             Control::User { queue, user, settings } => {
                 vec![self.set_user(step, queue, user, settings)]
             }
+            Control::Bytes { user, bytes_max } => vec![self.set_bytes_max(step, user, bytes_max)],
             Control::Pause { user, by, paused } => vec![self.pause(step, user, by, paused)],
         }
     }
@@ -127,6 +128,11 @@ impl Partition {
         if known.claim != asked.claim {
             return Controlled::Changed;
         }
+        if let Some(change) = &asked.change
+            && !self.may_become(user, known.bytes, bytes_of(&change.descriptor), change.bytes_max)
+        {
+            return Controlled::Refused(Refusal::BytesFull);
+        }
         let mut control = known.clone();
         let Some(pending) = self.wait_again(step, at_ms, user, task) else {
             return Controlled::Unfit(state);
@@ -140,7 +146,7 @@ impl Partition {
             step.record(Record::Attempt { user: user.clone(), task, number, text });
         }
         let mut event = None;
-        if let Some(Rewrite { descriptor, event: told }) = asked.change {
+        if let Some(Rewrite { descriptor, event: told, .. }) = asked.change {
             control.bytes = bytes_of(&descriptor);
             step.record(Record::Edited { user: user.clone(), task, text: descriptor });
             event = Some(told);

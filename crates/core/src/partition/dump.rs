@@ -64,6 +64,7 @@ impl Partition {
             if known.seq > 0 {
                 lines.insert(format!("seq {user} = {}", known.seq));
             }
+            lines.extend(known.bytes_max.map(|max| bytes_max_line(user, max)));
             if known.bytes > 0 {
                 lines.insert(bytes_line(user, known.bytes));
             }
@@ -364,6 +365,12 @@ pub fn user_lines(name: &Name, user: &UserId, settings: &UserSettings) -> Vec<St
 #[must_use]
 pub fn bytes_line(user: &UserId, bytes: u64) -> String {
     format!("bytes {user} = {bytes}")
+}
+
+/// The line of a dump about how many bytes the tasks of a user may hold.
+#[must_use]
+pub fn bytes_max_line(user: &UserId, bytes_max: u64) -> String {
+    format!("bytes_max {user} = {bytes_max}")
 }
 
 /// The line of a dump about how many tasks of a user run in a queue that counts.

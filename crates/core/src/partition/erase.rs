@@ -59,6 +59,9 @@ impl Partition {
 
     fn erase_rest(&mut self, step: &mut Step, user: &UserId) {
         if let Some(known) = self.users.remove(user) {
+            if known.bytes_max.is_some() {
+                step.record(Record::BytesMax { user: user.clone(), bytes_max: None });
+            }
             for (name, schedule) in known.schedules {
                 if let Some(next_ms) = schedule.next_ms {
                     self.ticks.remove(&(next_ms, user.clone(), name.clone()));

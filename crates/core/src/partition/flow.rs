@@ -86,6 +86,7 @@ impl Partition {
         let mut new: HashMap<TaskId, &Node> = HashMap::new();
         let mut lanes: BTreeMap<Name, u32> = BTreeMap::new();
         let (mut downs, mut parts) = (HashMap::new(), HashMap::new());
+        let mut more = 0;
         let mut judge = |node: &Node, new: &HashMap<TaskId, &Node>| {
             let task = node.new.task;
             if self.task(user, &task).is_some() || new.contains_key(&task) {
@@ -132,7 +133,12 @@ impl Partition {
             *lane += 1;
             let facts = self.facts_at(queue, user, self.lt);
             let most = waiting_max(&facts.queue, &facts.user, node.new.lane_max);
-            (*lane > most).then_some(Refusal::LaneFull)
+            if *lane > most {
+                return Some(Refusal::LaneFull);
+            }
+            more += u64::from(bytes_of(&node.new.descriptor));
+            let fits = self.has_room(user, self.bytes(user), more, node.new.bytes_max);
+            (!fits).then_some(Refusal::BytesFull)
         };
         let mut said = Vec::with_capacity(nodes.len());
         for node in nodes {

@@ -90,6 +90,8 @@ pub struct Records {
     pub queues_version: u64,
     /// Users whose work is paused, in any order, and by whom.
     pub paused: Vec<(UserId, Pauses)>,
+    /// How many bytes the tasks of users may hold, where it is set, in any order.
+    pub bytes_max: Vec<(UserId, u64)>,
     /// Lease time as it was last written down; absent if it never was.
     pub lease_time: Option<LeaseTime>,
 }
@@ -114,6 +116,7 @@ impl Partition {
             queues,
             queues_version,
             paused,
+            bytes_max,
             schedules,
             links,
             lease_time,
@@ -187,6 +190,9 @@ impl Partition {
         }
         partition.queues_version = queues_version;
         partition.paused = paused.into_iter().collect();
+        for (user, max) in bytes_max {
+            partition.user(&user).bytes_max = Some(max);
+        }
         partition
     }
 
@@ -209,6 +215,7 @@ impl Partition {
             queues: self.kept_queues(),
             queues_version: self.queues_version,
             paused: self.kept_pauses(),
+            bytes_max: self.kept_bytes_max(),
             lease_time: self.kept_lt.clone(),
         }
     }

@@ -44,7 +44,7 @@ impl Partition {
         if let Some(new) = task {
             let mut ringed = Vec::new();
             let verdict = self.accept(step, created_ms, new, &mut ringed);
-            if verdict == Submitted::LaneFull {
+            if matches!(verdict, Submitted::LaneFull | Submitted::BytesFull) {
                 return Controlled::Full;
             }
             self.wake_for(step, ringed);

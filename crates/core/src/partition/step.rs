@@ -23,6 +23,8 @@ pub(super) struct Step {
     left: Vec<(Name, UserId)>,
     /// Queues in which lanes got in again.
     pub(super) roomy: BTreeSet<Name>,
+    /// What tasks of users held when this step first asked, with what it accepted since.
+    held: Vec<(UserId, u64)>,
     /// Lines that were changed, in order.
     touched: Vec<Touched>,
     /// At which end of its line a task has entered it.
@@ -39,6 +41,7 @@ impl Step {
             signals: Vec::new(),
             left: Vec::new(),
             roomy: BTreeSet::new(),
+            held: Vec::new(),
             touched: Vec::new(),
             entered: Vec::new(),
         }
@@ -61,6 +64,23 @@ impl Step {
 
     pub(super) fn take_left(&mut self) -> Vec<(Name, UserId)> {
         std::mem::take(&mut self.left)
+    }
+
+    /// What the tasks of a user hold, for those that are to be accepted: `now` if nobody has asked
+    /// in this step.
+    pub(super) fn held(&mut self, user: &UserId, now: u64) -> u64 {
+        if let Some((_, held)) = self.held.iter().find(|(of, _)| of == user) {
+            return *held;
+        }
+        self.held.push((user.clone(), now));
+        now
+    }
+
+    /// So many bytes were accepted of a user.
+    pub(super) fn hold(&mut self, user: &UserId, bytes: u64) {
+        if let Some((_, held)) = self.held.iter_mut().find(|(of, _)| of == user) {
+            *held += bytes;
+        }
     }
 
     /// Notes that a line has changed.

@@ -52,6 +52,13 @@ impl Partition {
         if waiting >= lane_max {
             return Submitted::LaneFull;
         }
+        let bytes = bytes_of(&descriptor);
+        // What gives way ends, and that is not refused.
+        let held = step.held(&owner, user.bytes);
+        if !self.has_room(&owner, held, u64::from(bytes), new.bytes_max) {
+            return Submitted::BytesFull;
+        }
+        step.hold(&owner, u64::from(bytes));
 
         if let Some(key) = idempotency {
             if let (Some(waiting), KeyMode::Replace(Replaced { body, keep_s })) =
@@ -61,7 +68,6 @@ impl Partition {
             }
             self.remember(step, &owner, task, key);
         }
-        let bytes = bytes_of(&descriptor);
         step.record(Record::Descriptor { user: owner.clone(), task, text: descriptor });
         let place = match due_ms {
             Some(due_ms) => Place::Scheduled { due_ms },

@@ -10,7 +10,7 @@ use crate::changes::{Place, Record, TaskControl};
 use crate::command::{EXPIRED, Edit, MoveTo, Reschedule, Write};
 use crate::ids::{Name, TaskId, UserId};
 use crate::limits::EXPIRE_MAX;
-use crate::reply::Controlled;
+use crate::reply::{Controlled, Refusal};
 use crate::transitions::TaskState;
 
 impl Partition {
@@ -125,7 +125,7 @@ impl Partition {
         user: &UserId,
         edit: Edit,
     ) -> Controlled {
-        let Edit { task, claim, n, descriptor, event } = edit;
+        let Edit { task, claim, n, descriptor, bytes_max, event } = edit;
         let Some(known) = self.task(user, &task) else { return Controlled::Absent };
         if !known.place.is_to_come() {
             return Controlled::Unfit(known.place.state());
@@ -133,9 +133,13 @@ impl Partition {
         if (known.claim, known.n) != (claim, n) {
             return Controlled::Changed;
         }
+        let bytes = bytes_of(&descriptor);
+        if !self.may_become(user, known.bytes, bytes, bytes_max) {
+            return Controlled::Refused(Refusal::BytesFull);
+        }
         let mut control = known.clone();
         control.n += 1;
-        control.bytes = bytes_of(&descriptor);
+        control.bytes = bytes;
         self.put(user, task, control.clone());
         step.record(Record::Edited { user: user.clone(), task, text: descriptor });
         let text = StateText { at_ms, body: "", event: Some(&event), logged: true };

@@ -57,7 +57,7 @@ proptest! {
                             prop_assert_eq!(conflict, first != body && !mode.takes_any_body());
                             prop_assert!(!mode.replaces(), "the newest is always taken");
                         }
-                        Submitted::LaneFull => panic!("no cap is reached"),
+                        Submitted::LaneFull | Submitted::BytesFull => panic!("no cap is reached"),
                     }
                 }
                 3 => leases.extend(world.claim("w1", u32::from(a % 3))),

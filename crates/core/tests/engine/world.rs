@@ -106,7 +106,8 @@ impl World {
         let user: UserId = user.parse().unwrap();
         let (claim, n) = self.partition.task(&user, &task).map_or((1, 0), |t| (t.claim, t.n));
         let (descriptor, event) = (Arc::from(text), Arc::from(""));
-        let (at_ms, tasks) = (self.now_ms, vec![Edit { task, claim, n, descriptor, event }]);
+        let (at_ms, tasks) =
+            (self.now_ms, vec![Edit { task, claim, n, descriptor, bytes_max: u64::MAX, event }]);
         self.control(Control::Edit { at_ms, user, tasks })
     }
 

@@ -9,7 +9,7 @@ use axum::body::HttpBody as _;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use tasktonic_core::command::{Control, Redrive, Rewrite};
-use tasktonic_core::reply::Controlled;
+use tasktonic_core::reply::{Controlled, Refusal as Refused};
 use tasktonic_core::{TaskId, TaskState, UserId};
 use tasktonic_protocol::http::{BulkItem, BulkReply, BulkRequest, IDS_MAX, RetryRequest};
 use tasktonic_protocol::problem::Code;
@@ -21,7 +21,9 @@ use super::access::{Need, check};
 use super::body;
 use super::operation::{Body, Operation};
 use super::read::{Named, id, known, shown, some};
-use super::submit::{AROUND_BYTES_MAX, check_payload, check_size, check_tags, partition};
+use super::submit::{
+    AROUND_BYTES_MAX, bytes_full, check_payload, check_size, check_tags, partition,
+};
 use crate::App;
 use crate::door::Caller;
 use crate::problem::Refusal;
@@ -47,6 +49,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .refuses(&[
                 Code::NotFound,
                 Code::NotRetryable,
+                Code::BytesExceeded,
                 Code::PayloadTooLarge,
                 Code::MediaTypeUnsupported,
                 Code::PayloadInvalid,
@@ -140,7 +143,8 @@ async fn retry_with(
         // Whoever shows the task knows by this that the payload may be another one.
         let event = EditEvent { ed: descriptor.tags.clone() }.members();
         let text = descriptor.text();
-        let change = Some(Rewrite { descriptor: text.clone(), event });
+        let (descriptor, bytes_max) = (text.clone(), app.api.settings.bytes_max());
+        let change = Some(Rewrite { descriptor, bytes_max, event });
         let asked = Redrive { change, ..change::redrive(&stored)? };
         let at_ms = app.clock.now_ms();
         let control = Control::Redrive { at_ms, user: user.clone(), tasks: vec![asked] };
@@ -261,6 +265,7 @@ async fn many(
 pub(super) fn refused(verb: Verb, outcome: Controlled) -> Result<(), Refusal> {
     match (outcome, verb) {
         (Controlled::Done | Controlled::Asked, _) => Ok(()),
+        (Controlled::Refused(Refused::BytesFull), _) => Err(bytes_full()),
         (Controlled::Absent | Controlled::Refused(_), _) => Err(Refusal::not_found()),
         (Controlled::Full, _) => Err(Refusal::internal(&"the store has no room for a change")),
         (Controlled::Unfit(_) | Controlled::Changed, Verb::Cancel) => Err(Refusal::new(

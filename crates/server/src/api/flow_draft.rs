@@ -82,6 +82,7 @@ pub(super) fn gathering(
     Ok(NewTask {
         event: event.members(),
         lane_max: app.limits.lane_max,
+        bytes_max: app.api.settings.bytes_max(),
         ..NewTask::new(user.clone(), task, queue, descriptor.text())
     })
 }

@@ -26,7 +26,7 @@ use super::flow_draft::{checked, draft, fresh, gathering, invalid};
 use super::flow_read::{all_parts, flow, links_of};
 use super::operation::{Body, Operation};
 use super::read::{Named, id, known, shown, some};
-use super::submit::{REFUSES, check_tags, lane_full, partition};
+use super::submit::{REFUSES, bytes_full, check_tags, lane_full, partition};
 use crate::App;
 use crate::door::Caller;
 use crate::problem::Refusal;
@@ -291,6 +291,7 @@ async fn accept(
         let text = match why {
             Refused::Withheld => continue,
             Refused::LaneFull => return Err(lane_full()),
+            Refused::BytesFull => return Err(bytes_full()),
             Refused::Closed => {
                 return Err(Refusal::new(
                     Code::FlowClosed,

@@ -86,7 +86,7 @@ fn queue_of(text: &str) -> Result<Name, Refusal> {
 }
 
 /// A user as somebody names them: by id, or by the subject that the id is of.
-fn user_of(text: &str) -> UserId {
+pub(super) fn user_of(text: &str) -> UserId {
     text.parse().unwrap_or_else(|_| UserId::encode(text))
 }
 

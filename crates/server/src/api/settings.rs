@@ -40,25 +40,45 @@ pub(crate) struct Wanted {
     pub(crate) version: u64,
     /// Queues of which anything is set.
     pub(crate) queues: BTreeMap<String, QueueSettings>,
+    /// The most bytes that the tasks of one user may hold; absent: there is no limit. Partitions do not
+    /// know it: each submission says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bytes_max: Option<u64>,
 }
 
-/// The versions that partitions told last.
-pub(crate) struct Told(Vec<AtomicU64>);
+/// What no limit is, where a number has to be said.
+const UNLIMITED: u64 = u64::MAX;
+
+/// The versions that partitions told last, and what the record said of bytes.
+pub(crate) struct Told {
+    versions: Vec<AtomicU64>,
+    bytes_max: AtomicU64,
+}
 
 impl Told {
     pub(crate) fn new(partitions: u16) -> Self {
-        Self((0..partitions).map(|_| AtomicU64::new(0)).collect())
+        let versions = (0..partitions).map(|_| AtomicU64::new(0)).collect();
+        Self { versions, bytes_max: AtomicU64::new(UNLIMITED) }
+    }
+
+    /// The most bytes that the tasks of one user may hold, as each submission says it.
+    pub(crate) fn bytes_max(&self) -> u64 {
+        self.bytes_max.load(Ordering::Relaxed)
+    }
+
+    fn learn(&self, wanted: &Wanted) {
+        self.bytes_max.store(wanted.bytes_max.unwrap_or(UNLIMITED), Ordering::Relaxed);
     }
 
     /// A partition has told which version holds there.
     pub(crate) fn told(&self, p: PartitionId, version: u64) {
-        if let Some(told) = self.0.get(usize::from(p.0)) {
+        if let Some(told) = self.versions.get(usize::from(p.0)) {
             told.store(version, Ordering::Relaxed);
         }
     }
 
     fn versions(&self) -> impl Iterator<Item = (PartitionId, u64)> {
-        (0..).map(PartitionId).zip(self.0.iter().map(|told| told.load(Ordering::Relaxed)))
+        (0..).map(PartitionId).zip(self.versions.iter().map(|told| told.load(Ordering::Relaxed)))
     }
 }
 
@@ -128,6 +148,31 @@ pub(super) async fn change(
     Err(Refusal::new(Code::ChangedMeanwhile, detail))
 }
 
+/// Changes how many bytes the tasks of a user may hold of whom nothing else is set. It holds for what
+/// this server takes when it is answered, and for what the others take within a second.
+pub(super) async fn change_bytes_max(
+    app: &App,
+    bytes_max: Option<u64>,
+) -> std::result::Result<(), Refusal> {
+    for _ in 0..TRIES_MAX {
+        let (expect, mut wanted) = read(app).await?;
+        let is_new = wanted.bytes_max != bytes_max;
+        wanted.bytes_max = bytes_max;
+        if !is_new || write(app, expect, &wanted).await? {
+            app.api.settings.learn(&wanted);
+            return Ok(());
+        }
+    }
+    let detail = "Others change the settings at this moment. Try again.";
+    Err(Refusal::new(Code::ChangedMeanwhile, detail))
+}
+
+/// Reads what submissions have to say, before any is taken.
+pub(crate) async fn learn(app: &App) -> std::result::Result<(), Refusal> {
+    app.api.settings.learn(&read(app).await?.1);
+    Ok(())
+}
+
 fn partitions(app: &App) -> impl Iterator<Item = PartitionId> {
     (0..app.store.partitions()).map(PartitionId)
 }
@@ -161,6 +206,7 @@ async fn catch_up(app: &App) -> std::result::Result<(), Refusal> {
     let told: Vec<_> = app.api.settings.versions().collect();
     let newest = told.iter().map(|(_, version)| *version).max().unwrap_or(0);
     let (expect, mut wanted) = read(app).await?;
+    app.api.settings.learn(&wanted);
     if newest > wanted.version {
         // The registry has lost a change, or is older than the partitions. What it says holds.
         wanted.version = newest + 1;

@@ -41,6 +41,8 @@ pub(super) const TAG_CHARS_MAX: usize = 64;
 pub(super) const AROUND_BYTES_MAX: usize = 64 * 1024;
 /// When to come back to a full line, in seconds.
 const LANE_RETRY_S: u64 = 10;
+/// When somebody who may hold no more may try again, in s: so long the shortest retention lasts.
+const BYTES_RETRY_S: u64 = 60;
 
 /// The header that does what the member `idempotency_key` does.
 pub(super) const KEY_HEADER: &str = "idempotency-key";
@@ -73,6 +75,7 @@ pub(super) const REFUSES: &[Code] = &[
     Code::SubmissionInvalid,
     Code::KindUnknown,
     Code::QuotaExceeded,
+    Code::BytesExceeded,
     Code::StoreFull,
     Code::OutcomeUnknown,
     Code::StoreDiskFull,
@@ -255,6 +258,7 @@ pub(super) async fn check_as(
         idempotency,
         serial,
         lane_max: app.limits.lane_max,
+        bytes_max: app.api.settings.bytes_max(),
         ..NewTask::new(user.clone(), task, queue, descriptor.text())
     };
     Ok(Draft { new, due_ms })
@@ -371,6 +375,7 @@ pub(super) async fn answer(
             format!("The key belongs to task {id}. Use a new key, or send what was sent before."),
         )),
         Submitted::LaneFull => Err(lane_full()),
+        Submitted::BytesFull => Err(bytes_full()),
     }
 }
 
@@ -383,6 +388,16 @@ pub(super) fn lane_full() -> Refusal {
     .retry_after(LANE_RETRY_S)
 }
 
+/// How many bytes they may hold is for the store to say: the user may have a limit of their own.
+pub(super) fn bytes_full() -> Refusal {
+    Refusal::new(
+        Code::BytesExceeded,
+        "Your tasks hold as many bytes as they may. Remove some that have ended, or wait until they \
+         are removed by themselves.",
+    )
+    .retry_after(BYTES_RETRY_S)
+}
+
 /// The outcome in the figures for operators.
 fn word(outcome: Submitted) -> &'static str {
     match outcome {
@@ -390,6 +405,7 @@ fn word(outcome: Submitted) -> &'static str {
         Submitted::Existing(_) => "existing",
         Submitted::Conflict(_) => "conflict",
         Submitted::LaneFull => "lane_full",
+        Submitted::BytesFull => "bytes_full",
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Request, State};
 use tasktonic_core::command::{Control, Edit, MoveTo, Reschedule};
-use tasktonic_core::reply::Controlled;
+use tasktonic_core::reply::{Controlled, Refusal as Refused};
 use tasktonic_protocol::http::{EditRequest, LinePlace, RescheduleRequest, SubmitRequest};
 use tasktonic_protocol::problem::Code;
 use tasktonic_protocol::stored::{Descriptor, EditEvent, StoredState, rev};
@@ -19,7 +19,7 @@ use super::body;
 use super::operation::{Body, Operation};
 use super::read::{Named, id, known, shown};
 use super::submit::{
-    AHEAD_MS_MAX, AROUND_BYTES_MAX, check_payload, check_size, check_tags, partition,
+    AHEAD_MS_MAX, AROUND_BYTES_MAX, bytes_full, check_payload, check_size, check_tags, partition,
 };
 use crate::App;
 use crate::door::Caller;
@@ -49,6 +49,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .refuses(&[
                 Code::NotFound,
                 Code::NotWaiting,
+                Code::BytesExceeded,
                 Code::ChangedMeanwhile,
                 Code::PayloadTooLarge,
                 Code::MediaTypeUnsupported,
@@ -179,7 +180,8 @@ async fn edit(
         }
         let event = EditEvent { ed: descriptor.tags.clone() }.members();
         let text = descriptor.text();
-        let tasks = vec![Edit { task, claim, n, descriptor: text.clone(), event }];
+        let (descriptor, bytes_max) = (text.clone(), app.api.settings.bytes_max());
+        let tasks = vec![Edit { task, claim, n, descriptor, bytes_max, event }];
         let control = Control::Edit { at_ms, user: user.clone(), tasks };
         let answer = done(&app, &caller, control).await;
         let before = std::mem::replace(&mut stored, known(&app, user, task).await?);
@@ -212,6 +214,7 @@ async fn done(app: &App, caller: &Caller, control: Control) -> Result<bool, Refu
             Code::NotWaiting,
             "A worker has the task, it waits for others, or it has ended. Nothing was changed.",
         )),
+        Some(Controlled::Refused(Refused::BytesFull)) => Err(bytes_full()),
         Some(Controlled::Absent | Controlled::Refused(_)) | None => Err(Refusal::not_found()),
     }
 }

@@ -141,7 +141,7 @@ fn tasks(facts: &Facts, user: &UserId, personal: &Personal, wrong: &mut Vec<Stri
     }
 }
 
-/// What is counted is what there is; nothing is kept of a user who has no tasks.
+/// What is counted is what there is; nothing is kept of a user who has no tasks and no limit.
 fn counts(user: &UserId, personal: &Personal, wrong: &mut Vec<String>) {
     let mut tally = Tally::default();
     for (_, kept) in of(personal) {
@@ -150,7 +150,10 @@ fn counts(user: &UserId, personal: &Personal, wrong: &mut Vec<String>) {
         tally.count(head.as_ref(), bytes(kept.descriptor.as_deref()), bytes(kept.state.as_deref()));
     }
     let is_right = match &personal.tally {
-        Some(kept) => Tally::of(kept) == Some(tally) && tally.tasks.iter().any(|count| *count > 0),
+        Some(kept) => Tally::of(kept).is_some_and(|kept| {
+            let is_needed = kept.bytes_max.is_some() || tally.tasks.iter().any(|count| *count > 0);
+            is_needed && Tally { bytes_max: None, ..kept } == tally
+        }),
         None => tally == Tally::default(),
     };
     if !is_right {

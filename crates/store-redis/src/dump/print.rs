@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use tasktonic_core::partition::{
-    bytes_line, good_line, lane_line, pace_line, queue_lines, runs_line, user_lines,
+    bytes_line, bytes_max_line, good_line, lane_line, pace_line, queue_lines, runs_line, user_lines,
 };
 use tasktonic_core::transitions::STATES;
 use tasktonic_core::{Name, Priority, TaskId, TaskState, UserId};
@@ -145,6 +145,7 @@ pub(super) fn is_queued(kept: &Kept, claim: u32) -> bool {
 /// What is kept of them, which is what [`check`](super::check) compares with the tasks.
 fn counts(lines: &mut BTreeSet<String>, user: &UserId, personal: &Personal) {
     let Some(tally) = personal.tally.as_deref().and_then(Tally::of) else { return };
+    lines.extend(tally.bytes_max.map(|max| bytes_max_line(user, max)));
     if tally.bytes > 0 {
         lines.insert(bytes_line(user, tally.bytes));
     }

@@ -1,8 +1,8 @@
 -- flow: accept tasks that wait for each other, all of them or none.
 --
 -- reads:   ARGV[3] at_ms, user, '1' if the user is seen for the first time; a count and tasks: id,
---          queue, due_ms or '', descriptor, what lists find it by, event members, lane_max, 'h', 'l'
---          or '', expires_ms or '', followed by
+--          queue, due_ms or '', descriptor, what lists find it by, event members, lane_max, the most
+--          bytes where none is set of the user, 'h', 'l' or '', expires_ms or '', followed by
 --          keep_s if it expires, '' or a serial key followed by '1' to ask who holds it to stop, the flow it is a part of or '', what it gathers: '', 'f' a flow,
 --          'b' a batch or 'r' a batch that runs; a count and tasks that it waits for: id, letter
 -- replies: one text per task: 'done', or '-' and why it was refused
@@ -12,8 +12,8 @@ local GATHERS = { f = { 0, 1, 1, 0, 0, 0, 0 }, b = { 0, 0, 0, 0, 0, 0, 0 }, r = 
 local at, user, fresh = take(), take(), take() == '1'
 local nodes, names, fields, lanes, lane_of = {}, {}, {}, {}, {}
 for i = 1, tonumber(take()) do
-  local new = { t = take(), q = take(), due = take(), d = take(), e = take(), event = take(), most = tonumber(take()) }
-  new.p, new.x = take(), take()
+  local new = { t = take(), q = take(), due = take(), d = take(), e = take(), event = take() }
+  new.most, new.room, new.p, new.x = read(take()), read(take()), take(), take()
   if new.p == '' then new.p = nil end
   if new.x == '' then new.x = nil else new.k = take() end
   new.sk = take()
@@ -58,6 +58,7 @@ for i = 1, #nodes do
   for j = 1, #new.after do meet(new.after[j].t) end
   here[new.t] = true
 end
+V.want_tally(V.tally(user))
 V.fetch()
 
 for i = 1, #lanes do
@@ -72,6 +73,7 @@ for i = 1, #lanes do
 end
 
 local met, downs, parts = {}, {}, {}
+local tally, bytes = V.tally(user), 0
 local function judge(new, name)
   if met[new.t] or (known > 0 and call('EXISTS', name) == 1) then return 'exists' end
   if new.of then
@@ -105,6 +107,8 @@ local function judge(new, name)
   local lane = new.lane
   lane.more = lane.more + 1
   if lane.before + lane.more > (lane.set or new.most) then return 'lane_full' end
+  bytes = bytes + #new.d
+  if not V.has_room(tally, bytes, new.room) then return 'bytes_full' end
 end
 local wrong = false
 for i = 1, #nodes do

@@ -18,10 +18,12 @@ local puts
 local logs, log_order, passing
 -- Records whose ties have changed.
 local tied
+-- What leaves the lists of states.
+local unlisted
 each_call(function()
   records, wanted, dirty, puts = {}, {}, {}, {}
   logs, log_order, passing = {}, {}, {}
-  tied = {}
+  tied, unlisted = {}, {}
 end)
 
 function V.record(user, task)
@@ -239,45 +241,52 @@ function V.indexed(task, words)
   return words == '' and task or task .. '\n' .. words
 end
 
+-- Adds a word to the list of what is done to a key with one command.
+local function gather(lists, name, word)
+  local list = lists[name]
+  if not list then
+    list = {}
+    lists[name] = list
+    lists[#lists + 1] = name
+  end
+  list[#list + 1] = word
+end
+
+local function carry_out(verb, lists)
+  for i = 1, #lists do
+    local list = lists[lists[i]]
+    for at = 1, #list, UNPACK_MAX do
+      call(verb, lists[i], unpack(list, at, math.min(at + UNPACK_MAX - 1, #list)))
+    end
+  end
+end
+
 -- Takes a task out of the list of those in the state it was in.
 function V.unlist_state(r)
   local name = r.U .. 's:' .. r.was
   if r.was == 'dead' then
     call('ZREMRANGEBYLEX', name, '[' .. r.t, '[' .. r.t .. '\255')
   else
-    call('ZREM', name, r.t)
+    gather(unlisted, name, r.t)
   end
 end
 
 -- Lists of tasks in states that few are in. One that was not read was in none of these.
 local function keep_listed()
-  local lists, order
+  local lists = {}
   for i = 1, #dirty do
     local r = dirty[i]
     if r.s ~= r.was and not r.gone then
       if LISTED[r.was] then V.unlist_state(r) end
       if LISTED[r.s] then
         local name = r.U .. 's:' .. r.s
-        if not lists then lists, order = {}, {} end
-        local list = lists[name]
-        if not list then
-          list = {}
-          lists[name] = list
-          order[#order + 1] = name
-        end
-        list[#list + 1] = 0
-        list[#list + 1] = V.indexed(r.t, r.s == 'dead' and r.e or '')
+        gather(lists, name, '0')
+        gather(lists, name, V.indexed(r.t, r.s == 'dead' and r.e or ''))
       end
     end
   end
-  if order then
-    for i = 1, #order do
-      local list = lists[order[i]]
-      for at = 1, #list, UNPACK_MAX do
-        call('ZADD', order[i], unpack(list, at, math.min(at + UNPACK_MAX - 1, #list)))
-      end
-    end
-  end
+  carry_out('ZREM', unlisted)
+  carry_out('ZADD', lists)
 end
 
 -- Writes states and `meta`, logs and publishes. The last thing a call does.

@@ -1,9 +1,9 @@
 -- redrive: send dead letters and cancelled tasks back to their queue, attempts counted anew.
 --
 -- reads:   at_ms, user; a count and tasks: id, queue, claim number seen, '' or '='attempt,
---          '' or '='descriptor from now on, what lists find it by then, event
---          members
--- replies: one text per task: 'done', 'changed', 'absent', or '!'state it is in
+--          the most bytes where none is set of the user, '' or '='descriptor from now on, what lists
+--          find it by then, event members
+-- replies: one text per task: 'done', 'changed', 'absent', '-bytes_full', or '!'state it is in
 -- moves:   dead -> queued, cancelled -> queued, dead -> waiting, cancelled -> waiting
 
 local function redrive(one, at, ringed)
@@ -11,11 +11,13 @@ local function redrive(one, at, ringed)
   if not r.exists then return 'absent' end
   if r.s ~= 'dead' and r.s ~= 'cancelled' then return '!' .. r.s end
   if int(r.c) ~= one.c then return 'changed' end
+  local d = one.d ~= '' and string.sub(one.d, 2)
+  if d and not V.may_rewrite(r, d, one.room) then return '-bytes_full' end
   local pending = V.wait_again(r, at)
   if not pending then return '!' .. r.s end
   if one.attempt ~= '' then V.add_attempt(r, string.sub(one.attempt, 2)) end
-  if one.d ~= '' then
-    V.rewrite(r, string.sub(one.d, 2))
+  if d then
+    V.rewrite(r, d)
     V.index_again(r, one.e)
   end
   r.c, r.n, r.a = r.c + 1, 0, 1
@@ -34,7 +36,8 @@ end
 function V.redrive(take)
   local at, user = take(), take()
   local list = V.named(take, user, function(one)
-    one.c, one.attempt, one.d, one.e, one.event = take(), take(), take(), take(), take()
+    one.c, one.attempt, one.room, one.d, one.e = take(), take(), read(take()), take(), take()
+    one.event = take()
   end)
   V.want_ties(list)
   local answers, ringed = {}, {}

@@ -3,6 +3,7 @@
 -- reads:   queues: version, a count and queues, each with what is set of it
 --          user: queue, user, what is set of them or ''
 --          pause: user, 'u' or 'o' who says so, '1' or ''
+--          bytes: user, how many bytes their tasks may hold or ''
 -- replies: 'done', or 'changed' where a newer version is there
 -- moves:   nothing
 
@@ -83,6 +84,18 @@ function V.user(take)
     call('RPUSH', N.ring(queue), user)
     V.wake_for({ queue })
   end
+  return { 'done' }
+end
+
+-- How many bytes the tasks of a user may hold.
+function V.bytes(take)
+  local user, max = take(), take()
+  local tally = V.tally(user)
+  V.want_tally(tally)
+  V.fetch()
+  if (V.bytes_max(tally) or '') == max then return { 'done' } end
+  V.set_bytes_max(tally, max ~= '' and max)
+  if max ~= '' then call('SADD', USERS, user) end
   return { 'done' }
 end
 

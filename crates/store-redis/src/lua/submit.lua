@@ -2,7 +2,7 @@
 --
 -- reads:   ARGV[3] created_ms; a count and users seen for the first time; a count and tasks:
 --          user, task, queue, due_ms or '', descriptor, what lists find it by, event members,
---          lane_max, 'h', 'l' or '',
+--          lane_max, the most bytes where none is set of the user, 'h', 'l' or '',
 --          expires_ms or '', followed by keep_s if it expires,
 --          '' or '='key followed by body hash, ttl_ms and what the submission makes of the task
 --          that has the key: 't' the same until the key is forgotten, 'd' until it is done, 's'
@@ -10,7 +10,8 @@
 --          waits, followed by the members of its state then and its keep_s;
 --          '' or a serial key followed by '1' to ask who holds it to stop;
 --          in a tick, what tick reads
--- replies: one text per task: 'a' accepted; 'e'task existing; 'c'task conflict; 'f' lane full
+-- replies: one text per task: 'a' accepted; 'e'task existing; 'c'task conflict; 'f' lane full;
+--          'b' too many bytes
 -- moves:   nothing -> queued, nothing -> scheduled, scheduled -> cancelled, queued -> cancelled
 
 local at = take()
@@ -18,13 +19,13 @@ local users, tasks, lanes, lane_of, fields = {}, {}, {}, {}, {}
 for i = 1, read(take()) do users[i] = take() end
 local keyed, dated = false, false
 for i = 1, read(take()) do
-  local user, task, queue, due, descriptor, entry, event, most, priority, expires = take_some(10)
+  local user, task, queue, due, descriptor, entry, event, most, room, priority, expires = take_some(11)
   local r = V.record(user, task)
   if due == '' then due = nil else dated = true end
   -- Made with all its fields at once: a table that grows is dear.
   local new = {
     u = user, t = task, q = queue, due = due, d = descriptor, e = entry, event = event,
-    most = read(most),
+    most = read(most), room = read(room),
     r = r, id = r.id, name = r.U .. 'd:' .. task, key = nil, lane = nil, replaces = nil, p = nil,
   }
   if priority ~= '' then new.p = priority end
@@ -129,7 +130,7 @@ end
 
 -- Goes through the tasks in order, each for itself; `caps` whether lanes refuse.
 local function judge(caps)
-  local verdicts, accepted, owned, order = {}, {}, {}, {}
+  local verdicts, accepted, owned, order, asked = {}, {}, {}, {}, {}
   for i = 1, #lanes do
     local lane = lanes[i]
     lane.entries, lane.h, lane.l, lane.length, lane.goes = {}, nil, nil, nil, false
@@ -151,8 +152,11 @@ local function judge(caps)
       verdicts[i] = (same and 'e' or 'c') .. owner.t
     elseif caps and lane.before + lane.taken - lane.freed - (left == lane and 1 or 0) >= new.most then
       verdicts[i] = 'f'
+    elseif not V.has_room(new.r.tally, (asked[new.u] or 0) + #new.d, new.room) then
+      verdicts[i] = 'b'
     else
       verdicts[i] = 'a'
+      asked[new.u] = (asked[new.u] or 0) + #new.d
       new.replaces = old
       if left then left.freed = left.freed + 1 end
       accepted[new.id] = true

@@ -1,7 +1,8 @@
 -- tally: how many tasks of a user are in each state, and how many bytes they hold.
 --
--- reads:   a user's STRING n: version, bytes, then how many tasks are in each of STATES, numbers between
---          commas; absent where there are none. Further parts may follow
+-- reads:   a user's STRING n: version, bytes, then how many tasks are in each of STATES, and how many
+--          bytes they may hold where it is set: numbers between commas; absent where there are none.
+--          Further parts may follow
 -- replies: nothing
 -- moves:   nothing; it counts what the verbs move
 --
@@ -24,6 +25,18 @@ end
 
 function V.read_tally(tally, text) tally.was = text or '' end
 
+-- How many bytes a user's tasks may hold, a text; false where it is not set. The tally was read.
+function V.bytes_max(tally)
+  if tally.max == nil then tally.max = string.match(tally.was, TALLY_MAX) or false end
+  return tally.max
+end
+
+-- Whether the tasks of a user may hold so many bytes more; `asked` is the limit where none is set.
+function V.has_room(tally, more, asked)
+  local held = read(string.match(tally.was, '^%d+,(%d+)')) or 0
+  return held + tally.bytes + more <= (read(V.bytes_max(tally) or nil) or asked)
+end
+
 local function touch(tally)
   if tally.touched then return end
   tally.touched = true
@@ -38,6 +51,18 @@ end
 function V.add_bytes(r, by)
   r.tally.bytes = r.tally.bytes + by
   touch(r.tally)
+end
+
+-- Sets how many bytes a user's tasks may hold, a text; false for nothing.
+function V.set_bytes_max(tally, max)
+  tally.max = max
+  touch(tally)
+end
+
+-- Whether a descriptor may become another one. A shorter one always may.
+function V.may_rewrite(r, text, room)
+  local more = #text - call('STRLEN', r.U .. 'd:' .. r.t)
+  return more <= 0 or V.has_room(r.tally, more, room)
 end
 
 -- Replaces a descriptor.
@@ -101,11 +126,13 @@ function V.keep_tallies(list)
       all = all + count
       numbers[j + 2] = int(count)
     end
-    if tally.forgotten or all == 0 then
+    local max = V.bytes_max(tally)
+    if tally.forgotten or (all == 0 and not max) then
       gone[#gone + 1] = tally.name
     else
       -- One that begins anew is not taken for a former one.
-      numbers[1], numbers[2] = int(version and version + 1 or now()), int(bytes)
+      numbers[1], numbers[2] = int(version and version + 1 or now()), int(all > 0 and bytes or 0)
+      numbers[#STATES + 3] = max or nil
       list[#list + 1] = tally.name
       list[#list + 1] = table.concat(numbers, ',')
     end

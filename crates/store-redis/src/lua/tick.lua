@@ -16,7 +16,8 @@ function V.refuse_tick(tick)
   if known ~= tick.seen then return 'changed' end
 end
 
--- `verdict` is that on its task, if there is one. Where the line is full, the tick is not over.
+-- `verdict` is that on its task, if there is one. Where the line is full, or the tasks hold too much, the
+-- tick is not over.
 function V.take_tick(tick, verdict)
-  if verdict ~= 'f' then V.keep_schedule(tick.u, tick.name, tick.next_ms, tick.kept) end
+  if verdict ~= 'f' and verdict ~= 'b' then V.keep_schedule(tick.u, tick.name, tick.next_ms, tick.kept) end
 end

@@ -25,8 +25,9 @@ impl Reconciler {
         before: String,
         counted: Tally,
     ) -> Result<Option<Suspect>> {
-        let is_right = Tally::of(&before) == Some(counted);
-        if is_right || self.kept_tally(reader, user).await? != before {
+        let kept = Tally::of(&before);
+        let counted = Tally { bytes_max: kept.and_then(|kept| kept.bytes_max), ..counted };
+        if kept == Some(counted) || self.kept_tally(reader, user).await? != before {
             return Ok(None);
         }
         Ok(Some(Suspect::Tally(user.clone(), before, counted.to_string())))

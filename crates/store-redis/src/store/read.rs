@@ -117,7 +117,7 @@ impl RedisStore {
         asked.get(self.keys(p)?.tally(user));
         let answers = self.ask(p, &asked).await?;
         let tally = Tally::of(text(&answers[0])?.unwrap_or_default()).ok_or_else(strange)?;
-        Ok(Counts::new(tally.bytes, |state| tally.tasks[state as usize]))
+        Ok(Counts::new(tally.bytes, tally.bytes_max, |state| tally.tasks[state as usize]))
     }
 
     async fn attempts(

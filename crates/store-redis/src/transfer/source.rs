@@ -17,7 +17,7 @@ use tasktonic_store::{Result, Store as _};
 
 use crate::open::{items_of, text_of};
 use crate::store::{RedisStore, above, split};
-use crate::wire::StateHead;
+use crate::wire::{StateHead, Tally};
 
 /// Members or keys read by one command.
 const CHUNK: usize = 500;
@@ -379,6 +379,16 @@ impl Source for RedisStore {
         for pair in self.whole_scan(p, "HSCAN", &keys.paused()).await?.chunks_exact(2) {
             if let (Ok(user), Ok(by)) = (pair[0].parse(), pair[1].parse()) {
                 all.paused.push((user, by));
+            }
+        }
+        for users in self.users(p).await?.chunks(CHUNK) {
+            let mut asked = Pipeline::new();
+            for user in users {
+                asked.get(keys.tally(user));
+            }
+            for (user, kept) in users.iter().zip(self.ask_all(p, &asked).await?) {
+                let max = Tally::of(&text_of(&kept)).and_then(|tally| tally.bytes_max);
+                all.bytes_max.extend(max.map(|max| (user.clone(), max)));
             }
         }
         // A scan may name somebody twice.

@@ -240,6 +240,18 @@ impl Import {
                     *first = next_ms.min(*first);
                 }
             }
+            Record::BytesMax { user, bytes_max: Some(max) } => {
+                if self.user.as_ref() == Some(&user) {
+                    self.leave_user(to)?;
+                }
+                let p = partition_of(&user, count);
+                let keys = self.store.keys(p)?;
+                let commands = to.entry(p).or_default();
+                commands.push(cmd("SADD").arg(keys.users()).arg(user.as_str()).clone());
+                let (key, nothing) = (keys.tally(&user), format!("{FIRST},{}", Tally::default()));
+                commands.push(cmd("SETNX").arg(&key).arg(nothing).clone());
+                commands.push(cmd("APPEND").arg(key).arg(format!(",{max}")).clone());
+            }
             Record::Pause { user, pauses } => {
                 let p = partition_of(&user, count);
                 let keys = self.store.keys(p)?;
@@ -258,6 +270,7 @@ impl Import {
             Record::Edited { .. }
             | Record::Key { .. }
             | Record::Schedule { schedule: None, .. }
+            | Record::BytesMax { bytes_max: None, .. }
             | Record::Control { .. }
             | Record::Links { .. }
             | Record::LeaseTime(_)

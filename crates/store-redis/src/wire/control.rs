@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use redis::Value;
 use tasktonic_core::command::{After, Control, Gathers, MoveTo, Node};
+use tasktonic_core::limits::BYTES_MAX_MAX;
 use tasktonic_core::reply::{Controlled, Refusal};
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
 use tasktonic_protocol::stored::queue_in;
@@ -42,7 +43,8 @@ pub(crate) fn named(control: &Control) -> Option<Named<'_>> {
         | Control::Tick(_)
         | Control::Queues { .. }
         | Control::User { .. }
-        | Control::Pause { .. } => None,
+        | Control::Pause { .. }
+        | Control::Bytes { .. } => None,
     }
 }
 
@@ -93,6 +95,7 @@ pub(crate) fn control(
                 words.put(asked.claim);
                 words.maybe(asked.attempt.as_deref());
                 let change = asked.change.as_ref();
+                words.put(change.map_or(0, |change| change.bytes_max));
                 words.maybe(change.map(|change| &*change.descriptor));
                 words.text(&change.map_or_else(String::new, |change| entry(&change.descriptor)));
                 words.text(change.map_or("", |change| &change.event));
@@ -122,6 +125,7 @@ pub(crate) fn control(
                 task(&mut words, &edit.task)?;
                 words.put(edit.claim);
                 words.put(edit.n);
+                words.put(edit.bytes_max);
                 words.text(&edit.descriptor);
                 words.text(&entry(&edit.descriptor));
                 words.text(&edit.event);
@@ -166,6 +170,14 @@ pub(crate) fn control(
             words.text(user.as_str());
             let settings = settings.bounded();
             words.unless(settings.is_default(), &settings);
+        }
+        Control::Bytes { user, bytes_max } => {
+            words.text("bytes");
+            words.text(user.as_str());
+            match bytes_max {
+                Some(max) => words.put(*max.min(&BYTES_MAX_MAX)),
+                None => words.text(""),
+            }
         }
         Control::Pause { user, by, paused } => {
             words.text("pause");

@@ -64,7 +64,7 @@ pub(crate) fn ticked(reply: &Value) -> Result<Controlled> {
             "changed" => Ok(Controlled::Changed),
             "absent" => Ok(Controlled::Absent),
             _ => Ok(match submitted(reply, 1)?[0] {
-                Submitted::LaneFull => Controlled::Full,
+                Submitted::LaneFull | Submitted::BytesFull => Controlled::Full,
                 _ => Controlled::Done,
             }),
         },

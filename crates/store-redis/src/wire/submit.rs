@@ -49,6 +49,7 @@ pub(super) fn work(words: &mut Words, new: &NewTask) {
     words.text(&entry(&new.descriptor));
     words.text(&new.event);
     words.put(new.lane_max);
+    words.put(new.bytes_max);
     words.text(new.priority.letter().unwrap_or_default());
     match new.expires {
         Some(Expiry { at_ms, keep_s }) => {
@@ -103,6 +104,7 @@ fn one(verdict: &str) -> Result<Submitted> {
     Ok(match letter {
         "a" => Submitted::Accepted,
         "f" => Submitted::LaneFull,
+        "b" => Submitted::BytesFull,
         "e" => Submitted::Existing(parsed(task)?),
         "c" => Submitted::Conflict(parsed(task)?),
         _ => return Err(strange()),

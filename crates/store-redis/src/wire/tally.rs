@@ -14,6 +14,8 @@ pub(crate) struct Tally {
     pub(crate) bytes: u64,
     /// In the order of [`STATES`].
     pub(crate) tasks: [u64; STATES.len()],
+    /// The most bytes that they may hold, where it is set.
+    pub(crate) bytes_max: Option<u64>,
 }
 
 impl Tally {
@@ -31,6 +33,7 @@ impl Tally {
         for count in &mut tally.tasks {
             *count = next()?;
         }
+        tally.bytes_max = numbers.next().and_then(|text| text.parse().ok());
         Some(tally)
     }
 
@@ -54,7 +57,8 @@ impl Tally {
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.bytes)?;
-        self.tasks.iter().try_for_each(|count| write!(f, ",{count}"))
+        self.tasks.iter().try_for_each(|count| write!(f, ",{count}"))?;
+        self.bytes_max.map_or(Ok(()), |max| write!(f, ",{max}"))
     }
 }
 
@@ -68,9 +72,11 @@ mod tests {
         tally.add(TaskState::Queued, 90);
         tally.add(TaskState::Dead, 10);
         assert_eq!(tally.to_string(), "100,0,0,1,0,0,0,1");
-        for more in ["", ",", ",7,x"] {
+        for more in ["", ",", ",,x"] {
             assert_eq!(Tally::of(&format!("5,{tally}{more}")), Some(tally));
         }
+        let limited = Tally { bytes_max: Some(70), ..tally };
+        assert_eq!(Tally::of(&format!("5,{limited},x")), Some(limited));
         assert_eq!(Tally::of(""), Some(Tally::default()));
         assert_eq!(Tally::of("5,1,2"), None);
         assert_eq!(Tally::of("5,1,2,3,4,5,6,7,x"), None);

@@ -245,6 +245,7 @@ impl Walk {
                 serial: self.serial(),
                 priority: self.priority(),
                 lane_max: 12,
+                bytes_max: self.bytes_max(),
                 ..NewTask::new(user, task, queue, descriptor)
             });
         }
@@ -252,6 +253,11 @@ impl Walk {
             tasks.push(tasks[0].clone());
         }
         Submit { created_ms: now_ms, tasks }
+    }
+
+    /// The most bytes of a user, often so few that not all fits.
+    fn bytes_max(&mut self) -> u64 {
+        if self.seed.below(4) == 0 { 1_000 + self.seed.below(3_000) } else { u64::MAX }
     }
 
     fn priority(&mut self) -> Priority {
@@ -358,8 +364,8 @@ impl Walk {
                 let claim = 1 + u32::try_from(self.seed.below(3)).unwrap_or(0);
                 let attempt = (self.seed.below(2) == 0).then(|| Text::from(r#"{"a":9}"#));
                 let change = (self.seed.below(3) == 0).then(|| {
-                    let Edit { descriptor, event, .. } = self.edit(task);
-                    Rewrite { descriptor, event }
+                    let Edit { descriptor, bytes_max, event, .. } = self.edit(task);
+                    Rewrite { descriptor, bytes_max, event }
                 });
                 let asked = Redrive { change, ..Redrive::new(task, claim, attempt) };
                 Control::Redrive { at_ms, user, tasks: vec![asked] }
@@ -388,7 +394,7 @@ impl Walk {
             per_ms: [7, 300, 1_000, 20_000][self.seed.pick(4)],
             burst: 1 + self.small(3),
         });
-        match self.seed.below(6) {
+        match self.seed.below(7) {
             0 => {
                 self.version = (self.version + self.seed.below(4)).saturating_sub(1);
                 let mut queues = Vec::new();
@@ -401,6 +407,10 @@ impl Walk {
                 }
                 Control::Queues { version: self.version, queues }
             }
+            2 => Control::Bytes {
+                user,
+                bytes_max: (self.seed.below(2) == 0).then(|| self.seed.below(5_000)),
+            },
             1 => {
                 let by = [By::Owner, By::Operator][self.seed.pick(2)];
                 Control::Pause { user, by, paused: self.seed.below(3) == 0 }
@@ -458,6 +468,7 @@ impl Walk {
             self.tag(),
             self.seed.next()
         );
-        Edit { task, claim, n, descriptor: descriptor.into(), event: Text::from(r#""ed":true"#) }
+        let (descriptor, bytes_max) = (descriptor.into(), self.bytes_max());
+        Edit { task, claim, n, descriptor, bytes_max, event: Text::from(r#""ed":true"#) }
     }
 }

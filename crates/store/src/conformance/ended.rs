@@ -100,7 +100,7 @@ pub async fn a_dead_letter_is_sent_back_with_another_payload(scene: Scene) {
     let text = r#"{"v":1,"k":"mail","q":"mail","at":1,"max":2,"p":{"mended":true}}"#;
     let asked = |claim| {
         let event = Text::from(r#""ed":["new"]"#);
-        let change = Some(Rewrite { descriptor: text.into(), event });
+        let change = Some(Rewrite { descriptor: text.into(), bytes_max: u64::MAX, event });
         let attempt = Some(Text::from(r#"{"a":1}"#));
         let tasks = vec![Redrive { change, ..Redrive::new(task, claim, attempt) }];
         Control::Redrive { at_ms: scene.now_ms(), user: "ana".parse().unwrap(), tasks }

@@ -191,7 +191,14 @@ impl Scene {
     ) -> Controlled {
         let (claim, n) = seen;
         let event = Text::default();
-        let tasks = vec![Edit { task, claim, n, descriptor: descriptor.into(), event }];
+        let tasks = vec![Edit {
+            task,
+            claim,
+            n,
+            descriptor: descriptor.into(),
+            bytes_max: u64::MAX,
+            event,
+        }];
         let user_id = user.parse().expect("a user id");
         let control = Control::Edit { at_ms: self.now_ms(), user: user_id, tasks };
         self.control(user, control).await

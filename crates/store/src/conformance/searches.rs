@@ -114,7 +114,14 @@ pub async fn a_search_follows_what_a_task_is_called(scene: Scene) {
         ))
     };
     let event = Text::default();
-    let edit = Edit { task, claim: 1, n: 0, descriptor: called("after"), event: event.clone() };
+    let edit = Edit {
+        task,
+        claim: 1,
+        n: 0,
+        bytes_max: u64::MAX,
+        descriptor: called("after"),
+        event: event.clone(),
+    };
     change(&scene, Control::Edit { at_ms: scene.now_ms(), user: ana(), tasks: vec![edit] }).await;
     assert_eq!(ids(&scene, search("before")).await, []);
     assert_eq!(ids(&scene, search("after images")).await, [task]);
@@ -122,7 +129,7 @@ pub async fn a_search_follows_what_a_task_is_called(scene: Scene) {
     assert!(scene.report(&held.lease, failed("x")).await);
     let tag = |tag: &str| TaskFilter { tag: Some(tag.into()), ..TaskFilter::default() };
     assert_eq!(ids(&scene, tag("after")).await, [task]);
-    let again = Some(Rewrite { descriptor: called("again"), event });
+    let again = Some(Rewrite { bytes_max: u64::MAX, descriptor: called("again"), event });
     let tasks = vec![Redrive { change: again, ..Redrive::new(task, 1, None) }];
     change(&scene, Control::Redrive { at_ms: scene.now_ms(), user: ana(), tasks }).await;
     assert_eq!(ids(&scene, tag("after")).await, []);

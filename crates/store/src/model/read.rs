@@ -45,7 +45,11 @@ impl State {
             }
             Query::Counts { user } => {
                 let in_state = |state| self.partition.count(&user, state);
-                QueryReply::Counts(Counts::new(self.partition.bytes(&user), in_state))
+                QueryReply::Counts(Counts::new(
+                    self.partition.bytes(&user),
+                    self.partition.bytes_max(&user),
+                    in_state,
+                ))
             }
             Query::Attempts { user, task } => {
                 let row = |(number, text): (&u32, &tasktonic_core::Text)| AttemptRow {

@@ -168,6 +168,11 @@ impl Reader<'_> {
                 let (user, pauses) = (self.id("a user", &user)?, self.settings(&by)?);
                 self.records.push(Record::Pause { user, pauses });
             }
+            Line::BytesMax { user, bytes_max } => {
+                self.totals.settings += 1;
+                let (user, bytes_max) = (self.id("a user", &user)?, Some(bytes_max));
+                self.records.push(Record::BytesMax { user, bytes_max });
+            }
             Line::Queues { version, queues } => {
                 self.totals.settings += queues.len() as u64;
                 for (queue, settings) in queues {

@@ -155,6 +155,10 @@ impl Writer<'_> {
                 self.totals.settings += 1;
                 self.line(&Line::Paused { user: user.to_string(), by: by.to_string() })?;
             }
+            for (user, bytes_max) in set.bytes_max.into_iter().filter(|(user, _)| is_meant(user)) {
+                self.totals.settings += 1;
+                self.line(&Line::BytesMax { user: user.to_string(), bytes_max })?;
+            }
             // They are the same everywhere, but where a change has not come to yet.
             if self.only.is_none() && set.queues_version > newest.0 {
                 newest = (set.queues_version, set.queues);

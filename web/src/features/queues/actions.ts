@@ -3,6 +3,7 @@
 import type { QueueChange, QueueUserChange } from "@tasktonic/client";
 import { z } from "zod";
 import { action } from "@/lib/action";
+import { BYTES_MAX_MAX, BYTES_WRONG } from "./bytes";
 import { RATE_BURST_WRONG, RATE_PER_WRONG, RATE_TASKS_WRONG, RUNNING_MAX_WRONG } from "./limits";
 import {
   QUEUE_NAME,
@@ -35,6 +36,16 @@ export const pauseOwn = action(z.strictObject({ paused: z.boolean() }), ({ input
 
 export const pausePerson = action(z.strictObject({ user: Person, paused: z.boolean() }), ({ input, api }) =>
   api.pause(input.paused, input.user),
+);
+
+const BytesMax = z.int().min(0).max(BYTES_MAX_MAX, BYTES_WRONG).nullable();
+
+export const setBytesOfAll = action(z.strictObject({ bytes_max: BytesMax }), ({ input, api }) =>
+  api.setBytesLimit(input.bytes_max),
+);
+
+export const setBytesOf = action(z.strictObject({ user: Person, bytes_max: BytesMax }), ({ input, api }) =>
+  api.setBytes(input.user, input.bytes_max),
 );
 
 export const setQueue = action(

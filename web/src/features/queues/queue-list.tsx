@@ -12,6 +12,8 @@ import { EVERYTHING, writeQuery } from "@/features/tasks/filters";
 import { titlesOf } from "@/features/tasks/kinds";
 import { cn } from "@/lib/cn";
 import { count } from "@/lib/format";
+import { heldWords, isNearlyFull } from "./bytes";
+import { BytesCard } from "./bytes-card";
 import { limitWords } from "./limits";
 import { queueHref } from "./names";
 import { PauseNotice } from "./pause-notice";
@@ -54,7 +56,7 @@ export function QueueList({ user, initial, kinds }: Props) {
       </header>
       <p className="-mt-1 mb-4 max-w-2xl text-sm text-ink-soft">
         The lines that tasks wait in until a worker has room. In each of them people take turns, so that nobody's many
-        tasks delay another's one.
+        tasks delay another's one. <Held held={queues.held} />
       </p>
       <PauseNotice
         pause={pause}
@@ -102,6 +104,7 @@ export function QueueList({ user, initial, kinds }: Props) {
           </ul>
         </Card>
       )}
+      {queues.limit ? <BytesCard limit={queues.limit} changes={changes} onChange={ask} /> : null}
       {people && operator ? <PausedPeople people={people} changes={changes} onChange={ask} /> : null}
       {asking ? (
         <PauseQueueDialog queue={asking} onClose={() => setAsking(undefined)} onYes={() => pauseQueue(asking, true)} />
@@ -187,6 +190,24 @@ function Row({ row, pause, more, kinds, operator, onTurn }: RowProps) {
         </>
       ) : null}
     </li>
+  );
+}
+
+/** What one's own tasks hold, and what to do when there is next to no room. */
+function Held({ held }: { held: Queues["held"] }) {
+  return (
+    <span data-held>
+      Your tasks hold {heldWords(held)}
+      {isNearlyFull(held) ? (
+        <>
+          , so there is hardly room for more:{" "}
+          <Link href="/tasks?status=completed" className="rounded-sm underline underline-offset-2 hover:text-ink">
+            remove some that have ended
+          </Link>
+        </>
+      ) : null}
+      .
+    </span>
   );
 }
 

@@ -1,5 +1,7 @@
 import {
   type ApiClient,
+  type BytesHeld,
+  type BytesLimit,
   hasEnded,
   type KindInfo,
   type Me,
@@ -33,6 +35,9 @@ export type Queues = {
   pause: Pause;
   /** There are more tasks of one's own than were looked through: each number is "at least". */
   more: boolean;
+  /** What one's tasks hold and may hold, and what operators see of everybody. */
+  held: BytesHeld;
+  limit: BytesLimit | undefined;
   people: Pick<QueueList, "paused_users" | "more_paused_users"> | undefined;
 };
 
@@ -51,9 +56,11 @@ export async function readQueues(
   also?: string,
   signal?: AbortSignal,
 ): Promise<Queues> {
-  const [mine, all] = await Promise.all([
+  const [mine, all, held, limit] = await Promise.all([
     api.tasks({ status: UNENDED }, { limit: TASKS_MAX }, signal),
     operator ? api.queues(signal) : undefined,
+    api.bytes(undefined, signal),
+    operator ? api.bytesLimit(signal) : undefined,
   ]);
   const lanes = lanesOf(mine.tasks);
   const named = [
@@ -69,6 +76,8 @@ export async function readQueues(
     })),
     pause: own.pause,
     more: mine.next_cursor !== null,
+    held,
+    limit,
     people: all && { paused_users: all.paused_users, more_paused_users: all.more_paused_users ?? false },
   };
 }

@@ -93,9 +93,13 @@ async fn take(app: &App, p: PartitionId, now_ms: i64, kept: KeptSchedule) -> Res
         }
         Some(Controlled::Full) => {
             app.metrics.submitted("lane_full", 1);
-            tracing::info!(%user, schedule = %name, "a tick was passed over: the user's line is full");
+            tracing::info!(%user, schedule = %name, "a tick was passed over: the user's line is full, or their tasks hold as much as they may");
             let say =
-                Some("Your line was full. Cancel tasks that wait, or add workers.".to_owned());
+                Some(
+                "Your line was full, or your tasks held as much as they may. Cancel tasks that wait, \
+                 remove some that have ended, or add workers."
+                    .to_owned(),
+            );
             text.passed = Some(PassedTick { at, why: PassedReason::LineFull, say });
             ticked(app, p, step(&text)).await
         }

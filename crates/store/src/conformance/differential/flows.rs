@@ -98,6 +98,7 @@ impl Walk {
             serial: self.serial(),
             priority: self.priority(),
             lane_max: 14,
+            bytes_max: self.bytes_max(),
             ..NewTask::new(user.clone(), task, queue, descriptor)
         };
         Node { new, part_of: None, gathers: None, after: Vec::new() }
