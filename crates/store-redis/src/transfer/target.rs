@@ -1,5 +1,6 @@
 //! An empty store on Redis that is read into.
 
+mod keyed;
 mod wipe;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,12 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use redis::{Cmd, Pipeline, cmd};
 use tasktonic_core::changes::{Place as At, Record, TaskControl};
-use tasktonic_core::limits::KEY_SLACK_MS;
 use tasktonic_core::partition::Key;
 use tasktonic_core::routing::{PartitionId, partition_of};
 use tasktonic_core::settings::QueueSettings;
 use tasktonic_core::{Links, Name, Priority, TaskId, TaskState, UserId};
-use tasktonic_protocol::stored::queue_in;
 use tasktonic_store::filter::error_of;
 use tasktonic_store::transfer::{Target, TransferError};
 use tasktonic_store::{Entry, Error, Result, Store as _, Table};
@@ -31,8 +30,6 @@ const TOGETHER_MAX: usize = 500;
 const CHUNK: usize = 500;
 /// The version of what is counted of a user.
 const FIRST: u64 = 1;
-/// The longest life of an idempotency key that Redis is told, ms.
-const KEY_MS_MAX: i64 = 10_000_000_000_000;
 
 /// An import into a store that was opened for it ([`Options::importing`](crate::Options)).
 #[derive(Debug)]
@@ -281,32 +278,6 @@ impl Import {
         Ok(())
     }
 
-    /// Keys, each of which names the queue of its task. That is read from the task, which has come
-    /// before.
-    async fn keys(&self, p: PartitionId, found: &[Key], now_ms: i64) -> Result<()> {
-        let names = self.store.keys(p)?;
-        for found in found.chunks(TOGETHER_MAX) {
-            let mut asked = Pipeline::new();
-            for Key { user, task, .. } in found {
-                asked.add_command(cmd("GET").arg(names.descriptor(user, *task)).clone());
-            }
-            let router = &self.store.shared.router;
-            let texts = router.commands(Place::Partition(p), &asked, true).await?;
-            let set = |(key, text): (&Key, &redis::Value)| {
-                let Key { user, key, task, body_hash, expires_ms } = key;
-                let queue = queue_in(&text_of(text));
-                let queue = queue.as_ref().map_or("", Name::as_str);
-                let value = format!("{task}|{body_hash:032x}|{expires_ms}|{queue}");
-                let left_ms = expires_ms.saturating_sub(now_ms).clamp(0, KEY_MS_MAX) + KEY_SLACK_MS;
-                let name = names.idempotency(user, key);
-                cmd("SET").arg(name).arg(value).arg("PX").arg(left_ms).clone()
-            };
-            let sets: Vec<Cmd> = found.iter().zip(&texts).map(set).collect();
-            self.send(Place::Partition(p), &sets).await?;
-        }
-        Ok(())
-    }
-
     /// Where lists find the task.
     fn listed(
         &mut self,
@@ -457,7 +428,7 @@ impl Target for Import {
             self.send(Place::Partition(p), &commands).await?;
         }
         for (p, found) in found {
-            self.keys(p, &found, now_ms).await?;
+            self.keyed(p, &found, now_ms).await?;
         }
         Ok(())
     }
