@@ -8,6 +8,7 @@ use super::Reconciler;
 use super::read::{CHUNK, Reader};
 use super::suspect::Suspect;
 use crate::open::{items_of, text_of};
+use crate::store::split;
 use crate::wire::Tally;
 
 impl Reconciler {
@@ -41,14 +42,14 @@ impl Reconciler {
             let mut page = cmd("ZRANGE");
             page.arg(reader.keys.index(user)).arg(&after).arg("+").arg("BYLEX");
             let reply = reader.one(page.arg("LIMIT").arg(0).arg(CHUNK)).await?;
-            let ids: Vec<String> = items_of(&reply).iter().map(text_of).collect();
-            let tasks: Vec<(UserId, TaskId)> =
-                ids.iter().filter_map(|id| Some((user.clone(), id.parse().ok()?))).collect();
+            let entries: Vec<String> = items_of(&reply).iter().map(text_of).collect();
+            let task = |entry: &String| Some((user.clone(), split(entry).0.parse().ok()?));
+            let tasks: Vec<(UserId, TaskId)> = entries.iter().filter_map(task).collect();
             for glance in reader.glance(&tasks).await?.iter().filter(|glance| glance.exists) {
                 counted.count(glance.head.as_ref(), glance.bytes.0, glance.bytes.1);
             }
-            match ids.last() {
-                Some(last) if ids.len() == CHUNK => after = format!("({last}"),
+            match entries.last() {
+                Some(last) if entries.len() == CHUNK => after = format!("({last}"),
                 _ => break,
             }
         }
