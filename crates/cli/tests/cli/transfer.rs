@@ -136,16 +136,20 @@ fn good(output: Output) -> Vec<u8> {
 /// Lines by what their order means: those of a user in order, all others in none.
 fn sorted(lines: &[u8]) -> (BTreeMap<String, Vec<String>>, BTreeSet<String>) {
     let (mut users, mut others) = (BTreeMap::<String, Vec<String>>::new(), BTreeSet::new());
-    let mut user = String::new();
+    let mut place = String::new();
     for line in std::str::from_utf8(lines).unwrap().lines() {
         let parsed: Value = serde_json::from_str(line).unwrap();
         match parsed["line"].as_str().unwrap() {
             "head" | "end" => {}
             "task" => {
-                user = parsed["user"].as_str().unwrap().to_owned();
-                users.entry(user.clone()).or_default().push(line.to_owned());
+                place = parsed["user"].as_str().unwrap().to_owned();
+                // Of tasks of another priority none is before or behind it.
+                if parsed["place"] == "queued" {
+                    place = format!("{place} {} {}", parsed["queue"], parsed["priority"]);
+                }
+                users.entry(place.clone()).or_default().push(line.to_owned());
             }
-            "attempts" | "log" => users.get_mut(&user).unwrap().push(line.to_owned()),
+            "attempts" | "log" => users.get_mut(&place).unwrap().push(line.to_owned()),
             _ => {
                 others.insert(line.to_owned());
             }

@@ -49,14 +49,14 @@ impl Partition {
         let due_ms = due_ms.filter(|due| *due > step.now_ms);
         let freed = gives_way.is_some_and(|task| user.tasks[&task].queue == queue);
         let waiting = user.waiting.get(&queue).copied().unwrap_or(0) - u32::from(freed);
-        if waiting >= lane_max {
-            return Submitted::LaneFull;
-        }
         let bytes = bytes_of(&descriptor);
         // What gives way ends, and that is not refused.
         let held = step.held(&owner, user.bytes);
         if !self.has_room(&owner, held, u64::from(bytes), new.bytes_max) {
             return Submitted::BytesFull;
+        }
+        if waiting >= lane_max {
+            return Submitted::LaneFull;
         }
         step.hold(&owner, u64::from(bytes));
 

@@ -150,10 +150,10 @@ local function judge(caps)
     elseif owner and not old then
       local same = owner.hash == new.hash or new.mode == 'u' or new.mode == 'h'
       verdicts[i] = (same and 'e' or 'c') .. owner.t
-    elseif caps and lane.before + lane.taken - lane.freed - (left == lane and 1 or 0) >= new.most then
-      verdicts[i] = 'f'
     elseif not V.has_room(new.r.tally, (asked[new.u] or 0) + #new.d, new.room) then
       verdicts[i] = 'b'
+    elseif caps and lane.before + lane.taken - lane.freed - (left == lane and 1 or 0) >= new.most then
+      verdicts[i] = 'f'
     else
       verdicts[i] = 'a'
       asked[new.u] = (asked[new.u] or 0) + #new.d
