@@ -45,7 +45,7 @@ export function Facts({ task, attempts }: { task: Task; attempts: Attempt[] }) {
       {task.priority && task.priority !== "normal" ? (
         <Fact name="Priority" className="col-span-full">
           {PRIORITIES[task.priority].label}
-          <span className="font-normal text-ink-soft">: {PRIORITIES[task.priority].says}</span>
+          <span className="whitespace-normal font-normal text-ink-soft">: {PRIORITIES[task.priority].says}</span>
         </Fact>
       ) : null}
       {task.schedule ? (
