@@ -32,11 +32,11 @@ function V.record(user, task)
   if not r then
     local tally = V.tally(user)
     local prefix = tally.U
-    -- Made with the fields that it gets: a table that grows is dear.
+    -- Made with the fields that it gets, later ones too: a table that grows is dear.
     r = {
       u = user, t = task, U = prefix, id = id, name = prefix .. 't:' .. task, tally = tally,
       known = false, raw = nil, s = nil, was = nil, c = nil, n = nil, a = nil, text = nil, had = nil,
-      had_bytes = nil,
+      had_bytes = nil, asked = nil, asked_d = nil, d = nil, exists = nil, w = nil,
     }
     records[id] = r
   end

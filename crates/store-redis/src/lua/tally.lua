@@ -31,10 +31,15 @@ function V.bytes_max(tally)
   return tally.max
 end
 
+-- How many bytes they held when the tally was read.
+local function held(tally)
+  if not tally.held then tally.held = read(string.match(tally.was, '^%d+,(%d+)')) or 0 end
+  return tally.held
+end
+
 -- Whether the tasks of a user may hold so many bytes more; `asked` is the limit where none is set.
 function V.has_room(tally, more, asked)
-  local held = read(string.match(tally.was, '^%d+,(%d+)')) or 0
-  return held + tally.bytes + more <= (read(V.bytes_max(tally) or nil) or asked)
+  return held(tally) + tally.bytes + more <= (read(V.bytes_max(tally) or nil) or asked)
 end
 
 local function touch(tally)
@@ -106,7 +111,7 @@ function V.forget_tally(user) V.tally(user).forgotten = true end
 function V.set_tally(user, before, text)
   local tally = V.tally(user)
   tally.asked = true
-  tally.was = (string.match(before, '^%d+') or int(now())) .. ',' .. text
+  tally.was, tally.held = (string.match(before, '^%d+') or int(now())) .. ',' .. text, nil
   touch(tally)
 end
 
@@ -118,23 +123,29 @@ function V.keep_tallies(list)
   local gone = {}
   for i = 1, #changed do
     local tally = changed[i]
-    local numbers = { string.match(tally.was, TALLY) }
-    local version = read(numbers[1])
-    local bytes, all = math.max(0, (read(numbers[2]) or 0) + tally.bytes), 0
+    local numbers, some = { string.match(tally.was, TALLY) }, false
     for j = 1, #STATES do
-      local count = math.max(0, (read(numbers[j + 2]) or 0) + (tally.by[STATES[j]] or 0))
-      all = all + count
-      numbers[j + 2] = int(count)
+      -- A number that stays is not read: that and spelling it is what costs.
+      local number, by = numbers[j + 2] or '0', tally.by[STATES[j]]
+      if by then number = int(math.max(0, read(number) + by)) end
+      some = some or number ~= '0'
+      numbers[j + 2] = number
     end
     local max = V.bytes_max(tally)
-    if tally.forgotten or (all == 0 and not max) then
+    if tally.forgotten or not (some or max) then
       gone[#gone + 1] = tally.name
     else
       -- One that begins anew is not taken for a former one.
-      numbers[1], numbers[2] = int(version and version + 1 or now()), int(all > 0 and bytes or 0)
-      numbers[#STATES + 3] = max or nil
+      local version = read(numbers[1])
+      numbers[1] = int(version and version + 1 or now())
+      numbers[2] = some and int(math.max(0, held(tally) + tally.bytes)) or '0'
+      local last = #STATES + 2
+      if max then
+        last = last + 1
+        numbers[last] = max
+      end
       list[#list + 1] = tally.name
-      list[#list + 1] = table.concat(numbers, ',')
+      list[#list + 1] = table.concat(numbers, ',', 1, last)
     end
   end
   if #gone > 0 then call('UNLINK', unpack(gone)) end
