@@ -3,6 +3,7 @@
 
 mod accounts;
 mod batch;
+mod bytes;
 mod crash;
 mod deploy;
 mod doctor;

@@ -4,14 +4,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{Installation, PATIENCE, refused, run, said};
-
-/// A command of somebody who may set what holds in queues.
-fn operator(installation: &Installation) -> Command {
-    let mut command = installation.client();
-    command.env("TASKTONIC_TOKEN", installation.mint("olga", "operator"));
-    command
-}
+use crate::support::{Installation, PATIENCE, operator, refused, run, said};
 
 fn why(installation: &Installation, id: &str) -> Value {
     let told = said(installation.client().args(["task", "why", id, "--json"]));

@@ -140,6 +140,13 @@ pub(crate) fn said(command: &mut Command) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
+/// A command of somebody who may set what holds in queues.
+pub(crate) fn operator(installation: &Installation) -> Command {
+    let mut command = installation.client();
+    command.env("TASKTONIC_TOKEN", installation.mint("olga", "operator"));
+    command
+}
+
 #[track_caller]
 pub(crate) fn run(command: &mut Command) -> Output {
     command.output().expect("our program starts")

@@ -392,8 +392,7 @@ pub(super) fn lane_full() -> Refusal {
 pub(super) fn bytes_full() -> Refusal {
     Refusal::new(
         Code::BytesExceeded,
-        "Your tasks hold as many bytes as they may. Remove some that have ended, or wait until they \
-         are removed by themselves.",
+        "Remove some of your tasks that have ended, or wait until they are removed by themselves.",
     )
     .retry_after(BYTES_RETRY_S)
 }
