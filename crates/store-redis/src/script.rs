@@ -45,6 +45,10 @@ macro_rules! fragment {
     };
 }
 
+macro_rules! fragments {
+    ($($name:literal),*) => { &[$(fragment!($name)),*] };
+}
+
 /// What a call of the store runs in Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Script {
@@ -181,91 +185,46 @@ static ALONE: LazyLock<Vec<String>> = LazyLock::new(|| {
 type Fragment = (&'static str, &'static str);
 
 /// What every script of tasks begins with; its locals are seen by all fragments.
-const SHARED: &[Fragment] = &[fragment!("names"), fragment!("begin")];
+const SHARED: &[Fragment] = fragments!["names", "begin"];
 
-const SUBMIT: &[Fragment] = &[
-    fragment!("record"),
-    fragment!("tally"),
-    fragment!("gate"),
-    fragment!("lane"),
-    fragment!("line"),
-    fragment!("stop"),
+const SUBMIT: &[Fragment] = fragments!["record", "tally", "gate", "lane", "line", "stop"];
+
+const SYNC: &[Fragment] = fragments![
+    "record", "tally", "pace", "gate", "room", "lane", "line", "attempt", "stop", "links",
+    "report", "remove", "maintain", "pick", "claim"
 ];
 
-const SYNC: &[Fragment] = &[
-    fragment!("record"),
-    fragment!("tally"),
-    fragment!("pace"),
-    fragment!("gate"),
-    fragment!("room"),
-    fragment!("lane"),
-    fragment!("line"),
-    fragment!("attempt"),
-    fragment!("stop"),
-    fragment!("links"),
-    fragment!("report"),
-    fragment!("remove"),
-    fragment!("maintain"),
-    fragment!("pick"),
-    fragment!("claim"),
+const CONTROL: &[Fragment] = fragments![
+    "record",
+    "tally",
+    "pace",
+    "gate",
+    "room",
+    "lane",
+    "line",
+    "attempt",
+    "links",
+    "named",
+    "stop",
+    "cancel",
+    "redrive",
+    "reschedule",
+    "edit",
+    "seal",
+    "schedule",
+    "settings",
+    "remove",
+    "purge",
+    "erase"
 ];
 
-const CONTROL: &[Fragment] = &[
-    fragment!("record"),
-    fragment!("tally"),
-    fragment!("pace"),
-    fragment!("gate"),
-    fragment!("room"),
-    fragment!("lane"),
-    fragment!("line"),
-    fragment!("attempt"),
-    fragment!("links"),
-    fragment!("named"),
-    fragment!("stop"),
-    fragment!("cancel"),
-    fragment!("redrive"),
-    fragment!("reschedule"),
-    fragment!("edit"),
-    fragment!("seal"),
-    fragment!("schedule"),
-    fragment!("settings"),
-    fragment!("remove"),
-    fragment!("purge"),
-    fragment!("erase"),
-];
+const FLOW: &[Fragment] = fragments!["record", "tally", "gate", "lane", "line", "stop", "links"];
 
-const FLOW: &[Fragment] = &[
-    fragment!("record"),
-    fragment!("tally"),
-    fragment!("gate"),
-    fragment!("lane"),
-    fragment!("line"),
-    fragment!("stop"),
-    fragment!("links"),
-];
+const TICK: &[Fragment] =
+    fragments!["record", "tally", "gate", "lane", "line", "stop", "schedule", "tick"];
 
-const TICK: &[Fragment] = &[
-    fragment!("record"),
-    fragment!("tally"),
-    fragment!("gate"),
-    fragment!("lane"),
-    fragment!("line"),
-    fragment!("stop"),
-    fragment!("schedule"),
-    fragment!("tick"),
-];
-
-const REPAIR: &[Fragment] = &[
-    fragment!("record"),
-    fragment!("tally"),
-    fragment!("pace"),
-    fragment!("gate"),
-    fragment!("room"),
-    fragment!("lane"),
-    fragment!("line"),
-    fragment!("stop"),
-    fragment!("links"),
-    fragment!("schedule"),
+const REPAIR: &[Fragment] = fragments![
+    "record", "tally", "pace", "gate", "room", "lane", "line", "stop", "links", "schedule"
 ];
 
 /// The function of a script of tasks: `run` is what a call does, and each other fragment in a block
