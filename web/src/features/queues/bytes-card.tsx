@@ -1,7 +1,7 @@
 "use client";
 
 import type { BytesLimit } from "@tasktonic/client";
-import { type FormEvent, useId, useState } from "react";
+import { type FormEvent, type ReactNode, useId, useState } from "react";
 import { toast } from "sonner";
 import { Card } from "@/components/ui/bits";
 import { Button } from "@/components/ui/button";
@@ -44,12 +44,15 @@ type AmountProps = {
   error: string | undefined;
   disabled?: boolean;
   onType: (typed: string, unit: Size) => void;
+  /** What is done with it, beside it. */
+  children?: ReactNode;
 };
 
-function Amount({ id, label, hint, empty, typed, unit, error, disabled = false, onType }: AmountProps) {
+function Amount(props: AmountProps) {
+  const { id, label, hint, empty, typed, unit, error, disabled = false, onType, children } = props;
   return (
     <Field id={id} label={label} hint={hint} error={error} className="min-w-0 flex-1 basis-56">
-      <div className="flex gap-2 sm:max-w-72">
+      <div className="flex gap-2 sm:max-w-96">
         <Input
           id={id}
           inputMode="decimal"
@@ -62,7 +65,7 @@ function Amount({ id, label, hint, empty, typed, unit, error, disabled = false, 
           onChange={(event) => onType(event.target.value, unit)}
         />
         <NativeSelect
-          aria-label={`Unit of ${label}`}
+          aria-label={`${label}: unit`}
           disabled={disabled}
           value={unit}
           className="w-20 shrink-0"
@@ -74,6 +77,7 @@ function Amount({ id, label, hint, empty, typed, unit, error, disabled = false, 
             </option>
           ))}
         </NativeSelect>
+        {children}
       </div>
     </Field>
   );
@@ -105,7 +109,7 @@ function OfAll({ limit, changes, onChange }: Props) {
       noValidate
       aria-label="What the tasks of everybody may hold"
       onSubmit={(event) => void save(event)}
-      className="flex flex-wrap items-end gap-2 border-t border-line p-4 sm:px-5"
+      className="flex flex-wrap items-start gap-2 border-t border-line p-4 sm:px-5"
     >
       <Amount
         id={`${id}max`}
@@ -117,17 +121,18 @@ function OfAll({ limit, changes, onChange }: Props) {
         error={trouble}
         disabled={!changes}
         onType={(typed, unit) => setTyped({ typed, unit })}
-      />
-      {changes ? (
-        <Button
-          type="submit"
-          busy={busy}
-          disabled={max !== undefined && max === limit.bytes_max}
-          className="h-10 sm:h-9"
-        >
-          Save
-        </Button>
-      ) : null}
+      >
+        {changes ? (
+          <Button
+            type="submit"
+            busy={busy}
+            disabled={max !== undefined && max === limit.bytes_max}
+            className="h-10 sm:h-9"
+          >
+            Save
+          </Button>
+        ) : null}
+      </Amount>
     </form>
   );
 }
@@ -167,7 +172,7 @@ function OfOne() {
       noValidate
       aria-label="What the tasks of one person may hold"
       onSubmit={(event) => void save(event)}
-      className="flex flex-wrap items-end gap-x-4 gap-y-3 border-t border-line p-4 sm:px-5"
+      className="flex flex-wrap items-start gap-x-4 gap-y-3 border-t border-line p-4 sm:px-5"
     >
       <Field
         id={`${id}user`}
@@ -197,10 +202,11 @@ function OfOne() {
         unit={unit}
         error={trouble.max}
         onType={(typed, unit) => setTyped({ typed, unit })}
-      />
-      <Button type="submit" busy={busy} className="h-10 sm:h-9">
-        Set
-      </Button>
+      >
+        <Button type="submit" busy={busy} className="h-10 sm:h-9">
+          Set
+        </Button>
+      </Amount>
     </form>
   );
 }

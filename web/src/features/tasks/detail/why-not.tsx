@@ -5,6 +5,7 @@ import Link from "next/link";
 import { type ReactNode, useId } from "react";
 import { Button } from "@/components/ui/button";
 import { CopyButton } from "@/components/ui/copy-button";
+import { Prose } from "@/components/ui/prose";
 import { queueHref } from "@/features/queues/names";
 import { usePauseOwn } from "@/features/queues/use-pause";
 import { cn } from "@/lib/cn";
@@ -60,7 +61,7 @@ export function Blocked(props: { task: Asked; words: WhyWords; onChanged: () => 
       }
     >
       <p className="mt-0.5 [overflow-wrap:anywhere]">
-        {words.text}
+        <Prose text={words.text} />
         {words.command ? ":" : null}
       </p>
       {words.command ? (
