@@ -74,6 +74,8 @@ pub struct Partition {
     leases: BTreeSet<(i64, UserId, TaskId)>,
     /// Until when workers of other processes hold what they have, in lease time.
     heard: BTreeMap<WorkerId, i64>,
+    /// Those of them that were not heard since a restart.
+    silent: BTreeSet<WorkerId>,
     /// Lease time as it was last written down.
     kept_lt: Option<LeaseTime>,
     /// Lanes that are looked at again at a lease time, and the same by time.
@@ -168,6 +170,7 @@ impl Partition {
             paused: BTreeMap::new(),
             leases: BTreeSet::new(),
             heard: BTreeMap::new(),
+            silent: BTreeSet::new(),
             kept_lt: None,
             throttled: BTreeMap::new(),
             good: BTreeSet::new(),
@@ -353,10 +356,8 @@ impl Partition {
         }
         self.wake_for_room(step);
         let took = !reply.claimed.is_empty() || !reply.adopted.is_empty();
-        if is_holder || took {
-            self.hear(&worker, deadline_lt);
-        }
-        self.keep_lease_time(step, took.then_some((&worker, deadline_lt)));
+        let is_back = (is_holder || took) && self.hear(&worker, deadline_lt);
+        self.keep_lease_time(step, took.then_some((&worker, deadline_lt)), is_back);
         if maintained || reply.claimed.is_empty() {
             reply.next_in_ms = self.next_in_ms(step.now_ms);
             // Lease time moves by looks: where nobody else looks, a lease would end late, and a rate
