@@ -82,7 +82,7 @@ export function QueueView({ name, user, initial, detail: before, kinds }: Props)
           <Fact name="Your limit">
             {row ? [`${count(row.waiting_max)} waiting`, limitWords(row)].filter(Boolean).join(", ") : "–"}
           </Fact>
-          <Fact name="Your share">{row ? turnsWords(row.weight) : "–"}</Fact>
+          <Fact name="Your share">{row ? turnsWords(row.weight, row.turns) : "–"}</Fact>
           {kindsHere ? (
             <Fact name="Kinds of tasks" className="col-span-full">
               {kindsHere}
@@ -112,7 +112,12 @@ export function QueueView({ name, user, initial, detail: before, kinds }: Props)
               </label>
             </div>
             <LimitsForm
-              key={JSON.stringify([detail.value.waiting_max, detail.value.running_max, detail.value.rate])}
+              key={JSON.stringify([
+                detail.value.waiting_max,
+                detail.value.running_max,
+                detail.value.rate,
+                detail.value.turns,
+              ])}
               queue={detail.value}
               changes={changes}
               onSaved={(now) => {

@@ -1,4 +1,4 @@
-import type { OwnQueue, Pause } from "@tasktonic/client";
+import type { OwnQueue, Pause, Turns } from "@tasktonic/client";
 import { count } from "@/lib/format";
 import type { Lane } from "./read";
 
@@ -54,5 +54,8 @@ export function peopleWords({ users_waiting, users_held_back }: { users_waiting:
   return users_held_back > 0 ? `${who}, ${count(users_held_back)} held back` : who;
 }
 
-export const turnsWords = (weight: number): string =>
-  weight === 1 ? "1 turn in each round" : `${count(weight)} turns in each round`;
+/** A person's share of a queue, in what people share there. */
+export function turnsWords(weight: number, turns: Turns = "count"): string {
+  if (turns === "run_time") return weight === 1 ? "As much time as the others" : `${count(weight)} times the time of others`;
+  return weight === 1 ? "1 turn in each round" : `${count(weight)} turns in each round`;
+}
