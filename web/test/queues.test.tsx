@@ -128,8 +128,6 @@ describe("what is typed of a queue", () => {
       "Paused, 3 turns in each round, 5,000 may wait",
     );
     expect(personWords({ paused: false, weight: 1, waiting_max: 0 })).toBe("0 may wait");
-    expect(personWords({ paused: false, weight: 3 }, "run_time")).toBe("3 times the time of others");
-    expect(personWords({ paused: false, weight: 1, waiting_max: 1 }, "run_time")).toBe("1 may wait");
     const rate = { tasks: 100, per_ms: 60_000, burst: 20 };
     expect(personWords({ paused: false, weight: 1, waiting_max: 7, running_max: 4, rate })).toBe(
       "7 may wait, 4 run at once, 100 a minute (20 at once)",
@@ -236,21 +234,6 @@ describe("the forms of limits", () => {
     actions.setQueue.mockResolvedValueOnce({ ok: true, value: detail() });
     await save();
     expect(onSaved).toHaveBeenCalledWith(detail());
-  });
-
-  it("say what people share, and send it only where it is changed", async () => {
-    const onSaved = vi.fn();
-    const { container } = render(<LimitsForm queue={detail({ running_max: 4 })} changes onSaved={onSaved} />, aWorld({}));
-    expect(screen.getByText(/however long they take/)).toBeTruthy();
-    fill("People share", "run_time");
-    expect(screen.getByText(/who has long tasks starts fewer/)).toBeTruthy();
-    await noFaults(container);
-    actions.setQueue.mockResolvedValueOnce({ ok: true, value: detail({ turns: "run_time" }) });
-    await save();
-    expect(actions.setQueue).toHaveBeenLastCalledWith({ queue: "mail", turns: "run_time" });
-    expect(onSaved).toHaveBeenCalledWith(detail({ turns: "run_time" }));
-    fill("People share", "count");
-    expect(screen.getByRole("button", { name: "Save" }).hasAttribute("disabled")).toBe(true);
   });
 
   it("send nothing that makes no sense, and cannot be changed by those who only look", async () => {

@@ -56,6 +56,7 @@ export function peopleWords({ users_waiting, users_held_back }: { users_waiting:
 
 /** A person's share of a queue, in what people share there. */
 export function turnsWords(weight: number, turns: Turns = "count"): string {
-  if (turns === "run_time") return weight === 1 ? "As much time as the others" : `${count(weight)} times the time of others`;
+  if (turns === "run_time")
+    return weight === 1 ? "As much time as the others" : `${count(weight)} times the time of others`;
   return weight === 1 ? "1 turn in each round" : `${count(weight)} turns in each round`;
 }
