@@ -5,7 +5,7 @@ import axe from "axe-core";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { LimitsForm } from "@/features/queues/limits-form";
 import { personWords } from "@/features/queues/people-in";
-import { turnsWords } from "@/features/queues/words";
+import { saysOf, turnsWords } from "@/features/queues/words";
 import { ClockProvider } from "@/lib/clock";
 import { FakeSocket } from "../../sdk/typescript/test/make.ts";
 
@@ -67,6 +67,9 @@ describe("what people share in a queue", () => {
   it("is what a weight is of", () => {
     expect([turnsWords(1), turnsWords(3)]).toEqual(["1 turn in each round", "3 turns in each round"]);
     expect(turnsWords(1, "run_time")).toBe("As much time as the others");
+    expect(saysOf("open")).toMatch(/people take turns/);
+    expect(saysOf("open", "run_time")).toMatch(/share the time of the workers/);
+    expect(saysOf("queue_paused", "run_time")).toBe(saysOf("queue_paused"));
     expect(personWords({ paused: false, weight: 3 }, "run_time")).toBe("3 times the time of others");
     expect(personWords({ paused: false, weight: 1, waiting_max: 1 }, "run_time")).toBe("1 may wait");
   });

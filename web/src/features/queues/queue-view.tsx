@@ -19,7 +19,7 @@ import { PeopleIn } from "./people-in";
 import { EMPTY_LANE, kindsText, operates, type Queues } from "./read";
 import { StateChip } from "./state-chip";
 import { useQueues } from "./use-queues";
-import { laneWords, peopleWords, STATE_WORDS, stateOf, turnsWords } from "./words";
+import { laneWords, peopleWords, saysOf, stateOf, turnsWords } from "./words";
 
 type Props = {
   name: string;
@@ -55,7 +55,7 @@ export function QueueView({ name, user, initial, detail: before, kinds }: Props)
         <h1 className="text-2xl font-semibold [overflow-wrap:anywhere]">{name}</h1>
         <StateChip state={state} />
       </div>
-      <p className="mt-1.5 max-w-2xl text-ink-soft">{STATE_WORDS[state].says}</p>
+      <p className="mt-1.5 max-w-2xl text-ink-soft">{saysOf(state, row?.turns)}</p>
       <PauseNotice
         pause={queues.pause}
         onPause={(now) => {

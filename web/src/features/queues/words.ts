@@ -40,6 +40,12 @@ export const STATE_WORDS: Record<QueueState, { label: string; says: string }> = 
   open: { label: "Open", says: "Tasks are started as workers have room; people take turns." },
 };
 
+/** What a state means in this queue. */
+export const saysOf = (state: QueueState, turns: Turns = "count"): string =>
+  state === "open" && turns === "run_time"
+    ? "Tasks are started as workers have room; people share the time of the workers."
+    : STATE_WORDS[state].says;
+
 /** `3 waiting, 1 running`, or undefined where there is none. */
 export function laneWords({ waiting, running }: Lane, more = false): string | undefined {
   const some = (n: number, what: string) => (n > 0 ? `${count(n)}${more ? "+" : ""} ${what}` : "");
