@@ -325,8 +325,8 @@ async fn a_limit_on_what_runs_costs_so_much_and_no_more() {
         ("a limit of one that everybody reaches, sixteen at a time", at_most(1), 16, 5.5),
         ("a rate that nobody uses up, one at a time", paced, 1, 25.0),
         ("a rate that nobody uses up, sixteen at a time", paced, 16, 4.2),
-        ("turns by run time, one at a time", timed, 1, 29.0),
-        ("turns by run time, sixteen at a time", timed, 16, 4.5),
+        ("turns by run time, one at a time", timed, 1, 28.0),
+        ("turns by run time, sixteen at a time", timed, 16, 3.5),
     ] {
         let mut load = Load::new(PARTITIONS).await;
         load.set(settings).await;

@@ -246,7 +246,7 @@ mod tests {
         let (paused, waiting_max) = (Some(true), Some(Some(7)));
         assert_eq!(
             change,
-            QueueChange { paused, waiting_max, running_max: Some(None), rate: None }
+            QueueChange { paused, waiting_max, running_max: Some(None), rate: None, turns: None }
         );
         assert_eq!(read(&serde_json::to_string(&change).unwrap()), change);
         assert!(serde_json::from_str::<QueueChange>(r#"{"pause":true}"#).is_err());
