@@ -16,7 +16,7 @@ use tasktonic_core::command::{
 use tasktonic_core::limits::ADOPT_MAX;
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::schedule::{Schedule, Tick};
-use tasktonic_core::settings::{By, QueueSettings, Rate, UserSettings};
+use tasktonic_core::settings::{By, QueueSettings, Rate, Turns, UserSettings};
 use tasktonic_core::{Lease, Priority, TaskId, Text, UserId};
 
 use super::replay;
@@ -483,7 +483,8 @@ impl Walk {
                 let mut queues = Vec::new();
                 for name in QUEUES {
                     let paused = self.seed.below(3) == 0;
-                    let settings = QueueSettings { paused, waiting_max, running_max, rate };
+                    let turns = [Turns::Count, Turns::RunTime][self.seed.pick(2)];
+                    let settings = QueueSettings { paused, waiting_max, running_max, rate, turns };
                     if self.seed.below(2) == 0 {
                         queues.push((name.parse().expect("a queue name"), settings));
                     }
