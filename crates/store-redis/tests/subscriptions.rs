@@ -101,6 +101,32 @@ fn all_channels_come_back_when_connections_are_killed_and_slots_move() {
 }
 
 #[test]
+fn a_call_about_many_users_tells_those_who_listen_and_asks_once_about_the_others() {
+    let redis = Redis::start(Options::default());
+    load::block_on(async {
+        let store = load::open(&redis.url(), Class::Fast, 1).await;
+        let mut listener = store.events(&user(3));
+        assert_eq!(next("the first confirmation", &mut listener).await, UserEvent::Lagged);
+
+        let calls = |command: &str| {
+            let stats = redis.info("commandstats");
+            let said = stats.get(&format!("cmdstat_{command}")).cloned().unwrap_or_default();
+            let calls = said.split(',').next().and_then(|said| said.strip_prefix("calls="));
+            calls.map_or(0, |calls| calls.parse::<u32>().unwrap())
+        };
+        let before = (calls("spublish"), calls("pubsub|shardnumsub"));
+        let tasks = (0..6).map(|number| load::draft(&user(number), u64::from(number))).collect();
+        store.submit(PartitionId(0), Submit { created_ms: 1, tasks }).await.unwrap();
+        let event = next("what happened to one of them", &mut listener).await;
+        assert!(matches!(event, UserEvent::Logged { .. }), "{event:?}");
+        let after = (calls("spublish"), calls("pubsub|shardnumsub"));
+        assert_eq!(after.1 - before.1, 1);
+        // One to who listens; the store sometimes says something to itself, and hears whether it can.
+        assert!(after.0 - before.0 < 4, "{} were told", after.0 - before.0);
+    });
+}
+
+#[test]
 fn a_dead_connection_that_nobody_closes_is_noticed_by_its_silence() {
     use tasktonic_testkit::fault_proxy::{Fault, FaultProxy};
 

@@ -106,6 +106,7 @@ end
 
 -- Logs what is to be logged of these users, and tells listeners.
 function V.tell_users(users)
+  local unheard = V.unheard(users, 'name')
   for i = 1, #users do
     local u = users[i]
     local json = u.log
@@ -114,7 +115,9 @@ function V.tell_users(users)
     local front = M.epoch .. '-'
     local id = pcall('XADD', u.U .. 'e', 'MAXLEN', '~', KEPT, front .. '*', 'e', json)
     if type(id) == 'string' then
-      call('SPUBLISH', N.channel(u.name), front .. after(string.sub(id, #front + 1)) .. json)
+      if not unheard[i] then
+        call('SPUBLISH', N.channel(u.name), front .. after(string.sub(id, #front + 1)) .. json)
+      end
     else
       V.log(u.name, json)
     end

@@ -12,6 +12,8 @@
 -- links; had, had_bytes as what it is counted in its user's tally. Texts are never decoded: only their
 -- fixed beginning is looked at.
 
+-- From so many users on, one question who listens costs less than telling those who do not.
+local ASKED_MIN = 3
 local records, wanted, dirty
 -- Names and texts that are written when the call ends.
 local puts
@@ -198,11 +200,22 @@ end
 -- Whether a record's task has ended and waits only for its retention.
 function V.is_ended(r) return ENDED[r.s] == true end
 
+-- Which users have no listeners, by place: one command less for each of them. It may not fail: without
+-- an answer all may have some. Users are names, or tables with a `field` that is theirs.
+function V.unheard(users, field)
+  local unheard, channels = {}, {}
+  if #users < ASKED_MIN or #users > UNPACK_MAX then return unheard end
+  for i = 1, #users do channels[i] = N.channel(field and users[i][field] or users[i]) end
+  local counts = pcall('PUBSUB', 'SHARDNUMSUB', unpack(channels))
+  for i = 1, #users do unheard[i] = counts[2 * i] == 0 end
+  return unheard
+end
+
 -- Puts an entry into a user's log and tells listeners. It must not fail: all else is written.
 local function add(name, json)
   return pcall('XADD', name, 'MAXLEN', '~', int(EVENTS_KEPT_MAX), int(M.epoch) .. '-*', 'e', json)
 end
-function V.log(user, json)
+function V.log(user, json, unheard)
   local name = N.user(user) .. 'e'
   local id = add(name, json)
   if type(id) ~= 'string' then
@@ -216,7 +229,7 @@ function V.log(user, json)
     call('HSET', META, 'epoch', int(M.epoch))
     id = add(name, json)
   end
-  if type(id) ~= 'string' then return end
+  if type(id) ~= 'string' or unheard then return end
   local seq = string.match(id, '%-(%d+)$') + 1
   call('SPUBLISH', N.channel(user), int(M.epoch) .. '-' .. int(seq) .. json)
 end
@@ -332,10 +345,11 @@ function V.finish()
     end
   end
   if #M.set > 0 then call('HSET', META, unpack(M.set)) end
+  local unheard = V.unheard(log_order)
   for i = 1, #log_order do
     local user = log_order[i]
     local list = logs[user]
-    V.log(user, '[' .. (#list == 1 and list[1] or table.concat(list, ',')) .. ']')
+    V.log(user, '[' .. (#list == 1 and list[1] or table.concat(list, ',')) .. ']', unheard[i])
   end
   for i = 1, #passing, 2 do call('SPUBLISH', N.channel(passing[i]), passing[i + 1]) end
 end

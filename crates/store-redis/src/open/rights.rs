@@ -39,7 +39,7 @@ try('ZADD', key, 0, '') try('ZREM', key, '') try('ZCARD', key) try('ZSCORE', key
 try('ZMSCORE', key, '') try('ZRANGE', key, 0, 0) try('ZPOPMIN', key) try('ZREMRANGEBYLEX', key, '[a', '[a') try('ZSCAN', key, '0')
 try('XADD', key, '*', 'f', '') try('XRANGE', key, '-', '+') try('XREVRANGE', key, '+', '-')
 try('XLEN', key) try('XTRIM', key, 'MAXLEN', 0) try('XINFO', 'STREAM', key)
-try('SPUBLISH', key, '')
+try('SPUBLISH', key, '') try('PUBSUB', 'SHARDNUMSUB', key)
 redis.pcall('DEL', key)
 return lacking
 ";
