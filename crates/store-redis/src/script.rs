@@ -187,20 +187,28 @@ type Fragment = (&'static str, &'static str);
 /// What every script of tasks begins with; its locals are seen by all fragments.
 const SHARED: &[Fragment] = fragments!["names", "begin"];
 
-const SUBMIT: &[Fragment] = fragments![
-    "record",
-    "tally",
-    "gate",
-    "lane",
-    "line",
-    "stop",
-    "plain",
-    "plain_submit"
-];
+const SUBMIT: &[Fragment] =
+    fragments!["record", "tally", "gate", "lane", "line", "stop", "plain", "plain_submit"];
 
 const SYNC: &[Fragment] = fragments![
-    "record", "tally", "pace", "gate", "room", "lane", "line", "attempt", "stop", "links",
-    "report", "remove", "maintain", "pick", "claim", "idle", "plain", "plain_sync"
+    "record",
+    "tally",
+    "pace",
+    "gate",
+    "room",
+    "lane",
+    "line",
+    "attempt",
+    "stop",
+    "links",
+    "report",
+    "remove",
+    "maintain",
+    "pick",
+    "claim",
+    "idle",
+    "plain",
+    "plain_sync"
 ];
 
 const CONTROL: &[Fragment] = fragments![

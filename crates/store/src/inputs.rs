@@ -4,8 +4,8 @@
 
 use std::collections::HashMap;
 
+use tasktonic_core::links::OnFailure;
 use tasktonic_core::{Links, TaskId, TaskState};
-use tasktonic_protocol::http::OnFailure;
 use tasktonic_protocol::status::TaskStatus;
 use tasktonic_protocol::stored::{Descriptor, StoredState, output_of};
 use tasktonic_protocol::worker::InputBody;
@@ -51,7 +51,7 @@ impl Tied {
             at.map_or(links.up.len(), |at| at + 1)
         });
         let page = links.up[from..].iter().take(page_len(limit));
-        Self::To(page.map(|up| (up.task, Some(up.on_failure.into()))).collect())
+        Self::To(page.map(|up| (up.task, Some(up.on_failure))).collect())
     }
 
     /// These parts.
@@ -92,7 +92,7 @@ fn told(
     let id = task.to_string();
     let gone = InputBody {
         id,
-        on_failure,
+        on_failure: on_failure.map(Into::into),
         kind: None,
         name: None,
         status: None,
@@ -124,7 +124,7 @@ fn told(
 
 #[cfg(test)]
 mod tests {
-    use tasktonic_core::links::{Gather, OnFailure as Core, Up};
+    use tasktonic_core::links::{Gather, Up};
 
     use super::*;
 
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn pages_of_ties_follow_each_other_and_miss_none() {
-        let up = |n| Up { task: id(n), on_failure: Core::Continue, told: true };
+        let up = |n| Up { task: id(n), on_failure: OnFailure::Continue, told: true };
         // Not in the order of their ids: ties keep the order in which they were named.
         let order = [5, 2, 9, 1, 7];
         let links = Links { up: order.map(up).to_vec(), ..Links::default() };

@@ -1,11 +1,10 @@
 //! Scenarios of who is told what became of the tasks that one waited for.
 
 use tasktonic_core::command::{After, Control, Gathers, Node, Report};
-use tasktonic_core::links::OnFailure as Core;
+use tasktonic_core::links::OnFailure;
 use tasktonic_core::reply::Controlled;
 use tasktonic_core::routing::partition_of;
 use tasktonic_core::{Lease, TaskId, Text};
-use tasktonic_protocol::http::OnFailure;
 use tasktonic_protocol::status::TaskStatus;
 
 use super::scene::{Scene, ack, write};
@@ -31,7 +30,7 @@ impl Scene {
     }
 
     /// A task that comes after `after`, named `name`.
-    fn named(&self, user: &str, name: &str, after: &[(TaskId, Core)]) -> Node {
+    fn named(&self, user: &str, name: &str, after: &[(TaskId, OnFailure)]) -> Node {
         let mut new = self.draft(user);
         let text = new.descriptor.replace(r#""p":"#, &format!(r#""nm":"{name}","p":"#));
         new.descriptor = text.into();
@@ -54,7 +53,8 @@ pub async fn a_task_is_told_what_became_of_those_it_waited_for(scene: Scene) {
     let right = scene.named("ana", "right", &[]);
     let other = scene.named("ana", "other", &[]);
     let ids = [&left, &right, &other].map(|node| node.new.task);
-    let last = scene.named("ana", "last", &[(ids[1], Core::Continue), (ids[0], Core::Fail)]);
+    let last =
+        scene.named("ana", "last", &[(ids[1], OnFailure::Continue), (ids[0], OnFailure::Fail)]);
     let task = last.new.task;
     scene.tied("ana", vec![left, right, other, last]).await;
     let strangers = scene.submit("ben").await;
@@ -83,13 +83,13 @@ pub async fn a_task_is_told_what_became_of_those_it_waited_for(scene: Scene) {
     assert_eq!((&right.id, &left.id), (&ids[1].to_string(), &ids[0].to_string()));
     assert_eq!(
         (right.status, right.on_failure),
-        (Some(TaskStatus::Failed), Some(OnFailure::Continue))
+        (Some(TaskStatus::Failed), Some(OnFailure::Continue.into()))
     );
     assert_eq!(right.error.as_ref().map(|error| error.code.as_str()), Some("boom"));
     assert_eq!((right.name.as_deref(), right.kind.as_deref()), (Some("right"), Some("mail")));
     assert_eq!(
         (left.status, left.on_failure),
-        (Some(TaskStatus::Completed), Some(OnFailure::Fail))
+        (Some(TaskStatus::Completed), Some(OnFailure::Fail.into()))
     );
     let output = left.output.as_ref().map(|output| output.get());
     assert_eq!(output, Some(r#"{"a": 1.50}"#), "byte for byte");
