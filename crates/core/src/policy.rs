@@ -7,6 +7,7 @@ pub mod estimate;
 pub mod gcra;
 mod retention;
 mod rules;
+pub mod turns;
 
 pub use attempts::{
     AttemptsPolicy, CRASHES_MAX_DEFAULT, Verdict, Why, after_failure, after_loss, losses_so_far,

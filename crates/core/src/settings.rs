@@ -7,6 +7,16 @@ use std::str::FromStr;
 
 pub use crate::policy::gcra::Rate;
 
+/// What a turn of a user is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Turns {
+    /// As many tasks as their weight says.
+    #[default]
+    Count,
+    /// As much run time as their weight says.
+    RunTime,
+}
+
 /// What holds for everybody in a queue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct QueueSettings {
@@ -18,6 +28,8 @@ pub struct QueueSettings {
     pub running_max: Option<u32>,
     /// How many tasks of one user start in which time; absent: no limit.
     pub rate: Option<Rate>,
+    /// What a turn is.
+    pub turns: Turns,
 }
 
 /// What holds for one user in one queue, before what holds for everybody.
@@ -185,9 +197,16 @@ impl<'a> Parts<'a> {
 
 impl fmt::Display for QueueSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { paused, waiting_max, running_max, rate } = *self;
+        let Self { paused, waiting_max, running_max, rate, turns } = *self;
+        // Who has no rate leaves its places empty, where something stands behind them.
+        let (gap, turns) = match (turns, rate) {
+            (Turns::Count, _) => ("", ""),
+            (Turns::RunTime, Some(_)) => ("", ",1"),
+            (Turns::RunTime, None) => (",,,", ",1"),
+        };
         let (paused, rate) = (flag(paused), MaybeRate(rate));
-        write!(f, "{paused},{},{}{rate}", Maybe(waiting_max), Maybe(running_max))
+        let (waiting, running) = (Maybe(waiting_max), Maybe(running_max));
+        write!(f, "{paused},{waiting},{running}{rate}{gap}{turns}")
     }
 }
 
@@ -201,6 +220,7 @@ impl FromStr for QueueSettings {
             waiting_max: parts.number()?,
             running_max: parts.number()?,
             rate: parts.rate()?,
+            turns: if parts.flag()? { Turns::RunTime } else { Turns::Count },
         })
     }
 }
@@ -270,14 +290,17 @@ mod tests {
         #[test]
         fn what_is_spelled_is_read_also_with_parts_behind_it(
             paused: bool, waiting_max: Option<u32>, running_max: Option<u32>, weight in 1_u32..1_000,
-            rate in prop::option::of((1_u32..9, 1_u32..99, 1_u32..9)), more in "(,[0-9]{0,4}){0,3}",
+            rate in prop::option::of((1_u32..9, 1_u32..99, 1_u32..9)), by_time: bool, more in "(,[0-9]{0,4}){0,3}",
         ) {
             let rate = rate.map(|(tasks, per_ms, burst)| Rate { tasks, per_ms, burst });
             // What is not spelled has no place for further parts behind it.
-            let more = if rate.is_some() { more } else { ",,,".to_owned() + &more };
-            let queue = QueueSettings { paused, waiting_max, running_max, rate };
+            let rest = if rate.is_some() { "" } else { ",,," };
+            let turns = if by_time { Turns::RunTime } else { Turns::Count };
+            let queue = QueueSettings { paused, waiting_max, running_max, rate, turns };
             prop_assert_eq!(queue.to_string().parse(), Ok(queue));
-            prop_assert_eq!(format!("{queue}{more}").parse(), Ok(queue));
+            let gap = if by_time { String::new() } else { format!("{rest},") };
+            prop_assert_eq!(format!("{queue}{gap}{more}").parse(), Ok(queue));
+            let more = rest.to_owned() + &more;
             let user = UserSettings { weight, paused, waiting_max, running_max, rate };
             prop_assert_eq!(user.to_string().parse(), Ok(user));
             prop_assert_eq!(format!("{user}{more}").parse(), Ok(user));

@@ -7,7 +7,11 @@ export type QueueSettings = {
   running_max?: number;
   /** How many tasks of one user start in which time; absent: as many as workers take. */
   rate?: Rate;
+  /** What users share: as many tasks as their weights say, or as much of the workers' time; absent for `count`. */
+  turns?: Turns;
 };
+
+export type Turns = "count" | "run_time";
 
 /** `tasks` in each `per_ms`, and `burst` of them at once when none has started for a while. */
 export type Rate = { tasks: number; per_ms: number; burst: number };
@@ -57,6 +61,7 @@ export type QueueChange = {
   waiting_max?: number | null;
   running_max?: number | null;
   rate?: RateChange | null;
+  turns?: Turns;
 };
 
 /** What is absent stays, `null` is the default again. */

@@ -12,7 +12,7 @@ use crate::gate::{Gate, user_gate};
 use crate::ids::{Name, TaskId, UserId};
 use crate::priority::Priority;
 use crate::schedule::Schedule;
-use crate::settings::{QueueSettings, UserSettings};
+use crate::settings::{QueueSettings, Turns, UserSettings};
 use crate::transitions::{STATES, TaskState};
 
 impl Partition {
@@ -95,6 +95,7 @@ impl Partition {
             for (user, settings) in &queue.users {
                 lines.extend(user_lines(name, user, settings));
             }
+            lines.extend(queue.times.lines(name));
             for (user, credit) in &queue.credit {
                 lines.insert(format!("credit {name} {user} = {credit}"));
             }
@@ -252,6 +253,7 @@ impl Partition {
                 }
                 wrong.push(format!("{user} is kept out of {name} by nothing"));
             }
+            wrong.extend(self.check_times(name));
             for user in queue.credit.keys().filter(|user| !has_lane(user)) {
                 wrong.push(format!("credit {name} names {user}, who has no lane there"));
             }
@@ -333,7 +335,7 @@ pub fn lane_line(name: &Name, user: &UserId, priority: Priority, ids: &[String])
 /// The lines of a dump about what is set of a queue.
 #[must_use]
 pub fn queue_lines(name: &Name, settings: &QueueSettings) -> Vec<String> {
-    let QueueSettings { paused, waiting_max, running_max, rate } = *settings;
+    let QueueSettings { paused, waiting_max, running_max, rate, turns } = *settings;
     let mut lines = Vec::new();
     if paused {
         lines.push(format!("queue {name} paused"));
@@ -341,6 +343,9 @@ pub fn queue_lines(name: &Name, settings: &QueueSettings) -> Vec<String> {
     lines.extend(waiting_max.map(|max| format!("queue {name} waiting_max {max}")));
     lines.extend(running_max.map(|max| format!("queue {name} running_max {max}")));
     lines.extend(rate.map(|rate| format!("queue {name} rate {rate:?}")));
+    if turns == Turns::RunTime {
+        lines.push(format!("queue {name} turns by run time"));
+    }
     lines
 }
 

@@ -289,6 +289,7 @@ async fn set(
         waiting_max: asked.waiting_max.unwrap_or(before.waiting_max),
         running_max: asked.running_max.unwrap_or(before.running_max),
         rate: asked.rate.map_or(before.rate, |rate| rate.map(rate_of)),
+        turns: asked.turns.unwrap_or(before.turns),
     })
     .await?;
     Ok(Json(detail(&app, &name).await?))

@@ -3,8 +3,8 @@
 --
 -- reads:   meta fields q:<queue> = 1 if anything is set of its users, more by one for each of them
 --          whom it limits, and what is set of the queue: paused, most waiting tasks of a user, most
---          that run at once, how many start in how many ms and how many at once; settings of users:
---          weight, and the same.
+--          that run at once, how many start in how many ms and how many at once, 1 if turns are by
+--          run time; settings of users: weight, and the same but for that.
 --          Numbers between commas, empty where nothing is set; further parts may follow.
 -- replies: nothing
 -- moves:   nothing
@@ -12,13 +12,13 @@
 -- What the field q:<queue> says; nothing where there is none.
 function V.queue(text)
   if not text then return nil end
-  local users, paused, most, running, tasks, per_ms, burst =
-    string.match(text .. ',,,,,,,', '^(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),')
+  local users, paused, most, running, tasks, per_ms, burst, timed =
+    string.match(text .. ',,,,,,,,', '^(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),')
   users = tonumber(users) or 0
   return {
     users = users > 0, limited = math.max(0, users - 1),
     paused = paused == '1', most = tonumber(most), running = tonumber(running),
-    rate = V.rate and V.rate(tasks, per_ms, burst),
+    rate = V.rate and V.rate(tasks, per_ms, burst), timed = timed == '1',
   }
 end
 
@@ -48,6 +48,9 @@ function V.is_paced(set)
   return set and (set.rate ~= nil or set.limited > 0) or false
 end
 
+-- Whether turns are by run time.
+function V.is_timed(set) return set and set.timed or false end
+
 -- What the field says of users.
 function V.said_users(set)
   return set and set.users and 1 + set.limited or 0
@@ -73,6 +76,8 @@ function V.set_queue(queue, before, users, text)
   local is_counted = V.is_counted(V.set_of(queue))
   if is_counted ~= V.is_counted(before) then V.recount(queue, is_counted) end
   if V.is_paced(before) and not V.is_paced(V.set_of(queue)) then V.drop_pace(queue) end
+  local is_timed = V.is_timed(V.set_of(queue))
+  if is_timed ~= V.is_timed(before) then V.drop_turns(queue, is_timed) end
 end
 
 -- What is set of a user in a queue.

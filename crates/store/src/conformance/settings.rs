@@ -10,8 +10,13 @@ use super::lists::heard;
 use super::scene::{MAIL, Scene, ack};
 use crate::{Held, Query, QueryReply, Turns, UserView, Wake};
 
-const PAUSED: QueueSettings =
-    QueueSettings { paused: true, waiting_max: None, running_max: None, rate: None };
+const PAUSED: QueueSettings = QueueSettings {
+    paused: true,
+    waiting_max: None,
+    running_max: None,
+    rate: None,
+    turns: tasktonic_core::settings::Turns::Count,
+};
 
 impl Scene {
     /// Sets what holds in the queue of most scenarios, in every partition.
@@ -32,7 +37,7 @@ impl Scene {
         assert_eq!(self.control(user, control).await, Controlled::Done);
     }
 
-    async fn pause(&self, user: &str, paused: bool) {
+    pub(super) async fn pause(&self, user: &str, paused: bool) {
         self.pause_by(By::Owner, user, paused).await;
     }
 

@@ -49,7 +49,12 @@ export const setBytesOf = action(z.strictObject({ user: Person, bytes_max: Bytes
 );
 
 export const setQueue = action(
-  z.strictObject({ queue: Queue, paused: z.boolean().optional(), ...Limits }),
+  z.strictObject({
+    queue: Queue,
+    paused: z.boolean().optional(),
+    turns: z.enum(["count", "run_time"]).optional(),
+    ...Limits,
+  }),
   ({ input: { queue, ...change }, api }) => api.setQueue(queue, change as QueueChange),
 );
 

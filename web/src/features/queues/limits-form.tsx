@@ -1,14 +1,14 @@
 "use client";
 
-import type { QueueDetail } from "@tasktonic/client";
+import type { QueueChange, QueueDetail, Turns } from "@tasktonic/client";
 import { type FormEvent, useId, useState } from "react";
 import { toast } from "sonner";
 import { Button } from "@/components/ui/button";
-import { FieldError } from "@/components/ui/field";
+import { describedBy, Field, FieldError, NativeSelect } from "@/components/ui/field";
 import { call } from "@/lib/call";
 import { setQueue } from "./actions";
 import { LimitFields } from "./limit-fields";
-import { changedOf, errorsAt, LIMIT_POINTERS, readLimits, typedOf } from "./limits";
+import { changedOf, errorsAt, LIMIT_POINTERS, readLimits, TURNS, typedOf } from "./limits";
 
 type Props = { queue: QueueDetail; changes: boolean; onSaved: (now: QueueDetail) => void };
 
@@ -19,7 +19,9 @@ export function LimitsForm({ queue, changes, onSaved }: Props) {
   const [errors, setErrors] = useState<Record<string, string>>({});
   const [busy, setBusy] = useState(false);
   const { limits, wrong } = readLimits(typed);
-  const change = changedOf(limits, queue);
+  const before = queue.turns ?? "count";
+  const [turns, setTurns] = useState<Turns>(before);
+  const change: QueueChange = { ...changedOf(limits, queue), ...(turns === before ? {} : { turns }) };
   const isWrong = Object.keys(wrong).length > 0;
 
   const save = async (event: FormEvent) => {
@@ -44,6 +46,21 @@ export function LimitsForm({ queue, changes, onSaved }: Props) {
       className="flex flex-col gap-5"
     >
       <LimitFields id={id} of="everybody" typed={typed} onTyped={setTyped} errors={errors} disabled={!changes} />
+      <Field id={`${id}turns`} label="People share" hint={TURNS[turns].says} className="sm:max-w-md">
+        <NativeSelect
+          id={`${id}turns`}
+          aria-describedby={describedBy(`${id}turns`, TURNS[turns].says, undefined)}
+          disabled={!changes}
+          value={turns}
+          onChange={(event) => setTurns(event.target.value as Turns)}
+        >
+          {(Object.keys(TURNS) as Turns[]).map((one) => (
+            <option key={one} value={one}>
+              {TURNS[one].label}
+            </option>
+          ))}
+        </NativeSelect>
+      </Field>
       <FieldError id={`${id}error`} text={errors[""]} />
       {changes ? (
         <div className="flex justify-end">
