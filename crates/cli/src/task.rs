@@ -1,9 +1,10 @@
 //! `tasktonic task get | list | counts | why | cancel | retry | purge | reschedule | edit | position |
-//! attempts | logs`.
+//! attempts | logs | output`.
 
 mod counts;
 pub(crate) use counts::size;
 mod many;
+mod output;
 mod position;
 mod waiting;
 
@@ -130,6 +131,11 @@ pub(crate) enum Verb {
         #[command(flatten)]
         remote: Remote,
     },
+    /// Print a task's output, byte for byte, however long it is
+    #[command(after_help = "Examples:\n  \
+        tasktonic task output AZrS0mXvQ4yKcD1e | jq .\n  \
+        tasktonic task output AZrS0mXvQ4yKcD1e --to rows.json")]
+    Output(output::Asked),
     /// Print a task's log
     #[command(after_help = "Example: tasktonic task logs AZrS0mXvQ4yKcD1e --follow")]
     Logs {
@@ -232,6 +238,7 @@ pub(crate) async fn task(verb: Verb) -> Result<u8> {
             }
             Ok(crate::DONE)
         }
+        Verb::Output(asked) => output::output(asked).await,
         Verb::Logs { id, follow, json, remote } => logs(&remote.client()?, &id, follow, json).await,
     }
 }
@@ -360,6 +367,10 @@ pub(crate) fn show(task: &Task) {
     if let Some(output) = &task.output {
         screen::say("");
         screen::say(&pretty(output.get()));
+        if task.output_in_file {
+            let id = harmless(&task.id);
+            screen::note(&format!("it is in a file: tasktonic task output {id}"));
+        }
     }
 }
 

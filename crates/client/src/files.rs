@@ -58,7 +58,8 @@ impl Client {
         media_type: Option<&str>,
         content: Content,
     ) -> Result<StoredFile> {
-        let answer = self.send_file(name, media_type, None, content).await?;
+        let query = [("name", name.into())];
+        let answer = self.send_file(&query, media_type, None, content).await?;
         self.read(&answer)
     }
 
@@ -70,9 +71,18 @@ impl Client {
         self.fetch_file(check(id)?, None).await
     }
 
+    /// The output of a task, byte for byte, however long it is.
+    ///
+    /// # Errors
+    /// A problem `not_found` if the caller has no such task, or it has no output.
+    pub async fn task_output(&self, id: &str) -> Result<Download> {
+        let id = crate::tasks::check(id)?;
+        self.fetch(&["api", "v1", "tasks", id, "output"], None).await
+    }
+
     pub(crate) async fn send_file(
         &self,
-        name: &str,
+        query: &[(&str, String)],
         media_type: Option<&str>,
         lease: Option<&str>,
         content: Content,
@@ -82,14 +92,14 @@ impl Client {
         let credentials = &self.inner.credentials;
         let token = credentials.token().await?;
         let upload = Upload::of(content);
-        let sent = self.send_once(name, media_type, lease, token.as_ref(), &upload).await;
+        let sent = self.send_once(query, media_type, lease, token.as_ref(), &upload).await;
         match (sent, token) {
             (Err(error), Some(token)) if error.wants_token() && upload.is_untouched() => {
                 if !credentials.renew(&token).await? {
                     return Err(error);
                 }
                 let token = credentials.token().await?;
-                self.send_once(name, media_type, lease, token.as_ref(), &upload).await
+                self.send_once(query, media_type, lease, token.as_ref(), &upload).await
             }
             (sent, _) => sent,
         }
@@ -97,7 +107,7 @@ impl Client {
 
     async fn send_once(
         &self,
-        name: &str,
+        query: &[(&str, String)],
         media_type: Option<&str>,
         lease: Option<&str>,
         token: Option<&crate::Token>,
@@ -105,7 +115,7 @@ impl Client {
     ) -> Result<Answer> {
         let segments = ["api", "v1", "files"];
         let media_type = media_type.unwrap_or("application/octet-stream");
-        let mut request = self.request(Method::POST, &segments, &[("name", name.into())], token)?;
+        let mut request = self.request(Method::POST, &segments, query, token)?;
         if let Some(lease) = lease {
             request = request.header(LEASE_HEADER, lease);
         }
@@ -122,15 +132,19 @@ impl Client {
     }
 
     pub(crate) async fn fetch_file(&self, id: &str, lease: Option<&str>) -> Result<Download> {
+        self.fetch(&["api", "v1", "files", id], lease).await
+    }
+
+    async fn fetch(&self, segments: &[&str], lease: Option<&str>) -> Result<Download> {
         let credentials = &self.inner.credentials;
         let token = credentials.token().await?;
-        match (self.fetch_once(id, lease, token.as_ref()).await, token) {
+        match (self.fetch_once(segments, lease, token.as_ref()).await, token) {
             (Err(error), Some(token)) if error.wants_token() => {
                 if !credentials.renew(&token).await? {
                     return Err(error);
                 }
                 let token = credentials.token().await?;
-                self.fetch_once(id, lease, token.as_ref()).await
+                self.fetch_once(segments, lease, token.as_ref()).await
             }
             (fetched, _) => fetched,
         }
@@ -138,11 +152,11 @@ impl Client {
 
     async fn fetch_once(
         &self,
-        id: &str,
+        segments: &[&str],
         lease: Option<&str>,
         token: Option<&crate::Token>,
     ) -> Result<Download> {
-        let mut request = self.request(Method::GET, &["api", "v1", "files", id], &[], token)?;
+        let mut request = self.request(Method::GET, segments, &[], token)?;
         if let Some(lease) = lease {
             request = request.header(LEASE_HEADER, lease);
         }
@@ -164,7 +178,7 @@ impl Client {
             media_type: text(CONTENT_TYPE).unwrap_or("application/octet-stream").to_owned(),
             name: text(http::header::CONTENT_DISPOSITION)
                 .and_then(file_name)
-                .unwrap_or_else(|| id.to_owned()),
+                .unwrap_or_else(|| segments.last().copied().unwrap_or_default().to_owned()),
             content: patient(response.bytes_stream(), part),
             headers,
         })

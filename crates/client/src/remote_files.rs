@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use tasktonic_core::Lease;
-use tasktonic_files::{Content, Error as FileError, FileId, FileMeta, TaskFiles};
+use tasktonic_files::{Content, Error as FileError, FileId, FileMeta, OUTPUT_NAME, TaskFiles};
 use tasktonic_protocol::http::StoredFile;
 use tasktonic_protocol::problem::Code;
 use tasktonic_protocol::time::parse_rfc3339;
@@ -49,8 +49,24 @@ impl TaskFiles for RemoteFiles {
         name: &str,
         content: Content,
     ) -> Result<FileMeta, FileError> {
+        self.send(lease, &[("name", name.into())], content).await
+    }
+
+    async fn keep_output(&self, lease: &Lease, content: Content) -> Result<FileMeta, FileError> {
+        let query = [("name", OUTPUT_NAME.into()), ("output", "1".into())];
+        self.send(lease, &query, content).await
+    }
+}
+
+impl RemoteFiles {
+    async fn send(
+        &self,
+        lease: &Lease,
+        query: &[(&str, String)],
+        content: Content,
+    ) -> Result<FileMeta, FileError> {
         let lease = lease.to_string();
-        let sent = self.client.send_file(name, None, Some(&lease), content).await;
+        let sent = self.client.send_file(query, None, Some(&lease), content).await;
         let stored: StoredFile =
             sent.and_then(|answer| self.client.read(&answer)).map_err(file_error)?;
         let id = stored.id.parse().map_err(|_| {

@@ -12,9 +12,12 @@ use async_trait::async_trait;
 use tasktonic_core::command::{Control, Submit, Sync as SyncCommand};
 use tasktonic_core::reply::{Controlled, Submitted};
 use tasktonic_core::routing::PartitionId;
-use tasktonic_core::{Lease, Name, UserId, WorkerId};
+use tasktonic_core::{Lease, Name, TaskId, UserId, WorkerId};
 use tasktonic_protocol::problem::Code;
-use tasktonic_protocol::worker::{HeldBody, HeldRequest, SyncRequest, SyncResponse, V};
+use tasktonic_protocol::worker::{
+    HeldBody, HeldRequest, InputsRequest, SyncRequest, SyncResponse, V,
+};
+use tasktonic_store::inputs::InputsPage;
 use tasktonic_store::{
     Durability, Error as StoreError, EventStream, Held, Query, QueryReply, Registry, Result, Store,
     SyncReply, UserEvent, WakeStream, limits,
@@ -61,6 +64,30 @@ fn check_partition(p: PartitionId) -> Result<()> {
     Err(StoreError::Invalid("a remote store has one partition".into()))
 }
 
+impl RemoteStore {
+    async fn inputs(&self, lease: &Lease, after: Option<TaskId>) -> Result<QueryReply> {
+        let (lease, after) = (lease.to_string(), after.map(|id| id.to_string()));
+        let body = InputsRequest { v: V, lease, after };
+        let sent = self.engine.run(|client| async move { client.worker_inputs(&body).await });
+        let answer = match sent.await? {
+            Ok(answer) => answer,
+            Err(error) => {
+                return match error.code() {
+                    Some(Code::LostLease) => Ok(QueryReply::Inputs(None)),
+                    Some(Code::NotFound | Code::MethodNotAllowed) => Err(StoreError::Invalid(
+                        "the server is of an earlier release, which tells no inputs; update it"
+                            .into(),
+                    )),
+                    _ => Err(store_error(error)),
+                };
+            }
+        };
+        check_version(answer.v)?;
+        let next = answer.next.map(|id| id.parse().map_err(|_| malformed("the id of a task")));
+        Ok(QueryReply::Inputs(Some(InputsPage { inputs: answer.inputs, next: next.transpose()? })))
+    }
+}
+
 #[async_trait]
 impl Store for RemoteStore {
     async fn submit(&self, _p: PartitionId, _batch: Submit) -> Result<Vec<Submitted>> {
@@ -80,8 +107,13 @@ impl Store for RemoteStore {
     }
 
     async fn read(&self, p: PartitionId, query: Query) -> Result<QueryReply> {
-        let Query::Held { worker } = query else { return Err(not_here("read the record")) };
         check_partition(p)?;
+        let worker = match query {
+            Query::Held { worker } => worker,
+            // A page is as long as the server makes it.
+            Query::Inputs { lease, after, .. } => return self.inputs(&lease, after).await,
+            _ => return Err(not_here("read the record")),
+        };
         let body = HeldRequest { v: V, worker: worker.to_string() };
         let sent = self.engine.run(|client| async move { client.worker_held(&body).await });
         let answer = sent.await?.map_err(|error| match error.code() {

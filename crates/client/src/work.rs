@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use tasktonic_protocol::worker::{Announce, HeldRequest, HeldResponse, SyncRequest, SyncResponse};
+use tasktonic_protocol::worker::{
+    Announce, HeldRequest, HeldResponse, InputsRequest, InputsResponse, SyncRequest, SyncResponse,
+};
 
 use crate::ask::{Ask, Repeat};
 use crate::{Client, Result};
@@ -26,6 +28,15 @@ impl Client {
     /// See [`Error`](crate::Error).
     pub async fn worker_held(&self, request: &HeldRequest) -> Result<HeldResponse> {
         let ask = Ask::post(&["api", "v1", "worker", "held"], Repeat::Never);
+        self.ask(ask.json(request)?).await
+    }
+
+    /// What became of the tasks that a task waited for, for who holds it.
+    ///
+    /// # Errors
+    /// A problem `lost_lease` where the lease is not held; see [`Error`](crate::Error).
+    pub async fn worker_inputs(&self, request: &InputsRequest) -> Result<InputsResponse> {
+        let ask = Ask::post(&["api", "v1", "worker", "inputs"], Repeat::Never);
         self.ask(ask.json(request)?).await
     }
 

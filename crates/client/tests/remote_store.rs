@@ -135,6 +135,38 @@ async fn what_is_held_can_be_asked_of_a_server_that_knows_the_question() {
 }
 
 #[tokio::test]
+async fn inputs_travel_byte_for_byte_and_a_lost_lease_is_told_nothing() {
+    let ask = |after| Query::Inputs { lease: lease(), after, limit: 5 };
+    let id = TaskId::new(1, 9);
+    let answer = format!(
+        r#"{{"v":1,"inputs":[{{"id":"{id}","name":"left","status":"completed","output":{{"a": 1.50}}}},{{"id":"{id}"}}],"next":"{id}","more":1}}"#
+    );
+    let fake = Fake::start(move |_, _| json(200, answer.clone())).await;
+    let store = RemoteStore::new(fake.client()).unwrap();
+    let QueryReply::Inputs(Some(page)) = store.read(P, ask(Some(id))).await.unwrap() else {
+        panic!()
+    };
+    let output = page.inputs[0].output.as_ref().map(|output| output.get());
+    assert_eq!((output, page.next), (Some(r#"{"a": 1.50}"#), Some(id)));
+    assert!(page.inputs[1].status.is_none() && page.inputs[1].output.is_none(), "it is gone");
+    let seen = fake.seen();
+    assert_eq!(seen[0].target, "/api/v1/worker/inputs");
+    let sent = format!(r#"{{"v":1,"lease":"{}","after":"{id}"}}"#, lease());
+    assert_eq!(std::str::from_utf8(&seen[0].body).unwrap(), sent);
+
+    let fake = Fake::start(|_, _| problem(Code::LostLease, "", None)).await;
+    let reply = RemoteStore::new(fake.client()).unwrap().read(P, ask(None)).await.unwrap();
+    assert!(matches!(reply, QueryReply::Inputs(None)), "{reply:?}");
+    // A server of an earlier release: asking again would not help.
+    let fake = Fake::start(|_, _| problem(Code::NotFound, "", None)).await;
+    let error = RemoteStore::new(fake.client()).unwrap().read(P, ask(None)).await.unwrap_err();
+    assert!(matches!(error, Error::Invalid(_)), "{error}");
+    let fake = Fake::start(|_, _| problem(Code::StoreUnavailable, "", None)).await;
+    let error = RemoteStore::new(fake.client()).unwrap().read(P, ask(None)).await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable(_)), "{error}");
+}
+
+#[tokio::test]
 async fn what_is_no_part_of_a_worker_is_refused_in_words() {
     let fake = Fake::start(|_, _| json(200, "{}")).await;
     let store = RemoteStore::new(fake.client()).unwrap();

@@ -316,6 +316,14 @@ impl Partition {
             .collect()
     }
 
+    /// Whether a task is held under this lease, whatever became of its time.
+    #[must_use]
+    pub fn holds(&self, lease: &Lease) -> bool {
+        let control = self.task(&lease.user, &lease.task);
+        control.and_then(|control| lease_of(&lease.user, lease.task, control)).as_ref()
+            == Some(lease)
+    }
+
     fn sync(&mut self, step: &mut Step, sync: Sync) -> Synced {
         let (epoch, queues_version) = (self.epoch, self.queues_version);
         let mut reply = Synced { epoch, queues_version, ..Synced::default() };

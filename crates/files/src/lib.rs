@@ -32,7 +32,12 @@ pub use meta::FileMeta;
 pub use store::{
     FILE_BYTES_MAX, FileLimits, Files, NAME_BYTES_MAX, NewFile, USER_BYTES_MAX, USER_FILES_MAX,
 };
-pub use sweep::{LEFTOVER_KEPT_MS, Swept, TASK_FILE_KEPT_MS, UPLOAD_KEPT_MS, USE_KEPT_MS};
+pub use sweep::{
+    KeptOutput, LEFTOVER_KEPT_MS, Swept, TASK_FILE_KEPT_MS, UPLOAD_KEPT_MS, USE_KEPT_MS,
+};
+
+/// The name of a file that is the output of its task.
+pub const OUTPUT_NAME: &str = "output.json";
 
 /// The files that the holder of a lease may read and make: those of the task's user. In the
 /// server's process this is [`Files`] itself; in another it goes through the API.
@@ -51,4 +56,13 @@ pub trait TaskFiles: Send + Sync + 'static {
     /// [`Error::TooLarge`], [`Error::Quota`], and whatever the content's stream fails with; then
     /// nothing is kept.
     async fn keep(&self, lease: &Lease, name: &str, content: Content) -> Result<FileMeta, Error>;
+
+    /// Keeps the output of the task, which is too long for its record, as a file named
+    /// [`OUTPUT_NAME`]. Unless the task ends with it under this lease, it is swept.
+    ///
+    /// # Errors
+    /// As [`TaskFiles::keep`].
+    async fn keep_output(&self, lease: &Lease, content: Content) -> Result<FileMeta, Error> {
+        self.keep(lease, OUTPUT_NAME, content).await
+    }
 }

@@ -17,7 +17,7 @@ use url::Url;
 use crate::ledger::Ledger;
 use crate::meta::StoredMeta;
 use crate::space::{Space, Spaces, Used};
-use crate::{Content, Error, FileId, FileMeta, TaskFiles, put, sniff};
+use crate::{Content, Error, FileId, FileMeta, OUTPUT_NAME, TaskFiles, put, sniff};
 
 /// Largest file unless configured otherwise, in bytes.
 pub const FILE_BYTES_MAX: u64 = 2 * 1_024 * 1_024 * 1_024;
@@ -31,6 +31,8 @@ pub const NAME_BYTES_MAX: usize = 255;
 pub(crate) const CONTENT: &str = "content";
 pub(crate) const META: &str = "meta.json";
 pub(crate) const USES: &str = "uses";
+/// What says that a file was to be the output of a task: `output/<task>.<claim>`, an empty object.
+pub(crate) const OUTPUT: &str = "output";
 
 /// Limits of files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,6 +130,32 @@ impl Files {
         new: NewFile,
         content: Content,
     ) -> Result<FileMeta, Error> {
+        self.keep_as(user, new, None, content).await
+    }
+
+    /// Keeps the output of a task, which is held under this claim. If the task does not end with it,
+    /// it is swept.
+    ///
+    /// # Errors
+    /// As [`Files::keep`].
+    pub async fn keep_output(
+        &self,
+        user: &UserId,
+        task: TaskId,
+        claim: u32,
+        content: Content,
+    ) -> Result<FileMeta, Error> {
+        let new = NewFile { name: OUTPUT_NAME.into(), media_type: None, task: Some(task) };
+        self.keep_as(user, new, Some(claim), content).await
+    }
+
+    async fn keep_as(
+        &self,
+        user: &UserId,
+        new: NewFile,
+        claim: Option<u32>,
+        content: Content,
+    ) -> Result<FileMeta, Error> {
         check_name(&new.name)?;
         let id = FileId::from_bytes(rand::random());
         let limits = self.inner.limits;
@@ -145,7 +173,7 @@ impl Files {
             created_ms: self.now_ms(),
             task: new.task.map(|task| task.to_string()),
         };
-        if let Err(error) = self.publish(user, id, &meta, new.task).await {
+        if let Err(error) = self.publish(user, id, &meta, new.task, claim).await {
             // What cannot be removed now, the sweep removes.
             let _ = store.delete(&at).await;
             return Err(error);
@@ -160,7 +188,12 @@ impl Files {
         id: FileId,
         meta: &StoredMeta,
         task: Option<TaskId>,
+        claim: Option<u32>,
     ) -> Result<(), Error> {
+        if let (Some(task), Some(claim)) = (task, claim) {
+            let at = path(user, id, &format!("{OUTPUT}/{task}.{claim}"));
+            self.store().put(&at, Vec::new().into()).await.map_err(|e| unavailable(&e))?;
+        }
         // The use comes first: a file that can be seen is never one that the sweep may take.
         if let Some(task) = task {
             self.note_use(user, id, task).await?;
@@ -367,6 +400,10 @@ impl TaskFiles for Files {
     async fn keep(&self, lease: &Lease, name: &str, content: Content) -> Result<FileMeta, Error> {
         let new = NewFile { name: name.to_owned(), media_type: None, task: Some(lease.task) };
         Self::keep(self, &lease.user, new, content).await
+    }
+
+    async fn keep_output(&self, lease: &Lease, content: Content) -> Result<FileMeta, Error> {
+        Self::keep_output(self, &lease.user, lease.task, lease.claim, content).await
     }
 }
 

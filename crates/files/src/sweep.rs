@@ -8,7 +8,7 @@ use futures_util::TryStreamExt as _;
 use object_store::ObjectMeta;
 use tasktonic_core::{TaskId, UserId};
 
-use crate::store::{CONTENT, META, USES, folder_of, path, unavailable, user_folder};
+use crate::store::{CONTENT, META, OUTPUT, USES, folder_of, path, unavailable, user_folder};
 use crate::{Error, FileId, Files};
 
 const HOUR_MS: i64 = 3_600_000;
@@ -55,28 +55,46 @@ pub(crate) struct Found {
     objects: u64,
     newest_ms: i64,
     uses: Vec<(TaskId, i64)>,
+    /// Of which task, under which claim and since when it was to be the output.
+    output: Option<(TaskId, u32, i64)>,
+}
+
+/// A file that was to be the output of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptOutput {
+    /// Whose.
+    pub user: UserId,
+    /// Of which task.
+    pub task: TaskId,
+    /// The claim under which it was kept.
+    pub claim: u32,
+    /// Which file.
+    pub file: FileId,
 }
 
 impl Files {
     /// Removes uses whose tasks are gone, then files without uses, then what broken uploads have
     /// left. `exists` is asked which tasks there are, some hundred at once, and answers in order;
-    /// if it fails nothing more is removed.
+    /// if it fails nothing more is removed. `is_vain` is asked likewise of files that were to be the
+    /// output of a task that exists, whether it can never end with them any more.
     ///
     /// # Errors
-    /// [`Error::Unavailable`], and whatever `exists` fails with.
-    pub async fn sweep<F>(
+    /// [`Error::Unavailable`], and whatever `exists` and `is_vain` fail with.
+    pub async fn sweep<F, G>(
         &self,
         now_ms: i64,
         exists: impl Fn(Vec<(UserId, TaskId)>) -> F + Sync,
+        is_vain: impl Fn(Vec<KeptOutput>) -> G + Sync,
     ) -> Result<Swept, Error>
     where
         F: Future<Output = Result<Vec<bool>, Error>> + Send,
+        G: Future<Output = Result<Vec<bool>, Error>> + Send,
     {
         let mut swept = Swept::default();
         let top = self.store().list_with_delimiter(None).await.map_err(|e| unavailable(&e))?;
         for prefix in top.common_prefixes {
             let Some(user) = prefix.filename().and_then(|name| name.parse().ok()) else { continue };
-            self.sweep_user(&user, now_ms, &exists, &mut swept).await?;
+            self.sweep_user(&user, now_ms, &exists, &is_vain, &mut swept).await?;
         }
         if let Some(folder) = self.folder() {
             let folder = folder.to_owned();
@@ -86,15 +104,17 @@ impl Files {
         Ok(swept)
     }
 
-    async fn sweep_user<F>(
+    async fn sweep_user<F, G>(
         &self,
         user: &UserId,
         now_ms: i64,
         exists: &(impl Fn(Vec<(UserId, TaskId)>) -> F + Sync),
+        is_vain: &(impl Fn(Vec<KeptOutput>) -> G + Sync),
         swept: &mut Swept,
     ) -> Result<(), Error>
     where
         F: Future<Output = Result<Vec<bool>, Error>> + Send,
+        G: Future<Output = Result<Vec<bool>, Error>> + Send,
     {
         let mut files = self.found(user).await?;
         let is_old = |at_ms: i64, kept_ms| now_ms.saturating_sub(at_ms) > kept_ms;
@@ -108,18 +128,31 @@ impl Files {
         for chunk in asked.chunks(ASKED_MAX) {
             let question = chunk.iter().map(|(_, task)| (user.clone(), *task)).collect();
             let answers = exists(question).await?;
-            if answers.len() != chunk.len() {
-                let text = "the question which tasks exist was not answered in full";
-                return Err(Error::Unavailable(text.into()));
-            }
+            in_full(chunk.len(), &answers)?;
             for ((file, task), exists) in chunk.iter().zip(answers) {
-                if exists {
-                    continue;
+                if !exists {
+                    self.remove_use(user, *file, *task, &mut files, swept).await?;
                 }
-                self.remove_one(&path(user, *file, &format!("{USES}/{task}"))).await?;
-                swept.uses += 1;
-                let found = files.get_mut(file).expect("it was listed");
-                found.uses.retain(|(known, _)| known != task);
+            }
+        }
+
+        // An output that its task did not end with is used by nobody, though the task is there.
+        let kept: Vec<KeptOutput> = files
+            .iter()
+            .filter_map(|(file, found)| {
+                let (task, claim, at_ms) = found.output?;
+                let is_used = found.uses.iter().any(|(known, _)| *known == task);
+                let asked = is_used && is_old(at_ms, TASK_FILE_KEPT_MS);
+                asked.then(|| KeptOutput { user: user.clone(), task, claim, file: *file })
+            })
+            .collect();
+        for chunk in kept.chunks(ASKED_MAX) {
+            let answers = is_vain(chunk.to_vec()).await?;
+            in_full(chunk.len(), &answers)?;
+            for (KeptOutput { task, file, .. }, is_vain) in chunk.iter().zip(answers) {
+                if is_vain {
+                    self.remove_use(user, *file, *task, &mut files, swept).await?;
+                }
             }
         }
 
@@ -153,6 +186,21 @@ impl Files {
                 swept.bytes += bytes;
             }
         }
+        Ok(())
+    }
+
+    async fn remove_use(
+        &self,
+        user: &UserId,
+        file: FileId,
+        task: TaskId,
+        files: &mut BTreeMap<FileId, Found>,
+        swept: &mut Swept,
+    ) -> Result<(), Error> {
+        self.remove_one(&path(user, file, &format!("{USES}/{task}"))).await?;
+        swept.uses += 1;
+        let found = files.get_mut(&file).expect("it was listed");
+        found.uses.retain(|(known, _)| *known != task);
         Ok(())
     }
 
@@ -224,6 +272,14 @@ impl Files {
     }
 }
 
+/// Whether a question was answered for each it was about.
+fn in_full(asked: usize, answers: &[bool]) -> Result<(), Error> {
+    if answers.len() == asked {
+        return Ok(());
+    }
+    Err(Error::Unavailable("the question about tasks was not answered in full".into()))
+}
+
 /// Sorts one object to its file; what is not ours is left alone.
 fn note(files: &mut BTreeMap<FileId, Found>, object: &ObjectMeta) {
     let parts: Vec<_> = object.location.parts().collect();
@@ -235,6 +291,11 @@ fn note(files: &mut BTreeMap<FileId, Found>, object: &ObjectMeta) {
     match rest {
         [CONTENT] => found.bytes = object.size,
         [META] => found.has_meta = true,
+        [OUTPUT, of] => {
+            let of = of.split_once('.').map(|(task, claim)| (task.parse(), claim.parse()));
+            let Some((Ok(task), Ok(claim))) = of else { return };
+            found.output = Some((task, claim, at_ms));
+        }
         [USES, task] => match task.parse() {
             Ok(task) => found.uses.push((task, at_ms)),
             Err(_) => return,

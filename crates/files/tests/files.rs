@@ -15,8 +15,8 @@ use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
 use tasktonic_core::{Lease, TaskId, UserId};
 use tasktonic_files::{
-    Content, Error, FileId, FileLimits, FileMeta, Files, LEFTOVER_KEPT_MS, NAME_BYTES_MAX, NewFile,
-    Swept, TASK_FILE_KEPT_MS, TaskFiles, UPLOAD_KEPT_MS, USE_KEPT_MS,
+    Content, Error, FileId, FileLimits, FileMeta, Files, KeptOutput, LEFTOVER_KEPT_MS,
+    NAME_BYTES_MAX, NewFile, Swept, TASK_FILE_KEPT_MS, TaskFiles, UPLOAD_KEPT_MS, USE_KEPT_MS,
 };
 use tasktonic_testkit::Scratch;
 
@@ -289,6 +289,10 @@ async fn the_holder_of_a_lease_reads_and_makes_files_of_its_user() {
     assert!(on_disk(&scratch.join("files")).contains(&used));
 }
 
+async fn none_vain(kept: Vec<KeptOutput>) -> Result<Vec<bool>, Error> {
+    Ok(vec![false; kept.len()])
+}
+
 /// Sweeps at `after_ms` from now, with these tasks in existence.
 async fn sweep(files: &Files, after_ms: i64, living: &[TaskId]) -> Swept {
     let living = living.to_vec();
@@ -299,7 +303,7 @@ async fn sweep(files: &Files, after_ms: i64, living: &[TaskId]) -> Swept {
             let living = living.clone();
             async move { Ok(asked.iter().map(|(_, task)| living.contains(task)).collect()) }
         };
-        files.sweep(now_ms() + after_ms, exists).await.unwrap()
+        files.sweep(now_ms() + after_ms, exists, none_vain).await.unwrap()
     })
     .await
     .unwrap()
@@ -334,6 +338,54 @@ async fn a_sweep_takes_what_nothing_uses_when_its_time_is_over() {
 }
 
 #[tokio::test]
+async fn an_output_that_its_task_did_not_end_with_is_swept_and_the_one_it_has_is_not() {
+    let scratch = Scratch::new();
+    let files = open(&scratch, SMALL).await;
+    let (ana, task) = (user("ana"), TaskId::new(1, 1));
+    let stale = files.keep_output(&ana, task, 1, content("[1]")).await.unwrap();
+    let whole = files.keep_output(&ana, task, 2, content("[22]")).await.unwrap();
+    let own = NewFile { task: Some(task), ..new("output.json") };
+    let own = files.keep(&ana, own, content("[333]")).await.unwrap();
+    assert_eq!(
+        (whole.name.as_str(), whole.media_type.as_str()),
+        ("output.json", "application/json")
+    );
+    let sweep = async |after_ms, answers: Result<bool, ()>| {
+        let (files, ana) = (files.clone(), ana.clone());
+        let (stale, mut both) = (stale.id, vec![(1, stale.id), (2, whole.id)]);
+        both.sort_by_key(|(_, file)| *file);
+        tokio::spawn(async move {
+            let is_vain = |kept: Vec<KeptOutput>| {
+                for one in &kept {
+                    assert_eq!((&one.user, one.task), (&ana, task));
+                    assert!(both.contains(&(one.claim, one.file)), "no file of a handler: {one:?}");
+                }
+                let all = kept.iter().map(|one| one.file == stale).collect();
+                let answer = answers.map(|all_told| if all_told { all } else { Vec::new() });
+                async move { answer.map_err(|()| Error::Unavailable("down".into())) }
+            };
+            let there = async |tasks: Vec<_>| Ok(vec![true; tasks.len()]);
+            files.sweep(now_ms() + after_ms, there, is_vain).await
+        })
+        .await
+        .unwrap()
+    };
+    // Its end may still be on its way.
+    assert_eq!(sweep(TASK_FILE_KEPT_MS - 10_000, Ok(true)).await.unwrap(), Swept::default());
+    let later = TASK_FILE_KEPT_MS + 10_000;
+    for nobody_knows in [Err(()), Ok(false)] {
+        assert!(sweep(later, nobody_knows).await.is_err());
+        files.meta(&ana, &stale.id).await.unwrap();
+    }
+    let swept = sweep(later, Ok(true)).await.unwrap();
+    assert_eq!((swept.uses, swept.files, swept.bytes), (1, 1, 3));
+    assert!(files.meta(&ana, &stale.id).await.is_err());
+    for kept in [&whole, &own] {
+        files.meta(&ana, &kept.id).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_sweep_that_cannot_ask_removes_nothing() {
     let scratch = Scratch::new();
     let files = open(&scratch, SMALL).await;
@@ -344,7 +396,7 @@ async fn a_sweep_that_cannot_ask_removes_nothing() {
             let answer = answer.clone();
             async { answer.map_err(|()| Error::Unavailable("down".into())) }
         };
-        let failed = files.sweep(now_ms() + 10 * UPLOAD_KEPT_MS, exists).await;
+        let failed = files.sweep(now_ms() + 10 * UPLOAD_KEPT_MS, exists, none_vain).await;
         assert!(matches!(failed, Err(Error::Unavailable(_))));
     }
     files.meta(&user("ana"), &made.id).await.unwrap();

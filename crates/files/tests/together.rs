@@ -189,7 +189,14 @@ async fn a_sweep_of_one_process_never_takes_what_another_puts_to_use() {
                 if round % 2 == 0 {
                     tokio::time::sleep(Duration::from_micros(700 * (round % 12))).await;
                 }
-                sweeper.sweep(late, async |tasks| Ok(vec![true; tasks.len()])).await.unwrap()
+                sweeper
+                    .sweep(
+                        late,
+                        async |tasks| Ok(vec![true; tasks.len()]),
+                        async |kept| Ok(vec![false; kept.len()]),
+                    )
+                    .await
+                    .unwrap()
             }
         });
         if round % 2 == 1 {

@@ -90,6 +90,9 @@ pub struct StateBody {
     /// Whether there is an output.
     #[serde(rename = "ho", default, skip_serializing_if = "std::ops::Not::not")]
     pub has_output: bool,
+    /// Whether the output is the content of a file, which [`OutputFile`] names in its place.
+    #[serde(rename = "fo", default, skip_serializing_if = "std::ops::Not::not")]
+    pub output_in_file: bool,
     /// The output, byte for byte.
     #[serde(rename = "out", default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Box<RawValue>>,
@@ -196,7 +199,44 @@ pub struct StateBodyRead {
     /// Whether there is an output.
     #[serde(default)]
     pub ho: bool,
+    /// Whether it is the content of a file.
+    #[serde(default)]
+    pub fo: bool,
 }
+
+/// What stands for an output that is too long for the record, where the state says so: the file that
+/// it is the content of, spelled as outputs name files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputFile {
+    /// Its id.
+    pub file: String,
+    /// Its name.
+    pub name: String,
+    /// Content type.
+    #[serde(rename = "type")]
+    pub media_type: String,
+    /// Bytes.
+    pub size: u64,
+}
+
+impl OutputFile {
+    /// The file in which the output of this state is, if it is in one.
+    #[must_use]
+    pub fn of(state: &str) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Only {
+            #[serde(default)]
+            fo: bool,
+            #[serde(default)]
+            out: Option<OutputFile>,
+        }
+        // Any other output is no file, whatever it looks like.
+        serde_json::from_str::<Only>(state).ok().filter(|only| only.fo)?.out
+    }
+}
+
+/// Longest output that is kept as a file, in bytes of JSON.
+pub const OUTPUT_FILE_BYTES_MAX: usize = 16 * 1_024 * 1_024;
 
 /// The output inside a stored state, byte for byte.
 #[must_use]

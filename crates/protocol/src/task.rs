@@ -86,6 +86,10 @@ pub struct Task {
     pub durability: String,
     /// Whether it has an output (lists leave the output itself out).
     pub has_output: bool,
+    /// Whether the output is too long to stand here: then `output` names the file that it is the
+    /// content of, and `/api/v1/tasks/{id}/output` gives it whole.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub output_in_file: bool,
 }
 
 /// The schedule that made a task.
@@ -164,6 +168,7 @@ impl Task {
             policy,
             durability: durability.to_owned(),
             has_output: patch.has_output,
+            output_in_file: stored.body.fo,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! What a worker in another process says, and hears: `POST /api/v1/worker/sync`,
-//! `POST /api/v1/worker/held` and `POST /api/v1/worker/announce`. Also the records of workers and kinds in the registry, which a
+//! `POST /api/v1/worker/held`, `POST /api/v1/worker/inputs` and `POST /api/v1/worker/announce`. Also
+//! the records of workers and kinds in the registry, which a
 //! worker in the server's own process writes itself.
 //!
 //! The engine's texts (descriptors, states, lines) travel as JSON strings, byte for byte. Leases
@@ -8,10 +9,12 @@
 
 mod announce;
 mod held;
+mod inputs;
 mod sync;
 
 pub use announce::{Announce, KindRecord, WORKER_SEEN_MS_MAX, WorkerRecord};
 pub use held::{HeldRequest, HeldResponse};
+pub use inputs::{InputBody, InputsRequest, InputsResponse};
 pub use sync::{
     ClaimBody, HeldBody, Malformed, OpBody, ReportBody, SyncRequest, SyncResponse, WAIT_MS_MAX,
     WriteBody,

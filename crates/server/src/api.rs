@@ -18,6 +18,7 @@ mod history;
 mod json;
 pub(crate) mod kinds;
 pub(crate) mod operation;
+mod output;
 mod own_queues;
 mod position;
 mod queues;
@@ -79,6 +80,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         read::operations(),
         wait::operations(),
         history::operations(),
+        output::operations(),
         position::operations(),
         change::operations(),
         bulk::operations(),

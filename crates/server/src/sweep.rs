@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tasktonic_core::routing::partition_of;
-use tasktonic_core::{TaskId, UserId};
-use tasktonic_files::Error;
+use tasktonic_core::{TaskId, TaskState, Text, UserId};
+use tasktonic_files::{Error, KeptOutput};
+use tasktonic_protocol::stored::{OutputFile, StoredState};
 use tasktonic_store::{Expect, Query, QueryReply, Store, Table};
 
 use crate::App;
@@ -52,7 +53,8 @@ async fn is_ours(app: &App) -> bool {
 
 async fn sweep(app: &App) {
     let exists = async |tasks| exist(app.store.clone(), tasks).await;
-    match app.files.sweep(app.clock.now_ms(), exists).await {
+    let is_vain = async |kept| is_vain(app.store.clone(), kept).await;
+    match app.files.sweep(app.clock.now_ms(), exists, is_vain).await {
         Ok(swept) if swept.files + swept.uses + swept.leftovers > 0 => {
             let (files, bytes) = (swept.files, swept.bytes);
             tracing::info!(files, bytes, "removed files that no task uses");
@@ -60,6 +62,40 @@ async fn sweep(app: &App) {
         Ok(_) => {}
         Err(error) => tracing::warn!(%error, "files could not be swept"),
     }
+}
+
+/// Which of these files can never be the output of their task any more: it ended with another or
+/// with none, or goes on under a later claim.
+async fn is_vain(store: Arc<dyn Store>, kept: Vec<KeptOutput>) -> Result<Vec<bool>, Error> {
+    let mut answers = Vec::with_capacity(kept.len());
+    // A sweep asks user by user.
+    for same in kept.chunk_by(|one, other| one.user == other.user) {
+        let user = &same[0].user;
+        let query =
+            Query::Tasks { user: user.clone(), tasks: same.iter().map(|one| one.task).collect() };
+        let reply = store.read(partition_of(user, store.partitions()), query).await;
+        let found = match reply.map_err(|error| Error::Unavailable(error.to_string()))? {
+            QueryReply::Tasks(found) => found,
+            _ => return Err(Error::Unavailable("the store answered another question".into())),
+        };
+        let states: BTreeMap<TaskId, Option<Text>> =
+            found.into_iter().map(|task| (task.id, task.state)).collect();
+        answers.extend(same.iter().map(|one| match states.get(&one.task) {
+            Some(Some(state)) => can_never_be(state, one),
+            // Untouched, or gone since it was asked whether it exists: the next sweep knows.
+            Some(None) | None => false,
+        }));
+    }
+    Ok(answers)
+}
+
+/// Whether a task in this state can never end with this file. What cannot be read may.
+fn can_never_be(state: &str, kept: &KeptOutput) -> bool {
+    let Ok(stored) = serde_json::from_str::<StoredState>(state) else { return false };
+    let is_over = TaskState::from_name(&stored.s).is_some_and(TaskState::is_terminal);
+    let its_file = OutputFile::of(state).map(|named| named.file);
+    let is_it = its_file.is_some_and(|file| file == kept.file.to_string());
+    !is_it && (is_over || stored.c > kept.claim)
 }
 
 /// Which of these tasks there are, in order.

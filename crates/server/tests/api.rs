@@ -20,6 +20,8 @@ mod files;
 mod flows;
 #[path = "api/hostile.rs"]
 mod hostile;
+#[path = "api/inputs.rs"]
+mod inputs;
 #[path = "api/isolation.rs"]
 mod isolation;
 #[path = "api/keys.rs"]
@@ -28,6 +30,8 @@ mod keys;
 mod labels;
 #[path = "api/lost_answers.rs"]
 mod lost_answers;
+#[path = "api/output.rs"]
+mod output;
 #[path = "api/parts.rs"]
 mod parts;
 #[path = "api/position.rs"]

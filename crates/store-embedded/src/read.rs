@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use tasktonic_core::changes::Place;
 use tasktonic_core::limits::{ATTEMPTS_KEPT_MAX, LOG_LINES_MAX};
 use tasktonic_core::{Lease, TaskId, TaskState, Text, UserId};
+use tasktonic_store::inputs::{self, InputsPage, Tied};
 use tasktonic_store::limits::{LOGS_MAX, PARTS_PAGE_MAX};
 use tasktonic_store::model::{due_schedules, schedules};
 use tasktonic_store::position::History;
@@ -97,6 +98,9 @@ pub(crate) fn answer(shared: &Shared, query: Query) -> Result<QueryReply> {
             let held = held.map(|claimed| held_of(shared, &state, claimed.lease, claimed.n));
             QueryReply::Held(held.collect::<Result<_>>()?)
         }
+        Query::Inputs { lease, after, limit } => {
+            QueryReply::Inputs(inputs(shared, &lease, after, limit)?)
+        }
         Query::Links { user, tasks } => {
             let state = shared.state.lock();
             let links = |task| state.partition.links(&user, &task).cloned();
@@ -145,6 +149,32 @@ pub(crate) fn answer(shared: &Shared, query: Query) -> Result<QueryReply> {
             QueryReply::Paused(users, more)
         }
     })
+}
+
+fn inputs(
+    shared: &Shared,
+    lease: &Lease,
+    after: Option<TaskId>,
+    limit: u32,
+) -> Result<Option<InputsPage>> {
+    let Lease { user, task, .. } = lease;
+    let (tied, seen) = {
+        let state = shared.state.lock();
+        if !state.partition.holds(lease) {
+            return Ok(None);
+        }
+        let tied = match Tied::of(state.partition.links(user, task), after, limit) {
+            Tied::To(tied) => tied,
+            Tied::Parts => {
+                let parts = state.partition.parts(user, task, after, inputs::page_len(limit));
+                Tied::parts(parts)
+            }
+        };
+        let seen = tied.iter().filter_map(|(task, _)| look(&state, user, *task)).collect();
+        (tied, seen)
+    };
+    let found = complete(shared, user, seen)?.into_iter().flatten().map(|(task, _)| task);
+    inputs::page(tied, found.collect(), limit).map(Some)
 }
 
 fn position(state: &State, user: &UserId, task: TaskId) -> Option<Box<Position>> {

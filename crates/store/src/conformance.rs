@@ -15,6 +15,7 @@ mod ended;
 mod erased;
 mod fences;
 mod flows;
+mod inputs;
 mod keys;
 mod labels;
 mod limits;
@@ -41,6 +42,7 @@ pub use ended::*;
 pub use erased::*;
 pub use fences::*;
 pub use flows::*;
+pub use inputs::*;
 pub use keys::*;
 pub use labels::*;
 pub use limits::*;
@@ -114,6 +116,8 @@ macro_rules! conformance {
             parts_of_one_serial_key_run_one_at_a_time
             a_part_that_is_purged_leaves_nobody_waiting
             a_user_with_flows_is_erased_with_all_ties
+            a_task_is_told_what_became_of_those_it_waited_for
+            a_batch_is_told_of_all_its_parts_a_page_at_a_time
             a_purged_task_is_gone_with_all_that_was_kept_of_it
             a_purged_task_is_not_claimed_from_the_entry_it_left
             the_key_of_a_purged_task_is_free_again

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod conformance;
 pub mod filter;
 pub mod hub;
+pub mod inputs;
 pub mod kill_point;
 pub mod limits;
 pub mod model;

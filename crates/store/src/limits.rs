@@ -24,6 +24,8 @@ pub const LIST_TIME_MAX: Duration = Duration::from_secs(1);
 pub const USERS_IN_MAX: u32 = 1_000;
 /// Log lines in one answer.
 pub const LOGS_MAX: u32 = 10_000;
+/// Tasks on one page of what became of those that a task waited for.
+pub const INPUTS_PAGE_MAX: u32 = 100;
 /// Parts of a flow in one answer.
 pub const PARTS_PAGE_MAX: u32 = 1_000;
 

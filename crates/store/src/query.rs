@@ -6,9 +6,10 @@ use tasktonic_core::policy::estimate::Start;
 use tasktonic_core::search::Search;
 use tasktonic_core::settings::{Pauses, UserSettings};
 use tasktonic_core::transitions::STATES;
-use tasktonic_core::{Links, Name, TaskId, TaskState, Text, UserId, WorkerId};
+use tasktonic_core::{Lease, Links, Name, TaskId, TaskState, Text, UserId, WorkerId};
 
 use crate::Held;
+use crate::inputs::InputsPage;
 
 /// A question about the record.
 #[derive(Debug, Clone)]
@@ -72,6 +73,16 @@ pub enum Query {
     Held {
         /// The worker.
         worker: WorkerId,
+    },
+    /// What became of the tasks that a task waited for, or of its parts, for who holds it: in the
+    /// order of the ties.
+    Inputs {
+        /// The right to ask.
+        lease: Lease,
+        /// The last one of the page before; none for the first page.
+        after: Option<TaskId>,
+        /// How many, at most [`INPUTS_PAGE_MAX`](crate::limits::INPUTS_PAGE_MAX).
+        limit: u32,
     },
     /// What ties tasks to others.
     Links {
@@ -170,6 +181,8 @@ pub enum QueryReply {
     Events(EventsSince),
     /// To `Held`.
     Held(Vec<Held>),
+    /// To `Inputs`; absent where the lease is not held.
+    Inputs(Option<InputsPage>),
     /// To `Links`: one answer per task, in order; absent where it has none.
     Links(Vec<Option<Links>>),
     /// To `Parts`.

@@ -19,14 +19,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::conclude::{Cause, Conclusion};
 use crate::context::{Context, Inner, Stop, Trust, WhyStop};
+use crate::inputs::TellsInputs;
 use crate::limits::{CANCEL_GRACE, DRAIN_GRACE, LOST_GRACE, TIMEOUT_GRACE};
 use crate::shared::{Desk, EndOnDrop, Ended, Mailbox, Pen};
-use crate::{AnyHandler, Outcome};
+use crate::{AnyHandler, Outcome, output};
 
 /// What all attempts of a worker share.
 pub(crate) struct Shop {
     pub(crate) runtime: Handle,
     pub(crate) files: Arc<dyn TaskFiles>,
+    pub(crate) inputs: Arc<dyn TellsInputs>,
     pub(crate) clock: Clock,
     pub(crate) mailbox: Arc<Mailbox>,
     /// As people see the worker.
@@ -100,6 +102,7 @@ impl Attempt {
             trust: trust.clone(),
             reports: Box::new(Pen(desk.clone())),
             files: shop.files.clone(),
+            inputs: shop.inputs.clone(),
         };
         let cx = Context { inner: Arc::new(inner) };
         let payload = descriptor.payload.clone();
@@ -107,7 +110,7 @@ impl Attempt {
         let service = shop.runtime.spawn(async move {
             let run = async { handler.run_any(&payload, &cx).await };
             let ended = match AssertUnwindSafe(run).catch_unwind().await {
-                Ok(outcome) => Ended::Returned(outcome),
+                Ok(outcome) => output::settle(&cx, outcome).await,
                 Err(_) => Ended::Panicked,
             };
             KillPoint::WorkerBeforeAck.pass();

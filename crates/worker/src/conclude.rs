@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use serde_json::value::RawValue;
 use tasktonic_core::command::{Again, Report, Write};
 use tasktonic_core::policy::{Verdict, Why, after_failure, keep_s};
 use tasktonic_core::{Lease, TaskState};
 use tasktonic_protocol::stored::{AttemptRecord, Descriptor, Progress, StateBody, TaskError};
 
 use crate::limits::{
-    ERROR_CODE_BYTES_MAX, ERROR_MESSAGE_BYTES_MAX, OUTPUT_BYTES_MAX, SNOOZE_MAX, SNOOZE_MIN,
+    ERROR_CODE_BYTES_MAX, ERROR_MESSAGE_BYTES_MAX, OUTPUT_BYTES_MAX, OUTPUT_FILE_BYTES_MAX,
+    SNOOZE_MAX, SNOOZE_MIN,
 };
 use crate::shared::{Ended, cut};
 use crate::{Failure, Outcome};
@@ -53,12 +55,11 @@ impl Conclusion<'_> {
                 | Ended::Returned(Outcome::Failed(Failure::Attempt { .. } | Failure::Cancelled))
         );
         match (ended, self.cause) {
+            (Ended::InFile(output), _) => self.completed(output, true),
             // Done is done, whatever was asked meanwhile; the store decides a race.
             (Ended::Returned(Outcome::Completed(output)), cause) => {
                 if output.get().len() <= OUTPUT_BYTES_MAX {
-                    let body = StateBody { has_output: true, output: Some(output), ..self.body() };
-                    let write = self.write(&body);
-                    return Report::Ack { write, keep_s: self.keep_s(TaskState::Completed) };
+                    return self.completed(output, false);
                 }
                 if cause == Some(Cause::Asked) {
                     return self.cancelled("cancelled on request");
@@ -66,7 +67,7 @@ impl Conclusion<'_> {
                 let error = TaskError {
                     code: "output_too_large".into(),
                     message: format!(
-                        "The output has {} bytes and may have {OUTPUT_BYTES_MAX}. Keep it as a file and put the file's id into the output.",
+                        "The output has {} bytes and may have {OUTPUT_FILE_BYTES_MAX}. Keep it as a file and put the file's id into the output.",
                         output.get().len()
                     ),
                 };
@@ -99,6 +100,12 @@ impl Conclusion<'_> {
                 Failure::Cancelled => self.cancelled("stopped by its handler"),
             },
         }
+    }
+
+    fn completed(&self, output: Box<RawValue>, output_in_file: bool) -> Report {
+        let output = Some(output);
+        let body = StateBody { has_output: true, output_in_file, output, ..self.body() };
+        Report::Ack { write: self.write(&body), keep_s: self.keep_s(TaskState::Completed) }
     }
 
     /// Given back unharmed, before the user's other tasks. The history mentions it if it had

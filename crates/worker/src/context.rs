@@ -11,6 +11,7 @@ use tasktonic_protocol::stored::{LogLevel, Progress};
 use tokio_util::sync::CancellationToken;
 
 use crate::Failure;
+use crate::inputs::{Inputs, TellsInputs};
 
 /// One attempt, from the inside: report progress, write log lines, read and make files, look
 /// whether to stop. Cheap to clone; all of it may be called from blocking threads too.
@@ -29,6 +30,7 @@ pub(crate) struct Inner {
     pub(crate) trust: Trust,
     pub(crate) reports: Box<dyn Reports>,
     pub(crate) files: Arc<dyn TaskFiles>,
+    pub(crate) inputs: Arc<dyn TellsInputs>,
 }
 
 /// Why a handler should stop.
@@ -207,6 +209,34 @@ impl Context {
     /// Waits until [`Context::is_cancelled`].
     pub async fn cancelled(&self) {
         self.inner.cancelled.cancelled().await;
+    }
+
+    /// What became of the tasks that this one waited for: those it comes after, or the parts of the
+    /// batch that it is. Nothing is read until the first is asked for.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # use tasktonic_worker::testing::Attempt;
+    /// # use tasktonic_worker::{Context, Failure, Input};
+    /// async fn total(cx: &Context) -> Result<u64, Failure> {
+    ///     let mut total = 0;
+    ///     let mut inputs = cx.inputs();
+    ///     while let Some(input) = inputs.next().await? {
+    ///         total += input.read::<u64>()?.unwrap_or(0);
+    ///     }
+    ///     Ok(total)
+    /// }
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    /// # runtime.block_on(async {
+    /// let inputs = [Input::completed("north", &json!(3)), Input::completed("south", &json!(4))];
+    /// let attempt = Attempt::new(json!({})).inputs(inputs);
+    /// assert_eq!(total(&attempt.context()).await, Ok(7));
+    /// # });
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn inputs(&self) -> Inputs {
+        Inputs::new(self.clone())
     }
 
     /// A file of the task's user.

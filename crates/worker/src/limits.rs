@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
+pub use tasktonic_protocol::stored::OUTPUT_FILE_BYTES_MAX;
+
 use tasktonic_core::limits::{HEARTBEAT_MS, LEASE_MS_MIN, LEASE_TIME_STEP_MS_MAX};
 
-/// Longest output, in bytes of JSON. Larger ones belong in a file.
+/// Longest output that stands in the record of its task, in bytes of JSON. A longer one is kept as a
+/// file, up to [`OUTPUT_FILE_BYTES_MAX`].
 pub const OUTPUT_BYTES_MAX: usize = 65_536;
+/// How often an output is kept as a file, if the files do not answer.
+pub const OUTPUT_KEPT_TRIES: u32 = 5;
 /// Longest stable word of an error, in bytes; the rest is cut off.
 pub const ERROR_CODE_BYTES_MAX: usize = 64;
 /// Longest text of an error, in bytes; the rest is cut off.
@@ -25,6 +30,14 @@ pub const LOG_LINES_BURST: u32 = 1_000;
 pub const LOG_WAITING_BYTES_MAX: usize = 256 * 1_024;
 /// Log lines of one attempt in one sync.
 pub const LOG_LINES_PER_SYNC: usize = 200;
+
+/// How often a page of what became of the tasks that one waited for is asked for, if the store does
+/// not answer.
+pub const INPUTS_ASKED_MAX: u32 = 5;
+/// How long such an answer is waited for.
+pub const INPUTS_WITHIN: Duration = Duration::from_secs(10);
+/// Bytes of all outputs that are read at once of the tasks that one waited for.
+pub const INPUTS_ALL_BYTES_MAX: usize = 64 * 1_024 * 1_024;
 
 /// Bytes of reports in one sync.
 pub const SYNC_BYTES_MAX: usize = 512 * 1_024;

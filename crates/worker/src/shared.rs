@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use parking_lot::Mutex;
+use serde_json::value::RawValue;
 use tasktonic_protocol::stored::{LogLevel, Progress};
 use tasktonic_store::clock::Clock;
 use tokio::sync::Notify;
@@ -19,6 +20,8 @@ use crate::log_lines::LogLines;
 pub(crate) enum Ended {
     /// It returned.
     Returned(Outcome),
+    /// It completed with an output that is the content of a file: this names it.
+    InFile(Box<RawValue>),
     /// It panicked.
     Panicked,
     /// It was cut off: it did not end by itself in time, or its runtime ended.

@@ -15,8 +15,9 @@ use tasktonic_protocol::stored::{LogLevel, Progress};
 use tokio_util::sync::CancellationToken;
 
 use crate::context::{Inner, Reports, Stop, Trust, WhyStop};
+use crate::inputs::{Given, TellsInputs};
 use crate::registered::run_typed;
-use crate::{AnyHandler, Context, Failure, Handler, Outcome};
+use crate::{AnyHandler, Context, Failure, Handler, Input, Outcome};
 
 /// An attempt to be: set what matters to the test, then run a handler in it.
 ///
@@ -35,6 +36,7 @@ pub struct Attempt {
     lease: Lease,
     attempts_max: u32,
     files: Arc<dyn TaskFiles>,
+    inputs: Arc<dyn TellsInputs>,
     cancel: CancellationToken,
     why: Arc<WhyStop>,
     seen: Arc<Seen>,
@@ -105,6 +107,7 @@ impl Attempt {
             },
             attempts_max: 5,
             files: Arc::new(NoFiles),
+            inputs: Arc::new(Given(Vec::new())),
             cancel: CancellationToken::new(),
             why: Arc::default(),
             seen: Arc::default(),
@@ -146,6 +149,13 @@ impl Attempt {
         self
     }
 
+    /// After these tasks.
+    #[must_use]
+    pub fn inputs(mut self, inputs: impl IntoIterator<Item = Input>) -> Self {
+        self.inputs = Arc::new(Given(inputs.into_iter().collect()));
+        self
+    }
+
     /// Cancelling this token is cancelling the attempt, before or while it runs.
     #[must_use]
     pub fn cancel_token(&self) -> CancellationToken {
@@ -177,6 +187,7 @@ impl Attempt {
             trust: Trust::for_ever(),
             reports: Box::new(Record(self.seen.clone())),
             files: self.files.clone(),
+            inputs: self.inputs.clone(),
         };
         Context { inner: Arc::new(inner) }
     }

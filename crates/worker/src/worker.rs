@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::announce::Announcer;
 use crate::attempt::Shop;
+use crate::inputs::OfStore;
 use crate::limits::heartbeat;
 use crate::sync_loop::{Setup, SyncLoop};
 use crate::{AnyHandler, Handler, Registered};
@@ -140,6 +141,7 @@ impl Worker {
         let shop = Shop {
             runtime: Handle::current(),
             files,
+            inputs: Arc::new(OfStore(store.clone())),
             clock,
             mailbox: Arc::default(),
             name: worker_name(&settings.host, id.as_str()),

@@ -380,3 +380,7 @@ export class ApiClient {
 /** Where a stored file can be read. `inline` lets images the server holds safe show in the page. */
 export const fileUrl = (id: string, options: { inline?: boolean; baseUrl?: string } = {}): string =>
   `${options.baseUrl ?? ""}/api/v1/files/${path(id)}${options.inline ? "?inline=1" : ""}`;
+
+/** Where the output of a task can be read whole, however long it is. */
+export const outputUrl = (task: string, options: { baseUrl?: string } = {}): string =>
+  `${options.baseUrl ?? ""}/api/v1/tasks/${path(task)}/output`;

@@ -2,7 +2,7 @@ export { RECONNECT_MS_MAX, reconnectMs } from "./backoff.ts";
 export { ApiError } from "./errors.ts";
 export type * from "./flows.ts";
 export type * from "./frames.ts";
-export { ApiClient, type ApiOptions, fileUrl, filterQuery } from "./http.ts";
+export { ApiClient, type ApiOptions, fileUrl, filterQuery, outputUrl } from "./http.ts";
 export { Live, type LiveOptions, socketUrl } from "./live.ts";
 export { LogStore, type LogView } from "./logs.ts";
 export type { SubmitManyOptions, Submitted } from "./many.ts";

@@ -84,6 +84,8 @@ export type TaskSummary = {
   priority?: Priority;
   durability?: string;
   has_output: boolean;
+  /** Whether `output` names the file that the output is the content of; `/api/v1/tasks/{id}/output` gives it whole. */
+  output_in_file?: boolean;
 };
 
 /** A whole task. In the live store payload, output and policy appear once they were read. */

@@ -12,9 +12,35 @@ kind = "letters.count"
 command = ["sh", "-c", "read -r line; echo '{\"progress\":{\"done\":1,\"total\":2}}'; echo counting; echo \"{\\\"output\\\":{\\\"bytes\\\":${#line}}}\""]
 
 [[exec]]
+kind = "letters.many"
+command = ["sh", "-c", "printf '{\"output\":\"'; head -c 300000 /dev/zero | tr '\\0' x; echo '\"}'"]
+
+[[exec]]
 kind = "sleeper"
 command = ["sh", "-c", "sleep 600 & echo $! > sleeper.pid; wait"]
 "#;
+
+#[test]
+fn a_long_output_of_a_program_is_printed_as_it_came() {
+    let mut installation = Installation::new();
+    write(&installation.data().join("tasktonic.toml"), CONFIG);
+    installation.start(&[]);
+    let mut command = installation.client();
+    let text = said(command.args(["submit", "letters.many", "--follow", "--json"]));
+    let task: serde_json::Value = serde_json::from_str(&text).expect("a task");
+    assert_eq!(task["output_in_file"], true, "{task}");
+    assert_eq!(task["output"]["size"], 300_002, "{task}");
+    let id = task["id"].as_str().expect("an id");
+    let whole = format!("\"{}\"", "x".repeat(300_000));
+    let printed = said(installation.client().args(["task", "output", id]));
+    assert!(printed.trim_end() == whole, "{} bytes", printed.len());
+    let to = installation.scratch.join("output.json");
+    said(installation.client().args(["task", "output", id, "--to"]).arg(&to));
+    assert!(std::fs::read_to_string(&to).expect("it is there") == whole);
+    let (code, words) =
+        refused(installation.client().args(["task", "output", id, "--to"]).arg(&to));
+    assert!(code != 0 && words.contains("cannot be made"), "{words}");
+}
 
 #[test]
 fn any_program_is_a_kind() {

@@ -28,6 +28,8 @@ pub struct ExecKind {
     pub(super) folder: Option<PathBuf>,
     pub(super) log_lines_max: u64,
     pub(super) printed_bytes_max: u64,
+    /// Whether it gets what became of the tasks that its own waited for.
+    pub(super) wants_inputs: bool,
 }
 
 /// What is wrong with a declaration, and where.
@@ -91,6 +93,8 @@ struct Declared {
     rewinds: bool,
     #[serde(default)]
     needs: Vec<String>,
+    #[serde(default)]
+    inputs: bool,
     #[serde(default)]
     env: Environment,
     #[serde(default)]
@@ -165,6 +169,7 @@ impl ExecKind {
             keep,
             rewinds,
             needs,
+            inputs,
             env,
             cwd,
             output_lines,
@@ -232,6 +237,7 @@ impl ExecKind {
             folder: cwd.map(|cwd| base.join(cwd)),
             log_lines_max: output_lines.unwrap_or(LOG_LINES_MAX_DEFAULT),
             printed_bytes_max: output_bytes.unwrap_or(PRINTED_BYTES_MAX_DEFAULT),
+            wants_inputs: inputs,
         })
     }
 }

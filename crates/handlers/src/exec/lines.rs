@@ -18,6 +18,8 @@ pub(super) struct Line {
 pub(super) struct Lines<R> {
     from: R,
     bytes_max: usize,
+    /// What longer lines begin with, and how long these may be.
+    longer: Option<(&'static str, usize)>,
     buffer: Box<[u8]>,
     /// What of the buffer is not looked at yet.
     left: std::ops::Range<usize>,
@@ -34,6 +36,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         Self {
             from,
             bytes_max,
+            longer: None,
             buffer,
             left: 0..0,
             line: Vec::new(),
@@ -43,13 +46,31 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         }
     }
 
+    /// With lines of up to `bytes_max` bytes where they begin with `with`, spaces aside.
+    pub(super) fn longer(mut self, with: &'static str, bytes_max: usize) -> Self {
+        self.longer = Some((with, bytes_max));
+        self
+    }
+
+    /// How long the line may be that begins with what is there and this part of it.
+    fn limit(&self, part: &[u8]) -> usize {
+        let Some((with, longer_max)) = self.longer else { return self.bytes_max };
+        if self.line.len() + part.len() <= self.bytes_max {
+            return self.bytes_max;
+        }
+        let is_space = |byte: &&u8| byte.is_ascii_whitespace();
+        let start = self.line.iter().chain(part).skip_while(is_space).take(with.len());
+        // Between the brace and the name there may be spaces, too; who writes them is shorter.
+        if start.eq(with.as_bytes()) { longer_max } else { self.bytes_max }
+    }
+
     /// The next line, or nothing at the end. Loses nothing when dropped half-way.
     pub(super) async fn next(&mut self) -> std::io::Result<Option<Line>> {
         loop {
             let new = &self.buffer[self.left.clone()];
             let end = new.iter().position(|byte| *byte == b'\n');
             let part = &new[..end.unwrap_or(new.len())];
-            let room = self.bytes_max - self.line.len();
+            let room = self.limit(part).saturating_sub(self.line.len());
             self.cut |= part.len() > room;
             self.line.extend_from_slice(&part[..part.len().min(room)]);
             self.left.start += part.len() + usize::from(end.is_some());
@@ -112,6 +133,19 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[tokio::test]
+    async fn only_lines_of_one_beginning_are_longer() {
+        let (long, other) = ("y".repeat(90_000), "z".repeat(90_000));
+        let text = format!("  {{\"output\":{long}\n{{\"log\":{other}\n{{\"output\":1\n");
+        let mut lines = Lines::new(text.as_bytes(), 100).longer("{\"output\"", 50_000);
+        let mut next = async || lines.next().await.unwrap().unwrap();
+        let line = next().await;
+        assert_eq!((line.text.len(), line.cut), (50_000, true));
+        let line = next().await;
+        assert_eq!((line.text.len(), line.cut), (100, true));
+        assert_eq!(next().await, Line { text: "{\"output\":1".into(), cut: false });
     }
 
     #[tokio::test]

@@ -6,17 +6,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::value::RawValue;
-use tasktonic_protocol::stored::{LOG_LINE_BYTES_MAX, LogLevel, Progress};
+use tasktonic_protocol::stored::{LOG_LINE_BYTES_MAX, LogLevel, OUTPUT_FILE_BYTES_MAX, Progress};
 use tasktonic_protocol::worker::KindRecord;
 use tasktonic_worker::{AnyHandler, Context, Failure, Outcome, Stop};
 use tokio::io::{AsyncRead, AsyncWriteExt as _};
 use tokio::process::{ChildStdin, Command};
 
 use super::group::Group;
+use super::inputs::InputsFile;
 use super::lines::{Line, Lines};
 use super::speech::{self, Said};
-use super::{ExecKind, LINE_BYTES_MAX};
-use crate::file::{OUTPUT_BYTES_MAX, fitting};
+use super::{ExecKind, LINE_BYTES_MAX, OUTPUT_LINE_BYTES_MAX};
+use crate::file::fitting;
 
 /// What is passed on without being asked for.
 const PASSED_ALWAYS: [&str; 3] = ["PATH", "HOME", "LANG"];
@@ -29,6 +30,8 @@ const READ_AFTER_CANCEL: Duration = Duration::from_millis(500);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How much of the last line of standard error an error quotes, in bytes.
 const QUOTED_BYTES_MAX: usize = 500;
+/// How a line with an output begins.
+const OUTPUT_BEGINS: &str = "{\"output\"";
 /// Longest code and message of an error, in bytes.
 const CODE_BYTES_MAX: usize = 64;
 const MESSAGE_BYTES_MAX: usize = 4_096;
@@ -53,7 +56,9 @@ impl ExecKind {
             return Err(Failure::Cancelled);
         }
         let name = self.name();
-        let mut group = Group::start(self.command(cx)).map_err(|error| {
+        // It goes when the attempt has ended, whatever way.
+        let inputs = if self.wants_inputs { Some(InputsFile::write(cx).await?) } else { None };
+        let mut group = Group::start(self.command(cx, inputs.as_ref())).map_err(|error| {
             Failure::attempt("exec_not_started", format!("{name} could not be started: {error}"))
         })?;
         let (stdin, stdout, stderr) = group.streams().expect("the command pipes all three");
@@ -61,7 +66,9 @@ impl ExecKind {
         let mut streams = Streams {
             stdin: Some((stdin, format!("{payload}\n").into())),
             bytes: 0,
-            stdout: Some(Lines::new(stdout, LINE_BYTES_MAX)),
+            stdout: Some(
+                Lines::new(stdout, LINE_BYTES_MAX).longer(OUTPUT_BEGINS, OUTPUT_LINE_BYTES_MAX),
+            ),
             stderr: Some(Lines::new(stderr, LINE_BYTES_MAX)),
         };
 
@@ -104,7 +111,7 @@ impl ExecKind {
         heard.outcome(status, &name)
     }
 
-    fn command(&self, cx: &Context) -> Command {
+    fn command(&self, cx: &Context, inputs: Option<&InputsFile>) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).env_clear();
         let passed =
@@ -118,6 +125,9 @@ impl ExecKind {
         command.env("TASKTONIC_TASK", cx.task().to_string());
         command.env("TASKTONIC_ATTEMPT", cx.attempt().to_string());
         command.env("TASKTONIC_FENCE", cx.fence().to_string());
+        if let Some(inputs) = inputs {
+            command.env("TASKTONIC_INPUTS", inputs.path());
+        }
         if let Some(folder) = &self.folder {
             command.current_dir(folder);
         }
@@ -260,11 +270,14 @@ impl<'a> Heard<'a> {
         match speech::read(&line.text) {
             Ok(Some(Said::Progress(said))) => self.moved_on(said),
             Ok(Some(Said::Log(log))) => self.log(log.level, log.text),
-            Ok(Some(Said::Output(output))) if output.get().len() > OUTPUT_BYTES_MAX => {
-                self.refused = Some(format!("The output has more than {OUTPUT_BYTES_MAX} bytes."));
+            Ok(Some(Said::Output(output))) if output.get().len() > OUTPUT_FILE_BYTES_MAX => {
+                self.refused = Some(too_long_output());
             }
             Ok(Some(Said::Output(output))) => self.output = Some(output),
             Ok(Some(Said::Error(error))) => self.error = Some(error),
+            Err(_) if line.cut && line.text.len() >= OUTPUT_FILE_BYTES_MAX => {
+                self.refused = Some(too_long_output());
+            }
             Err(_) if line.cut => {
                 self.refused = Some(format!("A line has more than {LINE_BYTES_MAX} bytes."));
             }
@@ -329,6 +342,10 @@ impl<'a> Heard<'a> {
         }
         Ok(self.output.unwrap_or_else(|| RawValue::NULL.to_owned()))
     }
+}
+
+fn too_long_output() -> String {
+    format!("The output has more than {OUTPUT_FILE_BYTES_MAX} bytes.")
 }
 
 fn shown(line: Line) -> String {

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use crate::common::{attempt_code, final_code};
 use serde_json::{Value, json};
 use tasktonic_handlers::ExecKind;
-use tasktonic_protocol::stored::LogLevel;
+use tasktonic_protocol::stored::{LogLevel, OUTPUT_FILE_BYTES_MAX};
 use tasktonic_testkit::wait;
 use tasktonic_worker::testing::{Attempt, Ran};
-use tasktonic_worker::{Failure, Stop};
+use tasktonic_worker::{Failure, Input, Stop};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -159,13 +159,23 @@ async fn a_program_that_prints_without_end_is_ended() {
     assert!(since.elapsed() < SOON);
 }
 
+/// A program that prints an output of so many bytes, in words of `x`.
+fn prints(bytes: usize) -> String {
+    format!(r#"printf '{{"output":"'; head -c {bytes} /dev/zero | tr '\0' x; echo '"}}'"#)
+}
+
 #[tokio::test]
-async fn an_output_that_is_too_large_is_refused_with_a_reason() {
-    for bytes in [70_000, 300_000] {
-        let text =
-            format!(r#"printf '{{"output":"'; head -c {bytes} /dev/zero | tr '\0' x; echo '"}}'"#);
-        assert_eq!(final_code(&run(&text, "", json!({})).await).0, "output_too_large", "{bytes}");
+async fn a_long_output_is_taken_whole_and_one_that_is_too_large_is_refused_with_a_reason() {
+    for bytes in [70_000, 300_000, OUTPUT_FILE_BYTES_MAX - 2] {
+        let ran = run(&prints(bytes), "", json!({})).await;
+        assert_eq!(ran.output().as_str().map(str::len), Some(bytes));
     }
+    for bytes in [OUTPUT_FILE_BYTES_MAX - 1, OUTPUT_FILE_BYTES_MAX + 5_000] {
+        assert_eq!(final_code(&run(&prints(bytes), "", json!({})).await).0, "output_too_large");
+    }
+    // Any other line of ours keeps to what lines may have.
+    let text = prints(300_000).replace("output", "log");
+    assert_eq!(final_code(&run(&text, "", json!({})).await).0, "output_too_large");
 }
 
 #[tokio::test]
@@ -304,4 +314,36 @@ async fn it_runs_in_its_folder() {
         "cwd = 'inside'",
     );
     assert_eq!(Attempt::new(json!({})).run_any(&kind).await.output(), json!("inside"));
+}
+
+#[tokio::test]
+async fn a_program_that_wants_them_gets_the_outputs_of_the_tasks_before_as_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = r#"
+        test "$(stat -c %a "$TASKTONIC_INPUTS")" = 600 || exit 4
+        echo "$TASKTONIC_INPUTS" > seen
+        printf '{"output":[%s]}\n' "$(paste -sd, "$TASKTONIC_INPUTS")"
+    "#;
+    let kind = script(folder.path(), text, "inputs = true\ncwd = '.'");
+    let inputs =
+        [Input::completed("north", &json!({ "n": 1 })), Input::completed("south", &json!("é\n"))];
+    let ran = Attempt::new(json!({})).inputs(inputs).run_any(&kind).await;
+    let output = ran.output();
+    assert_eq!(
+        (&output[0]["name"], &output[0]["status"], &output[0]["output"]),
+        (&json!("north"), &json!("completed"), &json!({ "n": 1 }))
+    );
+    assert_eq!((&output[1]["output"], &output[1]["on_failure"]), (&json!("é\n"), &json!("fail")));
+    assert_eq!(output.as_array().unwrap().len(), 2);
+    let path = std::fs::read_to_string(folder.path().join("seen")).unwrap();
+    assert!(!Path::new(path.trim()).exists(), "it goes with the attempt");
+    // Whose task waited for nobody gets an empty one, and who does not ask gets none.
+    let ran = run(
+        r#"test -f "$TASKTONIC_INPUTS" && ! test -s "$TASKTONIC_INPUTS""#,
+        "inputs = true",
+        json!({}),
+    )
+    .await;
+    assert_eq!(ran.output(), Value::Null);
+    assert_eq!(run(r#"test -z "$TASKTONIC_INPUTS""#, "", json!({})).await.output(), Value::Null);
 }

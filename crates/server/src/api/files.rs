@@ -47,6 +47,7 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::post("/api/v1/files", "files", upload)
             .about("Stores a file. The body is its content.")
             .query("name", "string", "Its name, 1 to 255 bytes.")
+            .query("output", "string", "`1` from a worker: it is the output of its task.")
             .header("Tasktonic-Lease", lease)
             .takes(Body::Bytes)
             .answers(201, "It is stored.", Body::Json("StoredFile"))
@@ -70,10 +71,10 @@ pub(super) fn operations() -> Vec<Operation> {
     ]
 }
 
-/// Whose files a request is about, and the task that makes one.
+/// Whose files a request is about, and the task that makes one with the claim under which it is held.
 struct Access {
     user: UserId,
-    task: Option<TaskId>,
+    task: Option<(TaskId, u32)>,
 }
 
 /// A person reaches their own files; a worker those of the user whose lease it holds now.
@@ -101,7 +102,7 @@ async fn access(
         return Err(out_of_kind());
     };
     if held.iter().any(|held| held.lease == lease) {
-        Ok(Access { user: lease.user, task: Some(lease.task) })
+        Ok(Access { user: lease.user, task: Some((lease.task, lease.claim)) })
     } else {
         Err(lost_lease())
     }
@@ -111,6 +112,8 @@ async fn access(
 #[serde(deny_unknown_fields)]
 struct UploadQuery {
     name: String,
+    #[serde(default)]
+    output: Option<String>,
 }
 
 async fn upload(
@@ -120,7 +123,7 @@ async fn upload(
 ) -> Result<Response, Refusal> {
     let (parts, content) = request.into_parts();
     let Access { user, task } = access(&app, &caller, &parts.headers, Need::WriteFiles).await?;
-    let UploadQuery { name } = query(&parts.uri)?;
+    let UploadQuery { name, output } = query(&parts.uri)?;
     let text = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
     if text(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
         return Err(Refusal::new(
@@ -135,9 +138,21 @@ async fn upload(
             "Send the content of the file itself as the body, and its name as `?name=`.",
         ));
     }
-    let new = NewFile { name, media_type, task };
     let content = content.into_data_stream().map_err(std::io::Error::other).boxed();
-    let kept = app.files.keep(&user, new, content).await?.shown();
+    let kept = match (output.as_deref(), task) {
+        (Some("1"), Some((task, claim))) => {
+            app.files.keep_output(&user, task, claim, content).await?
+        }
+        (Some(_), _) => {
+            let detail = "`output=1` is a worker's word, with the lease of the task.";
+            return Err(Refusal::bad_request(detail));
+        }
+        (None, task) => {
+            let new = NewFile { name, media_type, task: task.map(|(task, _)| task) };
+            app.files.keep(&user, new, content).await?
+        }
+    };
+    let kept = kept.shown();
     let place = format!("/api/v1/files/{}", kept.id);
     let mut response = (StatusCode::CREATED, Json(kept)).into_response();
     let place = place.parse().map_err(|error| Refusal::internal(&error))?;
@@ -162,19 +177,30 @@ async fn download(
     let Access { user, .. } = access(&app, &caller, &headers, Need::ReadFiles).await?;
     let inline = query::<DownloadQuery>(&uri)?.inline.is_some_and(|value| value == "1");
     let file: FileId = file.parse().map_err(|_| Refusal::not_found())?;
-    let meta = app.files.meta(&user, &file).await?;
+    content(&app, &user, &file, (&method, &headers), inline).await
+}
+
+/// The content of a file, whole or a range of it, as its `(method, headers)` ask.
+pub(super) async fn content(
+    app: &App,
+    user: &UserId,
+    file: &FileId,
+    (method, headers): (&Method, &HeaderMap),
+    inline: bool,
+) -> Result<Response, Refusal> {
+    let meta = app.files.meta(user, file).await?;
     let etag = format!("\"{}\"", meta.sha256);
-    let want = wanted(&headers, meta.size, &etag);
+    let want = wanted(headers, meta.size, &etag);
     let mut response = match &want {
         Wanted::NotModified => StatusCode::NOT_MODIFIED.into_response(),
         Wanted::Changed => StatusCode::PRECONDITION_FAILED.into_response(),
         Wanted::Nowhere => StatusCode::RANGE_NOT_SATISFIABLE.into_response(),
-        Wanted::Whole if method == Method::HEAD => ().into_response(),
-        Wanted::Whole => body(&app, &user, &file, None).await?,
+        Wanted::Whole if *method == Method::HEAD => ().into_response(),
+        Wanted::Whole => body(app, user, file, None).await?,
         Wanted::Part(part) => {
-            let part = (method != Method::HEAD).then(|| part.clone());
+            let part = (*method != Method::HEAD).then(|| part.clone());
             let mut response = match part {
-                Some(part) => body(&app, &user, &file, Some(part)).await?,
+                Some(part) => body(app, user, file, Some(part)).await?,
                 None => ().into_response(),
             };
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
@@ -195,7 +221,16 @@ async fn body(
     Ok(Response::new(Content::from_stream(content)))
 }
 
+/// Headers of what is nobody else's to see and never runs in a page.
+pub(super) fn seal(headers: &mut HeaderMap) {
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(CACHE));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(SANDBOX));
+    headers.insert(CORP, HeaderValue::from_static("same-origin"));
+}
+
 fn describe(headers: &mut HeaderMap, meta: &FileMeta, want: &Wanted, inline: bool, etag: &str) {
+    seal(headers);
     let mut set = |name: HeaderName, text: &str| {
         // Every text here is printable ASCII but the type, which came from outside.
         if let Ok(value) = HeaderValue::from_str(text) {
@@ -203,10 +238,6 @@ fn describe(headers: &mut HeaderMap, meta: &FileMeta, want: &Wanted, inline: boo
         }
     };
     set(ETAG, etag);
-    set(CACHE_CONTROL, CACHE);
-    set(X_CONTENT_TYPE_OPTIONS, "nosniff");
-    set(CONTENT_SECURITY_POLICY, SANDBOX);
-    set(CORP, "same-origin");
     let size = meta.size;
     let length = match want {
         Wanted::Whole => size,

@@ -4,6 +4,7 @@
 mod announce;
 mod carry;
 mod held;
+mod inputs;
 pub(crate) mod known_as;
 mod parts;
 mod sessions;
@@ -27,6 +28,11 @@ pub(super) fn operations() -> Vec<Operation> {
             .takes(Body::AnyJson)
             .answers(200, "Its leases, with what is needed to work on them.", Body::AnyJson)
             .refuses(&[Code::PayloadTooLarge, Code::MediaTypeUnsupported]),
+        Operation::post("/api/v1/worker/inputs", "workers", inputs::inputs)
+            .about("What became of the tasks that a task waited for, for who holds it.")
+            .takes(Body::AnyJson)
+            .answers(200, "A page of them, with their outputs.", Body::AnyJson)
+            .refuses(&[Code::PayloadTooLarge, Code::MediaTypeUnsupported, Code::LostLease]),
         Operation::post("/api/v1/worker/announce", "workers", announce::announce)
             .about("Who works, and on what kinds; at start, once a minute, and at the end.")
             .takes(Body::AnyJson)

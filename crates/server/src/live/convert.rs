@@ -133,6 +133,7 @@ impl Converter {
                     policy: None,
                     durability: durability.to_owned(),
                     has_output: patch.has_output,
+                    output_in_file: false,
                 }),
             },
             None => Event::Changed { task: patch },

@@ -16,6 +16,7 @@ const TAKERS: &[(&str, Role)] = &[
     ("/api/v1/tasks/retry", Role::User),
     ("/api/v1/worker/sync", Role::Worker),
     ("/api/v1/worker/held", Role::Worker),
+    ("/api/v1/worker/inputs", Role::Worker),
     ("/api/v1/worker/announce", Role::Worker),
 ];
 

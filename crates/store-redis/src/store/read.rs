@@ -44,6 +44,9 @@ impl RedisStore {
             }
             Query::EventsHead { user } => QueryReply::Events(self.events_head(p, &user).await?),
             Query::Held { worker } => QueryReply::Held(self.held(p, &worker).await?),
+            Query::Inputs { lease, after, limit } => {
+                QueryReply::Inputs(self.inputs(p, &lease, after, limit).await?)
+            }
             Query::Links { user, tasks } => QueryReply::Links(self.links(p, &user, &tasks).await?),
             Query::Parts { user, task, after, limit } => {
                 QueryReply::Parts(self.parts(p, &user, task, after, limit).await?)

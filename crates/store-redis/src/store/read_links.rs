@@ -1,9 +1,11 @@
-//! Answers about what ties tasks to each other, by plain reading commands.
+//! Answers about what ties tasks to each other, and what came of those at the other ends, by plain
+//! reading commands.
 
-use redis::{Pipeline, cmd};
+use redis::{Pipeline, Value, cmd};
 use tasktonic_core::routing::PartitionId;
-use tasktonic_core::{Links, TaskId, UserId};
+use tasktonic_core::{Lease, Links, TaskId, UserId};
 use tasktonic_store::Result;
+use tasktonic_store::inputs::{self, InputsPage, Tied};
 use tasktonic_store::limits::PARTS_PAGE_MAX;
 
 use super::RedisStore;
@@ -36,6 +38,38 @@ impl RedisStore {
             }
         }
         Ok(found)
+    }
+
+    /// What the holder of a task is told of those it waited for; absent where it holds it no more.
+    pub(super) async fn inputs(
+        &self,
+        p: PartitionId,
+        lease: &Lease,
+        after: Option<TaskId>,
+        limit: u32,
+    ) -> Result<Option<InputsPage>> {
+        let (keys, Lease { user, task, .. }) = (self.keys(p)?, lease);
+        let mut asked = Pipeline::new();
+        asked.zscore(keys.leases(), lease.to_string());
+        asked.get(keys.links(user, *task));
+        let answers = self.ask(p, &asked).await?;
+        if matches!(answers[0], Value::Nil) {
+            return Ok(None);
+        }
+        let ties = match text(&answers[1])? {
+            Some(text) => Some(links(text).ok_or_else(strange)?.1),
+            None => None,
+        };
+        let tied = match Tied::of(ties.as_ref(), after, limit) {
+            Tied::To(tied) => tied,
+            Tied::Parts => {
+                let page = u32::try_from(inputs::page_len(limit)).unwrap_or(u32::MAX);
+                Tied::parts(self.parts(p, user, *task, after, page).await?)
+            }
+        };
+        let ids: Vec<TaskId> = tied.iter().map(|(task, _)| *task).collect();
+        let found = self.tasks(p, user, &ids).await?.into_iter().flatten().map(|(task, _)| task);
+        inputs::page(tied, found.collect(), limit).map(Some)
     }
 
     /// Parts of a flow or batch above `after`.

@@ -2,10 +2,11 @@
 
 use tasktonic_core::limits::SCHEDULES_DUE_MAX;
 use tasktonic_core::partition::KeptSchedule;
-use tasktonic_core::{Name, Partition, TaskId, UserId};
+use tasktonic_core::{Lease, Name, Partition, TaskId, UserId};
 
 use super::{Kept, State};
 use crate::filter::matches;
+use crate::inputs::{self, InputsPage, Tied};
 use crate::limits::{LIST_MAX, LOGS_MAX, PARTS_PAGE_MAX};
 use crate::position::History;
 use crate::settings;
@@ -74,6 +75,9 @@ impl State {
                 let held = self.partition.held_by(&worker).into_iter();
                 QueryReply::Held(held.map(|c| self.held(c.lease, c.n)).collect())
             }
+            Query::Inputs { lease, after, limit } => {
+                QueryReply::Inputs(self.inputs(&lease, after, limit))
+            }
             Query::Links { user, tasks } => {
                 let links = |task| self.partition.links(&user, &task).cloned();
                 QueryReply::Links(tasks.into_iter().map(links).collect())
@@ -109,6 +113,20 @@ impl State {
                 QueryReply::Paused(users, more)
             }
         }
+    }
+
+    fn inputs(&self, lease: &Lease, after: Option<TaskId>, limit: u32) -> Option<InputsPage> {
+        let (partition, Lease { user, task, .. }) = (&self.partition, lease);
+        if !partition.holds(lease) {
+            return None;
+        }
+        let tied = match Tied::of(partition.links(user, task), after, limit) {
+            Tied::To(tied) => tied,
+            Tied::Parts => Tied::parts(partition.parts(user, task, after, inputs::page_len(limit))),
+        };
+        let found = tied.iter().filter_map(|(task, _)| self.stored(user, *task)).collect();
+        // The model holds what it was given: it has no damage to tell of.
+        Some(inputs::page(tied, found, limit).unwrap_or_default())
     }
 
     fn position(&self, user: &UserId, task: TaskId) -> Option<Box<Position>> {

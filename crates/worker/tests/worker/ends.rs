@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tasktonic_store::Table;
-use tasktonic_worker::limits::{LOG_LINES_BURST, OUTPUT_BYTES_MAX, TIMEOUT_GRACE};
+use tasktonic_worker::limits::{LOG_LINES_BURST, OUTPUT_FILE_BYTES_MAX, TIMEOUT_GRACE};
 use tasktonic_worker::{Action, Failure, Rule, RunError, Stop};
 use tokio_util::sync::CancellationToken;
 
@@ -79,7 +79,7 @@ async fn a_panic_is_a_failed_attempt_and_leaves_the_worker_at_work() {
 async fn a_final_failure_ends_the_task_at_once() {
     let stage = Stage::new();
     let bad = handler("bad", async |_, _| Err(Failure::fatal("bad_file", "no photo")));
-    let huge = handler("huge", async |_, _| Ok(json!("x".repeat(OUTPUT_BYTES_MAX))));
+    let huge = handler("huge", async |_, _| Ok(json!("x".repeat(OUTPUT_FILE_BYTES_MAX))));
     let _running = start(worker(stage.store.clone(), "w-1", settings(), vec![bad, huge]));
     for (kind, code) in [("bad", "bad_file"), ("huge", "output_too_large")] {
         let task = stage.submit(draft(kind)).await;

@@ -4,8 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "in tests and what only tests use")]
 
 mod ends;
+mod inputs;
 mod labels;
 mod leases;
+mod output;
 mod reports;
 mod sharing;
 mod stage;

@@ -80,6 +80,16 @@ impl Stage {
     }
 
     pub(crate) async fn submit(&self, draft: Draft) -> (UserId, TaskId) {
+        let new = self.new_task(draft);
+        let (user, task) = (new.user.clone(), new.task);
+        let batch = Submit { created_ms: now_ms(), tasks: vec![new] };
+        let p = partition_of(&user, self.store.partitions());
+        assert_eq!(self.store.submit(p, batch).await.unwrap(), [Submitted::Accepted]);
+        (user, task)
+    }
+
+    /// A task that is not yet submitted.
+    pub(crate) fn new_task(&self, draft: Draft) -> NewTask {
         let user = UserId::encode(draft.user);
         let task = TaskId::new(now_ms(), self.next.fetch_add(1, Ordering::SeqCst));
         let kind: Name = draft.kind.parse().unwrap();
@@ -105,14 +115,7 @@ impl Stage {
             priority: Default::default(),
             payload: to_raw_value(&draft.payload).unwrap(),
         };
-        let new = NewTask {
-            lane_max: 10_000,
-            ..NewTask::new(user.clone(), task, queue, descriptor.text())
-        };
-        let batch = Submit { created_ms: now_ms(), tasks: vec![new] };
-        let p = partition_of(&user, self.store.partitions());
-        assert_eq!(self.store.submit(p, batch).await.unwrap(), [Submitted::Accepted]);
-        (user, task)
+        NewTask { lane_max: 20_000, ..NewTask::new(user, task, queue, descriptor.text()) }
     }
 
     pub(crate) async fn cancel(&self, (user, task): &(UserId, TaskId)) {

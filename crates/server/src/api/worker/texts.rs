@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use serde::de::IgnoredAny;
 use tasktonic_core::limits::REV_PER_CLAIM;
-use tasktonic_protocol::stored::{AttemptRecord, LOG_LINE_BYTES_MAX, LogLine, StateBody};
+use tasktonic_protocol::stored::{
+    AttemptRecord, LOG_LINE_BYTES_MAX, LogLine, OutputFile, StateBody,
+};
 use tasktonic_protocol::worker::{OpBody, ReportBody, WriteBody};
 
 use crate::api::json;
@@ -57,7 +59,9 @@ fn is_state(members: &str) -> bool {
     let foreign = |names: BTreeMap<String, IgnoredAny>| {
         !names.keys().any(|name| ENGINES.contains(&name.as_str()))
     };
-    serde_json::from_str::<StateBody>(&object).is_ok()
+    let names_its_file =
+        |state: StateBody| !state.output_in_file || OutputFile::of(&object).is_some();
+    serde_json::from_str::<StateBody>(&object).is_ok_and(names_its_file)
         && serde_json::from_str(&object).is_ok_and(foreign)
 }
 
@@ -104,6 +108,9 @@ mod tests {
         {
             assert!(check(&ack(bad)).is_err(), "{bad}");
         }
+        let file = r#""ho":true,"out":{"file":"a","name":"b","type":"c","size":1},"fo":true"#;
+        assert!(check(&ack(file)).is_ok());
+        assert!(check(&ack(r#""ho":true,"out":[1],"fo":true"#)).is_err(), "it names no file");
         let long = format!(r#""why":"{}""#, "x".repeat(MEMBERS_BYTES_MAX));
         assert!(check(&ack(&long)).is_err());
     }

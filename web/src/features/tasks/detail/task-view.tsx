@@ -35,6 +35,7 @@ import { useVerbs, verbsFor } from "../verbs";
 import { Facts } from "./facts";
 import { FileGallery, InputFiles } from "./files";
 import { LogView } from "./log-view";
+import { LongOutput } from "./long-output";
 import { Operation } from "./operation";
 import { Policy } from "./policy";
 import { ProfileTable } from "./profile-table";
@@ -298,6 +299,7 @@ function Output({ task }: { task: Task }) {
       </Empty>
     );
   }
+  if (task.output_in_file) return <LongOutput task={task} />;
   const rich = profile !== undefined || files.length > 0;
   return (
     <div className="flex flex-col gap-5">
