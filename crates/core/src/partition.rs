@@ -34,7 +34,8 @@ mod waiting;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 pub use dump::{
-    bytes_line, bytes_max_line, good_line, lane_line, pace_line, queue_lines, runs_line, user_lines,
+    bytes_line, bytes_max_line, good_line, lane_line, pace_line, queue_lines, runs_line, total_line,
+    user_lines,
 };
 pub use position::Standing;
 pub use restore::{InQueue, KeptSchedule, Key, LinksRow, Records, Row};
@@ -259,6 +260,12 @@ impl Partition {
     #[must_use]
     pub fn turns(&self, queue: &Name) -> (usize, usize) {
         self.queues.get(queue).map_or((0, 0), |queue| (queue.ring.len(), queue.full.len()))
+    }
+
+    /// Tasks that run in a queue over all users, where something limits that.
+    #[must_use]
+    pub fn running_in_all(&self, queue: &Name) -> Option<u32> {
+        self.queues.get(queue)?.total().map(|total| total.running)
     }
 
     /// By whom all work of a user is paused.

@@ -18,6 +18,8 @@ pub struct QueueSettings {
     pub running_max: Option<u32>,
     /// How many tasks of one user start in which time; absent: no limit.
     pub rate: Option<Rate>,
+    /// Tasks of it that run at once, over all users; absent: no limit.
+    pub running_total_max: Option<u32>,
 }
 
 /// What holds for one user in one queue, before what holds for everybody.
@@ -185,9 +187,13 @@ impl<'a> Parts<'a> {
 
 impl fmt::Display for QueueSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { paused, waiting_max, running_max, rate } = *self;
-        let (paused, rate) = (flag(paused), MaybeRate(rate));
-        write!(f, "{paused},{},{}{rate}", Maybe(waiting_max), Maybe(running_max))
+        let Self { paused, waiting_max, running_max, rate, running_total_max } = *self;
+        let paused = flag(paused);
+        write!(f, "{paused},{},{}{}", Maybe(waiting_max), Maybe(running_max), MaybeRate(rate))?;
+        let Some(max) = running_total_max else { return Ok(()) };
+        // The place of a rate that is not there.
+        let between = if rate.is_some() { "" } else { ",,," };
+        write!(f, "{between},{max}")
     }
 }
 
@@ -201,6 +207,7 @@ impl FromStr for QueueSettings {
             waiting_max: parts.number()?,
             running_max: parts.number()?,
             rate: parts.rate()?,
+            running_total_max: parts.number()?,
         })
     }
 }
@@ -271,13 +278,20 @@ mod tests {
         fn what_is_spelled_is_read_also_with_parts_behind_it(
             paused: bool, waiting_max: Option<u32>, running_max: Option<u32>, weight in 1_u32..1_000,
             rate in prop::option::of((1_u32..9, 1_u32..99, 1_u32..9)), more in "(,[0-9]{0,4}){0,3}",
+            running_total_max: Option<u32>,
         ) {
             let rate = rate.map(|(tasks, per_ms, burst)| Rate { tasks, per_ms, burst });
             // What is not spelled has no place for further parts behind it.
-            let more = if rate.is_some() { more } else { ",,,".to_owned() + &more };
-            let queue = QueueSettings { paused, waiting_max, running_max, rate };
+            let of_user = if rate.is_some() { "" } else { ",,," };
+            let of_queue = match running_total_max {
+                Some(_) => String::new(),
+                None => format!("{of_user},"),
+            };
+            let queue =
+                QueueSettings { paused, waiting_max, running_max, rate, running_total_max };
             prop_assert_eq!(queue.to_string().parse(), Ok(queue));
-            prop_assert_eq!(format!("{queue}{more}").parse(), Ok(queue));
+            prop_assert_eq!(format!("{queue}{of_queue}{more}").parse(), Ok(queue));
+            let more = format!("{of_user}{more}");
             let user = UserSettings { weight, paused, waiting_max, running_max, rate };
             prop_assert_eq!(user.to_string().parse(), Ok(user));
             prop_assert_eq!(format!("{user}{more}").parse(), Ok(user));

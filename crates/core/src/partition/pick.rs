@@ -41,6 +41,7 @@ impl Partition {
             user: of_user,
             all_work,
             running: if queue.is_counted() { self.running(name, user) } else { 0 },
+            total: queue.total(),
             ..Facts::paced(is_paced, full_us, lt_ms)
         }
     }
@@ -49,6 +50,7 @@ impl Partition {
     /// Nothing where there are no turns.
     pub(super) fn pick(&mut self, name: &Name, need: u32, lt_ms: i64) -> Option<Picked> {
         let queue = self.queues.get_mut(name).filter(|queue| need > 0 && queue.has_turns())?;
+        let need = need.min(queue.room());
         let turns = queue.ring.len().min(need as usize);
         let users: Vec<UserId> = queue.ring.drain(..turns).collect();
         let (users, rooms, aside) = self.set_aside(name, users, lt_ms);

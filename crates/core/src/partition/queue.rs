@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-use crate::gate::{Gate, queue_gate};
+use crate::gate::{Gate, Total, queue_gate};
 use crate::ids::{UserId, WorkerId};
 use crate::settings::{QueueSettings, UserSettings};
 
@@ -26,6 +26,8 @@ pub(super) struct Queue {
     pub(super) full_us: HashMap<UserId, i64>,
     /// What is left of a turn that was cut short; only while anything is set of users.
     pub(super) credit: HashMap<UserId, u32>,
+    /// Tasks that run, over all users.
+    pub(super) running: u32,
 }
 
 impl Queue {
@@ -71,9 +73,20 @@ impl Queue {
         }
     }
 
+    /// What runs over all users, where something limits that.
+    pub(super) fn total(&self) -> Option<Total> {
+        let max = self.settings.running_total_max?;
+        Some(Total { running: self.running, max })
+    }
+
+    /// How many tasks may start, whose they are.
+    pub(super) fn room(&self) -> u32 {
+        self.total().map_or(u32::MAX, Total::room)
+    }
+
     /// Whether anything in it may be handed out, but for what is set of its users.
     pub(super) fn is_open(&self) -> bool {
-        queue_gate(&self.settings) == Gate::Open
+        queue_gate(&self.settings) == Gate::Open && self.room() > 0
     }
 
     /// Whether there is somebody whose turn it is.
