@@ -7,7 +7,7 @@ use crate::settings::{Pauses, QueueSettings, UserSettings, rate, running_max};
 /// What runs in a queue over all users, where something limits that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Total {
-    /// How many tasks run, in this partition.
+    /// How many tasks run, as far as this partition knows.
     pub running: u32,
     /// How many may: of the limit of the whole queue what this partition has.
     pub max: u32,
@@ -74,9 +74,9 @@ pub enum Gate {
     },
     /// As many tasks of all users run in the queue as may at once; the next starts when one ends.
     QueueLimit {
-        /// How many run, in this partition; above `max` where that was lowered since they started.
+        /// How many run, as [`Total`]; above `max` where that was lowered since they started.
         running: u32,
-        /// How many may, in this partition.
+        /// How many may.
         max: u32,
     },
 }

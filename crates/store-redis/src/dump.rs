@@ -15,6 +15,7 @@ use tasktonic_core::{Lease, Links, Name, Priority, TaskId, Text, UserId};
 use tasktonic_store::Result;
 
 use crate::RedisStore;
+use crate::store::Running;
 use crate::wire::{entries, is_first, items, kept, pairs, parsed, score, strange, text, word};
 
 /// Keys found or read in one round trip.
@@ -349,6 +350,15 @@ impl Facts {
             let name = field.strip_prefix("q:")?.parse().ok()?;
             let (users, settings) = text.split_once(',')?;
             Some((name, (users.parse().unwrap_or(0), settings.parse().ok()?)))
+        };
+        self.meta.iter().filter_map(field).collect()
+    }
+
+    /// How many tasks run in queues that have a limit over all users.
+    fn totals(&self) -> BTreeMap<Name, u32> {
+        let field = |(field, text): (&String, &String)| {
+            let name = field.strip_prefix("t:")?.parse().ok()?;
+            Some((name, Running::of(text).ok()?.running))
         };
         self.meta.iter().filter_map(field).collect()
     }

@@ -68,6 +68,8 @@ pub(crate) enum Script {
     Meta,
     /// A change of the registry, in the system's slot.
     Registry,
+    /// Grants permits of a limit over all users of a queue to partitions, in that limit's slot.
+    Permits,
     /// Compares what is kept of some users with itself, and repairs it.
     Repair,
 }
@@ -83,6 +85,7 @@ impl Script {
         Self::Config,
         Self::Meta,
         Self::Registry,
+        Self::Permits,
         Self::Repair,
     ];
 
@@ -97,6 +100,7 @@ impl Script {
             Self::Config => "config",
             Self::Meta => "meta",
             Self::Registry => "registry",
+            Self::Permits => "permits",
             Self::Repair => "repair",
         }
     }
@@ -128,6 +132,7 @@ impl Script {
             Self::Config => return by_itself(include_str!("lua/config.lua")),
             Self::Meta => return by_itself(include_str!("lua/meta.lua")),
             Self::Registry => return by_itself(include_str!("lua/registry.lua")),
+            Self::Permits => return by_itself(include_str!("lua/permits.lua")),
         };
         assemble(fragments, run)
     }
@@ -187,10 +192,10 @@ type Fragment = (&'static str, &'static str);
 /// What every script of tasks begins with; its locals are seen by all fragments.
 const SHARED: &[Fragment] = fragments!["names", "begin"];
 
-const SUBMIT: &[Fragment] = fragments!["record", "tally", "gate", "lane", "line", "stop"];
+const SUBMIT: &[Fragment] = fragments!["record", "tally", "gate", "total", "lane", "line", "stop"];
 
 const SYNC: &[Fragment] = fragments![
-    "record", "tally", "pace", "gate", "room", "lane", "line", "attempt", "stop", "links",
+    "record", "tally", "pace", "gate", "total", "room", "lane", "line", "attempt", "stop", "links",
     "report", "remove", "maintain", "pick", "claim"
 ];
 
@@ -199,6 +204,7 @@ const CONTROL: &[Fragment] = fragments![
     "tally",
     "pace",
     "gate",
+    "total",
     "room",
     "lane",
     "line",
@@ -218,13 +224,14 @@ const CONTROL: &[Fragment] = fragments![
     "erase"
 ];
 
-const FLOW: &[Fragment] = fragments!["record", "tally", "gate", "lane", "line", "stop", "links"];
+const FLOW: &[Fragment] =
+    fragments!["record", "tally", "gate", "total", "lane", "line", "stop", "links"];
 
 const TICK: &[Fragment] =
-    fragments!["record", "tally", "gate", "lane", "line", "stop", "schedule", "tick"];
+    fragments!["record", "tally", "gate", "total", "lane", "line", "stop", "schedule", "tick"];
 
 const REPAIR: &[Fragment] = fragments![
-    "record", "tally", "pace", "gate", "room", "lane", "line", "stop", "links", "schedule"
+    "record", "tally", "pace", "gate", "total", "room", "lane", "line", "stop", "links", "schedule"
 ];
 
 /// The function of a script of tasks: `run` is what a call does, and each other fragment in a block

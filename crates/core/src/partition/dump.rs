@@ -83,7 +83,7 @@ impl Partition {
                 lines.insert(format!("full {name} = {}", users.join(" ")));
             }
             lines.extend(queue_lines(name, &queue.settings));
-            lines.extend(queue.total().and_then(|total| total_line(name, total.running)));
+            lines.extend(queue.total().and_then(|_| total_line(name, queue.running)));
             // What is made up for says nothing any more.
             let ahead = queue.full_us.iter().filter(|(_, full)| **full > self.lt * 1_000);
             lines.extend(ahead.map(|(user, full)| pace_line(name, user, *full)));

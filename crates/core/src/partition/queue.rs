@@ -28,6 +28,8 @@ pub(super) struct Queue {
     pub(super) credit: HashMap<UserId, u32>,
     /// Tasks that run, over all users.
     pub(super) running: u32,
+    /// Tasks that run in other partitions, as far as this one was told. Not kept over a restart.
+    pub(super) elsewhere: u32,
 }
 
 impl Queue {
@@ -76,7 +78,7 @@ impl Queue {
     /// What runs over all users, where something limits that.
     pub(super) fn total(&self) -> Option<Total> {
         let max = self.settings.running_total_max?;
-        Some(Total { running: self.running, max })
+        Some(Total { running: self.running.saturating_add(self.elsewhere), max })
     }
 
     /// How many tasks may start, whose they are.

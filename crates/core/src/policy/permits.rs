@@ -270,7 +270,8 @@ pub fn targets(limit: u32, seen: &[Option<Seen>], turn: u64) -> Vec<u32> {
 #[must_use]
 pub fn fitted(limit: u32, pool: &Pool, seen: &[Option<Seen>], targets: Vec<u32>) -> Vec<u32> {
     let held = |seen: &Seen, target: u32| seen.allowance.n.min(target).max(seen.running);
-    let all = seen.iter().zip(&targets).filter_map(|(seen, target)| Some((seen.as_ref()?, *target)));
+    let all =
+        seen.iter().zip(&targets).filter_map(|(seen, target)| Some((seen.as_ref()?, *target)));
     let held: u64 = all.map(|(seen, target)| u64::from(held(seen, target))).sum();
     if pool.sum() <= u64::from(limit) || held <= u64::from(limit) {
         return targets;

@@ -194,9 +194,8 @@ impl Set {
 }
 
 fn running(world: &World) -> u64 {
-    let of = |user: &&str| {
-        world.partition.count(&user.parse::<UserId>().unwrap(), TaskState::Running)
-    };
+    let of =
+        |user: &&str| world.partition.count(&user.parse::<UserId>().unwrap(), TaskState::Running);
     USERS.iter().map(of).sum()
 }
 
@@ -228,7 +227,10 @@ fn a_limit_is_never_exceeded_in_a_hundred_thousand_steps() {
                 }
                 let running = running(&world);
                 let max = set.total.map(u64::from).filter(|_| !taken.is_empty());
-                assert!(max.is_none_or(|max| running <= max), "{running} of {max:?} over all users");
+                assert!(
+                    max.is_none_or(|max| running <= max),
+                    "{running} of {max:?} over all users"
+                );
                 all_held_back += u64::from(max == Some(running));
                 leases.extend(taken);
             }

@@ -83,6 +83,10 @@ end
 -- Takes up to `need` entries from the lanes whose turn it is. Entries may be dead references.
 function V.pick(queue, need, set)
   if need == 0 or not V.is_open(set) then return nil, 0 end
+  if set and set.total then
+    need = math.min(need, V.total_room(queue, set))
+    if need == 0 then return nil, 0 end
+  end
   local weighted, mixed = set and set.users, V.has_priorities(queue)
   local plain = not (weighted or mixed or set and (V.is_counted(set) or V.is_paced(set)))
   if need == 1 and plain and M.paused == 0 then

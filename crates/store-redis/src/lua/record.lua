@@ -323,6 +323,7 @@ function V.finish()
     V.keep_running()
     V.keep_paces()
   end
+  V.keep_totals()
   for i = 1, #COUNTS do
     local name = COUNTS[i]
     if M[name] ~= M.before[name] then

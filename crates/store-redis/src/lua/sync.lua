@@ -4,7 +4,8 @@
 --          a count and queues, '1' to park if nothing is claimed; a count and queues it was woken
 --          for
 -- replies: { epoch, refused, cancelled, adopted, claimed, more, next_in_ms or -1,
---          schedule_in_ms or -1, version of what is set of queues }
+--          schedule_in_ms or -1, version of what is set of queues; queues whose permits should be
+--          balanced: as this call found out, and as it still is }
 -- moves:   by report, maintain and claim
 
 local worker, number = take(), take()
@@ -61,9 +62,10 @@ V.lead_on()
 V.settle_lines()
 -- A call that was woken and leaves work behind wakes one more.
 for i = 1, #woken do
-  if call('EXISTS', N.ring(woken[i])) == 1 then V.wake(woken[i], 1) end
+  if V.may_start(woken[i]) and call('EXISTS', N.ring(woken[i])) == 1 then V.wake(woken[i], 1) end
 end
 V.wake_for_room()
+local uneven, still = V.uneven(maintained)
 local next_in = -1
 if M.behind then
   next_in = 0
@@ -93,5 +95,5 @@ local schedule_in = M.sc and math.max(0, M.sc - now()) or -1
 V.finish()
 return {
   M.epoch, refused, cancelled, adopted, claimed, more, int(next_in), int(schedule_in),
-  int(M.queues_version),
+  int(M.queues_version), uneven, still,
 }

@@ -12,6 +12,7 @@ use super::pass::Whole;
 use super::read::Reader;
 use super::suspect::Suspect;
 use crate::open::text_of;
+use crate::store::{Running, total_field};
 
 impl Reconciler {
     /// What `meta` says of every queue goes with what is set of its users, and the counts of what
@@ -44,6 +45,18 @@ impl Reconciler {
                 {
                     suspects.push(Suspect::Paced(queue.clone(), user));
                 }
+            }
+            let run = whole.running.iter().filter(|((of, _), _)| of == queue);
+            let run = run.map(|(_, leases)| *leases).sum();
+            let mut total = cmd("HGET");
+            total.arg(reader.keys.meta()).arg(total_field(queue));
+            let said = reader.one(&total).await?;
+            let said = match &said {
+                redis::Value::Nil => None,
+                said => Some(Running::of(&text_of(said)).ok().map(|of| u64::from(of.running))),
+            };
+            if said != set.running_total_max.map(|_| Some(run)) {
+                suspects.push(Suspect::Total(queue.clone()));
             }
             suspects.extend(
                 miscounted(reader, whole, queue, set.running_max.is_some() || limited > 0).await?,

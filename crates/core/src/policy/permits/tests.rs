@@ -248,8 +248,9 @@ impl Fleet {
             Stage::Fences => {
                 let who = &mut self.balancers[by];
                 who.at = Stage::Rests;
-                let kept =
-                    |(p, seen): (u16, Seen)| (p, Allowance { n: seen.keeps(), v: seen.allowance.v });
+                let kept = |(p, seen): (u16, Seen)| {
+                    (p, Allowance { n: seen.keeps(), v: seen.allowance.v })
+                };
                 let grants = numbered(&who.seen).map(kept).collect();
                 self.pool.get_or_insert(Pool { version: who.set.0, grants });
             }
@@ -257,7 +258,9 @@ impl Fleet {
             Stage::Shares => {
                 let who = &mut self.balancers[by];
                 who.at = Stage::Rests;
-                let (Some(pool), (version, Some(limit))) = (&mut self.pool, who.set) else { return };
+                let (Some(pool), (version, Some(limit))) = (&mut self.pool, who.set) else {
+                    return;
+                };
                 if pool.version != version {
                     return;
                 }
@@ -266,7 +269,8 @@ impl Fleet {
                 let raised = pool.raise(version, limit, &raises(&who.seen, &who.targets));
                 let asked = asked(&who.seen, &who.targets);
                 let told = raised.into_iter().flatten();
-                let told = told.map(|(p, to)| (p, Some(to.n), to.v, asked[usize::from(p)])).collect();
+                let told =
+                    told.map(|(p, to)| (p, Some(to.n), to.v, asked[usize::from(p)])).collect();
                 self.send(by, told);
             }
         }
@@ -369,7 +373,11 @@ fn walk(number: u64, steps: u64) {
                     part.set = (version, Some(fleet.limit));
                 }
                 fleet.settle();
-                most = if fleet.limit < before { fleet.limit.max(fleet.running()) } else { fleet.limit };
+                most = if fleet.limit < before {
+                    fleet.limit.max(fleet.running())
+                } else {
+                    fleet.limit
+                };
                 most = most.max(fleet.running());
             }
             _ => {}
