@@ -236,6 +236,30 @@ describe("the forms of limits", () => {
     expect(onSaved).toHaveBeenCalledWith(detail());
   });
 
+  it("say how many tasks of everybody run, and send only that where only that is changed", async () => {
+    const onSaved = vi.fn();
+    const queue = detail({ running_max: 4, running_total_max: 20, running_total: 12 });
+    const { container } = render(<LimitsForm queue={queue} changes onSaved={onSaved} />, aWorld({}));
+    expect(screen.getByText("12 of 20 run now.")).toBeTruthy();
+    const label = "Tasks of everybody together that run at once";
+    fill(label, "0");
+    await save();
+    expect(errorOf(label)).toBe("A whole number from 1 to 100,000, or nothing.");
+    expect(actions.setQueue).not.toHaveBeenCalled();
+    fill(label, "30");
+    const refused = { ok: false, code: "bad_request", message: "No.", fields: { "/running_total_max": "Fewer." } };
+    actions.setQueue.mockResolvedValueOnce(refused);
+    await save();
+    expect(actions.setQueue).toHaveBeenLastCalledWith({ queue: "mail", running_total_max: 30 });
+    expect(errorOf(label)).toBe("Fewer.");
+    await noFaults(container);
+    fill(label, "");
+    actions.setQueue.mockResolvedValueOnce({ ok: true, value: detail() });
+    await save();
+    expect(actions.setQueue).toHaveBeenLastCalledWith({ queue: "mail", running_total_max: null });
+    expect(onSaved).toHaveBeenCalledWith(detail());
+  });
+
   it("send nothing that makes no sense, and cannot be changed by those who only look", async () => {
     const { rerender } = render(<LimitsForm queue={detail()} changes onSaved={vi.fn()} />, aWorld({}));
     fill("Tasks of one person that run at once", "0");
@@ -415,6 +439,11 @@ describe("why a task is not running", () => {
   it("is calm about limits that do what they are for, and says when it goes on", () => {
     const limit = whyWords(task, why("user_limit" as WhyReason, { running: 4, running_max: 4 } as Partial<Why>));
     expect([limit?.calm, limit?.text]).toEqual([true, "That is 4 in mail. It starts when one of them has ended."]);
+    const all = whyWords(task, why("queue_limit" as WhyReason, { running: 19, running_max: 20 } as Partial<Why>));
+    expect([all?.calm, all?.text]).toEqual([
+      true,
+      "That is 20 in mail. It starts when one of them has ended and it is your turn.",
+    ]);
     const rate = whyWords(task, why("rate" as WhyReason, { good_in_ms: 1_200 } as Partial<Why>));
     expect([rate?.calm, rate?.text]).toEqual([
       true,

@@ -7,6 +7,8 @@ export type QueueSettings = {
   running_max?: number;
   /** How many tasks of one user start in which time; absent: as many as workers take. */
   rate?: Rate;
+  /** Tasks that run at once, over all users; absent: as many as workers have room for. */
+  running_total_max?: number;
 };
 
 /** `tasks` in each `per_ms`, and `burst` of them at once when none has started for a while. */
@@ -23,6 +25,8 @@ export type QueueInfo = QueueSettings & {
   users_waiting: number;
   /** Users with work there who get no turn because of what is set of them there. */
   users_held_back: number;
+  /** Tasks that run there, over all users; only where `running_total_max` is set. */
+  running_total?: number;
 };
 
 export type QueueList = {
@@ -57,6 +61,8 @@ export type QueueChange = {
   waiting_max?: number | null;
   running_max?: number | null;
   rate?: RateChange | null;
+  /** Tasks that run at once, over all users, 1 to 100,000. */
+  running_total_max?: number | null;
 };
 
 /** What is absent stays, `null` is the default again. */

@@ -50,12 +50,17 @@ impl Reconciler {
             let run = run.map(|(_, leases)| *leases).sum();
             let mut total = cmd("HGET");
             total.arg(reader.keys.meta()).arg(total_field(queue));
-            let said = reader.one(&total).await?;
-            let said = match &said {
+            let said = match &reader.one(&total).await? {
                 redis::Value::Nil => None,
                 said => Some(Running::of(&text_of(said)).ok().map(|of| u64::from(of.running))),
             };
-            if said != set.running_total_max.map(|_| Some(run)) {
+            let is_right = match (set.running_total_max, said) {
+                // Nobody has looked yet since it was read in.
+                (Some(_), None) => run == 0,
+                (Some(_), Some(said)) => said == Some(run),
+                (None, said) => said.is_none(),
+            };
+            if !is_right {
                 suspects.push(Suspect::Total(queue.clone()));
             }
             suspects.extend(

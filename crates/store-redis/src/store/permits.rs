@@ -392,3 +392,6 @@ fn put_all(words: &mut Vec<u64>, grants: &[(u16, Allowance)]) {
         words.extend([u64::from(*p), u64::from(*n), *v]);
     }
 }
+
+#[cfg(test)]
+mod tests;

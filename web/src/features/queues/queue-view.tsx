@@ -112,7 +112,12 @@ export function QueueView({ name, user, initial, detail: before, kinds }: Props)
               </label>
             </div>
             <LimitsForm
-              key={JSON.stringify([detail.value.waiting_max, detail.value.running_max, detail.value.rate])}
+              key={JSON.stringify([
+                detail.value.waiting_max,
+                detail.value.running_max,
+                detail.value.rate,
+                detail.value.running_total_max,
+              ])}
               queue={detail.value}
               changes={changes}
               onSaved={(now) => {
