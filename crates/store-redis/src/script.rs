@@ -192,11 +192,29 @@ type Fragment = (&'static str, &'static str);
 /// What every script of tasks begins with; its locals are seen by all fragments.
 const SHARED: &[Fragment] = fragments!["names", "begin"];
 
-const SUBMIT: &[Fragment] = fragments!["record", "tally", "gate", "total", "lane", "line", "stop"];
+const SUBMIT: &[Fragment] =
+    fragments!["record", "tally", "gate", "total", "lane", "line", "stop", "plain", "plain_submit"];
 
 const SYNC: &[Fragment] = fragments![
-    "record", "tally", "pace", "gate", "total", "room", "lane", "line", "attempt", "stop", "links",
-    "report", "remove", "maintain", "pick", "claim"
+    "record",
+    "tally",
+    "pace",
+    "gate",
+    "total",
+    "room",
+    "lane",
+    "line",
+    "attempt",
+    "stop",
+    "links",
+    "report",
+    "remove",
+    "maintain",
+    "pick",
+    "claim",
+    "idle",
+    "plain",
+    "plain_sync"
 ];
 
 const CONTROL: &[Fragment] = fragments![
@@ -241,6 +259,7 @@ fn assemble(fragments: &[Fragment], run: Fragment) -> String {
     for (_, fragment) in SHARED {
         let _ = write!(text, "\n{fragment}");
     }
+    text.push_str(COMMON);
     for (_, fragment) in fragments {
         let _ = write!(text, "\ndo\n{fragment}end\n");
     }
@@ -260,13 +279,19 @@ local beginnings = {}
 local function each_call(begin) beginnings[#beginnings + 1] = begin end
 ";
 
+/// A plain call needs only what the fragments before this one remember.
+const COMMON: &str = "\nlocal COMMON = #beginnings\n";
+
 const RUN: &str = "
 return function(keys, args)
   KEYS, ARGV = keys, args
   if not string then
     string, table, math, match, tonumber, type, unpack, pairs, ipairs = of_lua()
   end
-  for i = 1, #beginnings do beginnings[i]() end
+  for i = 1, COMMON do beginnings[i]() end
+  local reply = V.plain and V.plain()
+  if reply then return reply end
+  for i = COMMON + 1, #beginnings do beginnings[i]() end
   return run()
 end
 ";
@@ -327,6 +352,8 @@ fn constants() -> String {
     let states: Vec<_> = STATES.iter().map(|state| format!("'{}'", state.name())).collect();
     // Version, bytes, and a number for each state, see the fragment `tally`.
     constant("TALLY", &format!("'^(%d+),(%d+){}'", ",(%d+)".repeat(STATES.len())));
+    constant("TALLY_REST", &format!("'^(%d+),(%d+){}(.*)$'", ",(%d+)".repeat(STATES.len())));
+    constant("TALLY_NONE", &format!("'0,0{}'", ",0".repeat(STATES.len())));
     constant("TALLY_MAX", &format!("'^{}(%d+)'", "%d+,".repeat(STATES.len() + 2)));
     constant("STATES", &format!("{{ {} }}", states.join(", ")));
     let listed: Vec<_> = LISTED.iter().map(|state| format!("{} = true", state.name())).collect();

@@ -12,6 +12,8 @@ local M
 local now_ms
 -- The word that `take` answers next.
 local next_arg
+-- What a plain call has read of `meta`, and what it has taken, where it leaves the rest to others.
+local early, handed
 
 -- Lua writes large numbers with an exponent; nobody else reads those. Spelling and reading them is
 -- dear, and a call meets few that differ: it remembers them.
@@ -41,6 +43,7 @@ each_call(function()
   -- While a library is loaded there is nothing to call yet.
   call, pcall = redis.call, redis.pcall
   M, now_ms, next_arg = nil, nil, 3
+  early, handed = nil, nil
   texts, numbers = {}, {}
 end)
 
@@ -75,13 +78,20 @@ end
 -- somebody has yet to be told of, lanes that are looked at again at a time.
 local COUNTS = { 'cx', 'ex', 'paused', 'fl', 'ld', 'th' }
 
--- Reads `meta`, and `more` fields of it, which go to M[1], M[2] and so on. Answers an error, or
+-- How many fields of `meta` each call reads, and at which places those of COUNTS are.
+local FACTS, COUNTED = 18, { 8, 9, 13, 15, 16, 17 }
+-- Reads these fields, and `more`.
+function V.facts(more)
+  return call('HMGET', META, 'schema', 'epoch', 'run', 'lt', 'mt', 'behind', 'keeps', 'cx',
+    'ex', 'sk', 'sc', 'closed', 'paused', 'queues_version', 'fl', 'ld', 'th', 'pr', unpack(more))
+end
+
+-- Takes `meta`, and `more` fields of it, which go to M[1], M[2] and so on. Answers an error, or
 -- nothing.
 function V.begin(more)
-  local values = call('HMGET', META, 'schema', 'epoch', 'run', 'lt', 'mt', 'behind', 'keeps', 'cx',
-    'ex', 'sk', 'sc', 'closed', 'paused', 'queues_version', 'fl', 'ld', 'th', 'pr', unpack(more))
+  local values = early or V.facts(more)
   local schema, epoch, run, lt, mt, behind, keeps, cx, ex, sk, sc, closed, paused, version, fl, ld, th, pr =
-    unpack(values, 1, 18)
+    unpack(values, 1, FACTS)
   schema = read(schema)
   if not schema then
     return redis.error_reply('-UNREADY the partition has no meta')
@@ -113,7 +123,7 @@ function V.begin(more)
     -- Fields to set when the call ends.
     set = {},
   }
-  for i = 1, #more do M[i] = values[18 + i] end
+  for i = 1, #more do M[i] = values[FACTS + i] end
   if run ~= ARGV[1] then
     -- Another server process than last time: it may have forgotten what the former one answered,
     -- so nothing written from here on may carry a number of that life.

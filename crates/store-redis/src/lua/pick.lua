@@ -87,6 +87,15 @@ function V.pick(queue, need, set)
     need = math.min(need, V.total_room(queue, set))
     if need == 0 then return nil, 0 end
   end
+  local round = handed and handed.rounds[1]
+  if round and round.queue == queue then
+    table.remove(handed.rounds, 1)
+    local picked = {}
+    for i = 1, #round.picked, 2 do
+      picked[#picked + 1] = V.picked(round.picked[i], round.picked[i + 1])
+    end
+    return picked, 0
+  end
   local weighted, mixed = set and set.users, V.has_priorities(queue)
   local plain = not (weighted or mixed or set and (V.is_counted(set) or V.is_paced(set)))
   if need == 1 and plain and M.paused == 0 then

@@ -202,7 +202,7 @@ function V.is_ended(r) return ENDED[r.s] == true end
 local function add(name, json)
   return pcall('XADD', name, 'MAXLEN', '~', int(EVENTS_KEPT_MAX), int(M.epoch) .. '-*', 'e', json)
 end
-local function log(user, json)
+function V.log(user, json)
   local name = N.user(user) .. 'e'
   local id = add(name, json)
   if type(id) ~= 'string' then
@@ -335,7 +335,7 @@ function V.finish()
   for i = 1, #log_order do
     local user = log_order[i]
     local list = logs[user]
-    log(user, '[' .. (#list == 1 and list[1] or table.concat(list, ',')) .. ']')
+    V.log(user, '[' .. (#list == 1 and list[1] or table.concat(list, ',')) .. ']')
   end
   for i = 1, #passing, 2 do call('SPUBLISH', N.channel(passing[i]), passing[i + 1]) end
 end

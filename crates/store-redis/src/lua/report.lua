@@ -78,7 +78,9 @@ function V.report(ops, lease_ms, cancelled)
   if #ops == 0 then return refused end
   local held
   local only = #ops == 1 and ENDS[ops[1].v]
-  if only then
+  if handed then
+    held = handed.held
+  elseif only then
     held = { call('ZREM', LEASES, ops[1].k) == 1 }
   else
     local tokens = {}
@@ -148,7 +150,7 @@ function V.report(ops, lease_ms, cancelled)
       end
     end
   end
-  if #remove > 0 and not only then call('ZREM', LEASES, unpack(remove)) end
+  if #remove > 0 and not (only or handed) then call('ZREM', LEASES, unpack(remove)) end
   local scores = {}
   for i = 1, #ops do
     local token = ops[i].k

@@ -1,0 +1,111 @@
+-- plain: calls in which nothing is in use that few use, as one look at `meta` says. They do what the
+-- other fragments do, in loops that make few tables and call few functions: what a task costs is
+-- mostly Lua.
+--
+-- reads:   what begin and tally read
+-- replies: nothing
+-- moves:   nothing
+--
+-- A user of such a call, `u`: name, U the prefix; was the tally as it was read, bytes and the states
+-- by how much they change; log the events of the call, and parts what was too long for it.
+--
+-- Until a call writes anything but places in lanes and leases, it may leave all to the others.
+
+local KEPT = '' .. EVENTS_KEPT_MAX
+-- Events are joined by pairs up to so many bytes.
+local LOG_BYTES = 2000
+-- Where a tally has the number of a state.
+local PLACES = {}
+for i = 1, #STATES do PLACES[STATES[i]] = i + 2 end
+local LAST = #STATES + 2
+
+-- Whether a number of `meta` says that there are none.
+function V.is_none(number) return not number or number == '0' or number == '' end
+
+-- Reads `meta` and `more` of it, for this call and for those it may be left to. Answers it unless what
+-- runs is another life, or something is set of what is asked.
+function V.look(more)
+  early = V.facts(more)
+  local schema = tonumber(early[1])
+  if not schema or schema < SCHEMA_MIN or schema > SCHEMA or early[3] ~= ARGV[1] then return nil end
+  if early[18] and early[18] ~= '' then return nil end
+  for i = 1, #more do
+    if early[FACTS + i] then return nil end
+  end
+  M = {
+    epoch = tonumber(early[2]) or 1, lt = tonumber(early[4]) or 0, mt = tonumber(early[5]) or 0,
+    sc = tonumber(early[11]), queues_version = tonumber(early[14]) or 0,
+    -- Of what is asked nothing is closed.
+    closed = 0, th = 0, ex = 0, behind = false,
+  }
+  return early
+end
+
+function V.plain_user(user)
+  return {
+    name = user, U = N.user(user), was = nil, bytes = 0, queued = 0, running = 0, completed = 0,
+    numbers = nil, rest = '', log = nil, parts = nil, index = nil, at = nil,
+  }
+end
+
+-- A user's tally has been read.
+function V.learn_tally(u, text)
+  local list = { match(text or '', TALLY_REST) }
+  if not list[1] then list = { match(TALLY_NONE, TALLY_REST) } end
+  u.is_new = not text or text == ''
+  u.rest, list[LAST + 1] = list[LAST + 1], nil
+  u.numbers = list
+end
+
+-- How many tasks of a user more are in a state.
+local function count(list, state, by)
+  if by ~= 0 then
+    local number = list[PLACES[state]] + by
+    list[PLACES[state]] = number < 0 and '0' or number
+  end
+end
+
+-- The tally as it is after the call.
+function V.spell_user(u)
+  local list = u.numbers
+  list[1] = u.is_new and now() or list[1] + 1
+  if u.bytes ~= 0 then
+    local bytes = list[2] + u.bytes
+    list[2] = bytes < 0 and '0' or bytes
+  end
+  count(list, 'queued', u.queued)
+  count(list, 'running', u.running)
+  count(list, 'completed', u.completed)
+  return table.concat(list, ',', 1, LAST) .. u.rest
+end
+
+-- Something is to be logged of a user.
+function V.note(u, json)
+  local text = u.log
+  if not text then
+    u.log = json
+  elseif #text < LOG_BYTES then
+    u.log = text .. ',' .. json
+  else
+    local parts = u.parts or {}
+    parts[#parts + 1] = text
+    u.parts, u.log = parts, json
+  end
+end
+
+-- Logs what is to be logged of these users, and tells listeners.
+function V.tell_users(users)
+  for i = 1, #users do
+    local u = users[i]
+    local json = u.log
+    if u.parts then json = table.concat(u.parts, ',') .. ',' .. json end
+    json = '[' .. json .. ']'
+    local front = M.epoch .. '-'
+    local id = pcall('XADD', u.U .. 'e', 'MAXLEN', '~', KEPT, front .. '*', 'e', json)
+    if type(id) == 'string' then
+      call('SPUBLISH', N.channel(u.name), front .. string.sub(id, #front + 1) + 1 .. json)
+    else
+      V.log(u.name, json)
+    end
+  end
+end

@@ -1,0 +1,321 @@
+-- plain_sync: tasks that were completed, and the next claim, where nothing is set of the queues and
+-- maintenance is not due.
+--
+-- reads:   what sync reads
+-- replies: what sync replies, or nothing: then others go on with what was taken, see `handed`
+-- moves:   running -> completed, queued -> running
+
+local TOKEN = '^([^|]+)|([^|]+)|([^|]+)|(%d+)|(%d+)|'
+local RUNS = '^{"s":"running","c":(%d+),"n":(%d+),"at":%-?%d+,"a":%d'
+local WAITS = '^{"s":"queued","c":(%d+),"n":(%d+),"at":%-?%d+,"a":%d'
+-- Words of an end.
+local WORDS = 7
+-- Ends: user, task, attempt and claim number of each, and where its state is among what is read; and
+-- what is picked: user, task, attempt, claim number, and where its state and descriptor are. Kept from
+-- call to call, so that they need not grow.
+local ENDS, PICKS, NAMES = {}, {}, {}
+local PER_END, PER_PICK = 5, 5
+
+-- Whether nothing is in use in the partition that a plain call knows nothing of, and maintenance is not
+-- due. What is closed matters for queues that were not asked of: for what the worker was woken, from
+-- ARGV[at] on.
+local function is_plain(facts, at, asked)
+  if not V.is_none(facts[12]) then
+    for i = at + 1, at + tonumber(ARGV[at]) do
+      if not asked[ARGV[i]] then return false end
+    end
+  end
+  if facts[6] == '1' or facts[10] == '1' then return false end
+  for i = 1, #COUNTED do
+    if not V.is_none(facts[COUNTED[i]]) then return false end
+  end
+  local since = now() - M.mt
+  return since >= 0 and since < MAINTENANCE_MS
+end
+
+-- Takes tasks of a queue in turn, up to `need` of them: users and entries, one after the other.
+-- Nothing where there are no turns.
+local function take_turns(queue, need)
+  local ring, tail, picked = N.ring(queue), ':q:' .. queue, {}
+  if need == 1 then
+    local user = call('LMOVE', ring, ring, 'LEFT', 'RIGHT')
+    if not user then return nil end
+    local name = B .. 'u:' .. user .. tail
+    local entry = call('LPOP', name)
+    if not entry or call('LLEN', name) == 0 then call('RPOP', ring) end
+    if entry then picked[1], picked[2] = user, entry end
+    return picked
+  end
+  local users = call('LPOP', ring, int(need))
+  if not users then return nil end
+  local turn, served, names = math.floor(need / #users), {}, {}
+  for i = 1, #users do
+    local user = users[i]
+    local name = B .. 'u:' .. user .. tail
+    local entries = call('LPOP', name, int(turn))
+    if entries then
+      for j = 1, #entries do
+        picked[#picked + 1] = user
+        picked[#picked + 1] = entries[j]
+      end
+      -- One that gave less than it was asked for is empty and leaves the ring.
+      if #entries == turn then
+        served[#served + 1] = user
+        names[#names + 1] = name
+      end
+    end
+  end
+  if #names > 0 then
+    local open = call('EXISTS', unpack(names))
+    if open > 0 then
+      if open < #names then
+        local found, back = V.which_exist(names), {}
+        for i = 1, #served do
+          if found[i] then back[#back + 1] = served[i] end
+        end
+        served = back
+      end
+      call('RPUSH', ring, unpack(served))
+    end
+  end
+  return picked
+end
+
+-- The ends of the call, and the fields of `meta` that say what is set of their queues: how many, and
+-- where the next word is. Nothing where one is not plain.
+local function read_ends(fields, asked)
+  local A, ends, at = ARGV, tonumber(ARGV[6]), 7
+  for i = 1, ends do
+    local token = A[at + 1]
+    -- What is said twice is refused the second time.
+    if A[at] ~= 'e' or A[at + 2] ~= 'completed' or asked[token] then return nil end
+    local queue, user, task, attempt, claim = match(token, TOKEN)
+    if not queue then return nil end
+    asked[token] = true
+    local to = (i - 1) * PER_END
+    ENDS[to + 1], ENDS[to + 2], ENDS[to + 3], ENDS[to + 4] = user, task, attempt, claim
+    if not asked[queue] then
+      asked[queue] = true
+      fields[#fields + 1] = 'q:' .. queue
+    end
+    at = at + WORDS
+  end
+  return ends, at
+end
+
+-- Lets go of the leases of what ended: which were held. Nothing, and nothing done, where it is not
+-- simply all.
+local function let_go(ends)
+  local A, held = ARGV, {}
+  if ends == 1 then
+    held[1] = call('ZREM', LEASES, A[8]) == 1
+  elseif ends > 1 then
+    local tokens = {}
+    for i = 1, ends do tokens[i], held[i] = A[1 + i * WORDS], true end
+    local scores = call('ZMSCORE', LEASES, unpack(tokens))
+    for i = 1, ends do
+      if not scores[i] then return nil end
+    end
+    call('ZREM', LEASES, unpack(tokens))
+  end
+  return held
+end
+
+-- Asks for the tally of a user with what is read next, if it is not known.
+local function want_user(c, user)
+  local u = c.user_of[user]
+  if not u then
+    u = V.plain_user(user)
+    c.user_of[user] = u
+    c.users[#c.users + 1] = u
+    c.wanted = c.wanted + 1
+    NAMES[c.wanted] = u.U .. 'n'
+    u.at = c.wanted
+  end
+  return u
+end
+
+local function want_ends(c)
+  for i = 1, c.ends do
+    local to = (i - 1) * PER_END
+    local u = want_user(c, ENDS[to + 1])
+    local place = c.wanted + 1
+    NAMES[place] = u.U .. 't:' .. ENDS[to + 2]
+    ENDS[to + 5], c.wanted = place, place
+  end
+end
+
+-- Whether all entries are some.
+local function want_picked(c, picked)
+  local to = 0
+  for i = 1, #picked, 2 do
+    local user = picked[i]
+    local task, attempt, claim = match(picked[i + 1], '^([^:]+):(%d+):(%d+)%f[:%z]')
+    if not task then return false end
+    local u = want_user(c, user)
+    local place = c.wanted + 1
+    NAMES[place], NAMES[place + 1] = u.U .. 't:' .. task, u.U .. 'd:' .. task
+    PICKS[to + 1], PICKS[to + 2], PICKS[to + 3], PICKS[to + 4] = user, task, attempt, claim
+    PICKS[to + 5], c.wanted = place, place + 1
+    to = to + PER_PICK
+  end
+  return true
+end
+
+-- Writes down what ended; whether all of it ran.
+local function settle(c, values)
+  local A, time, puts = ARGV, c.time, c.puts
+  for i = 1, c.ends do
+    local to, word = (i - 1) * PER_END, i * WORDS
+    local user, task, attempt, claim, place = unpack(ENDS, to + 1, to + PER_END)
+    local known, n = match(values[place] or '', RUNS)
+    if not known then return false end
+    n = known == claim and n + 1 or 1
+    local said, body, event, keep = tonumber(A[word + 3]), A[word + 4], A[word + 5], A[word + 6]
+    if said > n then n = said end
+    if n > N_MAX then n = N_MAX end
+    local head = '"s":"completed","c":' .. claim .. ',"n":' .. n .. ',"at":' .. time .. ',"a":' .. attempt
+    local text = body == '' and '{' .. head .. '}' or '{' .. head .. ',' .. body .. '}'
+    event = event == '' and body or string.sub(event, 2)
+    local u = c.user_of[user]
+    V.note(u, '{"t":"' .. task .. '",' .. head .. (event == '' and '}' or ',' .. event .. '}'))
+    u.running, u.completed, u.bytes = u.running - 1, u.completed + 1, u.bytes + #text
+    puts[#puts + 1] = NAMES[place]
+    puts[#puts + 1] = text
+    local entry = user .. ',' .. task .. ',' .. claim .. ',' .. time
+    local list = c.swept[keep]
+    if list then list[#list + 1] = entry else c.swept[keep] = { entry } end
+  end
+  return true
+end
+
+-- Hands out what was picked in a queue; whether all of it waits for a worker.
+local function hand_out(c, queue, count, values)
+  local holder, puts, leases, claimed = c.holder, c.puts, c.leases, c.claimed
+  for i = 1, count do
+    local to = (i - 1) * PER_PICK
+    local user, task, attempt, claim, place = unpack(PICKS, to + 1, to + PER_PICK)
+    local raw, descriptor, n = values[place], values[place + 1], 1
+    if raw then
+      local known, before = match(raw, WAITS)
+      if known ~= claim then return false end
+      n = before + 1
+    elseif claim ~= '1' then
+      return false
+    end
+    if not descriptor then return false end
+    local head = '"s":"running","c":' .. claim .. ',"n":' .. n .. ',"at":' .. c.time .. ',"a":' .. attempt
+      .. ',"w":"' .. holder .. '"}'
+    local token = queue .. '|' .. user .. '|' .. task .. '|' .. attempt .. '|' .. claim .. '|' .. holder
+    local text, u, last = '{' .. head, c.user_of[user], c.count * 4
+    V.note(u, '{"t":"' .. task .. '",' .. head)
+    u.queued, u.running = u.queued - 1, u.running + 1
+    puts[#puts + 1] = NAMES[place]
+    puts[#puts + 1] = text
+    leases[#leases + 1] = c.deadline
+    leases[#leases + 1] = token
+    claimed[last + 1], claimed[last + 2], claimed[last + 3], claimed[last + 4] = token, n, descriptor, text
+    c.count = c.count + 1
+  end
+  return true
+end
+
+-- Settles what ended, the first time, and hands out what was picked; whether nothing unusual was met.
+local function deal(c, queue, picked)
+  local known, count = #c.users, #picked / 2
+  c.wanted = 0
+  if not c.settled then want_ends(c) end
+  if not want_picked(c, picked) then return false end
+  if c.wanted == 0 then return true end
+  local values = call('MGET', unpack(NAMES, 1, c.wanted))
+  for i = known + 1, #c.users do
+    local u = c.users[i]
+    V.learn_tally(u, values[u.at])
+  end
+  if not (c.settled or settle(c, values)) then return false end
+  c.settled = true
+  return hand_out(c, queue, count, values)
+end
+
+-- Writes what was dealt.
+local function keep(c, facts)
+  if #c.leases > 0 then call('ZADD', LEASES, unpack(c.leases)) end
+  local puts = c.puts
+  for i = 1, #c.users do
+    local u = c.users[i]
+    puts[#puts + 1] = u.U .. 'n'
+    puts[#puts + 1] = V.spell_user(u)
+  end
+  for from = 1, #puts, UNPACK_MAX do
+    call('MSET', unpack(puts, from, math.min(from + UNPACK_MAX - 1, #puts)))
+  end
+  local keeps = facts[7] or ''
+  for keep_s, entries in pairs(c.swept) do
+    call('RPUSH', N.sweep(keep_s), unpack(entries))
+    if not string.find(' ' .. keeps .. ' ', ' ' .. keep_s .. ' ', 1, true) then
+      keeps = keeps == '' and keep_s or keeps .. ' ' .. keep_s
+      call('HSET', META, 'keeps', keeps)
+    end
+  end
+  V.tell_users(c.users)
+end
+
+-- Leaves the call to the others, with what was taken.
+local function leave(held, rounds)
+  handed = { held = held, rounds = rounds }
+  return nil
+end
+
+function V.plain()
+  local A, fields, asked = ARGV, {}, {}
+  local ends, at = read_ends(fields, asked)
+  if not ends then return nil end
+  local limit, queues, park = 0, {}, false
+  if A[at] == '1' then
+    limit = tonumber(A[at + 1])
+    for i = 1, tonumber(A[at + 2]) do
+      local queue = A[at + 2 + i]
+      queues[i] = queue
+      if not asked[queue] then
+        asked[queue] = true
+        fields[#fields + 1] = 'q:' .. queue
+      end
+    end
+    at = at + 3 + #queues
+    park = A[at] == '1'
+  end
+  -- Behind it stands for what the worker was woken.
+  local facts = V.look(fields)
+  if not facts or not is_plain(facts, at + 1, asked) then return nil end
+  local held = let_go(ends)
+  if not held then return nil end
+
+  local refused = {}
+  if ends == 1 and not held[1] then refused, ends = { 0 }, 0 end
+  local lt = lease_time()
+  local c = {
+    ends = ends, settled = ends == 0, wanted = 0, users = {}, user_of = {}, puts = {}, swept = {},
+    leases = {}, claimed = {}, count = 0, time = int(now()), deadline = int(lt + A[5]),
+    holder = A[3] .. '.' .. A[4],
+  }
+  local rounds, looks = {}, CLAIM_LOOKS_MAX
+  for i = 1, #queues do
+    while true do
+      local need = math.min(limit - c.count, looks)
+      local picked = need > 0 and take_turns(queues[i], need)
+      if not picked then break end
+      looks = math.max(0, looks - math.max(1, #picked / 2))
+      rounds[#rounds + 1] = { queue = queues[i], picked = picked }
+      if not deal(c, queues[i], picked) then return leave(held, rounds) end
+    end
+  end
+  if not c.settled and not deal(c, '', {}) then return leave(held, rounds) end
+  keep(c, facts)
+  if park and c.count == 0 then V.park(queues, A[3]) end
+  V.pass_on(at + 1)
+  local more = 0
+  if looks == 0 and c.count < limit then
+    for i = 1, #queues do more = more + call('LLEN', N.ring(queues[i])) end
+  end
+  return V.answer(refused, {}, {}, c.claimed, c.count, more, false, 0)
+end
