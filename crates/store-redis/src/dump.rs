@@ -363,6 +363,21 @@ impl Facts {
         self.meta.iter().filter_map(field).collect()
     }
 
+    /// What is wrong with those numbers, by the leases.
+    fn miscounted(&self, queues: &BTreeMap<Name, (usize, QueueSettings)>) -> Option<String> {
+        let is_limited =
+            |queue: &Name| queues.get(queue).is_some_and(|(_, of)| of.running_total_max.is_some());
+        let mut run: BTreeMap<Name, u32> = BTreeMap::new();
+        for (_, lease) in self.leases.iter().filter(|(_, lease)| is_limited(&lease.queue)) {
+            *run.entry(lease.queue.clone()).or_default() += 1;
+        }
+        let mut said = self.totals();
+        let is_odd = said.keys().any(|queue| !is_limited(queue));
+        // Where nobody has looked yet since it was read in, nothing runs.
+        said.retain(|_, run| *run > 0);
+        (is_odd || run != said).then(|| format!("(running in all, counted) are {:?}", (run, said)))
+    }
+
     fn meta_number<T: FromStr + Default>(&self, field: &str) -> T {
         self.meta.get(field).and_then(|text| text.parse().ok()).unwrap_or_default()
     }

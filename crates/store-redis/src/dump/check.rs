@@ -445,17 +445,7 @@ fn rings(facts: &Facts, wrong: &mut Vec<String>) {
     if closed.0 != closed.1 {
         wrong.push(format!("(queues that may be closed, counted) are {closed:?}"));
     }
-    let mut totals: BTreeMap<Name, u32> = BTreeMap::new();
-    let is_limited =
-        |queue: &Name| queues.get(queue).is_some_and(|(_, set)| set.running_total_max.is_some());
-    for (_, lease) in facts.leases.iter().filter(|(_, lease)| is_limited(&lease.queue)) {
-        *totals.entry(lease.queue.clone()).or_default() += 1;
-    }
-    // Where nobody has looked yet since it was read in, nothing runs.
-    let said: BTreeMap<_, _> = facts.totals().into_iter().filter(|(_, run)| *run > 0).collect();
-    if totals != said || facts.totals().keys().any(|queue| !is_limited(queue)) {
-        wrong.push(format!("(running in all, counted) are {:?}", (totals, facts.totals())));
-    }
+    wrong.extend(facts.miscounted(&queues));
     let paused = (facts.paused.len(), facts.meta_number::<usize>("paused"));
     if paused.0 != paused.1 {
         wrong.push(format!("(paused users, counted) are {paused:?}"));

@@ -324,7 +324,7 @@ impl Fleet {
     }
 }
 
-/// Messages that come late, twice or never, whoever balances gone at any step, three of them at once, a
+/// What is said that comes late, twice or never, whoever balances gone at any step, three of them at once, a
 /// pool that is lost and a limit that changes: never do more run than may.
 fn walk(number: u64, steps: u64) {
     let mut seed = Seed(number);
