@@ -225,6 +225,30 @@ suite("queues", {}, ({ scenario }) => {
     },
   );
 
+  scenario("an operator says that people share time, and everybody reads it", async ({ product, visit }) => {
+    await product.kind("noop");
+    const olga = await operator(product, visit, "/queues/noop", { viewport: PHONE });
+    const share = olga.page.getByLabel("People share");
+    const save = olga.page.getByRole("button", { name: "Save" });
+    await share.selectOption("run_time");
+    await olga.page.getByText("who has long tasks starts fewer of them").waitFor();
+    for (const colorScheme of ["light", "dark"]) {
+      await olga.page.emulateMedia({ colorScheme });
+      await graceful(olga.page);
+    }
+    await save.click();
+    await olga.page.getByText("It holds for everybody in noop from now on").waitFor();
+    const task = await product.submit("noop", { sleep_ms: 1 });
+    await product.reached(task.id, ["completed"]);
+    const visitor = await visit();
+    await visitor.signIn(product, { next: "/queues/noop" });
+    await visitor.page.getByText("As much time as the others").waitFor();
+    await share.selectOption("count");
+    await save.click();
+    await visitor.page.reload();
+    await visitor.page.getByText("1 turn in each round").waitFor();
+  });
+
   scenario(
     "a task behind another of its serial key leads there, and runs once that one ended",
     async ({ product, visit }) => {

@@ -218,7 +218,7 @@ describe("the forms of limits", () => {
     expect(actions.setQueue).not.toHaveBeenCalled();
     rerender(<LimitsForm queue={detail()} changes={false} onSaved={vi.fn()} />);
     expect(screen.queryByRole("button", { name: "Save" })).toBeNull();
-    for (const field of [...screen.getAllByRole("textbox"), screen.getByRole("combobox")]) {
+    for (const field of [...screen.getAllByRole("textbox"), ...screen.getAllByRole("combobox")]) {
       expect(field.hasAttribute("disabled")).toBe(true);
     }
   });

@@ -6,6 +6,7 @@ use clap::Subcommand;
 use tasktonic_client::Client;
 use tasktonic_protocol::http::{
     PausedUser, Queue, QueueChange, QueueDetail, QueueUser, QueueUserChange, Rate, RateChange,
+    Turns,
 };
 
 use crate::api::Remote;
@@ -37,7 +38,8 @@ pub(crate) enum Verb {
         tasktonic queue set csv.profile --waiting-max 500\n  \
         tasktonic queue set csv.profile --running-max 4\n  \
         tasktonic queue set csv.profile --running-total-max 20\n  \
-        tasktonic queue set csv.profile --rate 100/60s --burst 20")]
+        tasktonic queue set csv.profile --rate 100/60s --burst 20\n  \
+        tasktonic queue set csv.profile --turns run_time")]
     Set {
         #[command(flatten)]
         which: Which,
@@ -92,6 +94,10 @@ pub(crate) struct Change {
     /// How many of them start at once when none has for a while; without it as many as the rate names
     #[arg(long, value_name = "TASKS", requires = "rate")]
     burst: Option<u32>,
+    /// What users share: `count`, as many tasks as their weights say, or `run_time`, as much of the
+    /// workers' time
+    #[arg(long, value_name = "WHAT")]
+    turns: Option<Turns>,
 }
 
 /// At least one of these.
@@ -207,12 +213,12 @@ pub(crate) async fn queue(verb: Verb) -> Result<u8> {
         Verb::Pause(which) => set(which, QueueChange { paused: Some(true), ..none() }).await,
         Verb::Resume(which) => set(which, QueueChange { paused: Some(false), ..none() }).await,
         Verb::Set { which, change } => {
-            let Change { waiting_max, running_max, running_total_max, rate, burst } = change;
+            let Change { waiting_max, running_max, running_total_max, rate, burst, turns } = change;
             let running_total_max = running_total_max.map(|Number(number)| number);
             let waiting_max = waiting_max.map(|Number(number)| number);
             let running_max = running_max.map(|Number(number)| number);
             let rate = rate.map(|rate| asked(rate, burst));
-            let change = QueueChange { waiting_max, running_max, rate, ..none() };
+            let change = QueueChange { waiting_max, running_max, rate, turns, ..none() };
             set(which, QueueChange { running_total_max, ..change }).await
         }
         Verb::User { queue, user, change, json, remote } => {
@@ -285,7 +291,7 @@ async fn set(which: Which, change: QueueChange) -> Result<u8> {
     told(&client.set_queue(&name, &change).await?, which.json)
 }
 
-const HEAD: [&str; 8] = [
+const HEAD: [&str; 9] = [
     "QUEUE",
     "STATE",
     "USERS WAITING",
@@ -293,6 +299,7 @@ const HEAD: [&str; 8] = [
     "RUNNING MAX",
     "RATE",
     "RUNNING TOTAL",
+    "TURNS",
     "KINDS",
 ];
 const USER_HEAD: [&str; 6] = ["USER", "STATE", "WEIGHT", "WAITING MAX", "RUNNING MAX", "RATE"];
@@ -343,6 +350,7 @@ fn row(queue: &Queue) -> Vec<String> {
         or_default(queue.settings.running_max),
         rate_or_default(queue.settings.rate),
         total(queue),
+        queue.settings.turns.name().to_owned(),
         harmless(&queue.kinds.join(", ")),
     ]
 }

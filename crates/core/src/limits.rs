@@ -74,6 +74,8 @@ pub const POSITION_MAX: u32 = 10_000;
 /// In one of so many turns of a user their low tasks go first, if they have been passed over in all
 /// others.
 pub const LOW_TURN: u32 = 8;
+/// Lanes looked at for somebody who is due, where turns are by run time.
+pub const TIMED_LOOKS_MAX: usize = 64;
 /// Dead references that a lane may hold beyond twice its live ones before they are cleared out.
 pub const LANE_DEAD_MAX: usize = 1_024;
 /// A parked worker that has not parked again for this long in lease time is no longer counted on.

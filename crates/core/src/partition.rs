@@ -29,6 +29,7 @@ mod schedule;
 mod settings;
 mod step;
 mod submit;
+mod times;
 mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -39,6 +40,7 @@ pub use dump::{
 };
 pub use position::Standing;
 pub use restore::{InQueue, KeptSchedule, Key, LinksRow, Records, Row};
+pub use times::{charged_line, meter_line, share_line};
 
 use crate::changes::{Changes, Place, TaskControl};
 use crate::command::{Command, Sync};

@@ -8,6 +8,7 @@ pub mod gcra;
 pub mod permits;
 mod retention;
 mod rules;
+pub mod turns;
 
 pub use attempts::{
     AttemptsPolicy, CRASHES_MAX_DEFAULT, Verdict, Why, after_failure, after_loss, losses_so_far,

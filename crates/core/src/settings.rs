@@ -7,6 +7,16 @@ use std::str::FromStr;
 
 pub use crate::policy::gcra::Rate;
 
+/// What a turn of a user is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Turns {
+    /// As many tasks as their weight says.
+    #[default]
+    Count,
+    /// As much run time as their weight says.
+    RunTime,
+}
+
 /// What holds for everybody in a queue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct QueueSettings {
@@ -18,6 +28,8 @@ pub struct QueueSettings {
     pub running_max: Option<u32>,
     /// How many tasks of one user start in which time; absent: no limit.
     pub rate: Option<Rate>,
+    /// What a turn is.
+    pub turns: Turns,
     /// Tasks of it that run at once, over all users; absent: no limit.
     pub running_total_max: Option<u32>,
 }
@@ -187,13 +199,19 @@ impl<'a> Parts<'a> {
 
 impl fmt::Display for QueueSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { paused, waiting_max, running_max, rate, running_total_max } = *self;
-        let paused = flag(paused);
-        write!(f, "{paused},{},{}{}", Maybe(waiting_max), Maybe(running_max), MaybeRate(rate))?;
-        let Some(max) = running_total_max else { return Ok(()) };
-        // The place of a rate that is not there.
-        let between = if rate.is_some() { "" } else { ",,," };
-        write!(f, "{between},{max}")
+        let Self { paused, waiting_max, running_max, rate, turns, running_total_max } = *self;
+        let (paused, waiting, running) = (flag(paused), Maybe(waiting_max), Maybe(running_max));
+        write!(f, "{paused},{waiting},{running}{}", MaybeRate(rate))?;
+        // What is not set leaves its places empty, where something stands behind them.
+        let (is_timed, total) = (turns == Turns::RunTime, running_total_max);
+        if rate.is_none() && (is_timed || total.is_some()) {
+            f.write_str(",,,")?;
+        }
+        match total {
+            Some(max) => write!(f, ",{},{max}", flag(is_timed)),
+            None if is_timed => f.write_str(",1"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -207,6 +225,7 @@ impl FromStr for QueueSettings {
             waiting_max: parts.number()?,
             running_max: parts.number()?,
             rate: parts.rate()?,
+            turns: if parts.flag()? { Turns::RunTime } else { Turns::Count },
             running_total_max: parts.number()?,
         })
     }
@@ -277,21 +296,24 @@ mod tests {
         #[test]
         fn what_is_spelled_is_read_also_with_parts_behind_it(
             paused: bool, waiting_max: Option<u32>, running_max: Option<u32>, weight in 1_u32..1_000,
-            rate in prop::option::of((1_u32..9, 1_u32..99, 1_u32..9)), more in "(,[0-9]{0,4}){0,3}",
-            running_total_max: Option<u32>,
+            rate in prop::option::of((1_u32..9, 1_u32..99, 1_u32..9)), by_time: bool,
+            running_total_max: Option<u32>, more in "(,[0-9]{0,4}){0,3}",
         ) {
             let rate = rate.map(|(tasks, per_ms, burst)| Rate { tasks, per_ms, burst });
             // What is not spelled has no place for further parts behind it.
-            let of_user = if rate.is_some() { "" } else { ",,," };
-            let of_queue = match running_total_max {
-                Some(_) => String::new(),
-                None => format!("{of_user},"),
+            let rest = if rate.is_some() { "" } else { ",,," };
+            let turns = if by_time { Turns::RunTime } else { Turns::Count };
+            let queue = QueueSettings {
+                paused, waiting_max, running_max, rate, turns, running_total_max,
             };
-            let queue =
-                QueueSettings { paused, waiting_max, running_max, rate, running_total_max };
             prop_assert_eq!(queue.to_string().parse(), Ok(queue));
-            prop_assert_eq!(format!("{queue}{of_queue}{more}").parse(), Ok(queue));
-            let more = format!("{of_user}{more}");
+            let gap = match (running_total_max, by_time) {
+                (Some(_), _) => String::new(),
+                (None, true) => ",".to_owned(),
+                (None, false) => format!("{rest},,"),
+            };
+            prop_assert_eq!(format!("{queue}{gap}{more}").parse(), Ok(queue));
+            let more = rest.to_owned() + &more;
             let user = UserSettings { weight, paused, waiting_max, running_max, rate };
             prop_assert_eq!(user.to_string().parse(), Ok(user));
             prop_assert_eq!(format!("{user}{more}").parse(), Ok(user));

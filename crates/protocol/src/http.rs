@@ -38,7 +38,7 @@ pub use own_queues::{OwnQueue, OwnQueueList};
 pub use position::{Ahead, StartEstimate, TaskPosition};
 pub use queues::{
     Pause, PauseRequest, PausedUser, Queue, QueueChange, QueueDetail, QueueList, QueueSettings,
-    QueueUser, QueueUserChange, Rate, RateChange,
+    QueueUser, QueueUserChange, Rate, RateChange, Turns,
 };
 pub use schedules::{
     CatchUp, PREVIEW_DEFAULT, PREVIEW_MAX, Passed, PassedReason, Preview, PreviewRequest, Schedule,

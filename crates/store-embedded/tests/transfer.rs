@@ -55,8 +55,20 @@ async fn read(lines: &[u8], dir: &std::path::Path) -> Result<(), TransferError> 
 /// The lines of a dump that an import keeps: not whose turn it is, nor event numbers, nor how many
 /// run and started just now: none runs, and a rate begins anew, as after a restart.
 fn kept(dump: &str) -> Vec<&str> {
-    let passing =
-        ["epoch ", "ring ", "full ", "aside ", "credit ", "seq ", "runs ", "pace ", "throttled "];
+    let passing = [
+        "epoch ",
+        "ring ",
+        "full ",
+        "aside ",
+        "credit ",
+        "seq ",
+        "runs ",
+        "pace ",
+        "throttled ",
+        "time ",
+        "share ",
+        "charged ",
+    ];
     dump.lines().filter(|line| !passing.iter().any(|start| line.starts_with(start))).collect()
 }
 

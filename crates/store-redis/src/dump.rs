@@ -4,6 +4,7 @@
 
 mod check;
 mod print;
+mod times;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
@@ -31,6 +32,8 @@ struct Facts {
     running: BTreeMap<Name, BTreeMap<UserId, u32>>,
     /// When all that started of a user is made up for, where that is kept, µs of lease time.
     paces: BTreeMap<Name, BTreeMap<UserId, i64>>,
+    /// What is kept of run times, where it is.
+    times: BTreeMap<Name, BTreeMap<String, String>>,
     /// Members by the lease time at which a lane is looked at again.
     throttled: BTreeMap<String, i64>,
     overrides: BTreeMap<Name, BTreeMap<UserId, UserSettings>>,
@@ -190,7 +193,9 @@ fn question(name: &str, rest: &str) -> Option<redis::Cmd> {
     };
     let kind = rest.split(':').next()?;
     match kind {
-        "meta" | "overrides" | "paused" | "credit" | "running" | "pace" => ask(&["HGETALL"]),
+        "meta" | "overrides" | "paused" | "credit" | "running" | "pace" | "times" => {
+            ask(&["HGETALL"])
+        }
         "ring" | "sweep" | "leads" => ask(&["LRANGE", "0", "-1"]),
         "leases" | "due" | "unstarted" | "schedules" | "throttled" => {
             ask(&["ZRANGE", "0", "-1", "WITHSCORES"])
@@ -233,6 +238,12 @@ impl Facts {
             }
             "pace" => {
                 self.paces.insert(parsed(of)?, by_user(answer)?);
+            }
+            "times" => {
+                let fields = self.times.entry(parsed(of)?).or_default();
+                for (field, value) in pairs(answer)? {
+                    fields.insert(word(field)?.to_owned(), word(value)?.to_owned());
+                }
             }
             "throttled" => {
                 for (member, at) in pairs(answer)? {

@@ -68,6 +68,12 @@ impl Keys {
         format!("{}pace:{queue}", self.base)
     }
 
+    /// HASH of what users have had of the workers' time in `queue`, where turns are by run time: how far
+    /// the queue's own time is in `.`, by user when they are due, by `user,task` what was charged.
+    pub(crate) fn times(&self, queue: &Name) -> String {
+        format!("{}times:{queue}", self.base)
+    }
+
     /// ZSET of `queue,user` of lanes that are looked at again, by lease time.
     pub(crate) fn throttled(&self) -> String {
         format!("{}throttled", self.base)

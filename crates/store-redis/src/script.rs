@@ -15,9 +15,11 @@ use tasktonic_core::limits::{
     ADOPT_MAX, ATTEMPTS_KEPT_MAX, CASCADE_MAX, CLAIM_LOOKS_MAX, EVENTS_KEPT_MAX, EXPIRE_MAX,
     FORGET_PARKED_MS, KEY_SLACK_MS, LANE_DEAD_MAX, LEAD_MAX, LEASE_TIME_STEP_MS_MAX, LINKS_MAX,
     LOG_LINES_MAX, LOOK_MS_MAX, LOW_TURN, MAINTENANCE_MS, PARKED_MS_MAX, PARTS_MAX, PROMOTE_MAX,
-    REV_PER_CLAIM, SCHEDULES_MAX, SWEEP_MAX, THROTTLED_MAX, UNWATCHED_MS, WAKES_MAX,
+    REV_PER_CLAIM, SCHEDULES_MAX, SWEEP_MAX, THROTTLED_MAX, TIMED_LOOKS_MAX, UNWATCHED_MS,
+    WAKES_MAX,
 };
 use tasktonic_core::policy::Retention;
+use tasktonic_core::policy::turns::{DEBT_TURNS_MAX, MEAN_OF, TURN_MS_DEFAULT};
 use tasktonic_core::transitions::STATES;
 
 use crate::open::SCHEMA;
@@ -202,6 +204,7 @@ const SYNC: &[Fragment] = fragments![
     "gate",
     "total",
     "room",
+    "times",
     "lane",
     "line",
     "attempt",
@@ -224,6 +227,7 @@ const CONTROL: &[Fragment] = fragments![
     "gate",
     "total",
     "room",
+    "times",
     "lane",
     "line",
     "attempt",
@@ -249,7 +253,8 @@ const TICK: &[Fragment] =
     fragments!["record", "tally", "gate", "total", "lane", "line", "stop", "schedule", "tick"];
 
 const REPAIR: &[Fragment] = fragments![
-    "record", "tally", "pace", "gate", "total", "room", "lane", "line", "stop", "links", "schedule"
+    "record", "tally", "pace", "gate", "total", "room", "times", "lane", "line", "stop", "links",
+    "schedule"
 ];
 
 /// The function of a script of tasks: `run` is what a call does, and each other fragment in a block
@@ -333,6 +338,10 @@ fn constants() -> String {
     constant("WAKE_TRIES_MAX", &WAKE_TRIES_MAX);
     constant("LANE_DEAD_MAX", &LANE_DEAD_MAX);
     constant("LOW_TURN", &LOW_TURN);
+    constant("TIMED_LOOKS_MAX", &TIMED_LOOKS_MAX);
+    constant("TURN_MS_DEFAULT", &TURN_MS_DEFAULT);
+    constant("DEBT_TURNS_MAX", &DEBT_TURNS_MAX);
+    constant("MEAN_OF", &MEAN_OF);
     constant("PRIORITY_QUEUES_MAX", &PRIORITY_QUEUES_MAX);
     constant("PARKED_MS_MAX", &PARKED_MS_MAX);
     constant("FORGET_PARKED_MS", &FORGET_PARKED_MS);

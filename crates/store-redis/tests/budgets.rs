@@ -12,7 +12,7 @@ use tasktonic_core::command::{
 use tasktonic_core::links::OnFailure;
 use tasktonic_core::reply::{Controlled, Submitted};
 use tasktonic_core::routing::{PartitionId, partition_of};
-use tasktonic_core::settings::{QueueSettings, Rate};
+use tasktonic_core::settings::{QueueSettings, Rate, Turns};
 use tasktonic_core::{Lease, Priority, TaskId, Text, UserId};
 use tasktonic_store::Store;
 use tasktonic_store::clock::Clock;
@@ -318,6 +318,7 @@ async fn a_limit_on_what_runs_costs_so_much_and_no_more() {
     let in_all = |max| QueueSettings { running_total_max: Some(max), ..QueueSettings::default() };
     let rate = Rate { tasks: 1_000_000, per_ms: 1, burst: 1_000_000 };
     let paced = QueueSettings { rate: Some(rate), ..QueueSettings::default() };
+    let timed = QueueSettings { turns: Turns::RunTime, ..QueueSettings::default() };
     for (name, settings, batch, most) in [
         ("a limit that nobody reaches, one at a time", at_most(1_000), 1, 27.0),
         ("a limit of one, one at a time", at_most(1), 1, 27.0),
@@ -327,6 +328,8 @@ async fn a_limit_on_what_runs_costs_so_much_and_no_more() {
         ("a limit over all that nobody reaches, sixteen at a time", in_all(1_000), 16, 4.2),
         ("a rate that nobody uses up, one at a time", paced, 1, 25.0),
         ("a rate that nobody uses up, sixteen at a time", paced, 16, 4.2),
+        ("turns by run time, one at a time", timed, 1, 28.0),
+        ("turns by run time, sixteen at a time", timed, 16, 3.5),
     ] {
         let mut load = Load::new(PARTITIONS).await;
         load.set(settings).await;

@@ -12,7 +12,7 @@ use tasktonic_core::links::OnFailure;
 use tasktonic_core::reply::Controlled;
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::schedule::Schedule;
-use tasktonic_core::settings::{By, UserSettings};
+use tasktonic_core::settings::{By, QueueSettings, Turns, UserSettings};
 use tasktonic_core::{TaskId, UserId};
 use tasktonic_store::clock::Clock;
 use tasktonic_store::{Held, Store as _};
@@ -130,6 +130,9 @@ async fn no_key_and_no_value_holds_a_trace_of_an_erased_user() {
         let settings =
             UserSettings { weight: 3, running_max: Some(1_000), ..UserSettings::default() };
         store.control(P, Control::User { queue, user, settings }).await.unwrap();
+        let by_time = QueueSettings { turns: Turns::RunTime, ..QueueSettings::default() };
+        let queues = vec![("mail".parse().unwrap(), by_time)];
+        store.control(P, Control::Queues { version: 1, queues }).await.unwrap();
         let becomes = Schedule { version: 1, next_ms: Some(NOW_MS + 9), text: WHO.into() };
         let (user, name, seen) = (who.clone(), "daily".parse().unwrap(), None);
         let schedule = Control::Schedule { user, name, seen, becomes: Some(becomes) };
@@ -175,6 +178,8 @@ async fn no_key_and_no_value_holds_a_trace_of_an_erased_user() {
         assert!(before.contains(WHO), "the scan finds what is there");
         let counts = before.lines().find(|line| line.contains("running:mail"));
         assert!(counts.is_some_and(|line| line.contains(WHO)), "{counts:?}");
+        let times = before.lines().find(|line| line.contains("times:mail"));
+        assert!(times.is_some_and(|line| line.contains(WHO)), "{times:?}");
 
         let mut steps = 0;
         loop {

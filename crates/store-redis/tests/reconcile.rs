@@ -15,7 +15,7 @@ use tasktonic_core::command::{
 use tasktonic_core::links::OnFailure;
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::schedule::Schedule;
-use tasktonic_core::settings::{By, QueueSettings, Rate, UserSettings};
+use tasktonic_core::settings::{By, QueueSettings, Rate, Turns, UserSettings};
 use tasktonic_core::{Labels, Name, Priority, TaskId, TaskState, UserId};
 use tasktonic_store::clock::Clock;
 use tasktonic_store::conformance::Scene;
@@ -181,6 +181,7 @@ impl Stage {
                     running_max: self.random.random_bool(0.5).then_some(2),
                     rate: self.random.random_bool(0.3).then_some(rate),
                     running_total_max: self.random.random_bool(0.4).then_some(3),
+                    turns: *[Turns::Count, Turns::RunTime].choose(&mut self.random).unwrap(),
                 };
                 Control::Queues { version: self.version, queues: vec![(queue, settings)] }
             }

@@ -31,12 +31,13 @@ mod searches;
 mod seed;
 mod settings;
 mod tasks;
+mod times;
 mod waiting;
 
 pub use bytes::*;
 pub use counts::*;
 pub use crowd::{FirstPage, RARE, crowd, first_pages};
-pub use differential::{Subject, differential};
+pub use differential::{Subject, differential, plain_differential};
 pub use ended::*;
 pub use erased::*;
 pub use fences::*;
@@ -56,6 +57,7 @@ pub use schedules::*;
 pub use searches::*;
 pub use settings::*;
 pub use tasks::*;
+pub use times::*;
 pub use waiting::*;
 
 /// Makes one test per scenario, each on a fresh store. The argument is a function from a
@@ -130,6 +132,11 @@ macro_rules! conformance {
             one_persons_high_tasks_do_not_delay_another
             a_task_keeps_its_priority_until_its_end
             limits_count_tasks_of_every_priority
+            a_user_of_long_tasks_gets_no_more_time_than_a_user_of_short_ones
+            weights_hold_in_run_time_as_well
+            turns_by_run_time_leave_no_place_idle
+            an_attempt_is_charged_for_what_it_took_however_it_ends
+            turns_by_run_time_keep_limits_rates_priorities_and_pauses
             a_task_that_needs_labels_waits_where_only_their_workers_look
             a_thousand_submits_of_one_key_at_once_make_one_task
             a_key_until_done_is_free_when_its_task_has_ended

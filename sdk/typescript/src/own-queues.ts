@@ -1,4 +1,4 @@
-import type { Rate } from "./queue-types.ts";
+import type { Rate, Turns } from "./queue-types.ts";
 import type { Pause } from "./types.ts";
 
 /** A queue, and what holds for you there. */
@@ -20,6 +20,8 @@ export type OwnQueue = {
   running_max?: number;
   /** How many of your tasks start there in which time; absent: as many as workers take. */
   rate?: Rate;
+  /** What users share there: as many tasks as their weights say, or as much of the workers' time; absent for `count`. */
+  turns?: Turns;
 };
 
 export type OwnQueueList = { queues: OwnQueue[]; pause: Pause };

@@ -9,7 +9,11 @@ export type QueueSettings = {
   rate?: Rate;
   /** Tasks that run at once, over all users; absent: as many as workers have room for. */
   running_total_max?: number;
+  /** What users share: as many tasks as their weights say, or as much of the workers' time; absent for `count`. */
+  turns?: Turns;
 };
+
+export type Turns = "count" | "run_time";
 
 /** `tasks` in each `per_ms`, and `burst` of them at once when none has started for a while. */
 export type Rate = { tasks: number; per_ms: number; burst: number };
@@ -63,6 +67,7 @@ export type QueueChange = {
   rate?: RateChange | null;
   /** Tasks that run at once, over all users, 1 to 100,000. */
   running_total_max?: number | null;
+  turns?: Turns;
 };
 
 /** What is absent stays, `null` is the default again. */

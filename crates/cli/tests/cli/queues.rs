@@ -58,6 +58,15 @@ fn a_paused_queue_starts_nothing_says_why_and_goes_on_when_it_is_resumed() {
     let set: Value =
         serde_json::from_str(&said(operator(&installation).args(set))).expect("a queue");
     assert_eq!(set["rate"], serde_json::json!({ "tasks": 500, "per_ms": 60_000, "burst": 50 }));
+    let set = ["queue", "set", "noop", "--turns", "run_time", "--json"];
+    let set: Value =
+        serde_json::from_str(&said(operator(&installation).args(set))).expect("a queue");
+    assert_eq!(set["turns"], "run_time");
+    let told = said(operator(&installation).args(["queue", "list"]));
+    assert!(told.contains("TURNS") && told.contains("run_time"), "{told}");
+    let (code, words) =
+        refused(operator(&installation).args(["queue", "set", "noop", "--turns", "time"]));
+    assert!(code == 2 && words.contains("`count` or `run_time`"), "{words}");
     for bad in [&["queue", "set", "noop"][..], &["queue", "user", "noop", "demo", "--weight", "0"]]
     {
         assert_eq!(refused(operator(&installation).args(bad)).0, 2, "{bad:?}");

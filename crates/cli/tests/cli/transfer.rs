@@ -14,7 +14,7 @@ use tasktonic_core::command::{
 };
 use tasktonic_core::links::OnFailure;
 use tasktonic_core::routing::PartitionId;
-use tasktonic_core::settings::{QueueSettings, Rate, UserSettings};
+use tasktonic_core::settings::{QueueSettings, Rate, Turns, UserSettings};
 use tasktonic_core::{Name, TaskId, UserId, WorkerId};
 use tasktonic_store::clock::Clock;
 use tasktonic_store::conformance::{Subject, differential};
@@ -87,8 +87,9 @@ async fn add_what_is_rare(store: &EmbeddedStore, now_ms: i64) {
     store.control(p, stop).await.unwrap();
     let rate = Some(Rate { tasks: 2, per_ms: 1_000, burst: 3 });
     let (running_max, running_total_max) = (Some(4), Some(6));
+    let turns = Turns::RunTime;
     let limited =
-        QueueSettings { running_max, rate, running_total_max, ..QueueSettings::default() };
+        QueueSettings { running_max, rate, turns, running_total_max, ..QueueSettings::default() };
     let (running_max, weight, paused, waiting_max) = (Some(3), 2, false, None);
     let settings = UserSettings { weight, paused, waiting_max, running_max, rate };
     let queue_of = queue.clone();
@@ -188,6 +189,7 @@ fn hard(lines: &[u8]) -> BTreeSet<&'static str> {
                     let set: QueueSettings = of[1].as_str().unwrap().parse().unwrap();
                     meet(set.running_max.is_some(), "a limit of a queue");
                     meet(set.rate.is_some(), "a rate of a queue");
+                    meet(set.turns == Turns::RunTime, "turns by run time");
                 }
             }
             "user" => {
@@ -241,7 +243,7 @@ async fn a_store_moves_to_redis_and_back_and_stays_the_same() {
             }
         }
     }
-    assert_eq!(met.len(), 12, "what is hard to carry over was there: {met:#?}");
+    assert_eq!(met.len(), 13, "what is hard to carry over was there: {met:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -75,7 +75,7 @@ impl Partition {
         let text = StateText { at_ms: step.now_ms, body: "", event: None, logged: true };
         step.write(user, entry.task, &control, &text);
         let lease = lease_of(user, entry.task, &control).expect("it is running");
-        self.starts(&control.queue, user, self.lease_time(step.now_ms));
+        self.starts(&control.queue, user, entry.task, self.lease_time(step.now_ms));
         let n = control.n;
         self.put(user, entry.task, control);
         Some(Claimed { lease, n })

@@ -12,7 +12,7 @@ use crate::gate::{Gate, user_gate};
 use crate::ids::{Name, TaskId, UserId};
 use crate::priority::Priority;
 use crate::schedule::Schedule;
-use crate::settings::{QueueSettings, UserSettings};
+use crate::settings::{QueueSettings, Turns, UserSettings};
 use crate::transitions::{STATES, TaskState};
 
 impl Partition {
@@ -96,6 +96,7 @@ impl Partition {
             for (user, settings) in &queue.users {
                 lines.extend(user_lines(name, user, settings));
             }
+            lines.extend(queue.times.lines(name));
             for (user, credit) in &queue.credit {
                 lines.insert(format!("credit {name} {user} = {credit}"));
             }
@@ -257,6 +258,7 @@ impl Partition {
                 }
                 wrong.push(format!("{user} is kept out of {name} by nothing"));
             }
+            wrong.extend(self.check_times(name));
             for user in queue.credit.keys().filter(|user| !has_lane(user)) {
                 wrong.push(format!("credit {name} names {user}, who has no lane there"));
             }
@@ -338,7 +340,8 @@ pub fn lane_line(name: &Name, user: &UserId, priority: Priority, ids: &[String])
 /// The lines of a dump about what is set of a queue.
 #[must_use]
 pub fn queue_lines(name: &Name, settings: &QueueSettings) -> Vec<String> {
-    let QueueSettings { paused, waiting_max, running_max, rate, running_total_max } = *settings;
+    let QueueSettings { paused, waiting_max, running_max, rate, turns, running_total_max } =
+        *settings;
     let mut lines = Vec::new();
     if paused {
         lines.push(format!("queue {name} paused"));
@@ -347,6 +350,9 @@ pub fn queue_lines(name: &Name, settings: &QueueSettings) -> Vec<String> {
     lines.extend(running_max.map(|max| format!("queue {name} running_max {max}")));
     lines.extend(rate.map(|rate| format!("queue {name} rate {rate:?}")));
     lines.extend(running_total_max.map(|max| format!("queue {name} running_total_max {max}")));
+    if turns == Turns::RunTime {
+        lines.push(format!("queue {name} turns by run time"));
+    }
     lines
 }
 

@@ -47,6 +47,7 @@ impl Partition {
                 let lease = lease_of(user, task, &control).expect("it is running");
                 step.signal(Signal::Cancel { lease });
                 self.leaves(step, &control.queue, user);
+                self.put_right(&control.queue, user, task, self.lease_time(step.now_ms));
             }
             // Its entry in the lane, or in the list to sweep, names a task that is gone.
             Place::Waiting { .. } | Place::Queued { .. } | Place::Ended { .. } => {}
@@ -79,6 +80,7 @@ impl Partition {
             queue.ring.retain(|of| of != user);
             queue.full.remove(user);
             queue.credit.remove(user);
+            queue.times.forget(user);
             queue.full_us.remove(user);
             if queue.users.contains_key(user) {
                 queue.set_user(user.clone(), UserSettings::default());

@@ -6,6 +6,8 @@
 //! as credit and the lane stays in front; a served lane goes to the back, and so does one that may
 //! start no more. A lane that may not be served is set aside, out of the ring, until what is in its
 //! way is gone: it costs one look.
+//!
+//! Where turns are by run time, `times` picks.
 
 use super::{Entry, Partition};
 use crate::gate::{Facts, Gate, Paused, gate, room};
@@ -51,6 +53,9 @@ impl Partition {
     pub(super) fn pick(&mut self, name: &Name, need: u32, lt_ms: i64) -> Option<Picked> {
         let queue = self.queues.get_mut(name).filter(|queue| need > 0 && queue.has_turns())?;
         let need = need.min(queue.room());
+        if queue.is_timed() {
+            return Some(self.pick_by_time(name, need, lt_ms));
+        }
         let turns = queue.ring.len().min(need as usize);
         let users: Vec<UserId> = queue.ring.drain(..turns).collect();
         let (users, rooms, aside) = self.set_aside(name, users, lt_ms);
@@ -93,7 +98,7 @@ impl Partition {
 
     /// Sets those of the users aside who may not be served. Answers the others, how many tasks of each
     /// may start, and how many users went.
-    fn set_aside(
+    pub(super) fn set_aside(
         &mut self,
         name: &Name,
         users: Vec<UserId>,
@@ -111,6 +116,7 @@ impl Partition {
             aside += 1;
             let queue = self.queues.get_mut(name).expect("it has turns");
             queue.credit.remove(&user);
+            queue.times.leave(&user);
             if matches!(gate, Gate::Paused(Paused::Owner | Paused::Operator)) {
                 self.user(&user).aside.insert(name.clone());
             } else {

@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use crate::gate::{Gate, Total, queue_gate};
-use crate::ids::{UserId, WorkerId};
-use crate::settings::{QueueSettings, UserSettings};
+use crate::ids::{TaskId, UserId, WorkerId};
+use crate::policy::turns::{Charged, Meter, Share};
+use crate::settings::{QueueSettings, Turns, UserSettings};
 
 #[derive(Debug, Default)]
 pub(super) struct Queue {
@@ -30,6 +31,18 @@ pub(super) struct Queue {
     pub(super) running: u32,
     /// Tasks that run in other partitions, as far as this one was told. Not kept over a restart.
     pub(super) elsewhere: u32,
+    /// What users have had of the workers' time; only where turns are by run time. Not kept over a
+    /// restart.
+    pub(super) times: Times,
+}
+
+/// What users have had of the workers' time.
+#[derive(Debug, Default)]
+pub(super) struct Times {
+    pub(super) meter: Meter,
+    pub(super) shares: HashMap<UserId, Share>,
+    /// What was charged for each task that runs.
+    pub(super) charged: BTreeMap<(UserId, TaskId), Charged>,
 }
 
 impl Queue {
@@ -66,6 +79,20 @@ impl Queue {
     /// Whether anything may limit in which time tasks of a user start.
     pub(super) fn is_paced(&self) -> bool {
         self.settings.rate.is_some() || self.limited > 0
+    }
+
+    /// Whether turns are by run time.
+    pub(super) fn is_timed(&self) -> bool {
+        self.settings.turns == Turns::RunTime
+    }
+
+    /// Forgets what goes with turns of the other sort.
+    pub(super) fn drop_turns(&mut self) {
+        if self.is_timed() {
+            self.credit.clear();
+        } else {
+            self.times = Times::default();
+        }
     }
 
     /// Forgets what has started where nothing limits that any more.

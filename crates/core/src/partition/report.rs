@@ -103,6 +103,7 @@ impl Partition {
             let queue = control.queue.clone();
             self.leases.remove(&(deadline_lt, user.clone(), task));
             self.leaves(step, &queue, user);
+            self.put_right(&queue, user, task, self.lease_time(step.now_ms));
         }
     }
 

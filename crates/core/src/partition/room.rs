@@ -7,7 +7,7 @@
 use super::Partition;
 use super::step::Step;
 use crate::gate::{Gate, user_gate};
-use crate::ids::{Name, UserId};
+use crate::ids::{Name, TaskId, UserId};
 use crate::limits::{THROTTLED_MAX, WAKES_MAX};
 use crate::settings::rate;
 
@@ -18,7 +18,8 @@ impl Partition {
     }
 
     /// A task of the user starts.
-    pub(super) fn starts(&mut self, name: &Name, user: &UserId, lt_ms: i64) {
+    pub(super) fn starts(&mut self, name: &Name, user: &UserId, task: TaskId, lt_ms: i64) {
+        self.charge(name, user, task, lt_ms);
         if !self.queues.get(name).is_some_and(super::Queue::is_paced) {
             return;
         }

@@ -41,6 +41,7 @@ impl Partition {
             let (was_open, before) = (queue.is_open(), queue.settings);
             queue.settings = settings;
             queue.drop_pace();
+            queue.drop_turns();
             let limits = |of: &QueueSettings| (of.running_max, of.rate);
             let lets_in = limits(&before) != limits(&settings) && !queue.full.is_empty();
             if lets_in {

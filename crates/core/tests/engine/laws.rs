@@ -8,7 +8,7 @@ use tasktonic_core::changes::{Place, Record};
 use tasktonic_core::command::{Command, Expiry, MoveTo, NewSerial, Report, Submit};
 use tasktonic_core::gate::{Gate, gate};
 use tasktonic_core::reply::Controlled;
-use tasktonic_core::settings::{By, QueueSettings, Rate, UserSettings};
+use tasktonic_core::settings::{By, QueueSettings, Rate, Turns, UserSettings};
 use tasktonic_core::{Lease, Partition, TaskId, UserId};
 
 use crate::world::*;
@@ -120,6 +120,7 @@ proptest! {
                             running_max: (b % 3 == 0).then_some(u32::from(a % 4)),
                             rate: rate_of(a, b),
                             running_total_max: (a % 3 == 0).then_some(1 + u32::from(b % 5)),
+                            turns: if a % 2 == b % 2 { Turns::Count } else { Turns::RunTime },
                         };
                         let version = world.partition.queues_version() + u64::from(a % 3);
                         world.set_queue(version, queue);

@@ -10,4 +10,5 @@ mod laws;
 mod limits;
 mod restarts;
 mod scenarios;
+mod times;
 mod world;

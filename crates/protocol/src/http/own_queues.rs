@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Pause, Rate};
+use super::{Pause, Rate, Turns};
 
 /// `GET /api/v1/me/queues`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -27,7 +27,7 @@ pub struct OwnQueue {
     pub paused: bool,
     /// You are paused there, by whoever runs the installation.
     pub paused_for_you: bool,
-    /// Your turns for one of the others.
+    /// Your turns, or your time, for one of the others.
     pub weight: u32,
     /// How many of your tasks may wait there, scheduled ones included.
     pub waiting_max: u32,
@@ -37,4 +37,7 @@ pub struct OwnQueue {
     /// How many of your tasks start there in which time; absent: as many as workers take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
+    /// What users share there: turns of so many tasks, or run time; absent for `count`.
+    #[serde(default, skip_serializing_if = "Turns::is_count")]
+    pub turns: Turns,
 }

@@ -52,6 +52,46 @@ pub struct QueueSettings {
     /// Tasks that run at once, over all users; absent: as many as workers have room for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub running_total_max: Option<u32>,
+    /// What users share: turns of so many tasks, or run time; absent for `count`.
+    #[serde(skip_serializing_if = "Turns::is_count")]
+    pub turns: Turns,
+}
+
+/// What a turn of a user is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Turns {
+    /// As many tasks as their weight says.
+    #[default]
+    Count,
+    /// As much of the workers' time as their weight says.
+    RunTime,
+}
+
+impl Turns {
+    /// Whether it is as it is unless somebody says otherwise.
+    #[must_use]
+    pub fn is_count(&self) -> bool {
+        *self == Self::Count
+    }
+
+    /// The word for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::RunTime => "run_time",
+        }
+    }
+}
+
+impl std::str::FromStr for Turns {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = [Self::Count, Self::RunTime].into_iter().find(|one| one.name() == text);
+        found.ok_or_else(|| "`count` or `run_time`".to_owned())
+    }
 }
 
 /// So many tasks in so long, and so many of them at once after a rest.
@@ -134,6 +174,9 @@ pub struct QueueChange {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     #[schema(value_type = Option<u32>)]
     pub running_total_max: Option<Option<u32>>,
+    /// What users share there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turns: Option<Turns>,
 }
 
 /// `POST /api/v1/queues/{id}/users`: what is absent stays, `null` is the default again.

@@ -92,6 +92,7 @@ async fn list(
             waiting_max: waiting_max(&of_all, &own, app.limits.lane_max),
             running_max: running_max(&of_all, &own),
             rate: rate(&of_all, &own).map(shown_rate),
+            turns: set.turns,
         }
     });
     let pause = Pause { paused: pause.any(), by_user: pause.own, by_operator: pause.operator };

@@ -299,6 +299,7 @@ async fn set(
         running_max: asked.running_max.unwrap_or(before.running_max),
         rate: asked.rate.map_or(before.rate, |rate| rate.map(rate_of)),
         running_total_max: asked.running_total_max.unwrap_or(before.running_total_max),
+        turns: asked.turns.unwrap_or(before.turns),
     })
     .await?;
     Ok(Json(detail(&app, &name).await?))

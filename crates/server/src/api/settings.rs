@@ -15,8 +15,8 @@ use tasktonic_core::Name;
 use tasktonic_core::command::Control;
 use tasktonic_core::limits::QUEUES_SET_MAX;
 use tasktonic_core::routing::PartitionId;
-use tasktonic_core::settings::{QueueSettings as Set, Rate as Limit};
-use tasktonic_protocol::http::{QueueSettings, Rate};
+use tasktonic_core::settings::{QueueSettings as Set, Rate as Limit, Turns as SetTurns};
+use tasktonic_protocol::http::{QueueSettings, Rate, Turns};
 use tasktonic_protocol::problem::Code;
 use tasktonic_store::{Expect, Result, Table};
 use tokio::time::sleep;
@@ -84,9 +84,14 @@ impl Told {
 
 /// What the engine goes by of this.
 pub(super) fn core(settings: &QueueSettings) -> Set {
-    let QueueSettings { paused, waiting_max, running_max, rate, running_total_max } = *settings;
+    let QueueSettings { paused, waiting_max, running_max, rate, turns, running_total_max } =
+        *settings;
     let rate = rate.map(|Rate { tasks, per_ms, burst }| Limit { tasks, per_ms, burst });
-    Set { paused, waiting_max, running_max, rate, running_total_max }.bounded()
+    let turns = match turns {
+        Turns::Count => SetTurns::Count,
+        Turns::RunTime => SetTurns::RunTime,
+    };
+    Set { paused, waiting_max, running_max, rate, turns, running_total_max }.bounded()
 }
 
 /// The record, and the registry's number of it. One that cannot be read is an error: it is not

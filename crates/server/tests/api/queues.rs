@@ -102,6 +102,29 @@ async fn a_user_runs_as_many_tasks_at_once_as_is_set_and_hears_why_not_more() {
 }
 
 #[tokio::test]
+async fn what_a_turn_is_is_set_and_told_to_everybody_there() {
+    let site = Site::with_partitions(3).await;
+    let own = async || {
+        let all = site.get("ana", "/api/v1/me/queues?queue=echo").await.expect(200);
+        all["queues"].as_array().unwrap().iter().find(|of| of["queue"] == "echo").cloned().unwrap()
+    };
+    assert_eq!(own().await.get("turns"), None);
+    let answer = set(&site, "echo", json!({ "turns": "run_time" })).await.expect(200);
+    assert_eq!(answer["turns"], "run_time");
+    // What is absent stays.
+    let answer = set(&site, "echo", json!({ "running_max": 2 })).await.expect(200);
+    assert_eq!((&answer["turns"], &answer["running_max"]), (&json!("run_time"), &json!(2)));
+    assert_eq!(own().await["turns"], "run_time");
+    site.echo("ana").await;
+    let (lease, n) = site.claim("w-1", 5).await.remove(0);
+    assert!(site.report("w-1", &lease, ack(n)).await);
+    set(&site, "echo", json!({ "turns": "time" })).await.refused(400, "bad_request");
+    let answer = set(&site, "echo", json!({ "turns": "count" })).await.expect(200);
+    assert_eq!(answer.get("turns"), None, "{answer}");
+    assert_eq!(own().await.get("turns"), None);
+}
+
+#[tokio::test]
 async fn a_user_starts_as_many_tasks_in_so_long_as_is_set_and_hears_when_the_next_may() {
     let site = Site::open().await;
     let rate = json!({ "tasks": 1, "per_ms": 60_000, "burst": 2 });

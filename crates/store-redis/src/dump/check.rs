@@ -423,6 +423,7 @@ fn rings(facts: &Facts, wrong: &mut Vec<String>) {
             wrong.push(format!("what started in {queue} is kept, and nothing limits it"));
         }
     }
+    super::times::check(facts, wrong);
     let looks = (facts.throttled.len(), facts.meta_number::<usize>("th"));
     if looks.0 != looks.1 {
         wrong.push(format!("(lanes looked at again, counted) are {looks:?}"));

@@ -92,6 +92,7 @@ pub(super) fn dump(facts: &Facts, now_ms: i64) -> String {
         let ahead = of.iter().filter(|(_, full_us)| **full_us > lt_us);
         lines.extend(ahead.map(|(user, full_us)| pace_line(queue, user, *full_us)));
     }
+    lines.extend(super::times::lines(facts));
     for (member, at) in &facts.throttled {
         let lane = member.split_once(',').and_then(|(queue, user)| {
             Some(good_line(&queue.parse().ok()?, &user.parse().ok()?, *at))

@@ -11,7 +11,7 @@ function V.claim(holder, lease_ms, queues, limit)
   for i = 1, #queues do
     local queue = queues[i]
     local set = V.set_of(queue)
-    local is_counted, is_paced = V.is_counted(set), V.is_paced(set)
+    local is_counted, is_paced, is_timed = V.is_counted(set), V.is_paced(set), V.is_timed(set)
     while true do
       local picked, aside = V.pick(queue, math.min(limit - count, looks), set)
       if not picked then break end
@@ -42,6 +42,7 @@ function V.claim(holder, lease_ms, queues, limit)
           if is_counted then V.count_running(queue, one.u, 1) end
           if set and set.total then V.count_total(queue, set, 1) end
           if is_paced then V.starts(queue, one.u) end
+          if is_timed then V.charge(queue, one.u, one.t) end
         end
       end
     end

@@ -12,6 +12,7 @@ local function take_lease(r, token)
   if token ~= '' then
     if call('ZREM', LEASES, token) == 0 then return false end
     V.leaves(string.match(token, '^[^|]+'), r.u)
+    V.spent(string.match(token, '^[^|]+'), r.u, r.t)
     local holder = string.match(token, '([^|]*)$')
     call('SPUBLISH', N.wake(string.match(holder, '^[^.]*')), 'c' .. token)
   end
@@ -43,6 +44,7 @@ local function erase_from(user, queue)
   call('ZREM', N.full(queue), user)
   V.forget_running(queue, user)
   V.forget_pace(queue, user)
+  V.forget_times(queue, user)
   V.keep_user(queue, user, '')
 end
 

@@ -3,8 +3,9 @@
 --
 -- reads:   meta fields q:<queue> = 1 if anything is set of its users, more by one for each of them
 --          whom it limits, and what is set of the queue: paused, most waiting tasks of a user, most
---          that run at once, how many start in how many ms and how many at once, and most that run at
---          once over all users; settings of users: weight, and the same but for the last.
+--          that run at once, how many start in how many ms and how many at once, 1 if turns are by
+--          run time, and most that run at once over all users; settings of users: weight, and the
+--          same but for the last two.
 --          Numbers between commas, empty where nothing is set; further parts may follow.
 -- replies: nothing
 -- moves:   nothing
@@ -12,13 +13,13 @@
 -- What the field q:<queue> says; nothing where there is none.
 function V.queue(text)
   if not text then return nil end
-  local users, paused, most, running, tasks, per_ms, burst, total =
-    string.match(text .. ',,,,,,,,', '^(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),')
+  local users, paused, most, running, tasks, per_ms, burst, timed, total =
+    string.match(text .. ',,,,,,,,,', '^(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),')
   users = tonumber(users) or 0
   return {
     users = users > 0, limited = math.max(0, users - 1),
     paused = paused == '1', most = tonumber(most), running = tonumber(running),
-    rate = V.rate and V.rate(tasks, per_ms, burst), total = tonumber(total),
+    rate = V.rate and V.rate(tasks, per_ms, burst), timed = timed == '1', total = tonumber(total),
   }
 end
 
@@ -47,6 +48,9 @@ end
 function V.is_paced(set)
   return set and (set.rate ~= nil or set.limited > 0) or false
 end
+
+-- Whether turns are by run time.
+function V.is_timed(set) return set and set.timed or false end
 
 -- What the field says of users.
 function V.said_users(set)
@@ -77,6 +81,8 @@ function V.set_queue(queue, before, users, text)
   local set = V.set_of(queue)
   local is_limited = set and set.total ~= nil or false
   if is_limited ~= was_limited then V.start_total(queue, is_limited) end
+  local is_timed = V.is_timed(V.set_of(queue))
+  if is_timed ~= V.is_timed(before) then V.drop_turns(queue, is_timed) end
 end
 
 -- What is set of a user in a queue.

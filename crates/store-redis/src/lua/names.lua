@@ -29,6 +29,7 @@ function N.ring(queue) return B .. 'ring:' .. queue end
 function N.full(queue) return B .. 'full:' .. queue end
 function N.running(queue) return B .. 'running:' .. queue end
 function N.pace(queue) return B .. 'pace:' .. queue end
+function N.times(queue) return B .. 'times:' .. queue end
 function N.overrides(queue) return B .. 'overrides:' .. queue end
 function N.credit(queue) return B .. 'credit:' .. queue end
 function N.idle(queue) return B .. 'idle:' .. queue end

@@ -9,7 +9,7 @@
 -- of the lanes looked at, a turn is weight * max(1, need / sum) tasks. A turn cut short keeps the
 -- rest as credit and the lane stays in front; a served lane goes to the back, and so does one that
 -- may start no more. A lane that may not be served is set aside, out of the ring, until what is in
--- its way is gone.
+-- its way is gone. Where turns are by run time, those take turns who are due: see times.
 
 -- An entry of a user's lane: task, attempt and claim number, texts, and the task's record.
 function V.picked(user, entry)
@@ -46,11 +46,14 @@ end
 -- and how many users were set aside. Credit that was read is in `spent`.
 local function admit(queue, users, set, spent)
   local of, credits, paused, weighted = {}, {}, {}, set and set.users
+  local shares = V.is_timed(set) and V.shares(queue, users)
   local running = V.is_counted(set) and V.running(queue, users) or {}
   local paces = V.is_paced(set) and V.paces(queue, users) or {}
   local later, at = {}, {}
   if weighted then
     of = call('HMGET', N.overrides(queue), unpack(users))
+  end
+  if weighted and not shares then
     credits = call('HMGET', N.credit(queue), unpack(users))
   end
   if M.paused > 0 then paused = call('HMGET', PAUSED, unpack(users)) end
@@ -61,7 +64,13 @@ local function admit(queue, users, set, spent)
     if not gate then
       open[#open + 1] =
         { u = user, weight = settings.weight, credit = tonumber(credits[i]), room = room }
+      if shares then
+        open[#open].share = shares[i]
+        shares[i].weight = settings.weight
+        V.comes(shares[i], V.meter(queue))
+      end
     else
+      if shares then V.stays_away(shares[i]) end
       if credits[i] then spent[#spent + 1] = user end
       if gate == 'user' then
         call('SADD', N.user(user) .. 'z', queue)
@@ -80,6 +89,77 @@ local function admit(queue, users, set, spent)
   return open, #users - #open
 end
 
+-- Puts users into the ring again, before and after those who are in it.
+local function put_back(ring, front, back)
+  if #front > 0 then
+    local backwards = {}
+    for i = #front, 1, -1 do backwards[#backwards + 1] = front[i] end
+    call('LPUSH', ring, unpack(backwards))
+  end
+  if #back > 0 then call('RPUSH', ring, unpack(back)) end
+end
+
+-- Which of these lanes may have low tasks.
+local function find_low(lanes, queue)
+  local names = {}
+  for i = 1, #lanes do names[i] = N.lane(lanes[i].u, queue, 'l') end
+  return V.which_exist(names)
+end
+
+-- Takes up to `need` entries from the lanes of those who are due; of those who are due first where
+-- nobody is.
+local function pick_timed(queue, need, set)
+  local ring, lanes, aside, looked, want = N.ring(queue), {}, 0, 0, need
+  local all, meter
+  while true do
+    local users = call('LPOP', ring, int(want)) or {}
+    if #users > 0 then
+      local open, away = admit(queue, users, set, {})
+      for i = 1, #open do lanes[#lanes + 1] = open[i] end
+      looked, aside, meter = looked + #users, aside + away, V.meter(queue)
+    end
+    if looked == 0 then return nil, 0 end
+    all = #users < want or call('EXISTS', ring) == 0
+    if all or looked >= TIMED_LOOKS_MAX or V.is_any_due(meter, lanes) then break end
+    want = TIMED_LOOKS_MAX - looked
+  end
+  local counts = V.plan(meter, lanes, need, all)
+  local mixed = V.has_priorities(queue)
+  local low = mixed and find_low(lanes, queue) or {}
+  local picked, served, front, back = {}, {}, {}, {}
+  for i = 1, #lanes do
+    local lane, left = lanes[i], need - #picked
+    local ask = math.min(counts[i], left)
+    if ask > 0 then
+      local entries, is_left
+      if mixed then
+        entries, is_left = V.take_turn(lane.u, queue, ask, low[i])
+      else
+        entries = call('LPOP', N.lane(lane.u, queue), int(ask)) or {}
+      end
+      for j = 1, #entries do picked[#picked + 1] = V.picked(lane.u, entries[j]) end
+      lane.open, lane.ended = is_left, #entries < ask or is_left == false
+      if not lane.ended then served[#served + 1] = lane end
+      lane.first = counts[i] > left
+    else
+      lane.open, lane.first = true, counts[i] > 0
+    end
+  end
+  find_open(served, queue, mixed and { 'h', 'q' } or { 'q' })
+  for i = 1, #lanes do
+    local lane = lanes[i]
+    if lane.ended or not lane.open then
+      lane.share.away = true
+    elseif lane.first then
+      front[#front + 1] = lane.u
+    else
+      back[#back + 1] = lane.u
+    end
+  end
+  put_back(ring, front, back)
+  return picked, aside
+end
+
 -- Takes up to `need` entries from the lanes whose turn it is. Entries may be dead references.
 function V.pick(queue, need, set)
   if need == 0 or not V.is_open(set) then return nil, 0 end
@@ -87,6 +167,7 @@ function V.pick(queue, need, set)
     need = math.min(need, V.total_room(queue, set))
     if need == 0 then return nil, 0 end
   end
+  if V.is_timed(set) then return pick_timed(queue, need, set) end
   local round = handed and handed.rounds[1]
   if round and round.queue == queue then
     table.remove(handed.rounds, 1)
@@ -108,12 +189,7 @@ function V.pick(queue, need, set)
   local lanes, aside = admit(queue, users, set, spent)
   for i = 1, #lanes do sum = sum + lanes[i].weight end
   local turn = math.max(1, math.floor(need / math.max(1, sum)))
-  local low = {}
-  if mixed then
-    local names = {}
-    for i = 1, #lanes do names[i] = N.lane(lanes[i].u, queue, 'l') end
-    low = V.which_exist(names)
-  end
+  local low = mixed and find_low(lanes, queue) or {}
   local served, untouched, front, back = {}, {}, {}, {}
   for i = 1, #lanes do
     local lane, left = lanes[i], need - #picked
@@ -154,11 +230,6 @@ function V.pick(queue, need, set)
   for i = 1, #untouched do front[#front + 1] = untouched[i] end
   if #spent > 0 then call('HDEL', N.credit(queue), unpack(spent)) end
   if #saved > 0 then call('HSET', N.credit(queue), unpack(saved)) end
-  if #front > 0 then
-    local backwards = {}
-    for i = #front, 1, -1 do backwards[#backwards + 1] = front[i] end
-    call('LPUSH', ring, unpack(backwards))
-  end
-  if #back > 0 then call('RPUSH', ring, unpack(back)) end
+  put_back(ring, front, back)
   return picked, aside
 end

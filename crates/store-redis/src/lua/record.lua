@@ -322,6 +322,7 @@ function V.finish()
   if V.keep_running then
     V.keep_running()
     V.keep_paces()
+    V.keep_times()
   end
   V.keep_totals()
   for i = 1, #COUNTS do

@@ -25,6 +25,7 @@
 --          'm' counts of cancel marks, of what expires, of paused users, of ties, of ends to be told and
 --              of lanes that are looked at again, and the time of the first schedule
 --          'priorities' have to be told: queue
+--          'times' that are kept of somebody or of a task: queue, field
 --          'g' retention: keep_s, or '' after the last
 -- replies: one text per suspect: the name of the repair, or '' where all is well
 -- moves:   running -> queued, running -> cancelled, waiting -> cancelled, for tasks whose lease or
@@ -158,6 +159,7 @@ function R.r()
   -- Only an adopted lease has another token than the state tells.
   local token = queue .. '|' .. user .. '|' .. task .. '|' .. int(r.a) .. '|' .. int(r.c) .. '|' .. V.holder(r)
   if call('ZSCORE', LEASES, token) or lease_of(r) ~= nil then return '' end
+  V.spent(queue, user, task)
   if call('SISMEMBER', CANCELS, r.id) == 1 then
     unmark(r)
     V.leave_line(r, queue)
@@ -295,6 +297,7 @@ function R.t()
     call('ZREM', LEASES, token)
     leases = nil
     V.leaves(string.match(token, '^[^|]+'), user)
+    V.spent(string.match(token, '^[^|]+'), user, task)
     unmark(r)
     return 'lease'
   end
@@ -624,6 +627,22 @@ function R.total()
   if one.now == count then return one.touched and 'total' or '' end
   V.count_total(queue, set, count - one.now)
   return 'total'
+end
+
+-- What is kept of run times is of those who are there, of tasks that run, and of queues that share it.
+function R.times()
+  local queue, field = take(), take()
+  local name = N.times(queue)
+  V.make_room()
+  if not V.is_timed(V.set_of(queue)) then return call('UNLINK', name) == 1 and 'times' or '' end
+  local user, task = string.match(field, '^([^,]+),([^,]+)$')
+  if user then
+    if not search_leases() or leases[user .. ',' .. task] then return '' end
+    V.spent(queue, user, task)
+    return call('HEXISTS', name, field) == 1 and 'times' or ''
+  end
+  if field == '.' or call('SISMEMBER', USERS, field) == 1 then return '' end
+  return call('HDEL', name, field) == 1 and 'times' or ''
 end
 
 -- Tasks of a queue have a priority, and it has to be known there.

@@ -120,6 +120,7 @@ function V.report(ops, lease_ms, cancelled)
         over[op.k] = true
         remove[#remove + 1] = op.k
         V.leaves(op.q, op.u)
+        V.spent(op.q, op.u, op.t)
         if asked then
           unmark[#unmark + 1] = r.id
           marked[r.id] = false

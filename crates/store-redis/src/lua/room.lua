@@ -111,6 +111,7 @@ end
 
 -- Lets lanes in again whose users have had tasks that run no more, and who may start others.
 function V.make_room()
+  V.put_right()
   for i = 1, #left_order do
     local queue = left_order[i]
     local users = left[queue].users

@@ -27,7 +27,7 @@ const SWEEP_SLACK_MS: i64 = 60_000;
 #[derive(Debug, Default)]
 pub(super) struct Whole {
     /// Tasks under a lease.
-    leased: HashSet<(UserId, TaskId)>,
+    pub(super) leased: HashSet<(UserId, TaskId)>,
     /// Tasks that come due, with the claim number they are listed under.
     pub(super) due: HashSet<(UserId, TaskId, u32)>,
     /// Tasks that expire, with the time they are listed under.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use redis::cmd;
-use tasktonic_core::settings::{QueueSettings, UserSettings};
+use tasktonic_core::settings::{QueueSettings, Turns, UserSettings};
 use tasktonic_core::{Name, UserId};
 use tasktonic_store::Result;
 
@@ -62,6 +62,19 @@ impl Reconciler {
             };
             if !is_right {
                 suspects.push(Suspect::Total(queue.clone()));
+            }
+            for field in hash(reader, &reader.keys.times(queue)).await?.into_keys() {
+                let is_there = match field.split_once(',') {
+                    Some((user, task)) => (|| {
+                        let held = (user.parse().ok()?, task.parse().ok()?);
+                        Some(whole.leased.contains(&held))
+                    })(),
+                    None if field == "." => Some(true),
+                    None => field.parse().ok().map(|user| whole.users.contains(&user)),
+                };
+                if set.turns == Turns::Count || is_there != Some(true) {
+                    suspects.push(Suspect::Times(queue.clone(), field));
+                }
             }
             suspects.extend(
                 miscounted(reader, whole, queue, set.running_max.is_some() || limited > 0).await?,

@@ -73,6 +73,8 @@ pub(super) enum Suspect {
     Part(UserId, TaskId, TaskId, String),
     /// A queue with tasks of a priority, of which that is not told.
     Priorities(Name),
+    /// What is kept of run times, of a queue and of whom or what.
+    Times(Name, String),
     /// The number of marks, of what expires, of what has ties, of ends to be told, of paused users or of
     /// lanes that are looked at again, or the time of the first schedule.
     Marks,
@@ -126,6 +128,7 @@ impl Suspect {
             Self::Node(user, task) => &[&"o", user, task],
             Self::Part(user, flow, part, queue) => &[&"v", user, flow, part, queue],
             Self::Priorities(queue) => &[&"priorities", queue],
+            Self::Times(queue, field) => &[&"times", queue, field],
             Self::Marks => &[&"m"],
             Self::Retention(keep_s) => &[&"g", keep_s],
             Self::Searched => &[&"g", &""],

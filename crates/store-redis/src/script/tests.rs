@@ -138,7 +138,7 @@ fn scripts_spell_names_as_keys_does() {
     let script = format!(
         "local function each_call(begin) begin() end\n{}\nlocal u, q, w, t, k = unpack(ARGV)\n\
          return {{ META, LEASES, DUE, CANCELS, PARKED, USERS, UNSTARTED, SCHEDULES, NODES, LEADS, THROTTLED, PAUSED,\n\
-         N.ring(q), N.full(q), N.running(q), N.pace(q), N.overrides(q), N.credit(q),\n\
+         N.ring(q), N.full(q), N.running(q), N.pace(q), N.times(q), N.overrides(q), N.credit(q),\n\
          N.idle(q), N.sweep(60), N.wake(w), N.channel(u), N.lane(u, q), N.lane(u, q, 'h'), N.lane(u, q, 'l'), N.key(u, k), N.line(u, string.rep('0', 31) .. '7'),\n\
          N.user(u) .. 'd:' .. t, N.user(u) .. 't:' .. t, N.user(u) .. 'a:' .. t,\n\
          N.user(u) .. 'o:' .. t, N.user(u) .. 'e', N.user(u) .. 'z', N.user(u) .. 'i', N.schedules(u),\n\
@@ -168,6 +168,7 @@ fn scripts_spell_names_as_keys_does() {
         keys.full(&queue),
         keys.running(&queue),
         keys.pace(&queue),
+        keys.times(&queue),
         keys.overrides(&queue),
         keys.credit(&queue),
         keys.idle(&queue),
@@ -224,7 +225,7 @@ proptest! {
             keys.meta(), keys.canary(), keys.leases(), keys.due(), keys.cancels(), keys.parked(),
             keys.users(), keys.unstarted(), keys.ring(&queue), keys.overrides(&queue),
             keys.credit(&queue), keys.full(&queue), keys.running(&queue), keys.pace(&queue),
-            keys.throttled(), keys.paused(), keys.aside(&user),
+            keys.throttled(), keys.times(&queue), keys.paused(), keys.aside(&user),
             keys.schedules(), keys.schedules_of(&user),
             keys.idle(&queue), keys.sweep(60), keys.wake(&worker), keys.events_channel(&user),
             keys.lane(&user, &queue, Priority::Normal), keys.lane(&user, &queue, Priority::High),

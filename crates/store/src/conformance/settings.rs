@@ -16,6 +16,7 @@ const PAUSED: QueueSettings = QueueSettings {
     running_max: None,
     rate: None,
     running_total_max: None,
+    turns: tasktonic_core::settings::Turns::Count,
 };
 
 impl Scene {
@@ -37,7 +38,7 @@ impl Scene {
         assert_eq!(self.control(user, control).await, Controlled::Done);
     }
 
-    async fn pause(&self, user: &str, paused: bool) {
+    pub(super) async fn pause(&self, user: &str, paused: bool) {
         self.pause_by(By::Owner, user, paused).await;
     }
 

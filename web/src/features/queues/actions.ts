@@ -50,7 +50,13 @@ export const setBytesOf = action(z.strictObject({ user: Person, bytes_max: Bytes
 );
 
 export const setQueue = action(
-  z.strictObject({ queue: Queue, paused: z.boolean().optional(), ...Limits, running_total_max: RunningMax }),
+  z.strictObject({
+    queue: Queue,
+    paused: z.boolean().optional(),
+    turns: z.enum(["count", "run_time"]).optional(),
+    ...Limits,
+    running_total_max: RunningMax,
+  }),
   ({ input: { queue, ...change }, api }) => api.setQueue(queue, change as QueueChange),
 );
 

@@ -1,10 +1,10 @@
 "use client";
 
-import type { QueueDetail } from "@tasktonic/client";
+import type { QueueChange, QueueDetail, Turns } from "@tasktonic/client";
 import { type FormEvent, useId, useState } from "react";
 import { toast } from "sonner";
 import { Button } from "@/components/ui/button";
-import { FieldError } from "@/components/ui/field";
+import { describedBy, Field, FieldError, NativeSelect } from "@/components/ui/field";
 import { call } from "@/lib/call";
 import { setQueue } from "./actions";
 import { LimitFields, TotalField } from "./limit-fields";
@@ -16,6 +16,7 @@ import {
   readLimits,
   readTotal,
   TOTAL_POINTER,
+  TURNS,
   totalWords,
   typedOf,
 } from "./limits";
@@ -33,7 +34,13 @@ export function LimitsForm({ queue, changes, onSaved }: Props) {
   const total = readTotal(typedTotal);
   if (total === undefined) wrong[TOTAL_POINTER] = RUNNING_MAX_WRONG;
   const isSame = total === undefined || total === (queue.running_total_max ?? null);
-  const change = { ...changedOf(limits, queue), ...(isSame ? {} : { running_total_max: total }) };
+  const before = queue.turns ?? "count";
+  const [turns, setTurns] = useState<Turns>(before);
+  const change: QueueChange = {
+    ...changedOf(limits, queue),
+    ...(isSame ? {} : { running_total_max: total }),
+    ...(turns === before ? {} : { turns }),
+  };
   const runs = totalWords(queue);
   const isWrong = Object.keys(wrong).length > 0;
 
@@ -69,6 +76,21 @@ export function LimitsForm({ queue, changes, onSaved }: Props) {
         />
         <p className="tabular mt-1.5 text-xs text-ink-soft empty:hidden">{runs ? `${runs} now.` : ""}</p>
       </div>
+      <Field id={`${id}turns`} label="People share" hint={TURNS[turns].says} className="sm:max-w-md">
+        <NativeSelect
+          id={`${id}turns`}
+          aria-describedby={describedBy(`${id}turns`, TURNS[turns].says, undefined)}
+          disabled={!changes}
+          value={turns}
+          onChange={(event) => setTurns(event.target.value as Turns)}
+        >
+          {(Object.keys(TURNS) as Turns[]).map((one) => (
+            <option key={one} value={one}>
+              {TURNS[one].label}
+            </option>
+          ))}
+        </NativeSelect>
+      </Field>
       <FieldError id={`${id}error`} text={errors[""]} />
       {changes ? (
         <div className="flex justify-end">

@@ -1,4 +1,4 @@
-import type { QueueInfo, QueueSettings, Rate, RateChange } from "@tasktonic/client";
+import type { QueueInfo, QueueSettings, Rate, RateChange, Turns } from "@tasktonic/client";
 import { count } from "@/lib/format";
 import { RATE_BURST_MAX, RATE_PER_MS_MAX, RATE_TASKS_MAX, RUNNING_MAX_MAX } from "./names";
 import { readWaitingMax, readWhole, WAITING_MAX_WRONG } from "./numbers";
@@ -134,3 +134,12 @@ export function limitWords({ running_max, rate }: Pick<Limits, "running_max" | "
   const runs = running_max === undefined ? "" : `${count(running_max)} ${running_max === 1 ? "runs" : "run"} at once`;
   return [runs, rate ? rateWords(rate) : ""].filter(Boolean).join(", ");
 }
+
+/** What people share in a queue: one without words does not compile. */
+export const TURNS: Record<Turns, { label: string; says: string }> = {
+  count: { label: "turns", says: "Each person in turn starts as many tasks as the others, however long they take." },
+  run_time: {
+    label: "time of the workers",
+    says: "Each person gets as much of the workers' time as the others: who has long tasks starts fewer of them.",
+  },
+};

@@ -1,6 +1,6 @@
 "use client";
 
-import type { QueueDetail, QueueUser } from "@tasktonic/client";
+import type { QueueDetail, QueueUser, Turns } from "@tasktonic/client";
 import { Pencil, UserPlus } from "lucide-react";
 import { useId, useState } from "react";
 import { Card } from "@/components/ui/bits";
@@ -46,7 +46,7 @@ export function PeopleIn({ detail, changes, onChange }: Props) {
                 <span className="block truncate text-sm font-medium" title={person.user}>
                   {person.user}
                 </span>
-                <span className="tabular block text-xs text-ink-faint">{personWords(person)}</span>
+                <span className="tabular block text-xs text-ink-faint">{personWords(person, detail.turns)}</span>
               </span>
               {changes ? (
                 <Button
@@ -84,10 +84,13 @@ export function PeopleIn({ detail, changes, onChange }: Props) {
 }
 
 /** `Paused, 3 turns in each round, 500 may wait, 4 run at once`. */
-export function personWords({ paused, weight, waiting_max, ...starts }: Omit<QueueUser, "user">): string {
+export function personWords(
+  { paused, weight, waiting_max, ...starts }: Omit<QueueUser, "user">,
+  turns?: Turns,
+): string {
   const said = [
     paused ? "Paused" : "",
-    weight === 1 ? "" : turnsWords(weight),
+    weight === 1 ? "" : turnsWords(weight, turns),
     waiting_max === undefined ? "" : `${count(waiting_max)} may wait`,
     limitWords(starts),
   ];

@@ -166,7 +166,9 @@ function Row({ row, pause, more, kinds, operator, onTurn }: RowProps) {
         {count(row.waiting_max)} waiting
         {starts ? <span className="max-lg:before:content-[',_'] lg:block">{starts}</span> : null}
         {row.weight === 1 ? null : (
-          <span className="text-xs text-ink-faint max-lg:before:content-[',_'] lg:block">{turnsWords(row.weight)}</span>
+          <span className="text-xs text-ink-faint max-lg:before:content-[',_'] lg:block">
+            {turnsWords(row.weight, row.turns)}
+          </span>
         )}
       </p>
       {operator ? (

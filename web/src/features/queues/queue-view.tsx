@@ -19,7 +19,7 @@ import { PeopleIn } from "./people-in";
 import { EMPTY_LANE, kindsText, operates, type Queues } from "./read";
 import { StateChip } from "./state-chip";
 import { useQueues } from "./use-queues";
-import { laneWords, peopleWords, STATE_WORDS, stateOf, turnsWords } from "./words";
+import { laneWords, peopleWords, saysOf, stateOf, turnsWords } from "./words";
 
 type Props = {
   name: string;
@@ -55,7 +55,7 @@ export function QueueView({ name, user, initial, detail: before, kinds }: Props)
         <h1 className="text-2xl font-semibold [overflow-wrap:anywhere]">{name}</h1>
         <StateChip state={state} />
       </div>
-      <p className="mt-1.5 max-w-2xl text-ink-soft">{STATE_WORDS[state].says}</p>
+      <p className="mt-1.5 max-w-2xl text-ink-soft">{saysOf(state, row?.turns)}</p>
       <PauseNotice
         pause={queues.pause}
         onPause={(now) => {
@@ -82,7 +82,7 @@ export function QueueView({ name, user, initial, detail: before, kinds }: Props)
           <Fact name="Your limit">
             {row ? [`${count(row.waiting_max)} waiting`, limitWords(row)].filter(Boolean).join(", ") : "–"}
           </Fact>
-          <Fact name="Your share">{row ? turnsWords(row.weight) : "–"}</Fact>
+          <Fact name="Your share">{row ? turnsWords(row.weight, row.turns) : "–"}</Fact>
           {kindsHere ? (
             <Fact name="Kinds of tasks" className="col-span-full">
               {kindsHere}
@@ -117,6 +117,7 @@ export function QueueView({ name, user, initial, detail: before, kinds }: Props)
                 detail.value.running_max,
                 detail.value.rate,
                 detail.value.running_total_max,
+                detail.value.turns,
               ])}
               queue={detail.value}
               changes={changes}

@@ -1,4 +1,4 @@
-import type { OwnQueue, Pause } from "@tasktonic/client";
+import type { OwnQueue, Pause, Turns } from "@tasktonic/client";
 import { count } from "@/lib/format";
 import type { Lane } from "./read";
 
@@ -40,6 +40,12 @@ export const STATE_WORDS: Record<QueueState, { label: string; says: string }> = 
   open: { label: "Open", says: "Tasks are started as workers have room; people take turns." },
 };
 
+/** What a state means in this queue. */
+export const saysOf = (state: QueueState, turns: Turns = "count"): string =>
+  state === "open" && turns === "run_time"
+    ? "Tasks are started as workers have room; people share the time of the workers."
+    : STATE_WORDS[state].says;
+
 /** `3 waiting, 1 running`, or undefined where there is none. */
 export function laneWords({ waiting, running }: Lane, more = false): string | undefined {
   const some = (n: number, what: string) => (n > 0 ? `${count(n)}${more ? "+" : ""} ${what}` : "");
@@ -54,5 +60,9 @@ export function peopleWords({ users_waiting, users_held_back }: { users_waiting:
   return users_held_back > 0 ? `${who}, ${count(users_held_back)} held back` : who;
 }
 
-export const turnsWords = (weight: number): string =>
-  weight === 1 ? "1 turn in each round" : `${count(weight)} turns in each round`;
+/** A person's share of a queue, in what people share there. */
+export function turnsWords(weight: number, turns: Turns = "count"): string {
+  if (turns === "run_time")
+    return weight === 1 ? "As much time as the others" : `${count(weight)} times the time of others`;
+  return weight === 1 ? "1 turn in each round" : `${count(weight)} turns in each round`;
+}
