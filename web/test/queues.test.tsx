@@ -13,7 +13,6 @@ import { act, fireEvent, render, screen } from "@testing-library/react";
 import axe from "axe-core";
 import type { ReactNode } from "react";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { changedOf, limitWords, readLimits, type Typed, typedOf } from "@/features/queues/limits";
 import { LimitsForm } from "@/features/queues/limits-form";
 import { readWaitingMax, readWeight } from "@/features/queues/numbers";
 import { PauseNotice } from "@/features/queues/pause-notice";
@@ -135,55 +134,6 @@ describe("what is typed of a queue", () => {
   });
 });
 
-describe("limits on what runs and starts", () => {
-  const nothing: Typed = { waiting: "", running: "", tasks: "", per: "1", unit: "minute", burst: "" };
-  const none = { waiting_max: null, running_max: null, rate: null };
-
-  it("read as a person would say them", () => {
-    expect(limitWords({})).toBe("");
-    expect(limitWords({ running_max: 1 })).toBe("1 runs at once");
-    const said = (tasks: number, per_ms: number, burst = tasks) => limitWords({ rate: { tasks, per_ms, burst } });
-    expect(said(1_000, 1_000)).toBe("1,000 a second");
-    expect(said(5, 3_600_000)).toBe("5 an hour");
-    expect(said(5, 86_400_000)).toBe("5 a day");
-    expect(said(5, 90_000)).toBe("5 in 90 seconds");
-    expect(said(5, 1_500, 1)).toBe("5 in 1,500 ms (1 at once)");
-    expect(said(5, 1)).toBe("5 in 1 ms");
-  });
-
-  it("are the same after they stood in fields, whatever they are", () => {
-    for (const per_ms of [1, 999, 1_000, 61_000, 120_000, 7_200_000, 86_400_000]) {
-      for (const burst of [1, 5, 1_000_000]) {
-        const limits = { waiting_max: 0, running_max: 100_000, rate: { tasks: 5, per_ms, burst } };
-        const { limits: read, wrong } = readLimits(typedOf(limits));
-        expect([changedOf(read, limits), wrong], `${burst} of 5 in ${per_ms}`).toEqual([{}, {}]);
-      }
-    }
-    expect(typedOf({})).toEqual(nothing);
-    expect(readLimits(nothing)).toEqual({ limits: none, wrong: {} });
-  });
-
-  it("are sent only where they are otherwise than before, and null takes one back", () => {
-    const before = { running_max: 4, rate: { tasks: 5, per_ms: 1_000, burst: 2 } };
-    expect(changedOf({ ...none, rate: { tasks: 5, per_ms: 1_000, burst: 2 } }, before)).toEqual({ running_max: null });
-    expect(changedOf({ ...none, running_max: 4 }, before)).toEqual({ rate: null });
-    // Without one of its own the burst is as many as in the whole time.
-    expect(changedOf({ ...none, running_max: 4, rate: { tasks: 5, per_ms: 1_000 } }, before)).toEqual({
-      rate: { tasks: 5, per_ms: 1_000 },
-    });
-  });
-
-  it("say at which field they make no sense", () => {
-    const wrong = (over: Partial<Typed>) => Object.keys(readLimits({ ...nothing, ...over }).wrong);
-    for (const running of ["0", "100,001", "-1", "some"]) expect(wrong({ running }), running).toEqual(["/running_max"]);
-    for (const tasks of ["0", "1,000,001", "1.5"]) expect(wrong({ tasks }), tasks).toEqual(["/rate/tasks"]);
-    for (const per of ["", "0", "25"]) expect(wrong({ tasks: "5", per, unit: "hour" }), per).toEqual(["/rate/per_ms"]);
-    expect(wrong({ tasks: "5", per: "24", unit: "hour" })).toEqual([]);
-    expect(wrong({ tasks: "5", burst: "0" })).toEqual(["/rate/burst"]);
-    expect(wrong({ burst: "5" })).toEqual(["/rate/tasks"]);
-  });
-});
-
 describe("the forms of limits", () => {
   const detail = (over: Partial<QueueDetail> = {}): QueueDetail => ({
     queue: "mail",
@@ -233,6 +183,30 @@ describe("the forms of limits", () => {
     expect(screen.queryByText("Not so many.")).toBeNull();
     actions.setQueue.mockResolvedValueOnce({ ok: true, value: detail() });
     await save();
+    expect(onSaved).toHaveBeenCalledWith(detail());
+  });
+
+  it("say how many tasks of everybody run, and send only that where only that is changed", async () => {
+    const onSaved = vi.fn();
+    const queue = detail({ running_max: 4, running_total_max: 20, running_total: 12 });
+    const { container } = render(<LimitsForm queue={queue} changes onSaved={onSaved} />, aWorld({}));
+    expect(screen.getByText("12 of 20 run now.")).toBeTruthy();
+    const label = "Tasks of everybody together that run at once";
+    fill(label, "0");
+    await save();
+    expect(errorOf(label)).toBe("A whole number from 1 to 100,000, or nothing.");
+    expect(actions.setQueue).not.toHaveBeenCalled();
+    fill(label, "30");
+    const refused = { ok: false, code: "bad_request", message: "No.", fields: { "/running_total_max": "Fewer." } };
+    actions.setQueue.mockResolvedValueOnce(refused);
+    await save();
+    expect(actions.setQueue).toHaveBeenLastCalledWith({ queue: "mail", running_total_max: 30 });
+    expect(errorOf(label)).toBe("Fewer.");
+    await noFaults(container);
+    fill(label, "");
+    actions.setQueue.mockResolvedValueOnce({ ok: true, value: detail() });
+    await save();
+    expect(actions.setQueue).toHaveBeenLastCalledWith({ queue: "mail", running_total_max: null });
     expect(onSaved).toHaveBeenCalledWith(detail());
   });
 
@@ -415,6 +389,11 @@ describe("why a task is not running", () => {
   it("is calm about limits that do what they are for, and says when it goes on", () => {
     const limit = whyWords(task, why("user_limit" as WhyReason, { running: 4, running_max: 4 } as Partial<Why>));
     expect([limit?.calm, limit?.text]).toEqual([true, "That is 4 in mail. It starts when one of them has ended."]);
+    const all = whyWords(task, why("queue_limit" as WhyReason, { running: 19, running_max: 20 } as Partial<Why>));
+    expect([all?.calm, all?.text]).toEqual([
+      true,
+      "That is 20 in mail. It starts when one of them has ended and it is your turn.",
+    ]);
     const rate = whyWords(task, why("rate" as WhyReason, { good_in_ms: 1_200 } as Partial<Why>));
     expect([rate?.calm, rate?.text]).toEqual([
       true,

@@ -37,6 +37,7 @@ pub(crate) enum Verb {
     #[command(after_help = "Examples:\n  \
         tasktonic queue set csv.profile --waiting-max 500\n  \
         tasktonic queue set csv.profile --running-max 4\n  \
+        tasktonic queue set csv.profile --running-total-max 20\n  \
         tasktonic queue set csv.profile --rate 100/60s --burst 20\n  \
         tasktonic queue set csv.profile --turns run_time")]
     Set {
@@ -84,6 +85,9 @@ pub(crate) struct Change {
     /// Tasks of one user that run at once; `default`: as many as workers have room for
     #[arg(long, value_name = "TASKS", value_parser = number)]
     running_max: Option<Number>,
+    /// Tasks that run at once, over all users; `default`: as many as workers have room for
+    #[arg(long, value_name = "TASKS", value_parser = number)]
+    running_total_max: Option<Number>,
     /// How many tasks of one user start in which time, as `100/60s`; `default`: as many as workers take
     #[arg(long, value_name = "TASKS/TIME", value_parser = per_time)]
     rate: Option<PerTime>,
@@ -209,11 +213,13 @@ pub(crate) async fn queue(verb: Verb) -> Result<u8> {
         Verb::Pause(which) => set(which, QueueChange { paused: Some(true), ..none() }).await,
         Verb::Resume(which) => set(which, QueueChange { paused: Some(false), ..none() }).await,
         Verb::Set { which, change } => {
-            let Change { waiting_max, running_max, rate, burst, turns } = change;
+            let Change { waiting_max, running_max, running_total_max, rate, burst, turns } = change;
+            let running_total_max = running_total_max.map(|Number(number)| number);
             let waiting_max = waiting_max.map(|Number(number)| number);
             let running_max = running_max.map(|Number(number)| number);
             let rate = rate.map(|rate| asked(rate, burst));
-            set(which, QueueChange { waiting_max, running_max, rate, turns, ..none() }).await
+            let change = QueueChange { waiting_max, running_max, rate, turns, ..none() };
+            set(which, QueueChange { running_total_max, ..change }).await
         }
         Verb::User { queue, user, change, json, remote } => {
             let UserChange { weight, pause, resume, waiting_max, running_max, rate, burst } =
@@ -285,8 +291,17 @@ async fn set(which: Which, change: QueueChange) -> Result<u8> {
     told(&client.set_queue(&name, &change).await?, which.json)
 }
 
-const HEAD: [&str; 8] =
-    ["QUEUE", "STATE", "USERS WAITING", "WAITING MAX", "RUNNING MAX", "RATE", "TURNS", "KINDS"];
+const HEAD: [&str; 9] = [
+    "QUEUE",
+    "STATE",
+    "USERS WAITING",
+    "WAITING MAX",
+    "RUNNING MAX",
+    "RATE",
+    "RUNNING TOTAL",
+    "TURNS",
+    "KINDS",
+];
 const USER_HEAD: [&str; 6] = ["USER", "STATE", "WEIGHT", "WAITING MAX", "RUNNING MAX", "RATE"];
 
 fn state(paused: bool) -> String {
@@ -314,6 +329,14 @@ fn rate_or_default(rate: Option<Rate>) -> String {
     })
 }
 
+/// How many tasks run over all users, and how many may.
+fn total(queue: &Queue) -> String {
+    match (queue.running_total, queue.settings.running_total_max) {
+        (Some(running), Some(max)) => format!("{running} of {max}"),
+        (_, max) => or_default(max),
+    }
+}
+
 fn row(queue: &Queue) -> Vec<String> {
     let waiting = match queue.users_held_back {
         0 => queue.users_waiting.to_string(),
@@ -326,6 +349,7 @@ fn row(queue: &Queue) -> Vec<String> {
         or_default(queue.settings.waiting_max),
         or_default(queue.settings.running_max),
         rate_or_default(queue.settings.rate),
+        total(queue),
         queue.settings.turns.name().to_owned(),
         harmless(&queue.kinds.join(", ")),
     ]

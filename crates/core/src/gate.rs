@@ -4,6 +4,23 @@
 
 use crate::settings::{Pauses, QueueSettings, UserSettings, rate, running_max};
 
+/// What runs in a queue over all users, where something limits that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Total {
+    /// How many tasks run, as far as this partition knows.
+    pub running: u32,
+    /// How many may: of the limit of the whole queue what this partition has.
+    pub max: u32,
+}
+
+impl Total {
+    /// How many more may start.
+    #[must_use]
+    pub fn room(self) -> u32 {
+        self.max.saturating_sub(self.running)
+    }
+}
+
 /// What decides about a user's tasks in a queue, but for their turn.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -20,6 +37,8 @@ pub struct Facts {
     pub full_us: i64,
     /// Lease time, ms; only where there is a rate, else 0.
     pub lt_ms: i64,
+    /// What runs there over all users, where something limits that.
+    pub total: Option<Total>,
 }
 
 impl Facts {
@@ -53,6 +72,13 @@ pub enum Gate {
         /// When the next may, in ms from now.
         good_in_ms: u64,
     },
+    /// As many tasks of all users run in the queue as may at once; the next starts when one ends.
+    QueueLimit {
+        /// How many run, as [`Total`]; above `max` where that was lowered since they started.
+        running: u32,
+        /// How many may.
+        max: u32,
+    },
 }
 
 /// What is paused.
@@ -74,18 +100,25 @@ pub fn queue_gate(queue: &QueueSettings) -> Gate {
     if queue.paused { Gate::Paused(Paused::Queue) } else { Gate::Open }
 }
 
-/// Whether tasks of a user may start.
+/// Whether tasks of a user may start. What is in the way of this user only is told first: it stays
+/// when there is room for others.
 #[must_use]
 pub fn gate(facts: &Facts) -> Gate {
     match queue_gate(&facts.queue) {
         Gate::Open if facts.all_work.operator => Gate::Paused(Paused::Operator),
         Gate::Open if facts.all_work.own => Gate::Paused(Paused::Owner),
-        Gate::Open => user_gate(facts),
+        Gate::Open => match (user_gate(facts), facts.total) {
+            (Gate::Open, Some(Total { running, max })) if running >= max => {
+                Gate::QueueLimit { running, max }
+            }
+            (gate, _) => gate,
+        },
         gate => gate,
     }
 }
 
-/// Whether tasks of a user may start, but for pauses of the queue and of all the user's work.
+/// Whether tasks of a user may start, but for what holds for all users of the queue and for pauses of
+/// all the user's work.
 #[must_use]
 pub fn user_gate(facts: &Facts) -> Gate {
     if facts.user.paused {
@@ -145,5 +178,17 @@ mod tests {
         assert_eq!((gate(&facts), room(&facts)), (Gate::UserLimit { running: 2, max: 1 }, 0));
         facts.user.paused = true;
         assert_eq!(gate(&facts), Gate::Paused(Paused::UserInQueue), "a pause is told first");
+    }
+
+    #[test]
+    fn a_limit_over_all_users_is_told_when_nothing_else_is_in_the_way() {
+        let total = |running, max| Some(Total { running, max });
+        let mut facts = Facts { total: total(3, 4), ..Facts::default() };
+        assert_eq!(gate(&facts), Gate::Open);
+        facts.total = total(5, 4);
+        assert_eq!(gate(&facts), Gate::QueueLimit { running: 5, max: 4 });
+        facts.queue.running_max = Some(1);
+        facts.running = 1;
+        assert_eq!(gate(&facts), Gate::UserLimit { running: 1, max: 1 });
     }
 }

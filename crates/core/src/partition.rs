@@ -35,7 +35,8 @@ mod waiting;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 pub use dump::{
-    bytes_line, bytes_max_line, good_line, lane_line, pace_line, queue_lines, runs_line, user_lines,
+    bytes_line, bytes_max_line, good_line, lane_line, pace_line, queue_lines, runs_line,
+    total_line, user_lines,
 };
 pub use position::Standing;
 pub use restore::{InQueue, KeptSchedule, Key, LinksRow, Records, Row};
@@ -261,6 +262,26 @@ impl Partition {
     #[must_use]
     pub fn turns(&self, queue: &Name) -> (usize, usize) {
         self.queues.get(queue).map_or((0, 0), |queue| (queue.ring.len(), queue.full.len()))
+    }
+
+    /// Tasks that run in a queue over all users, where something limits that.
+    #[must_use]
+    pub fn running_in_all(&self, queue: &Name) -> Option<u32> {
+        let queue = self.queues.get(queue)?;
+        queue.total().map(|_| queue.running)
+    }
+
+    /// Queues in which something limits how many tasks run over all users.
+    #[must_use]
+    pub fn limited_queues(&self) -> Vec<Name> {
+        let limited = self.queues.iter().filter(|(_, queue)| queue.total().is_some());
+        limited.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Says how many tasks of a queue run in other partitions. Where one process has several partitions
+    /// in memory and says it before each step, the limit over all users is that of all of them.
+    pub fn set_elsewhere(&mut self, queue: &Name, running: u32) {
+        self.queue(queue).elsewhere = running;
     }
 
     /// By whom all work of a user is paused.

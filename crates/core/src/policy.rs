@@ -5,6 +5,7 @@ mod attempts;
 mod backoff;
 pub mod estimate;
 pub mod gcra;
+pub mod permits;
 mod retention;
 mod rules;
 pub mod turns;

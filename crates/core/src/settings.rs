@@ -30,6 +30,8 @@ pub struct QueueSettings {
     pub rate: Option<Rate>,
     /// What a turn is.
     pub turns: Turns,
+    /// Tasks of it that run at once, over all users; absent: no limit.
+    pub running_total_max: Option<u32>,
 }
 
 /// What holds for one user in one queue, before what holds for everybody.
@@ -197,16 +199,19 @@ impl<'a> Parts<'a> {
 
 impl fmt::Display for QueueSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { paused, waiting_max, running_max, rate, turns } = *self;
-        // Who has no rate leaves its places empty, where something stands behind them.
-        let (gap, turns) = match (turns, rate) {
-            (Turns::Count, _) => ("", ""),
-            (Turns::RunTime, Some(_)) => ("", ",1"),
-            (Turns::RunTime, None) => (",,,", ",1"),
-        };
-        let (paused, rate) = (flag(paused), MaybeRate(rate));
-        let (waiting, running) = (Maybe(waiting_max), Maybe(running_max));
-        write!(f, "{paused},{waiting},{running}{rate}{gap}{turns}")
+        let Self { paused, waiting_max, running_max, rate, turns, running_total_max } = *self;
+        let (paused, waiting, running) = (flag(paused), Maybe(waiting_max), Maybe(running_max));
+        write!(f, "{paused},{waiting},{running}{}", MaybeRate(rate))?;
+        // What is not set leaves its places empty, where something stands behind them.
+        let (is_timed, total) = (turns == Turns::RunTime, running_total_max);
+        if rate.is_none() && (is_timed || total.is_some()) {
+            f.write_str(",,,")?;
+        }
+        match total {
+            Some(max) => write!(f, ",{},{max}", flag(is_timed)),
+            None if is_timed => f.write_str(",1"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -221,6 +226,7 @@ impl FromStr for QueueSettings {
             running_max: parts.number()?,
             rate: parts.rate()?,
             turns: if parts.flag()? { Turns::RunTime } else { Turns::Count },
+            running_total_max: parts.number()?,
         })
     }
 }
@@ -290,15 +296,22 @@ mod tests {
         #[test]
         fn what_is_spelled_is_read_also_with_parts_behind_it(
             paused: bool, waiting_max: Option<u32>, running_max: Option<u32>, weight in 1_u32..1_000,
-            rate in prop::option::of((1_u32..9, 1_u32..99, 1_u32..9)), by_time: bool, more in "(,[0-9]{0,4}){0,3}",
+            rate in prop::option::of((1_u32..9, 1_u32..99, 1_u32..9)), by_time: bool,
+            running_total_max: Option<u32>, more in "(,[0-9]{0,4}){0,3}",
         ) {
             let rate = rate.map(|(tasks, per_ms, burst)| Rate { tasks, per_ms, burst });
             // What is not spelled has no place for further parts behind it.
             let rest = if rate.is_some() { "" } else { ",,," };
             let turns = if by_time { Turns::RunTime } else { Turns::Count };
-            let queue = QueueSettings { paused, waiting_max, running_max, rate, turns };
+            let queue = QueueSettings {
+                paused, waiting_max, running_max, rate, turns, running_total_max,
+            };
             prop_assert_eq!(queue.to_string().parse(), Ok(queue));
-            let gap = if by_time { String::new() } else { format!("{rest},") };
+            let gap = match (running_total_max, by_time) {
+                (Some(_), _) => String::new(),
+                (None, true) => ",".to_owned(),
+                (None, false) => format!("{rest},,"),
+            };
             prop_assert_eq!(format!("{queue}{gap}{more}").parse(), Ok(queue));
             let more = rest.to_owned() + &more;
             let user = UserSettings { weight, paused, waiting_max, running_max, rate };

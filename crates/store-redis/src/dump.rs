@@ -16,6 +16,7 @@ use tasktonic_core::{Lease, Links, Name, Priority, TaskId, Text, UserId};
 use tasktonic_store::Result;
 
 use crate::RedisStore;
+use crate::store::Running;
 use crate::wire::{entries, is_first, items, kept, pairs, parsed, score, strange, text, word};
 
 /// Keys found or read in one round trip.
@@ -362,6 +363,30 @@ impl Facts {
             Some((name, (users.parse().unwrap_or(0), settings.parse().ok()?)))
         };
         self.meta.iter().filter_map(field).collect()
+    }
+
+    /// How many tasks run in queues that have a limit over all users.
+    fn totals(&self) -> BTreeMap<Name, u32> {
+        let field = |(field, text): (&String, &String)| {
+            let name = field.strip_prefix("t:")?.parse().ok()?;
+            Some((name, Running::of(text).ok()?.running))
+        };
+        self.meta.iter().filter_map(field).collect()
+    }
+
+    /// What is wrong with those numbers, by the leases.
+    fn miscounted(&self, queues: &BTreeMap<Name, (usize, QueueSettings)>) -> Option<String> {
+        let is_limited =
+            |queue: &Name| queues.get(queue).is_some_and(|(_, of)| of.running_total_max.is_some());
+        let mut run: BTreeMap<Name, u32> = BTreeMap::new();
+        for (_, lease) in self.leases.iter().filter(|(_, lease)| is_limited(&lease.queue)) {
+            *run.entry(lease.queue.clone()).or_default() += 1;
+        }
+        let mut said = self.totals();
+        let is_odd = said.keys().any(|queue| !is_limited(queue));
+        // Where nobody has looked yet since it was read in, nothing runs.
+        said.retain(|_, run| *run > 0);
+        (is_odd || run != said).then(|| format!("(running in all, counted) are {:?}", (run, said)))
     }
 
     fn meta_number<T: FromStr + Default>(&self, field: &str) -> T {

@@ -5,7 +5,7 @@
 //! letter, because they are paid millions of times. The scripts build the same names from the tag
 //! (`lua/names.lua`), and a test holds the two to each other.
 
-use tasktonic_core::routing::{PartitionId, tag};
+use tasktonic_core::routing::{PartitionId, slot, tag};
 use tasktonic_core::{Name, Priority, TaskId, TaskState, UserId, WorkerId};
 use tasktonic_store::Table;
 
@@ -263,6 +263,48 @@ impl Keys {
     /// behind a line end what lists find it by, unless that is not known.
     pub(crate) fn index(&self, user: &UserId) -> String {
         self.user(user, format_args!("i"))
+    }
+}
+
+/// The names of a limit over all users of a queue, which have a slot of their own.
+#[derive(Debug, Clone)]
+pub(crate) struct LimitKeys {
+    tag: String,
+}
+
+impl LimitKeys {
+    /// Those of `queue`.
+    pub(crate) fn of(queue: &Name) -> Self {
+        Self { tag: format!("lim:{queue}") }
+    }
+
+    /// Where they live.
+    pub(crate) fn slot(&self) -> u16 {
+        slot(&self.tag)
+    }
+
+    fn named(&self, rest: impl std::fmt::Display) -> String {
+        format!("{ROOT}{{{}}}:{rest}", self.tag)
+    }
+
+    /// HASH of what is granted: `version`, and `p<partition>` → `permits,number`.
+    pub(crate) fn pool(&self) -> String {
+        self.named("permits")
+    }
+
+    /// Never exists, see [`Keys::canary`].
+    pub(crate) fn canary(&self) -> String {
+        self.named("~")
+    }
+
+    /// STRING with a lifetime: somebody has begun to balance a moment ago.
+    pub(crate) fn lately(&self) -> String {
+        self.named("lately")
+    }
+
+    /// STRING with a lifetime: somebody balances in this second.
+    pub(crate) fn second(&self, second: u64) -> String {
+        self.named(format_args!("second:{second}"))
     }
 }
 

@@ -230,6 +230,20 @@ impl Router {
         one(self.inner.call(system_slot(), work, repeatable).await?)
     }
 
+    /// Runs `script` in a slot, on keys of the caller's; as [`Self::run_promised`].
+    pub(crate) async fn run_in(
+        &self,
+        slot: u16,
+        script: Script,
+        keys: &[String],
+        args: &[Bytes],
+        promise: Promise,
+    ) -> Result<Value> {
+        let keys: Arc<[String]> = keys.into();
+        let work = Work::Script { script, keys: &keys, args, promise };
+        one(self.inner.call(slot, work, false).await?)
+    }
+
     /// Sends reading commands to the node of partition `p` in one round trip; their answers in
     /// order.
     pub(crate) async fn read(&self, p: PartitionId, commands: &Pipeline) -> Result<Vec<Value>> {

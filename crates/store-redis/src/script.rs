@@ -70,6 +70,8 @@ pub(crate) enum Script {
     Meta,
     /// A change of the registry, in the system's slot.
     Registry,
+    /// Grants permits of a limit over all users of a queue to partitions, in that limit's slot.
+    Permits,
     /// Compares what is kept of some users with itself, and repairs it.
     Repair,
 }
@@ -85,6 +87,7 @@ impl Script {
         Self::Config,
         Self::Meta,
         Self::Registry,
+        Self::Permits,
         Self::Repair,
     ];
 
@@ -99,6 +102,7 @@ impl Script {
             Self::Config => "config",
             Self::Meta => "meta",
             Self::Registry => "registry",
+            Self::Permits => "permits",
             Self::Repair => "repair",
         }
     }
@@ -130,6 +134,7 @@ impl Script {
             Self::Config => return by_itself(include_str!("lua/config.lua")),
             Self::Meta => return by_itself(include_str!("lua/meta.lua")),
             Self::Registry => return by_itself(include_str!("lua/registry.lua")),
+            Self::Permits => return by_itself(include_str!("lua/permits.lua")),
         };
         assemble(fragments, run)
     }
@@ -190,13 +195,14 @@ type Fragment = (&'static str, &'static str);
 const SHARED: &[Fragment] = fragments!["names", "begin"];
 
 const SUBMIT: &[Fragment] =
-    fragments!["record", "tally", "gate", "lane", "line", "stop", "plain", "plain_submit"];
+    fragments!["record", "tally", "gate", "total", "lane", "line", "stop", "plain", "plain_submit"];
 
 const SYNC: &[Fragment] = fragments![
     "record",
     "tally",
     "pace",
     "gate",
+    "total",
     "room",
     "times",
     "lane",
@@ -219,6 +225,7 @@ const CONTROL: &[Fragment] = fragments![
     "tally",
     "pace",
     "gate",
+    "total",
     "room",
     "times",
     "lane",
@@ -239,13 +246,15 @@ const CONTROL: &[Fragment] = fragments![
     "erase"
 ];
 
-const FLOW: &[Fragment] = fragments!["record", "tally", "gate", "lane", "line", "stop", "links"];
+const FLOW: &[Fragment] =
+    fragments!["record", "tally", "gate", "total", "lane", "line", "stop", "links"];
 
 const TICK: &[Fragment] =
-    fragments!["record", "tally", "gate", "lane", "line", "stop", "schedule", "tick"];
+    fragments!["record", "tally", "gate", "total", "lane", "line", "stop", "schedule", "tick"];
 
 const REPAIR: &[Fragment] = fragments![
-    "record", "tally", "pace", "gate", "room", "times", "lane", "line", "stop", "links", "schedule"
+    "record", "tally", "pace", "gate", "total", "room", "times", "lane", "line", "stop", "links",
+    "schedule"
 ];
 
 /// The function of a script of tasks: `run` is what a call does, and each other fragment in a block

@@ -2,6 +2,7 @@
 
 mod erase;
 mod list;
+mod permits;
 mod position;
 mod read;
 mod read_links;
@@ -30,6 +31,8 @@ use crate::open::{Shared, items_of, text_of};
 use crate::script::Script;
 use crate::{durability, wire};
 pub(crate) use list::{LISTED, above, indexed, of_task, split};
+use permits::Permits;
+pub(crate) use permits::{Running, total_field};
 use rest::Rest;
 use seen::Seen;
 
@@ -39,13 +42,14 @@ pub struct RedisStore {
     pub(crate) shared: Arc<Shared>,
     seen: Arc<Seen>,
     rest: Arc<Rest>,
+    permits: Arc<Permits>,
 }
 
 impl RedisStore {
     /// The store that `shared` makes up.
     pub(crate) fn of(shared: Arc<Shared>) -> Self {
         let rest = Arc::new(Rest::new(shared.partitions()));
-        Self { shared, seen: Arc::default(), rest }
+        Self { shared, seen: Arc::default(), rest, permits: Arc::default() }
     }
 
     /// The names of partition `p`.
@@ -103,7 +107,9 @@ impl Store for RedisStore {
         // leases that a second would not name again. The caller asks what it holds.
         let reply = self.shared.router.run(p, Script::Sync, &words, false).await?;
         self.shared.watch.heard(p, &reply);
-        wire::synced(&reply)
+        let (reply, uneven) = wire::synced(&reply)?;
+        self.balance_later(uneven);
+        Ok(reply)
     }
 
     async fn rests(&self, p: PartitionId) -> Result<bool> {
@@ -175,6 +181,13 @@ impl Store for RedisStore {
         // values. Only the second answer is less friendly.
         let reply = router.run_promised(p, script, &words, true, promise).await?;
         self.shared.watch.heard(p, &reply);
+        if let Control::Queues { .. } = &control {
+            let (answer, queues) = wire::queues_set(&reply)?;
+            for queue in &queues {
+                self.balance_now(queue).await?;
+            }
+            return Ok(vec![answer]);
+        }
         let answers = wire::controlled(&reply)?;
         if answers.first() == Some(&Controlled::Done) {
             self.seen.add(fresh);

@@ -315,6 +315,7 @@ async fn a_task_with_a_priority_costs_so_much_and_no_more() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_limit_on_what_runs_costs_so_much_and_no_more() {
     let at_most = |max| QueueSettings { running_max: Some(max), ..QueueSettings::default() };
+    let in_all = |max| QueueSettings { running_total_max: Some(max), ..QueueSettings::default() };
     let rate = Rate { tasks: 1_000_000, per_ms: 1, burst: 1_000_000 };
     let paced = QueueSettings { rate: Some(rate), ..QueueSettings::default() };
     let timed = QueueSettings { turns: Turns::RunTime, ..QueueSettings::default() };
@@ -323,6 +324,8 @@ async fn a_limit_on_what_runs_costs_so_much_and_no_more() {
         ("a limit of one, one at a time", at_most(1), 1, 27.0),
         ("a limit that nobody reaches, sixteen at a time", at_most(1_000), 16, 4.3),
         ("a limit of one that everybody reaches, sixteen at a time", at_most(1), 16, 5.5),
+        ("a limit over all that nobody reaches, one at a time", in_all(1_000), 1, 26.0),
+        ("a limit over all that nobody reaches, sixteen at a time", in_all(1_000), 16, 4.2),
         ("a rate that nobody uses up, one at a time", paced, 1, 25.0),
         ("a rate that nobody uses up, sixteen at a time", paced, 16, 4.2),
         ("turns by run time, one at a time", timed, 1, 28.0),

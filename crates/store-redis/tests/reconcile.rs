@@ -180,6 +180,7 @@ impl Stage {
                     waiting_max: Some(500),
                     running_max: self.random.random_bool(0.5).then_some(2),
                     rate: self.random.random_bool(0.3).then_some(rate),
+                    running_total_max: self.random.random_bool(0.4).then_some(3),
                     turns: *[Turns::Count, Turns::RunTime].choose(&mut self.random).unwrap(),
                 };
                 Control::Queues { version: self.version, queues: vec![(queue, settings)] }

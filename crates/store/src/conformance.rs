@@ -23,6 +23,7 @@ mod lines;
 mod lists;
 mod position;
 mod priorities;
+mod queue_limits;
 mod registry;
 mod replay;
 mod scene;
@@ -50,6 +51,7 @@ pub use lines::*;
 pub use lists::*;
 pub use position::*;
 pub use priorities::*;
+pub use queue_limits::*;
 pub use registry::*;
 pub use replay::seeds;
 pub use scene::Scene;
@@ -178,6 +180,11 @@ macro_rules! conformance {
             what_is_counted_survives_a_lost_lease
             a_lane_that_gets_in_again_wakes_who_is_idle
             an_erased_user_is_not_counted
+            a_limit_over_all_users_is_never_exceeded
+            a_change_takes_effect_at_the_next_claim
+            a_limit_of_one_comes_round_to_every_partition
+            permits_of_dead_workers_come_back
+            a_permit_that_gets_free_wakes_who_is_idle
             a_user_starts_as_many_as_their_rate_says_and_delays_nobody
             a_rate_that_is_good_again_is_announced_and_wakes_who_is_idle
             a_rate_is_changed_and_taken_back_while_lanes_wait

@@ -29,6 +29,9 @@ pub struct ModelStore {
     clock: Clock,
     parts: Vec<Mutex<State>>,
     hub: Hub,
+    /// Tasks that run in each partition, of queues with a limit over all users. Held during a step where
+    /// there are several partitions.
+    running: Mutex<BTreeMap<Name, Vec<u32>>>,
     registry: Mutex<BTreeMap<(Table, String), (u64, String)>>,
 }
 
@@ -71,6 +74,7 @@ impl ModelStore {
             clock,
             parts: (0..partitions).map(|_| Mutex::new(empty())).collect(),
             hub: Hub::default(),
+            running: Mutex::new(BTreeMap::new()),
             registry: Mutex::new(BTreeMap::new()),
         }
     }
@@ -135,11 +139,54 @@ impl ModelStore {
     }
 
     fn apply(&self, p: PartitionId, command: Command) -> Result<Reply> {
-        let mut state = self.part(p)?.lock();
+        let part = self.part(p)?;
+        if self.parts.len() == 1 {
+            return Ok(self.step(p, &mut part.lock(), command));
+        }
+        let mut running = self.running.lock();
+        let (reply, freed) = self.step_beside(p, &mut running, command);
+        if !freed.is_empty() {
+            // Room that one makes is for all.
+            for other in (0..self.partitions()).map(PartitionId).filter(|other| *other != p) {
+                self.step_beside(other, &mut running, pass_on(freed.clone()));
+            }
+        }
+        Ok(reply)
+    }
+
+    fn step(&self, p: PartitionId, state: &mut State, command: Command) -> Reply {
         let (reply, changes) = state.partition.apply(command, self.clock.now_ms());
         state.keep(&changes);
-        self.tell(p, &mut state, &changes);
-        Ok(reply)
+        self.tell(p, state, &changes);
+        reply
+    }
+
+    /// One step of one of several partitions, each of which knows what runs in the others. Answers also
+    /// the queues in which fewer tasks run than before, or more may.
+    fn step_beside(
+        &self,
+        p: PartitionId,
+        running: &mut BTreeMap<Name, Vec<u32>>,
+        command: Command,
+    ) -> (Reply, Vec<Name>) {
+        let at = usize::from(p.0);
+        let is_set = matches!(command, Command::Control(Control::Queues { .. }));
+        let mut state = self.parts[at].lock();
+        for (name, of) in &*running {
+            let all: u32 = of.iter().sum();
+            state.partition.set_elsewhere(name, all - of[at]);
+        }
+        let reply = self.step(p, &mut state, command);
+        let mut freed = Vec::new();
+        for name in state.partition.limited_queues() {
+            let of = running.entry(name.clone()).or_insert_with(|| vec![0; self.parts.len()]);
+            let now = state.partition.running_in_all(&name).unwrap_or(0);
+            if now < of[at] || is_set {
+                freed.push(name);
+            }
+            of[at] = now;
+        }
+        (reply, freed)
     }
 
     /// Tells who listens; a wake that reached nobody goes to the next idle worker.

@@ -216,6 +216,8 @@ pub struct Turns {
     pub users: u64,
     /// Users with work there who get no turn because of what is set of them in the queue.
     pub held_back: u64,
+    /// Tasks that run there over all users; counted only where something limits that.
+    pub running: Option<u32>,
 }
 
 /// What is set of one user.

@@ -12,7 +12,8 @@ use crate::{Turns, UserView, UsersIn};
 pub fn turns(partition: &Partition, queues: &[Name]) -> Vec<Turns> {
     let one = |queue| {
         let (users, held_back) = partition.turns(queue);
-        Turns { users: users as u64, held_back: held_back as u64 }
+        let running = partition.running_in_all(queue);
+        Turns { users: users as u64, held_back: held_back as u64, running }
     };
     queues.iter().map(one).collect()
 }

@@ -42,6 +42,7 @@ export type WhyReason =
   | "user_paused_in_queue"
   | "user_limit"
   | "rate"
+  | "queue_limit"
   | "no_worker"
   | "no_worker_with_label"
   | "turn";
@@ -59,7 +60,7 @@ export type Why = {
   users_waiting?: number;
   /** The labels that are missing where no worker has what it needs. */
   labels?: string[];
-  /** Tasks of its user that run in its queue, only where those are as many as may. */
+  /** Tasks of its user, or of all, that run in its queue, only where those are as many as may. */
   running?: number;
   /** How many may. */
   running_max?: number;

@@ -7,6 +7,8 @@ export type QueueSettings = {
   running_max?: number;
   /** How many tasks of one user start in which time; absent: as many as workers take. */
   rate?: Rate;
+  /** Tasks that run at once, over all users; absent: as many as workers have room for. */
+  running_total_max?: number;
   /** What users share: as many tasks as their weights say, or as much of the workers' time; absent for `count`. */
   turns?: Turns;
 };
@@ -27,6 +29,8 @@ export type QueueInfo = QueueSettings & {
   users_waiting: number;
   /** Users with work there who get no turn because of what is set of them there. */
   users_held_back: number;
+  /** Tasks that run there, over all users; only where `running_total_max` is set. */
+  running_total?: number;
 };
 
 export type QueueList = {
@@ -61,6 +65,8 @@ export type QueueChange = {
   waiting_max?: number | null;
   running_max?: number | null;
   rate?: RateChange | null;
+  /** Tasks that run at once, over all users, 1 to 100,000. */
+  running_total_max?: number | null;
   turns?: Turns;
 };
 

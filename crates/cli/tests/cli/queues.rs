@@ -48,6 +48,12 @@ fn a_paused_queue_starts_nothing_says_why_and_goes_on_when_it_is_resumed() {
     let told = said(operator(&installation).args(["queue", "show", "noop"]));
     assert!(told.contains("RUNNING MAX"), "{told}");
     said(operator(&installation).args(["queue", "user", "noop", "demo", "--running-max", "5"]));
+    let set = ["queue", "set", "noop", "--running-total-max", "20", "--json"];
+    let set: Value =
+        serde_json::from_str(&said(operator(&installation).args(set))).expect("a queue");
+    assert_eq!((&set["running_total_max"], &set["running_max"]), (&20.into(), &2.into()));
+    let told = said(operator(&installation).args(["queue", "list"]));
+    assert!(told.contains("RUNNING TOTAL") && told.contains("0 of 20"), "{told}");
     let set = ["queue", "set", "noop", "--rate", "500/60s", "--burst", "50", "--json"];
     let set: Value =
         serde_json::from_str(&said(operator(&installation).args(set))).expect("a queue");

@@ -71,6 +71,7 @@ impl Partition {
             cancel_asked: false,
         };
         self.leases.insert((deadline_lt, user.clone(), entry.task));
+        self.queue(&control.queue).running += 1;
         let text = StateText { at_ms: step.now_ms, body: "", event: None, logged: true };
         step.write(user, entry.task, &control, &text);
         let lease = lease_of(user, entry.task, &control).expect("it is running");

@@ -83,6 +83,7 @@ impl Partition {
                 lines.insert(format!("full {name} = {}", users.join(" ")));
             }
             lines.extend(queue_lines(name, &queue.settings));
+            lines.extend(queue.total().and_then(|_| total_line(name, queue.running)));
             // What is made up for says nothing any more.
             let ahead = queue.full_us.iter().filter(|(_, full)| **full > self.lt * 1_000);
             lines.extend(ahead.map(|(user, full)| pace_line(name, user, *full)));
@@ -236,6 +237,10 @@ impl Partition {
             }
         }
         for (name, queue) in &self.queues {
+            let run: u32 = self.users.values().filter_map(|user| user.running.get(name)).sum();
+            if run != queue.running {
+                wrong.push(format!("{run} run in {name}, {} are counted", queue.running));
+            }
             let has_lane =
                 |u: &&UserId| self.users.get(*u).is_some_and(|u| u.lanes.contains_key(name));
             for user in queue.ring.iter().chain(&queue.full).filter(|user| !has_lane(user)) {
@@ -246,7 +251,7 @@ impl Partition {
                 let waits = self.throttled.contains_key(&lane);
                 let is_right = match user_gate(&self.facts_at(name, user, self.lt)) {
                     Gate::Open | Gate::Rate { .. } => waits,
-                    Gate::Paused(_) | Gate::UserLimit { .. } => true,
+                    Gate::Paused(_) | Gate::UserLimit { .. } | Gate::QueueLimit { .. } => true,
                 };
                 if is_right {
                     continue;
@@ -335,7 +340,8 @@ pub fn lane_line(name: &Name, user: &UserId, priority: Priority, ids: &[String])
 /// The lines of a dump about what is set of a queue.
 #[must_use]
 pub fn queue_lines(name: &Name, settings: &QueueSettings) -> Vec<String> {
-    let QueueSettings { paused, waiting_max, running_max, rate, turns } = *settings;
+    let QueueSettings { paused, waiting_max, running_max, rate, turns, running_total_max } =
+        *settings;
     let mut lines = Vec::new();
     if paused {
         lines.push(format!("queue {name} paused"));
@@ -343,10 +349,17 @@ pub fn queue_lines(name: &Name, settings: &QueueSettings) -> Vec<String> {
     lines.extend(waiting_max.map(|max| format!("queue {name} waiting_max {max}")));
     lines.extend(running_max.map(|max| format!("queue {name} running_max {max}")));
     lines.extend(rate.map(|rate| format!("queue {name} rate {rate:?}")));
+    lines.extend(running_total_max.map(|max| format!("queue {name} running_total_max {max}")));
     if turns == Turns::RunTime {
         lines.push(format!("queue {name} turns by run time"));
     }
     lines
+}
+
+/// The line of a dump about how many tasks run in a queue over all users, if any do.
+#[must_use]
+pub fn total_line(name: &Name, running: u32) -> Option<String> {
+    (running > 0).then(|| format!("running in {name} = {running}"))
 }
 
 /// The lines of a dump about what is set of a user in a queue.

@@ -30,6 +30,7 @@ impl Partition {
             return Controlled::Changed;
         }
         self.erase_rest(step, user);
+        self.wake_for_room(step);
         Controlled::Done
     }
 

@@ -43,6 +43,7 @@ impl Partition {
             user: of_user,
             all_work,
             running: if queue.is_counted() { self.running(name, user) } else { 0 },
+            total: queue.total(),
             ..Facts::paced(is_paced, full_us, lt_ms)
         }
     }
@@ -51,6 +52,7 @@ impl Partition {
     /// Nothing where there are no turns.
     pub(super) fn pick(&mut self, name: &Name, need: u32, lt_ms: i64) -> Option<Picked> {
         let queue = self.queues.get_mut(name).filter(|queue| need > 0 && queue.has_turns())?;
+        let need = need.min(queue.room());
         if queue.is_timed() {
             return Some(self.pick_by_time(name, need, lt_ms));
         }

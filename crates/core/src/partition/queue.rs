@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-use crate::gate::{Gate, queue_gate};
+use crate::gate::{Gate, Total, queue_gate};
 use crate::ids::{TaskId, UserId, WorkerId};
 use crate::policy::turns::{Charged, Meter, Share};
 use crate::settings::{QueueSettings, Turns, UserSettings};
@@ -27,6 +27,10 @@ pub(super) struct Queue {
     pub(super) full_us: HashMap<UserId, i64>,
     /// What is left of a turn that was cut short; only while anything is set of users.
     pub(super) credit: HashMap<UserId, u32>,
+    /// Tasks that run, over all users.
+    pub(super) running: u32,
+    /// Tasks that run in other partitions, as far as this one was told. Not kept over a restart.
+    pub(super) elsewhere: u32,
     /// What users have had of the workers' time; only where turns are by run time. Not kept over a
     /// restart.
     pub(super) times: Times,
@@ -98,9 +102,20 @@ impl Queue {
         }
     }
 
+    /// What runs over all users, where something limits that.
+    pub(super) fn total(&self) -> Option<Total> {
+        let max = self.settings.running_total_max?;
+        Some(Total { running: self.running.saturating_add(self.elsewhere), max })
+    }
+
+    /// How many tasks may start, whose they are.
+    pub(super) fn room(&self) -> u32 {
+        self.total().map_or(u32::MAX, Total::room)
+    }
+
     /// Whether anything in it may be handed out, but for what is set of its users.
     pub(super) fn is_open(&self) -> bool {
-        queue_gate(&self.settings) == Gate::Open
+        queue_gate(&self.settings) == Gate::Open && self.room() > 0
     }
 
     /// Whether there is somebody whose turn it is.

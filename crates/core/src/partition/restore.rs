@@ -154,6 +154,7 @@ impl Partition {
                 Place::Running { worker, deadline_lt, .. } => {
                     *deadline_lt = partition.resumed(worker, now_ms);
                     partition.leases.insert((*deadline_lt, user.clone(), task));
+                    partition.queue(&control.queue).running += 1;
                 }
                 Place::Ended { at_ms, keep_s, .. } => {
                     let claim = control.claim;

@@ -1,5 +1,6 @@
-//! Room: how many tasks of a user run in a queue and in which time they start; and lanes that get in
-//! again when one of them is over, or when it is time for another. Knows not whose turn it is.
+//! Room: how many tasks run in a queue, of a user and of all, and in which time they start; and lanes
+//! that get in again when one of them is over, or when it is time for another. Knows not whose turn it
+//! is.
 //!
 //! moves: nothing
 
@@ -69,13 +70,18 @@ impl Partition {
                 step.roomy.extend(ringed);
             }
             Gate::Rate { good_in_ms } => self.look_again(name, user, lt_ms, good_in_ms),
-            Gate::Paused(_) | Gate::UserLimit { .. } => {}
+            Gate::Paused(_) | Gate::UserLimit { .. } | Gate::QueueLimit { .. } => {}
         }
     }
 
     /// A task of the user is about to run no more.
-    pub(super) fn leaves(&self, step: &mut Step, name: &Name, user: &UserId) {
-        if self.queues.get(name).is_some_and(super::Queue::is_counted) {
+    pub(super) fn leaves(&mut self, step: &mut Step, name: &Name, user: &UserId) {
+        let queue = self.queue(name);
+        queue.running -= 1;
+        if queue.total().is_some() {
+            step.freed.insert(name.clone());
+        }
+        if queue.is_counted() {
             step.leaves(name, user);
         }
     }
@@ -88,11 +94,13 @@ impl Partition {
         }
     }
 
-    /// Wakes workers where lanes got in and are still to be served, when the claim is over: who
-    /// made the room has taken from it first.
+    /// Wakes workers where lanes got in or a queue has room again, and somebody is still to be served,
+    /// when the claim is over: who made the room has taken from it first.
     pub(super) fn wake_for_room(&mut self, step: &mut Step) {
         let mut left = WAKES_MAX;
-        for name in std::mem::take(&mut step.roomy) {
+        let mut roomy = std::mem::take(&mut step.roomy);
+        roomy.append(&mut step.freed);
+        for name in roomy {
             if left == 0 {
                 break;
             }

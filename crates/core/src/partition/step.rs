@@ -23,6 +23,8 @@ pub(super) struct Step {
     left: Vec<(Name, UserId)>,
     /// Queues in which lanes got in again.
     pub(super) roomy: BTreeSet<Name>,
+    /// Queues with a limit over all users in which a task runs no more.
+    pub(super) freed: BTreeSet<Name>,
     /// What tasks of users held when this step first asked, with what it accepted since.
     held: Vec<(UserId, u64)>,
     /// Lines that were changed, in order.
@@ -41,6 +43,7 @@ impl Step {
             signals: Vec::new(),
             left: Vec::new(),
             roomy: BTreeSet::new(),
+            freed: BTreeSet::new(),
             held: Vec::new(),
             touched: Vec::new(),
             entered: Vec::new(),

@@ -62,7 +62,8 @@ proptest! {
                         // Whoever has taken the last that may run has closed it.
                         let was_open = match gate(&facts) {
                             Gate::Open | Gate::Rate { .. } => true,
-                            Gate::UserLimit { running, max } => running <= max,
+                            Gate::UserLimit { running, max }
+                            | Gate::QueueLimit { running, max } => running <= max,
                             Gate::Paused(_) => false,
                         };
                         prop_assert!(was_open, "handed out through a closed gate: {:?}", facts);
@@ -118,6 +119,7 @@ proptest! {
                             waiting_max: (a % 5 == 0).then_some(3),
                             running_max: (b % 3 == 0).then_some(u32::from(a % 4)),
                             rate: rate_of(a, b),
+                            running_total_max: (a % 3 == 0).then_some(1 + u32::from(b % 5)),
                             turns: if a % 2 == b % 2 { Turns::Count } else { Turns::RunTime },
                         };
                         let version = world.partition.queues_version() + u64::from(a % 3);

@@ -81,6 +81,48 @@ fn a_lowered_limit_stops_nothing_that_runs() {
 }
 
 #[test]
+fn all_users_of_a_queue_run_as_many_as_is_set_and_take_turns() {
+    let total = |max| QueueSettings { running_total_max: Some(max), ..QueueSettings::default() };
+    let mut world = World::new();
+    for number in 0..24 {
+        world.submit(USERS[number as usize % 4], number);
+    }
+    // Set while tasks run: those count.
+    let mut taken = world.claim("w1", 5);
+    world.set_queue(1, total(3));
+    let facts = world.partition.facts(&taken[0].queue, &taken[0].user, world.now_ms);
+    assert_eq!(gate(&facts), Gate::QueueLimit { running: 5, max: 3 });
+    for _ in 0..2 {
+        assert!(world.report(&taken.remove(0), ack(2)));
+        assert_eq!(world.claim("w2", 9), Vec::new(), "what ran when it was set goes on");
+    }
+    // What is said and what is claimed in one sync: the room is there for the claim.
+    let op = tasktonic_core::command::Op { lease: taken.remove(0), report: ack(2) };
+    let claimed = world.sync("w1", vec![op], 10).claimed;
+    assert_eq!(claimed.len(), 1);
+    taken.extend(claimed.into_iter().map(|one| one.lease));
+    let mut ended: Vec<UserId> = Vec::new();
+    for _ in 0..8 {
+        let lease = taken.remove(0);
+        ended.push(lease.user.clone());
+        assert!(world.report(&lease, nack(Again::At(world.now_ms + 900_000))));
+        taken.extend(world.claim("w2", 9));
+        assert_eq!(taken.len(), 3);
+    }
+    for user in &USERS[..4] {
+        let turns = ended.iter().filter(|of| of.as_str() == *user).count();
+        assert_eq!(turns, 2, "{user} in {ended:?}");
+    }
+    world.set_queue(2, total(4));
+    assert_eq!(world.claim("w1", 9).len(), 1, "a change holds for the next claim");
+    let records = world.partition.records();
+    world.partition = Partition::restore(2, world.now_ms, records);
+    assert_eq!(world.claim("w1", 9), Vec::new(), "a restart forgets nobody");
+    world.set_queue(3, QueueSettings::default());
+    assert!(world.claim("w1", 9).len() > 1, "without a limit all that is left");
+}
+
+#[test]
 fn a_lost_lease_counts_until_its_task_is_settled() {
     let mut world = World::new();
     world.set_queue(1, at_most(1));
@@ -118,6 +160,7 @@ const USERS: [&str; 5] = ["ana", "ben", "cleo", "dan", "eve"];
 #[derive(Default)]
 struct Set {
     queue: Option<u32>,
+    total: Option<u32>,
     users: HashMap<&'static str, u32>,
     version: u64,
 }
@@ -126,9 +169,14 @@ impl Set {
     fn change(&mut self, seed: &mut Seed, world: &mut World) {
         let max = u32::try_from(seed.below(5)).unwrap();
         if seed.below(2) == 0 {
-            self.queue = (max > 0).then_some(max);
+            match seed.below(3) {
+                0 => self.total = (max > 0).then_some(2 * max),
+                _ => self.queue = (max > 0).then_some(max),
+            }
             self.version += 1;
-            let settings = QueueSettings { running_max: self.queue, ..QueueSettings::default() };
+            let (running_max, running_total_max) = (self.queue, self.total);
+            let settings =
+                QueueSettings { running_max, running_total_max, ..QueueSettings::default() };
             world.set_queue(self.version, settings);
             return;
         }
@@ -145,13 +193,20 @@ impl Set {
     }
 }
 
+fn running(world: &World) -> u64 {
+    let of =
+        |user: &&str| world.partition.count(&user.parse::<UserId>().unwrap(), TaskState::Running);
+    USERS.iter().map(of).sum()
+}
+
 /// Claims, reports of every sort, crashes, restarts, cancellations and changed limits in any order:
-/// of no user more tasks are started than may run, and at the end nothing is left behind.
+/// of no user more tasks are started than may run, nor of all together, and at the end nothing is left
+/// behind.
 #[test]
 fn a_limit_is_never_exceeded_in_a_hundred_thousand_steps() {
     let (mut world, mut seed, mut set) = (World::new(), Seed(5), Set::default());
     let (mut leases, mut tasks): (Vec<Lease>, Vec<(&str, TaskId)>) = (Vec::new(), Vec::new());
-    let (mut started, mut held_back) = (0_u64, 0_u64);
+    let (mut started, mut held_back, mut all_held_back) = (0_u64, 0_u64, 0_u64);
     for number in 0..100_000_u64 {
         match seed.below(20) {
             0..5 => {
@@ -170,6 +225,13 @@ fn a_limit_is_never_exceeded_in_a_hundred_thousand_steps() {
                     assert!(max.is_none_or(|max| running <= max), "{running} of {max:?}");
                     held_back += u64::from(max == Some(running));
                 }
+                let running = running(&world);
+                let max = set.total.map(u64::from).filter(|_| !taken.is_empty());
+                assert!(
+                    max.is_none_or(|max| running <= max),
+                    "{running} of {max:?} over all users"
+                );
+                all_held_back += u64::from(max == Some(running));
                 leases.extend(taken);
             }
             10..15 if !leases.is_empty() => {
@@ -217,6 +279,7 @@ fn a_limit_is_never_exceeded_in_a_hundred_thousand_steps() {
         }
     }
     assert!(started > 5_000 && held_back > 500, "{started} started, {held_back} at a limit");
+    assert!(all_held_back > 500, "{all_held_back} times all were at their limit");
     set.version += 1;
     world.set_queue(set.version, QueueSettings::default());
     for user in USERS {

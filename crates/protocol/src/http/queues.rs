@@ -29,6 +29,9 @@ pub struct Queue {
     pub users_waiting: u64,
     /// Users with work there who get no turn because of what is set of them there.
     pub users_held_back: u64,
+    /// Tasks that run there, over all users. Only where `running_total_max` is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running_total: Option<u32>,
 }
 
 /// What holds for everybody in a queue.
@@ -46,6 +49,9 @@ pub struct QueueSettings {
     /// How many tasks of one user start in which time; absent: as many as workers take.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
+    /// Tasks that run at once, over all users; absent: as many as workers have room for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub running_total_max: Option<u32>,
     /// What users share: turns of so many tasks, or run time; absent for `count`.
     #[serde(skip_serializing_if = "Turns::is_count")]
     pub turns: Turns,
@@ -164,6 +170,10 @@ pub struct QueueChange {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     #[schema(value_type = Option<RateChange>)]
     pub rate: Option<Option<RateChange>>,
+    /// Tasks that run at once, over all users, 1 to 100,000. What runs when it is lowered goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[schema(value_type = Option<u32>)]
+    pub running_total_max: Option<Option<u32>>,
     /// What users share there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turns: Option<Turns>,
@@ -246,7 +256,7 @@ mod tests {
         let (paused, waiting_max) = (Some(true), Some(Some(7)));
         assert_eq!(
             change,
-            QueueChange { paused, waiting_max, running_max: Some(None), rate: None, turns: None }
+            QueueChange { paused, waiting_max, running_max: Some(None), ..QueueChange::default() }
         );
         assert_eq!(read(&serde_json::to_string(&change).unwrap()), change);
         assert!(serde_json::from_str::<QueueChange>(r#"{"pause":true}"#).is_err());

@@ -29,7 +29,8 @@ pub struct Why {
     /// all that it needs. Only for one whose reason this is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
-    /// Tasks of its user that run in its queue. Only where those are as many as may.
+    /// Tasks of its user that run in its queue; where it is a matter of all users, those of all. Only
+    /// where those are as many as may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running: Option<u32>,
     /// How many may.
@@ -67,6 +68,8 @@ pub enum WhyReason {
     UserLimit,
     /// As many tasks of its user have started in its queue as may in so long.
     Rate,
+    /// As many tasks of all users run in its queue as may at once.
+    QueueLimit,
     /// No worker that is at work knows its kind.
     NoWorker,
     /// Workers know its kind, and none of them has the labels that it needs.
@@ -91,6 +94,7 @@ impl WhyReason {
             Self::UserPausedInQueue => "user_paused_in_queue",
             Self::UserLimit => "user_limit",
             Self::Rate => "rate",
+            Self::QueueLimit => "queue_limit",
             Self::NoWorker => "no_worker",
             Self::NoWorkerWithLabel => "no_worker_with_label",
             Self::Turn => "turn",
@@ -120,6 +124,10 @@ impl WhyReason {
                 "As many of your tasks have started in its queue as may in so long. It starts when the \
                  next may and it is its turn."
             }
+            Self::QueueLimit => {
+                "As many tasks of all users run in its queue as may at once. It starts when one of them \
+                 is over and it is its turn."
+            }
             Self::NoWorker => "No worker that is at work now knows its kind.",
             Self::NoWorkerWithLabel => {
                 "No worker that is at work now and knows its kind has the labels that it needs."
@@ -142,6 +150,7 @@ mod tests {
             WhyReason::SerialKey,
             WhyReason::UserLimit,
             WhyReason::Rate,
+            WhyReason::QueueLimit,
             WhyReason::UserPausedInQueue,
             WhyReason::NoWorkerWithLabel,
             WhyReason::Turn,

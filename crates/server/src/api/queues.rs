@@ -107,6 +107,9 @@ pub(super) async fn turns(app: &App, names: &[Name]) -> Result<Vec<Turns>, Refus
             for (sum, one) in some.iter_mut().zip(of) {
                 sum.users += one.users;
                 sum.held_back += one.held_back;
+                if let Some(running) = one.running {
+                    *sum.running.get_or_insert(0) += running;
+                }
             }
         }
         sums.extend(some);
@@ -152,6 +155,8 @@ fn shown(name: &Name, kinds: Vec<String>, settings: QueueSettings, turns: Turns)
         settings,
         users_waiting: turns.users,
         users_held_back: turns.held_back,
+        // While a change is carried, some partitions count already or still.
+        running_total: turns.running.filter(|_| settings.running_total_max.is_some()),
     }
 }
 
@@ -236,7 +241,7 @@ fn wrong(pointer: &str, detail: String) -> Refusal {
 /// Whether limits are numbers that may be set.
 fn check_limits(
     waiting_max: Option<Option<u32>>,
-    running_max: Option<Option<u32>>,
+    running: [(&str, Option<Option<u32>>); 2],
     rate: Option<Option<RateChange>>,
 ) -> Result<(), Refusal> {
     if waiting_max.flatten().is_some_and(|max| max > WAITING_MAX_MAX) {
@@ -244,12 +249,14 @@ fn check_limits(
         return Err(wrong("/waiting_max", text));
     }
     // None at all would be a pause that does not say so.
-    if running_max.flatten().is_some_and(|max| !(1..=RUNNING_MAX_MAX).contains(&max)) {
-        let text = format!(
-            "`running_max` is a number from 1 to {RUNNING_MAX_MAX}, or null. To start nothing, set \
-             `paused`."
-        );
-        return Err(wrong("/running_max", text));
+    for (name, max) in running {
+        if max.flatten().is_some_and(|max| !(1..=RUNNING_MAX_MAX).contains(&max)) {
+            let text = format!(
+                "`{name}` is a number from 1 to {RUNNING_MAX_MAX}, or null. To start nothing, set \
+                 `paused`."
+            );
+            return Err(wrong(&format!("/{name}"), text));
+        }
     }
     if let Some(RateChange { tasks, per_ms, burst }) = rate.flatten() {
         let bounds = [
@@ -283,12 +290,15 @@ async fn set(
     let name = queue_of(&name)?;
     let (parts, content) = request.into_parts();
     let asked: QueueChange = body::read(&app, &caller, &parts, content, CHANGE_BYTES_MAX).await?;
-    check_limits(asked.waiting_max, asked.running_max, asked.rate)?;
+    let running =
+        [("running_max", asked.running_max), ("running_total_max", asked.running_total_max)];
+    check_limits(asked.waiting_max, running, asked.rate)?;
     settings::change(&app, &name, |before| QueueSettings {
         paused: asked.paused.unwrap_or(before.paused),
         waiting_max: asked.waiting_max.unwrap_or(before.waiting_max),
         running_max: asked.running_max.unwrap_or(before.running_max),
         rate: asked.rate.map_or(before.rate, |rate| rate.map(rate_of)),
+        running_total_max: asked.running_total_max.unwrap_or(before.running_total_max),
         turns: asked.turns.unwrap_or(before.turns),
     })
     .await?;
@@ -306,7 +316,8 @@ async fn set_user(
     let (parts, content) = request.into_parts();
     let asked: QueueUserChange =
         body::read(&app, &caller, &parts, content, CHANGE_BYTES_MAX).await?;
-    check_limits(asked.waiting_max, asked.running_max, asked.rate)?;
+    let running = [("running_max", asked.running_max), ("running_total_max", None)];
+    check_limits(asked.waiting_max, running, asked.rate)?;
     if asked.weight.is_some_and(|weight| !(1..=WEIGHT_MAX).contains(&weight)) {
         let text = format!("`weight` is a number from 1 to {WEIGHT_MAX}.");
         return Err(wrong("/weight", text));

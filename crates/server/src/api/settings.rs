@@ -84,13 +84,14 @@ impl Told {
 
 /// What the engine goes by of this.
 pub(super) fn core(settings: &QueueSettings) -> Set {
-    let QueueSettings { paused, waiting_max, running_max, rate, turns } = *settings;
+    let QueueSettings { paused, waiting_max, running_max, rate, turns, running_total_max } =
+        *settings;
     let rate = rate.map(|Rate { tasks, per_ms, burst }| Limit { tasks, per_ms, burst });
     let turns = match turns {
         Turns::Count => SetTurns::Count,
         Turns::RunTime => SetTurns::RunTime,
     };
-    Set { paused, waiting_max, running_max, rate, turns }.bounded()
+    Set { paused, waiting_max, running_max, rate, turns, running_total_max }.bounded()
 }
 
 /// The record, and the registry's number of it. One that cannot be read is an error: it is not

@@ -105,6 +105,12 @@ async fn why(
                     let (running, running_max) = (Some(running), Some(max));
                     return Ok(Json(Why { running, running_max, ..why(WhyReason::UserLimit) }));
                 }
+                Gate::QueueLimit { max, .. } => {
+                    // What runs in all partitions; what this one may is a part of it.
+                    let running = turns(&app, &[queue]).await?.first().and_then(|of| of.running);
+                    let running_max = facts.queue.running_total_max.or(Some(max));
+                    return Ok(Json(Why { running, running_max, ..why(WhyReason::QueueLimit) }));
+                }
                 Gate::Rate { good_in_ms } => {
                     return Ok(Json(Why { good_in_ms: Some(good_in_ms), ..why(WhyReason::Rate) }));
                 }

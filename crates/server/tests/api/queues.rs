@@ -225,6 +225,43 @@ async fn settings_out_of_bounds_and_of_nothing_are_refused_with_what_to_do() {
 }
 
 #[tokio::test]
+async fn a_limit_over_all_users_holds_in_all_partitions_and_why_tells_it() {
+    let site = Site::with_partitions(3).await;
+    let mut tasks = Vec::new();
+    for user in ["ana", "ben", "cleo", "dan"] {
+        for _ in 0..2 {
+            tasks.push((user, site.echo(user).await));
+        }
+    }
+    for wrong in [0, 100_001] {
+        let refused = set(&site, "echo", json!({ "running_total_max": wrong })).await.expect(400);
+        assert_eq!(refused["errors"][0]["pointer"], "/running_total_max", "{refused}");
+    }
+    let now = set(&site, "echo", json!({ "running_total_max": 3 })).await.expect(200);
+    assert_eq!((&now["running_total_max"], &now["running_total"]), (&json!(3), &json!(0)));
+    let mut held = site.claim("w-1", 50).await;
+    assert_eq!(held.len(), 3);
+    assert_eq!(site.claim("w-1", 50).await, []);
+    assert_eq!(get(&site, "/api/v1/queues/echo").await["running_total"], 3);
+    let mut waits = 0;
+    for (user, task) in &tasks {
+        let why = site.get(user, &format!("/api/v1/tasks/{task}/why")).await.expect(200);
+        if why["reason"] != "running" {
+            let said = (&why["reason"], &why["running"], &why["running_max"]);
+            assert_eq!(said, (&json!("queue_limit"), &json!(3), &json!(3)), "{why}");
+            waits += 1;
+        }
+    }
+    assert_eq!(waits, 5);
+    let (lease, n) = held.remove(0);
+    assert!(site.report("w-1", &lease, ack(n)).await);
+    assert_eq!(site.claim("w-1", 50).await.len(), 1, "one for the one that is over");
+    let now = set(&site, "echo", json!({ "running_total_max": null })).await.expect(200);
+    assert_eq!((now.get("running_total_max"), now.get("running_total")), (None, None));
+    assert_eq!(site.claim("w-1", 50).await.len(), 4);
+}
+
+#[tokio::test]
 async fn people_see_what_holds_for_them_in_each_queue_and_nothing_of_others() {
     let site = Site::with_partitions(3).await;
     site.echo("ana").await;

@@ -380,7 +380,7 @@ fn rings(facts: &Facts, wrong: &mut Vec<String>) {
             let looks = facts.throttled.contains_key(&format!("{queue},{user}"));
             let is_kept = match user_gate(&gate_facts(facts, queue, user)) {
                 Gate::Open | Gate::Rate { .. } => looks,
-                Gate::Paused(_) | Gate::UserLimit { .. } => true,
+                Gate::Paused(_) | Gate::UserLimit { .. } | Gate::QueueLimit { .. } => true,
             };
             if !has_lane || !is_kept {
                 wrong.push(format!("{user} is kept out of {queue} without a lane or a reason"));
@@ -441,10 +441,12 @@ fn rings(facts: &Facts, wrong: &mut Vec<String>) {
     if set.join(" ") != listed {
         wrong.push(format!("meta lists {listed:?} as queues with settings, {set:?} have"));
     }
-    let closed = (said(&|(_, set)| set.paused).len(), facts.meta_number::<usize>("closed"));
+    let may_close = |set: &QueueSettings| set.paused || set.running_total_max.is_some();
+    let closed = (said(&|(_, set)| may_close(set)).len(), facts.meta_number::<usize>("closed"));
     if closed.0 != closed.1 {
-        wrong.push(format!("(paused queues, counted) are {closed:?}"));
+        wrong.push(format!("(queues that may be closed, counted) are {closed:?}"));
     }
+    wrong.extend(facts.miscounted(&queues));
     let paused = (facts.paused.len(), facts.meta_number::<usize>("paused"));
     if paused.0 != paused.1 {
         wrong.push(format!("(paused users, counted) are {paused:?}"));

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use tasktonic_core::partition::{
-    bytes_line, bytes_max_line, good_line, lane_line, pace_line, queue_lines, runs_line, user_lines,
+    bytes_line, bytes_max_line, good_line, lane_line, pace_line, queue_lines, runs_line,
+    total_line, user_lines,
 };
 use tasktonic_core::transitions::STATES;
 use tasktonic_core::{Name, Priority, TaskId, TaskState, UserId};
@@ -101,6 +102,7 @@ pub(super) fn dump(facts: &Facts, now_ms: i64) -> String {
     for (queue, (_, settings)) in facts.queues() {
         lines.extend(queue_lines(&queue, &settings));
     }
+    lines.extend(facts.totals().iter().filter_map(|(queue, run)| total_line(queue, *run)));
     for (queue, of) in &facts.overrides {
         for (user, settings) in of {
             lines.extend(user_lines(queue, user, settings));

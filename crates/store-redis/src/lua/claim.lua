@@ -40,6 +40,7 @@ function V.claim(holder, lease_ms, queues, limit)
           claimed[#claimed + 1] = r.text
           count = count + 1
           if is_counted then V.count_running(queue, one.u, 1) end
+          if set and set.total then V.count_total(queue, set, 1) end
           if is_paced then V.starts(queue, one.u) end
           if is_timed then V.charge(queue, one.u, one.t) end
         end
@@ -52,7 +53,10 @@ function V.claim(holder, lease_ms, queues, limit)
   local left = 0
   if looks == 0 and count < limit then
     for i = 1, #queues do
-      if V.is_open(V.set_of(queues[i])) then left = left + call('LLEN', N.ring(queues[i])) end
+      local set = V.set_of(queues[i])
+      if V.is_open(set) and V.total_room(queues[i], set) > 0 then
+        left = left + call('LLEN', N.ring(queues[i]))
+      end
     end
   end
   return claimed, count, left

@@ -4,7 +4,8 @@
 -- reads:   meta fields q:<queue> = 1 if anything is set of its users, more by one for each of them
 --          whom it limits, and what is set of the queue: paused, most waiting tasks of a user, most
 --          that run at once, how many start in how many ms and how many at once, 1 if turns are by
---          run time; settings of users: weight, and the same but for that.
+--          run time, and most that run at once over all users; settings of users: weight, and the
+--          same but for the last two.
 --          Numbers between commas, empty where nothing is set; further parts may follow.
 -- replies: nothing
 -- moves:   nothing
@@ -12,13 +13,13 @@
 -- What the field q:<queue> says; nothing where there is none.
 function V.queue(text)
   if not text then return nil end
-  local users, paused, most, running, tasks, per_ms, burst, timed =
-    string.match(text .. ',,,,,,,,', '^(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),')
+  local users, paused, most, running, tasks, per_ms, burst, timed, total =
+    string.match(text .. ',,,,,,,,,', '^(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),')
   users = tonumber(users) or 0
   return {
     users = users > 0, limited = math.max(0, users - 1),
     paused = paused == '1', most = tonumber(most), running = tonumber(running),
-    rate = V.rate and V.rate(tasks, per_ms, burst), timed = timed == '1',
+    rate = V.rate and V.rate(tasks, per_ms, burst), timed = timed == '1', total = tonumber(total),
   }
 end
 
@@ -76,6 +77,10 @@ function V.set_queue(queue, before, users, text)
   local is_counted = V.is_counted(V.set_of(queue))
   if is_counted ~= V.is_counted(before) then V.recount(queue, is_counted) end
   if V.is_paced(before) and not V.is_paced(V.set_of(queue)) then V.drop_pace(queue) end
+  local was_limited = before and before.total ~= nil or false
+  local set = V.set_of(queue)
+  local is_limited = set and set.total ~= nil or false
+  if is_limited ~= was_limited then V.start_total(queue, is_limited) end
   local is_timed = V.is_timed(V.set_of(queue))
   if is_timed ~= V.is_timed(before) then V.drop_turns(queue, is_timed) end
 end
@@ -98,9 +103,12 @@ function V.limits(settings) return settings.running ~= nil or settings.rate ~= n
 -- Whether anybody's tasks may start in a queue. `set` is what `V.queue` answers.
 function V.is_open(set) return not (set and set.paused) end
 
--- The same of a queue of which nothing has been read. `meta` counts those that are not open.
+-- Whether anything may be handed out in a queue of which nothing has been read, as far as this partition
+-- decides it. `meta` counts those of which not everything may be.
 function V.is_open_by_name(queue)
-  return M.closed == 0 or V.is_open(V.queue(call('HGET', META, 'q:' .. queue)))
+  if M.closed == 0 then return true end
+  local set = V.set_of(queue)
+  return V.is_open(set) and not V.is_at_limit(queue, set)
 end
 
 -- What keeps tasks of a user from starting in an open queue: 'user' if all their work is paused,

@@ -16,7 +16,8 @@ end
 -- A call that was woken and leaves work behind wakes one more: a count and queues, from ARGV[at] on.
 function V.pass_on(at)
   for i = at + 1, at + tonumber(ARGV[at]) do
-    if call('EXISTS', N.ring(ARGV[i])) == 1 then V.wake(ARGV[i], 1) end
+    local queue = ARGV[i]
+    if V.may_start(queue) and call('EXISTS', N.ring(queue)) == 1 then V.wake(queue, 1) end
   end
 end
 
@@ -49,11 +50,13 @@ local function next_in(count, maintained, leads)
 end
 
 -- What a sync replies, when all is written.
-function V.answer(refused, cancelled, adopted, claimed, count, more, maintained, leads)
+function V.answer(
+  refused, cancelled, adopted, claimed, count, more, maintained, leads, uneven, still
+)
   local next_ms = next_in(count, maintained, leads)
   local schedule_ms = M.sc and math.max(0, M.sc - now()) or -1
   return {
     M.epoch, refused, cancelled, adopted, claimed, more, int(next_ms), int(schedule_ms),
-    int(M.queues_version),
+    int(M.queues_version), uneven or {}, still or {},
   }
 end

@@ -163,6 +163,10 @@ end
 -- Takes up to `need` entries from the lanes whose turn it is. Entries may be dead references.
 function V.pick(queue, need, set)
   if need == 0 or not V.is_open(set) then return nil, 0 end
+  if set and set.total then
+    need = math.min(need, V.total_room(queue, set))
+    if need == 0 then return nil, 0 end
+  end
   if V.is_timed(set) then return pick_timed(queue, need, set) end
   local round = handed and handed.rounds[1]
   if round and round.queue == queue then

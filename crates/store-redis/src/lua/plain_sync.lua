@@ -17,8 +17,14 @@ local ENDS, PICKS, NAMES = {}, {}, {}
 local PER_END, PER_PICK = 5, 5
 
 -- Whether nothing is in use in the partition that a plain call knows nothing of, and maintenance is not
--- due.
-local function is_plain(facts)
+-- due. What is closed matters for queues that were not asked of: for what the worker was woken, from
+-- ARGV[at] on.
+local function is_plain(facts, at, asked)
+  if not V.is_none(facts[12]) then
+    for i = at + 1, at + tonumber(ARGV[at]) do
+      if not asked[ARGV[i]] then return false end
+    end
+  end
   if facts[6] == '1' or facts[10] == '1' then return false end
   for i = 1, #COUNTED do
     if not V.is_none(facts[COUNTED[i]]) then return false end
@@ -285,7 +291,7 @@ function V.plain()
   end
   -- Behind it stands for what the worker was woken.
   local facts = V.look(fields)
-  if not facts or not is_plain(facts) then return nil end
+  if not facts or not is_plain(facts, at + 1, asked) then return nil end
   local held = let_go(ends)
   if not held then return nil end
 

@@ -337,6 +337,7 @@ function V.finish()
     V.keep_paces()
     V.keep_times()
   end
+  V.keep_totals()
   for i = 1, #COUNTS do
     local name = COUNTS[i]
     if M[name] ~= M.before[name] then

@@ -20,6 +20,7 @@
 --                                                       part that goes on, or ''
 --          'o' has ties or not: user, task           'v' part: user, flow, part, its queue
 --          'runs' tasks that run, counted: queue, user
+--          'total' tasks that run over all users, counted: queue
 --          'paces' what has started, and is made up for: queue, user
 --          'm' counts of cancel marks, of what expires, of paused users, of ties, of ends to be told and
 --              of lanes that are looked at again, and the time of the first schedule
@@ -612,6 +613,20 @@ function R.runs()
   V.count_running(queue, user, count - is)
   -- Whoever was kept out by a number too high gets in with the next look at their lane.
   return 'running'
+end
+
+-- What runs over all users, where something limits that.
+function R.total()
+  local queue = take()
+  local set = V.set_of(queue)
+  if not (set and set.total) then return call('HDEL', META, 't:' .. queue) == 1 and 'total' or '' end
+  if call('ZCARD', LEASES) > LEASES_SEARCHED_MAX then return '' end
+  local one, count = V.total(queue), 0
+  V.each_lease(queue, function() count = count + 1 end)
+  -- Where the field was lost, this look has made it anew.
+  if one.now == count then return one.touched and 'total' or '' end
+  V.count_total(queue, set, count - one.now)
+  return 'total'
 end
 
 -- What is kept of run times is of those who are there, of tasks that run, and of queues that share it.

@@ -54,6 +54,7 @@ end
 -- A task of a user runs no more.
 function V.leaves(queue, user)
   local set = V.set_of(queue)
+  V.count_total(queue, set, -1)
   if not set or not V.is_counted(set) then return end
   if not left[queue] then
     left[queue] = { users = {}, of = {} }
@@ -134,41 +135,36 @@ function V.let_all_in(queue)
   return true
 end
 
--- Wakes workers where lanes got in and are still to be served, when the claim is over: who made the
--- room has taken from it first.
+-- Wakes workers where lanes got in or a queue has room again, and somebody is still to be served, when
+-- the claim is over: who made the room has taken from it first.
 function V.wake_for_room()
-  local woken = 0
-  for i = 1, #roomy do
+  local woken, queues, seen = 0, roomy, {}
+  local freed = V.take_freed()
+  for i = 1, #freed do queues[#queues + 1] = freed[i] end
+  for i = 1, #queues do
+    local queue = queues[i]
     if woken == WAKES_MAX then break end
-    if call('EXISTS', N.ring(roomy[i])) == 1 then woken = woken + V.wake(roomy[i], 1) end
+    if not seen[queue] and V.may_start(queue) and call('EXISTS', N.ring(queue)) == 1 then
+      woken = woken + V.wake(queue, 1)
+    end
+    seen[queue] = true
   end
   roomy = {}
 end
-
--- Leases looked at with one command.
-local LEASES_TOGETHER = 1000
 
 -- Counts anew what runs in a queue, from the leases; or forgets it, where nothing limits any more.
 function V.recount(queue, is_counted)
   call('UNLINK', N.running(queue))
   counts[queue] = nil
   if not is_counted then return end
-  local at, of, users, front = 0, {}, {}, queue .. '|'
-  while true do
-    local tokens = call('ZRANGE', LEASES, at, at + LEASES_TOGETHER - 1)
-    for i = 1, #tokens do
-      if string.sub(tokens[i], 1, #front) == front then
-        local user = string.match(tokens[i], '^[^|]+|([^|]+)|')
-        if not of[user] then
-          of[user] = 0
-          users[#users + 1] = user
-        end
-        of[user] = of[user] + 1
-      end
+  local of, users = {}, {}
+  V.each_lease(queue, function(user)
+    if not of[user] then
+      of[user] = 0
+      users[#users + 1] = user
     end
-    if #tokens < LEASES_TOGETHER then break end
-    at = at + LEASES_TOGETHER
-  end
+    of[user] = of[user] + 1
+  end)
   for i = 1, #users do call('HSET', N.running(queue), users[i], int(of[users[i]])) end
 end
 

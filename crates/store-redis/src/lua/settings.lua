@@ -4,13 +4,21 @@
 --          user: queue, user, what is set of them or ''
 --          pause: user, 'u' or 'o' who says so, '1' or ''
 --          bytes: user, how many bytes their tasks may hold or ''
--- replies: 'done', or 'changed' where a newer version is there
+-- replies: 'done', or 'changed' where a newer version is there; queues: then those whose limit over all
+--          users has to be shared by the partitions
 -- moves:   nothing
 
 -- What limits how tasks of a user start, to tell it from another.
 function V.limits_as(set)
   if not set then return ';' end
   return (set.running or '') .. ';' .. (set.rate and set.rate.text or '')
+end
+
+-- Adds a queue that has, or had, a limit of which other partitions have their parts.
+local function add_shared(answer, queue, before, after)
+  local is_limited = after and after.total
+  local is_shared = is_limited and V.total(queue).n
+  if is_shared or (not is_limited and before and before.total) then answer[#answer + 1] = queue end
 end
 
 -- Everything set of queues, at once. `meta` keeps which they are in `queues`.
@@ -22,7 +30,12 @@ function V.queues(take)
     wanted[queue] = take()
   end
   if version < M.queues_version then return { 'changed' } end
-  if version == M.queues_version then return { 'done' } end
+  local answer = { 'done' }
+  if version == M.queues_version then
+    -- Whoever set it may not have come as far as sharing it.
+    for i = 1, #order do add_shared(answer, order[i], nil, V.set_of(order[i])) end
+    return answer
+  end
   for queue in string.gmatch(call('HGET', META, 'queues') or '', '%S+') do
     if not wanted[queue] then
       order[#order + 1] = queue
@@ -41,9 +54,10 @@ function V.queues(take)
     local after = V.queue(',' .. text)
     local let_in = V.limits_as(before) ~= V.limits_as(after) and V.let_all_in(queue)
     if text ~= '' then names[#names + 1] = queue end
-    if not V.is_open(after) then
-      M.closed = M.closed + 1
-    elseif let_in or not V.is_open(before) then
+    if not V.is_open(after) or after.total then M.closed = M.closed + 1 end
+    add_shared(answer, queue, before, after)
+    local is_wider = before and before.total and before.total ~= after.total
+    if V.is_open(after) and (let_in or is_wider or not V.is_open(before)) then
       opened[#opened + 1] = queue
     end
   end
@@ -51,9 +65,11 @@ function V.queues(take)
   call('HSET', META, 'queues', table.concat(names, ' '), 'queues_version', int(version),
     'closed', int(M.closed))
   for i = 1, #opened do
-    if call('EXISTS', N.ring(opened[i])) == 1 then V.wake(opened[i], WAKES_MAX) end
+    if V.may_start(opened[i]) and call('EXISTS', N.ring(opened[i])) == 1 then
+      V.wake(opened[i], WAKES_MAX)
+    end
   end
-  return { 'done' }
+  return answer
 end
 
 -- Keeps what holds for one user in a queue, nothing of which is not kept; answers whether it is

@@ -4,7 +4,8 @@
 --          a count and queues, '1' to park if nothing is claimed; a count and queues it was woken
 --          for
 -- replies: { epoch, refused, cancelled, adopted, claimed, more, next_in_ms or -1,
---          schedule_in_ms or -1, version of what is set of queues }
+--          schedule_in_ms or -1, version of what is set of queues; queues whose permits should be
+--          balanced: as this call found out, and as it still is }
 -- moves:   by report, maintain and claim
 
 local worker, number = take(), take()
@@ -55,6 +56,7 @@ V.lead_on()
 V.settle_lines()
 V.pass_on(woken)
 V.wake_for_room()
+local uneven, still = V.uneven(maintained)
 local leads = V.leads_left()
 V.finish()
-return V.answer(refused, cancelled, adopted, claimed, count, more, maintained, leads)
+return V.answer(refused, cancelled, adopted, claimed, count, more, maintained, leads, uneven, still)

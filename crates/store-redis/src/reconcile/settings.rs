@@ -12,6 +12,7 @@ use super::pass::Whole;
 use super::read::Reader;
 use super::suspect::Suspect;
 use crate::open::text_of;
+use crate::store::{Running, total_field};
 
 impl Reconciler {
     /// What `meta` says of every queue goes with what is set of its users, and the counts of what
@@ -44,6 +45,23 @@ impl Reconciler {
                 {
                     suspects.push(Suspect::Paced(queue.clone(), user));
                 }
+            }
+            let run = whole.running.iter().filter(|((of, _), _)| of == queue);
+            let run = run.map(|(_, leases)| *leases).sum();
+            let mut total = cmd("HGET");
+            total.arg(reader.keys.meta()).arg(total_field(queue));
+            let said = match &reader.one(&total).await? {
+                redis::Value::Nil => None,
+                said => Some(Running::of(&text_of(said)).ok().map(|of| u64::from(of.running))),
+            };
+            let is_right = match (set.running_total_max, said) {
+                // Nobody has looked yet since it was read in.
+                (Some(_), None) => run == 0,
+                (Some(_), Some(said)) => said == Some(run),
+                (None, said) => said.is_none(),
+            };
+            if !is_right {
+                suspects.push(Suspect::Total(queue.clone()));
             }
             for field in hash(reader, &reader.keys.times(queue)).await?.into_keys() {
                 let is_there = match field.split_once(',') {

@@ -51,6 +51,8 @@ pub(super) enum Suspect {
     Idle(UserId),
     /// A user of whom another number of tasks is counted as running in a queue than there are.
     Counted(Name, UserId),
+    /// A queue of which another number of tasks is counted over all users than there are.
+    Total(Name),
     /// A user of whom is kept what has started in a queue, which may be made up for.
     Paced(Name, UserId),
     /// Credit of a user without a lane.
@@ -115,6 +117,7 @@ impl Suspect {
             Self::Events(user) => &[&"e", user],
             Self::Idle(user) => &[&"z", user],
             Self::Counted(queue, user) => &[&"runs", queue, user],
+            Self::Total(queue) => &[&"total", queue],
             Self::Paced(queue, user) => &[&"paces", queue, user],
             Self::Credit(queue, user) => &[&"k", queue, user],
             Self::User(user) => &[&"u", user],

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use redis::{Pipeline, cmd};
-use tasktonic_core::gate::Facts;
+use tasktonic_core::gate::{Facts, Total};
 use tasktonic_core::limits::LEASE_TIME_STEP_MS_MAX;
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::settings::{Pauses, QueueSettings, UserSettings, rate};
@@ -13,6 +13,7 @@ use tasktonic_store::settings::first;
 use tasktonic_store::{Result, Turns, UserView, UsersIn};
 
 use super::RedisStore;
+use super::permits::{Running, total_field};
 use crate::wire::{items, number, pairs, parsed, strange, text, word};
 
 /// Members read in one round trip.
@@ -25,12 +26,18 @@ impl RedisStore {
         for queue in queues {
             asked.llen(keys.ring(queue));
             asked.zcard(keys.full(queue));
+            asked.hget(keys.meta(), total_field(queue));
         }
         let answers = self.ask(p, &asked).await?;
         let one = |pair: &[redis::Value]| {
-            Ok(Turns { users: number(&pair[0])?, held_back: number(&pair[1])? })
+            let running = text(&pair[2])?.map(Running::of).transpose()?;
+            Ok(Turns {
+                users: number(&pair[0])?,
+                held_back: number(&pair[1])?,
+                running: running.map(|of| of.running),
+            })
         };
-        answers.chunks_exact(2).map(one).collect()
+        answers.chunks_exact(3).map(one).collect()
     }
 
     pub(super) async fn user_view(
@@ -70,6 +77,7 @@ impl RedisStore {
         asked.hget(keys.pace(queue), user.as_str());
         asked.hget(keys.meta(), "lt");
         asked.hget(keys.meta(), "mt");
+        asked.hget(keys.meta(), total_field(queue));
         let answers = self.ask(p, &asked).await?;
         // Before the first comma stands whether anything is set of users.
         let of_queue = text(&answers[0])?.and_then(|field| field.split_once(','));
@@ -80,7 +88,16 @@ impl RedisStore {
         let since_ms = self.shared.options.clock.now_ms().saturating_sub(number(6)?);
         let lt_ms = number(5)? + since_ms.clamp(0, LEASE_TIME_STEP_MS_MAX);
         let is_paced = rate(&of_queue, &of_user).is_some();
+        let total = match (of_queue.running_total_max, text(&answers[7])?) {
+            (Some(limit), Some(of)) => {
+                let Running { running, seen } = Running::of(of)?;
+                let max = seen.map_or(limit, |seen| seen.allowance.n.min(limit));
+                Some(Total { running, max })
+            }
+            _ => None,
+        };
         Ok(Facts {
+            total,
             queue: of_queue,
             user: of_user,
             all_work: text(&answers[2])?.map(parsed).transpose()?.unwrap_or_default(),

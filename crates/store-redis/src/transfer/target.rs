@@ -136,7 +136,7 @@ impl Import {
             to.entry(p).or_default().push(field);
             // They are the same in every partition.
             if p == PartitionId(0) && !settings.is_default() {
-                closed += u32::from(settings.paused);
+                closed += u32::from(settings.paused || settings.running_total_max.is_some());
                 names.push(queue.to_string());
             }
         }

@@ -4,13 +4,14 @@ use bytes::Bytes;
 use redis::Value;
 use tasktonic_core::command::{After, Control, Gathers, MoveTo, Node};
 use tasktonic_core::limits::BYTES_MAX_MAX;
+use tasktonic_core::policy::permits::Asked;
 use tasktonic_core::reply::{Controlled, Refusal};
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
 use tasktonic_protocol::stored::queue_in;
 use tasktonic_store::{Error, Result};
 
 use super::submit::{entry, serial, work};
-use super::{Words, items, strange, text, word};
+use super::{Words, items, parsed, strange, text, word};
 
 /// The tasks a control command is about.
 pub(crate) struct Named<'a> {
@@ -266,6 +267,33 @@ pub(crate) fn unlist(
     words.put(keep_s);
     words.put(first);
     words.put(last);
+    words.done()
+}
+
+/// The answer to what is set of queues, and the queues whose limits the partitions share.
+pub(crate) fn queues_set(reply: &Value) -> Result<(Controlled, Vec<Name>)> {
+    let (answer, queues) = items(reply)?.split_first().ok_or_else(strange)?;
+    let queues = queues.iter().map(|name| parsed(word(name)?)).collect::<Result<_>>()?;
+    Ok((one(word(answer)?)?, queues))
+}
+
+/// What a partition is told of its permits: how many at most, or none to leave them as they are; the
+/// number; and what it is asked to say.
+pub(crate) fn permits(
+    now_ms: Option<i64>,
+    queue: &Name,
+    (n, v): (Option<u32>, u64),
+    asked: Asked,
+) -> Vec<Bytes> {
+    let mut words = Words::new(now_ms);
+    words.text("permits");
+    words.text(queue.as_str());
+    match n {
+        Some(n) => words.put(n),
+        None => words.text(""),
+    }
+    words.put(v);
+    words.put(u8::from(asked.ends) + 2 * u8::from(asked.quiet));
     words.done()
 }
 

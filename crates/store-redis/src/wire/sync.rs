@@ -5,7 +5,7 @@ use redis::Value;
 use tasktonic_core::command::{Again, Op, Report, Sync, Write};
 use tasktonic_core::limits::CLAIM_MAX;
 use tasktonic_core::policy::Retention;
-use tasktonic_core::{Lease, TaskState};
+use tasktonic_core::{Lease, Name, TaskState};
 use tasktonic_store::filter::error_in;
 use tasktonic_store::{Held, Result, SyncReply};
 
@@ -118,10 +118,28 @@ fn give_back(
     words.maybe(attempt);
 }
 
+/// Queues of which the partitions should have other permits.
+#[derive(Debug, Default)]
+pub(crate) struct Uneven {
+    /// Those of which the call found out that it is so.
+    pub(crate) found: Vec<Name>,
+    /// Those in which it still is, as the partition's maintenance saw.
+    pub(crate) still: Vec<Name>,
+}
+
 /// The answer to a sync.
-pub(crate) fn synced(reply: &Value) -> Result<SyncReply> {
+pub(crate) fn synced(reply: &Value) -> Result<(SyncReply, Uneven)> {
+    let (reply, [found, still]) = items(reply)?.split_last_chunk().ok_or_else(strange)?;
+    let names = |of: &Value| {
+        items(of)?.iter().map(|name| parsed::<Name>(word(name)?)).collect::<Result<Vec<_>>>()
+    };
+    let uneven = Uneven { found: names(found)?, still: names(still)? };
+    Ok((reply_of(reply)?, uneven))
+}
+
+fn reply_of(reply: &[Value]) -> Result<SyncReply> {
     let [epoch, refused, cancelled, adopted, claimed, more, next_in, schedule_in, queues_version] =
-        items(reply)?
+        reply
     else {
         return Err(strange());
     };

@@ -484,7 +484,15 @@ impl Walk {
                 for name in QUEUES {
                     let paused = self.seed.below(3) == 0;
                     let turns = [Turns::Count, Turns::RunTime][self.seed.pick(2)];
-                    let settings = QueueSettings { paused, waiting_max, running_max, rate, turns };
+                    let running_total_max = (self.seed.below(4) == 0).then(|| 1 + self.small(6));
+                    let settings = QueueSettings {
+                        paused,
+                        waiting_max,
+                        running_max,
+                        rate,
+                        turns,
+                        running_total_max,
+                    };
                     if self.seed.below(2) == 0 {
                         queues.push((name.parse().expect("a queue name"), settings));
                     }

@@ -15,6 +15,7 @@ const PAUSED: QueueSettings = QueueSettings {
     waiting_max: None,
     running_max: None,
     rate: None,
+    running_total_max: None,
     turns: tasktonic_core::settings::Turns::Count,
 };
 
@@ -63,6 +64,10 @@ impl Scene {
             let QueryReply::Turns(turns) = reply else { panic!() };
             sum.users += turns[0].users;
             sum.held_back += turns[0].held_back;
+            sum.running = match (sum.running, turns[0].running) {
+                (Some(one), Some(other)) => Some(one + other),
+                (one, other) => one.or(other),
+            };
         }
         sum
     }
@@ -208,12 +213,12 @@ pub async fn a_user_paused_in_one_queue_waits_there_and_nowhere_else(scene: Scen
     assert_eq!(scene.view("ana").await.settings, [paused]);
     let taken = scene.claim("w1", 20).await;
     assert_eq!((of(&taken, "ana"), of(&taken, "ben")), (0, 5));
-    assert_eq!(scene.turns().await, Turns { users: 0, held_back: 1 });
+    assert_eq!(scene.turns().await, Turns { held_back: 1, ..Turns::default() });
     let claim = tasktonic_core::command::Claim { queues: vec!["media".parse().unwrap()], limit: 5 };
     let p = partition_of(&"ana".parse().unwrap(), scene.store.partitions());
     assert_eq!(scene.claim_from(p, claim).await.len(), 1, "in another queue they are served");
     scene.set_user("ana", UserSettings::default()).await;
-    assert_eq!(scene.turns().await, Turns { users: 1, held_back: 0 });
+    assert_eq!(scene.turns().await, Turns { users: 1, ..Turns::default() });
     assert_eq!(of(&scene.claim("w1", 20).await, "ana"), 5);
 }
 

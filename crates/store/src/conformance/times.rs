@@ -11,6 +11,7 @@ use super::settings::of;
 use crate::Held;
 
 const BY_TIME: QueueSettings = QueueSettings {
+    running_total_max: None,
     paused: false,
     waiting_max: None,
     running_max: None,

@@ -19,9 +19,10 @@ const Queue = z.string().regex(QUEUE_NAME, "1 to 64 letters, digits, dots, dashe
 const Person = z.string().trim().min(1, "Say whom it is set of.").max(255);
 const WaitingMax = z.int().min(0).max(WAITING_MAX_MAX, "0 to 10,000,000, or empty.").nullable().optional();
 const oneTo = (max: number, wrong: string) => z.int().min(1, wrong).max(max, wrong);
+const RunningMax = oneTo(RUNNING_MAX_MAX, RUNNING_MAX_WRONG).nullable().optional();
 const Limits = {
   waiting_max: WaitingMax,
-  running_max: oneTo(RUNNING_MAX_MAX, RUNNING_MAX_WRONG).nullable().optional(),
+  running_max: RunningMax,
   rate: z
     .strictObject({
       tasks: oneTo(RATE_TASKS_MAX, RATE_TASKS_WRONG),
@@ -54,6 +55,7 @@ export const setQueue = action(
     paused: z.boolean().optional(),
     turns: z.enum(["count", "run_time"]).optional(),
     ...Limits,
+    running_total_max: RunningMax,
   }),
   ({ input: { queue, ...change }, api }) => api.setQueue(queue, change as QueueChange),
 );

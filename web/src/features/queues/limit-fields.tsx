@@ -41,6 +41,35 @@ type Props = {
   children?: ReactNode;
 };
 
+type TotalProps = {
+  id: string;
+  typed: string;
+  onTyped: (typed: string) => void;
+  error: string | undefined;
+  disabled: boolean;
+};
+
+/** How many tasks of everybody together may run at once. */
+export function TotalField({ id, typed, onTyped, error, disabled }: TotalProps) {
+  return (
+    <Field id={id} label="Tasks of everybody together that run at once" hint={TOTAL_HINT} error={error}>
+      <Input
+        id={id}
+        inputMode="numeric"
+        disabled={disabled}
+        className="tabular sm:max-w-[calc(50%-0.5rem)]"
+        value={typed}
+        placeholder={WORDS.everybody.runningEmpty}
+        aria-invalid={error ? true : undefined}
+        aria-describedby={describedBy(id, TOTAL_HINT, error)}
+        onChange={(event) => onTyped(event.target.value)}
+      />
+    </Field>
+  );
+}
+
+const TOTAL_HINT = "For what is behind the queue and takes only so much. What runs when it is lowered goes on";
+
 /** How many tasks of one person may wait, run and start. */
 export function LimitFields({ id, of, typed, onTyped, errors, disabled = false, children }: Props) {
   const words = WORDS[of];

@@ -7,21 +7,41 @@ import { Button } from "@/components/ui/button";
 import { describedBy, Field, FieldError, NativeSelect } from "@/components/ui/field";
 import { call } from "@/lib/call";
 import { setQueue } from "./actions";
-import { LimitFields } from "./limit-fields";
-import { changedOf, errorsAt, LIMIT_POINTERS, readLimits, TURNS, typedOf } from "./limits";
+import { LimitFields, TotalField } from "./limit-fields";
+import {
+  changedOf,
+  errorsAt,
+  LIMIT_POINTERS,
+  RUNNING_MAX_WRONG,
+  readLimits,
+  readTotal,
+  TOTAL_POINTER,
+  TURNS,
+  totalWords,
+  typedOf,
+} from "./limits";
 
 type Props = { queue: QueueDetail; changes: boolean; onSaved: (now: QueueDetail) => void };
 
-/** How many tasks of one person may wait, run and start in a queue. */
+/** How many tasks of one person may wait, run and start in a queue, and how many of everybody may run. */
 export function LimitsForm({ queue, changes, onSaved }: Props) {
   const id = useId();
   const [typed, setTyped] = useState(() => typedOf(queue));
   const [errors, setErrors] = useState<Record<string, string>>({});
   const [busy, setBusy] = useState(false);
+  const [typedTotal, setTypedTotal] = useState(queue.running_total_max?.toString() ?? "");
   const { limits, wrong } = readLimits(typed);
+  const total = readTotal(typedTotal);
+  if (total === undefined) wrong[TOTAL_POINTER] = RUNNING_MAX_WRONG;
+  const isSame = total === undefined || total === (queue.running_total_max ?? null);
   const before = queue.turns ?? "count";
   const [turns, setTurns] = useState<Turns>(before);
-  const change: QueueChange = { ...changedOf(limits, queue), ...(turns === before ? {} : { turns }) };
+  const change: QueueChange = {
+    ...changedOf(limits, queue),
+    ...(isSame ? {} : { running_total_max: total }),
+    ...(turns === before ? {} : { turns }),
+  };
+  const runs = totalWords(queue);
   const isWrong = Object.keys(wrong).length > 0;
 
   const save = async (event: FormEvent) => {
@@ -32,7 +52,7 @@ export function LimitsForm({ queue, changes, onSaved }: Props) {
     const result = await call(() => setQueue({ queue: queue.queue, ...change }));
     setBusy(false);
     if (!result.ok) {
-      setErrors(errorsAt(result, LIMIT_POINTERS));
+      setErrors(errorsAt(result, [...LIMIT_POINTERS, TOTAL_POINTER]));
       return;
     }
     onSaved(result.value);
@@ -46,6 +66,16 @@ export function LimitsForm({ queue, changes, onSaved }: Props) {
       className="flex flex-col gap-5"
     >
       <LimitFields id={id} of="everybody" typed={typed} onTyped={setTyped} errors={errors} disabled={!changes} />
+      <div>
+        <TotalField
+          id={`${id}total`}
+          typed={typedTotal}
+          onTyped={setTypedTotal}
+          error={errors[TOTAL_POINTER]}
+          disabled={!changes}
+        />
+        <p className="tabular mt-1.5 text-xs text-ink-soft empty:hidden">{runs ? `${runs} now.` : ""}</p>
+      </div>
       <Field id={`${id}turns`} label="People share" hint={TURNS[turns].says} className="sm:max-w-md">
         <NativeSelect
           id={`${id}turns`}

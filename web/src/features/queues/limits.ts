@@ -1,4 +1,4 @@
-import type { QueueSettings, Rate, RateChange, Turns } from "@tasktonic/client";
+import type { QueueInfo, QueueSettings, Rate, RateChange, Turns } from "@tasktonic/client";
 import { count } from "@/lib/format";
 import { RATE_BURST_MAX, RATE_PER_MS_MAX, RATE_TASKS_MAX, RUNNING_MAX_MAX } from "./names";
 import { readWaitingMax, readWhole, WAITING_MAX_WRONG } from "./numbers";
@@ -26,6 +26,7 @@ export const LIMIT_POINTERS = ["/waiting_max", "/running_max", "/rate/tasks", "/
 
 const wrongTo = (max: number) => `A whole number from 1 to ${count(max)}, or nothing.`;
 export const RUNNING_MAX_WRONG = wrongTo(RUNNING_MAX_MAX);
+export const TOTAL_POINTER = "/running_total_max";
 export const RATE_TASKS_WRONG = wrongTo(RATE_TASKS_MAX);
 export const RATE_BURST_WRONG = wrongTo(RATE_BURST_MAX);
 export const RATE_PER_WRONG = "A whole number, and no longer than a day.";
@@ -55,6 +56,21 @@ function readUpTo(typed: string, max: number): number | null | undefined {
   if (typed.trim() === "") return null;
   const n = readWhole(typed);
   return n !== undefined && n >= 1 && n <= max ? n : undefined;
+}
+
+/** How many tasks of everybody together may run: null where nothing is typed, undefined where it makes no sense. */
+export function readTotal(typed: string): number | null | undefined {
+  return readUpTo(typed, RUNNING_MAX_MAX);
+}
+
+/** `12 of 20 run`, of everybody together; nothing where nothing limits that. */
+export function totalWords({
+  running_total,
+  running_total_max,
+}: Pick<QueueInfo, "running_total" | "running_total_max">): string {
+  if (running_total_max === undefined) return "";
+  const run = running_total === 1 ? "runs" : "run";
+  return running_total === undefined ? "" : `${count(running_total)} of ${count(running_total_max)} ${run}`;
 }
 
 type Wrong = Record<string, string>;

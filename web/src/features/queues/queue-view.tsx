@@ -116,6 +116,7 @@ export function QueueView({ name, user, initial, detail: before, kinds }: Props)
                 detail.value.waiting_max,
                 detail.value.running_max,
                 detail.value.rate,
+                detail.value.running_total_max,
                 detail.value.turns,
               ])}
               queue={detail.value}

@@ -75,6 +75,12 @@ const IN_THE_WAY: Record<Exclude<WhyReason, Plain>, Say> & Record<string, Say> =
     cures: ["queue"],
     calm: true,
   }),
+  queue_limit: ({ queue }, { running, running_max }) => ({
+    title: "As many tasks of everybody run there as may at once",
+    text: `${running_max === undefined ? "" : `That is ${count(Math.max(running ?? 0, running_max))} in ${queue}. `}It starts when one of them has ended and it is your turn.`,
+    cures: ["queue"],
+    calm: true,
+  }),
   rate: ({ queue }, { good_in_ms }) => ({
     title: "Your tasks there start one after the other, not all at once",
     text: `Only so many of yours may start in a given time in ${queue}.${good_in_ms === undefined ? "" : ` The next one may start ${good_in_ms < 1_000 ? "now" : `in ${duration(good_in_ms)}`}.`}`,

@@ -58,6 +58,7 @@ impl Import {
                 whole.split(' ').any(|one| one == &**field)
                     || field.starts_with("x:")
                     || field.starts_with("q:")
+                    || field.starts_with("t:")
             });
             let gone: Vec<Cmd> =
                 fields.map(|field| cmd("HDEL").arg(keys.meta()).arg(field).clone()).collect();
