@@ -36,7 +36,7 @@ mod waiting;
 pub use bytes::*;
 pub use counts::*;
 pub use crowd::{FirstPage, RARE, crowd, first_pages};
-pub use differential::{Subject, differential};
+pub use differential::{Subject, differential, plain_differential};
 pub use ended::*;
 pub use erased::*;
 pub use fences::*;

@@ -100,6 +100,6 @@ async def serve_async(one, many):
 
 
 def become(program, *args):
-    """Becomes a program of the same virtual environment."""
+    """Becomes a program of the same virtual environment, also where that was moved since."""
     path = os.path.join(os.path.dirname(sys.executable), program)
-    os.execv(path, [path, *args])
+    os.execv(sys.executable, [sys.executable, path, *args])

@@ -335,10 +335,15 @@ end
 
 -- Wakes workers for lanes that have just entered their rings.
 function V.wake_for(ringed)
-  local left = WAKES_MAX
+  local left, asked = WAKES_MAX, {}
   for i = 1, #ringed do
+    local queue = ringed[i]
     if left == 0 then break end
-    left = left - V.wake(ringed[i], 1)
+    -- Where nobody is idle, nobody is for the next lane of that queue.
+    if not asked[queue] then
+      local woken = V.wake(queue, 1)
+      asked[queue], left = woken == 0, left - woken
+    end
   end
 end
 

@@ -17,6 +17,7 @@ local LOG_BYTES = 2000
 -- Where a tally has the number of a state.
 local PLACES = {}
 for i = 1, #STATES do PLACES[STATES[i]] = i + 2 end
+local QUEUED, RUNNING, COMPLETED = PLACES.queued, PLACES.running, PLACES.completed
 local LAST = #STATES + 2
 
 -- Whether a number of `meta` says that there are none.
@@ -56,25 +57,36 @@ function V.learn_tally(u, text)
   u.numbers = list
 end
 
--- How many tasks of a user more are in a state.
-local function count(list, state, by)
-  if by ~= 0 then
-    local number = list[PLACES[state]] + by
-    list[PLACES[state]] = number < 0 and '0' or number
+-- By the last three digits of a number, those of the next one.
+local NEXT = {}
+-- The number after one that is a text. Reading and spelling a long one is dear.
+local function after(text)
+  local tail = string.sub(text, -3)
+  if #text <= 3 or tail == '999' then return int(text + 1) end
+  local following = NEXT[tail]
+  if not following then
+    following = string.format('%03d', tail + 1)
+    NEXT[tail] = following
   end
+  return string.sub(text, 1, -4) .. following
+end
+
+-- A number that is a text, and so many more.
+local function add(list, place, by)
+  if by == 0 then return end
+  local number = list[place] + by
+  list[place] = number < 0 and '0' or int(number)
 end
 
 -- The tally as it is after the call.
 function V.spell_user(u)
   local list = u.numbers
-  list[1] = u.is_new and now() or list[1] + 1
-  if u.bytes ~= 0 then
-    local bytes = list[2] + u.bytes
-    list[2] = bytes < 0 and '0' or bytes
-  end
-  count(list, 'queued', u.queued)
-  count(list, 'running', u.running)
-  count(list, 'completed', u.completed)
+  -- One that begins anew is not taken for a former one.
+  list[1] = u.is_new and int(now()) or after(list[1])
+  add(list, 2, u.bytes)
+  add(list, QUEUED, u.queued)
+  add(list, RUNNING, u.running)
+  add(list, COMPLETED, u.completed)
   return table.concat(list, ',', 1, LAST) .. u.rest
 end
 
@@ -102,7 +114,7 @@ function V.tell_users(users)
     local front = M.epoch .. '-'
     local id = pcall('XADD', u.U .. 'e', 'MAXLEN', '~', KEPT, front .. '*', 'e', json)
     if type(id) == 'string' then
-      call('SPUBLISH', N.channel(u.name), front .. string.sub(id, #front + 1) + 1 .. json)
+      call('SPUBLISH', N.channel(u.name), front .. after(string.sub(id, #front + 1)) .. json)
     else
       V.log(u.name, json)
     end

@@ -10,19 +10,18 @@ local TASKS_MAX, WORDS = 128, 13
 -- The lane and the user of each task. Kept from call to call, so that they need not grow.
 local LANES, OWNERS, NAMES = {}, {}, {}
 
--- Takes off again what was pushed to the first `count` lanes, which nobody has seen.
+-- Takes off again what was pushed to the first of these lanes, which nobody has seen.
 local function pull(lanes, count)
-  for i = 1, count do
-    if lanes[i].n > 0 then call('RPOP', lanes[i].name, int(lanes[i].n)) end
-  end
+  for i = 1, count do call('RPOP', lanes[i].name, int(lanes[i].n)) end
   return nil
 end
 
+-- Lanes that were empty enter their rings, in the order of their first tasks.
 local function enter_rings(lanes)
   local users, order, ringed = {}, {}, {}
   for i = 1, #lanes do
     local lane = lanes[i]
-    if lane.n > 0 and lane.length == lane.n then
+    if lane.length == lane.n then
       local list = users[lane.queue]
       if not list then
         list = {}
@@ -78,7 +77,7 @@ function V.plain()
 
   local values = call('MGET', unpack(NAMES, 1, asked))
   for i = 1, #users do V.learn_tally(users[i], values[users[i].at]) end
-  local verdicts, puts, taken, created = {}, {}, {}, A[3]
+  local verdicts, puts, taken, order, created = {}, {}, {}, {}, A[3]
   at = first
   for i = 1, total do
     local task, descriptor, entry, event = A[at + 1], A[at + 4], A[at + 5], A[at + 6]
@@ -95,6 +94,7 @@ function V.plain()
       puts[#puts + 1] = name
       puts[#puts + 1] = descriptor
       u.bytes, u.queued = u.bytes + #descriptor, u.queued + 1
+      if lane.n == 0 then order[#order + 1] = lane end
       lane.n = lane.n + 1
       lane[lane.n] = task .. ':1:1'
       if entry ~= '' then entry = task .. '\n' .. entry else entry = task end
@@ -112,13 +112,11 @@ function V.plain()
     at = at + WORDS
   end
 
-  for i = 1, #lanes do
-    local lane = lanes[i]
-    if lane.n > 0 then
-      lane.length = call('RPUSH', lane.name, unpack(lane, 1, lane.n))
-      -- Who is refused, and what follows from it, the others say.
-      if lane.length > lane.most then return pull(lanes, i) end
-    end
+  for i = 1, #order do
+    local lane = order[i]
+    lane.length = call('RPUSH', lane.name, unpack(lane, 1, lane.n))
+    -- Who is refused, and what follows from it, the others say.
+    if lane.length > lane.most then return pull(order, i) end
   end
   local heard = {}
   for i = 1, #users do
@@ -132,7 +130,7 @@ function V.plain()
   end
   if #puts > 0 then call('MSET', unpack(puts)) end
   if fresh > 0 then call('SADD', USERS, unpack(A, 5, 4 + fresh)) end
-  enter_rings(lanes)
+  enter_rings(order)
   V.tell_users(heard)
   return verdicts
 end

@@ -168,11 +168,14 @@ local function settle(c, values)
     local said, body, event, keep = tonumber(A[word + 3]), A[word + 4], A[word + 5], A[word + 6]
     if said > n then n = said end
     if n > N_MAX then n = N_MAX end
-    local head = '"s":"completed","c":' .. claim .. ',"n":' .. n .. ',"at":' .. time .. ',"a":' .. attempt
-    local text = body == '' and '{' .. head .. '}' or '{' .. head .. ',' .. body .. '}'
     event = event == '' and body or string.sub(event, 2)
-    local u = c.user_of[user]
-    V.note(u, '{"t":"' .. task .. '",' .. head .. (event == '' and '}' or ',' .. event .. '}'))
+    -- Both texts are joined of their parts: a part of several would be a text more to make.
+    local number, comma, u = int(n), body == '' and '' or ',', c.user_of[user]
+    local text = '{"s":"completed","c":' .. claim .. ',"n":' .. number .. ',"at":' .. time .. ',"a":' .. attempt
+      .. comma .. body .. '}'
+    comma = event == '' and '' or ','
+    V.note(u, '{"t":"' .. task .. '","s":"completed","c":' .. claim .. ',"n":' .. number .. ',"at":' .. time
+      .. ',"a":' .. attempt .. comma .. event .. '}')
     u.running, u.completed, u.bytes = u.running - 1, u.completed + 1, u.bytes + #text
     puts[#puts + 1] = NAMES[place]
     puts[#puts + 1] = text
@@ -198,11 +201,13 @@ local function hand_out(c, queue, count, values)
       return false
     end
     if not descriptor then return false end
-    local head = '"s":"running","c":' .. claim .. ',"n":' .. n .. ',"at":' .. c.time .. ',"a":' .. attempt
-      .. ',"w":"' .. holder .. '"}'
+    local number, time = int(n), c.time
     local token = queue .. '|' .. user .. '|' .. task .. '|' .. attempt .. '|' .. claim .. '|' .. holder
-    local text, u, last = '{' .. head, c.user_of[user], c.count * 4
-    V.note(u, '{"t":"' .. task .. '",' .. head)
+    local text = '{"s":"running","c":' .. claim .. ',"n":' .. number .. ',"at":' .. time .. ',"a":' .. attempt
+      .. ',"w":"' .. holder .. '"}'
+    local u, last = c.user_of[user], c.count * 4
+    V.note(u, '{"t":"' .. task .. '","s":"running","c":' .. claim .. ',"n":' .. number .. ',"at":' .. time
+      .. ',"a":' .. attempt .. ',"w":"' .. holder .. '"}')
     u.queued, u.running = u.queued - 1, u.running + 1
     puts[#puts + 1] = NAMES[place]
     puts[#puts + 1] = text

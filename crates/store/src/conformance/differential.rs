@@ -41,7 +41,7 @@ pub trait Subject: Send {
     async fn dump(&self) -> String;
 }
 
-/// The walk `seed` of `steps` steps, on one partition.
+/// The walk `seed` of `steps` steps, on one partition, with all there is.
 ///
 /// # Errors
 /// The first difference, with the command that shows it again.
@@ -52,8 +52,35 @@ pub async fn differential(
     hand: ManualClock,
     subject: &mut dyn Subject,
 ) -> Result<(), String> {
+    walk(Of::All, seed, steps, clock, hand, subject).await
+}
+
+/// The same, mostly of tasks that are submitted, claimed and completed, and now and then with what else
+/// there is: where a store has a shorter way for such calls, it takes it and leaves it again.
+///
+/// # Errors
+/// The first difference, with the command that shows it again.
+pub async fn plain_differential(
+    seed: u64,
+    steps: u32,
+    clock: Clock,
+    hand: ManualClock,
+    subject: &mut dyn Subject,
+) -> Result<(), String> {
+    walk(Of::Plain, seed, steps, clock, hand, subject).await
+}
+
+async fn walk(
+    of: Of,
+    seed: u64,
+    steps: u32,
+    clock: Clock,
+    hand: ManualClock,
+    subject: &mut dyn Subject,
+) -> Result<(), String> {
     let model = Arc::new(ModelStore::new(clock.clone()));
     let mut walk = Walk {
+        of,
         seed: Seed(seed),
         clock,
         tasks: Vec::new(),
@@ -147,7 +174,20 @@ enum Step {
     Restart { crash: bool },
 }
 
+/// What a walk is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Of {
+    All,
+    Plain,
+}
+
+/// How many times rarer a plain walk does what is not plain; and what a store never forgets, such as
+/// that there were priorities.
+const RARER: u64 = 10;
+const RAREST: u64 = 400;
+
 struct Walk {
+    of: Of,
     seed: Seed,
     clock: Clock,
     tasks: Vec<(UserId, TaskId)>,
@@ -169,6 +209,9 @@ const QUEUES: [&str; 3] = ["mail", "media", "a.b-c_9+eu+gpu"];
 
 impl Walk {
     fn next(&mut self, hand: &ManualClock) -> Step {
+        if self.of == Of::Plain {
+            return self.next_plain(hand);
+        }
         match self.seed.below(100) {
             0..30 => Step::Submit(self.submit()),
             30..70 => Step::Sync(self.sync()),
@@ -183,6 +226,39 @@ impl Walk {
             98 => Step::Restart { crash: false },
             _ => Step::Pass,
         }
+    }
+
+    fn next_plain(&mut self, hand: &ManualClock) -> Step {
+        match self.seed.below(100) {
+            0..35 => Step::Submit(self.submit()),
+            35..80 => Step::Sync(self.sync()),
+            80..92 => {
+                // Less than what makes maintenance due, nearly always.
+                hand.advance([1, 2, 20, 300][self.seed.pick(4)]);
+                Step::Pass
+            }
+            92..99 if !self.tasks.is_empty() => {
+                // What waits leaves a dead reference in its lane.
+                let late = self.tasks.len() - 1 - self.seed.pick(self.tasks.len().min(8));
+                let (user, task) = self.tasks[late].clone();
+                let (at_ms, body) = (self.clock.now_ms(), Text::from(r#""why":"asked""#));
+                let keep_s = [0, 60][self.seed.pick(2)];
+                Step::Control(Control::Cancel { at_ms, user, tasks: vec![task], body, keep_s })
+            }
+            _ if self.seed.below(8) == 0 => Step::Control(self.control()),
+            _ => Step::Restart { crash: true },
+        }
+    }
+
+    /// Whether this is one of so many times, more in a plain walk.
+    fn one_in(&mut self, times: u64) -> bool {
+        let times = if self.of == Of::Plain { times * RARER } else { times };
+        self.seed.below(times) == 0
+    }
+
+    fn one_in_and_stays(&mut self, times: u64) -> bool {
+        let times = if self.of == Of::Plain { times * RAREST } else { times };
+        self.seed.below(times) == 0
     }
 
     fn learn(&mut self, reply: &SyncReply) {
@@ -219,15 +295,16 @@ impl Walk {
             let task = TaskId::new(now_ms, self.seed.next());
             self.tasks.push((user.clone(), task));
             self.queues.insert(task, queue.clone());
-            let due_ms = (self.seed.below(4) == 0)
+            let due_ms = self
+                .one_in(4)
                 .then(|| now_ms + i64::try_from(self.seed.below(5_000)).unwrap_or(0) - 500);
-            let idempotency = (self.seed.below(3) == 0).then(|| Idempotency {
+            let idempotency = self.one_in(3).then(|| Idempotency {
                 key: format!("k\u{e9}{}", self.seed.below(6)).into(),
                 body_hash: u128::from(self.seed.below(2)),
                 ttl_ms: 1 + i64::try_from(self.seed.below(60_000)).unwrap_or(0),
                 mode: self.key_mode(),
             });
-            let expires = (self.seed.below(4) == 0).then(|| Expiry {
+            let expires = self.one_in(4).then(|| Expiry {
                 at_ms: now_ms + i64::try_from(self.seed.below(6_000)).unwrap_or(0) - 200,
                 keep_s: [0, 1, 60][self.seed.pick(3)],
             });
@@ -261,11 +338,14 @@ impl Walk {
     }
 
     fn priority(&mut self) -> Priority {
+        if self.of == Of::Plain && !self.one_in_and_stays(1) {
+            return Priority::Normal;
+        }
         [Priority::Normal, Priority::Normal, Priority::High, Priority::Low][self.seed.pick(4)]
     }
 
     fn serial(&mut self) -> Option<NewSerial> {
-        (self.seed.below(3) == 0).then(|| NewSerial {
+        self.one_in_and_stays(3).then(|| NewSerial {
             key: u128::from(self.seed.below(3)),
             stops_running: self.seed.below(3) == 0,
         })
@@ -322,6 +402,9 @@ impl Walk {
         let now_ms = self.clock.now_ms();
         let later = now_ms + i64::try_from(self.seed.below(4_000)).unwrap_or(0) - 200;
         let keep_s = [0, 1, 60][self.seed.pick(3)];
+        if self.of == Of::Plain && !self.one_in(1) {
+            return Report::Ack { write, keep_s };
+        }
         match self.seed.below(12) {
             0 | 1 => Report::Heartbeat,
             2 | 3 => Report::Progress { write },
