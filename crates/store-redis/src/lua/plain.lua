@@ -52,8 +52,8 @@ end
 -- A user's tally has been read.
 function V.learn_tally(u, text)
   local list = { match(text or '', TALLY_REST) }
-  if not list[1] then list = { match(TALLY_NONE, TALLY_REST) } end
-  u.is_new = not text or text == ''
+  u.is_new = not list[1]
+  if u.is_new then list = { match(TALLY_NONE, TALLY_REST) } end
   u.rest, list[LAST + 1] = list[LAST + 1], nil
   u.numbers = list
 end

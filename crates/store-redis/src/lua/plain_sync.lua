@@ -4,6 +4,10 @@
 -- reads:   what sync reads
 -- replies: what sync replies, or nothing: then others go on with what was taken, see `handed`
 -- moves:   running -> completed, queued -> running
+--
+-- What a call does, `c`: ends how many, settled whether they are written down; users and user_of whose
+-- tasks it touches, see plain; puts what is written, swept what is listed for the sweep, leases and
+-- claimed what is given, and count how many; wanted how many names are read next.
 
 local TOKEN = '^([^|]+)|([^|]+)|([^|]+)|(%d+)|(%d+)|'
 local RUNS = '^{"s":"running","c":(%d+),"n":(%d+),"at":%-?%d+,"a":%d'

@@ -11,13 +11,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tasktonic_core::command::{
-    Again, Claim, Control, Edit, Expiry, Idempotency, KeyMode, MoveTo, NewSerial, NewTask, Op,
-    Purge, Redrive, Replaced, Report, Reschedule, Rewrite, Submit, Sync, Write,
+    Again, Claim, Control, Expiry, Idempotency, KeyMode, NewSerial, NewTask, Op, Replaced, Report,
+    Submit, Sync, Write,
 };
 use tasktonic_core::limits::ADOPT_MAX;
 use tasktonic_core::routing::PartitionId;
-use tasktonic_core::schedule::{Schedule, Tick};
-use tasktonic_core::settings::{By, QueueSettings, Rate, Turns, UserSettings};
 use tasktonic_core::{Lease, Priority, TaskId, Text, UserId};
 
 use super::replay;

@@ -5,7 +5,7 @@ use tasktonic_core::command::{
     Control, Edit, MoveTo, NewTask, Purge, Redrive, Reschedule, Rewrite,
 };
 use tasktonic_core::schedule::{Schedule, Tick};
-use tasktonic_core::settings::{By, QueueSettings, Rate, UserSettings};
+use tasktonic_core::settings::{By, QueueSettings, Rate, Turns, UserSettings};
 use tasktonic_core::{TaskId, Text, UserId};
 
 use super::{QUEUES, Walk};
@@ -58,7 +58,7 @@ impl Walk {
     }
 
     /// Something set of a queue or a user. Versions stay, rise and fall.
-    fn settings(&mut self, user: UserId) -> Control {
+    pub(super) fn settings(&mut self, user: UserId) -> Control {
         let waiting_max = (self.seed.below(4) == 0).then(|| 1 + self.small(6));
         let running_max = (self.seed.below(3) == 0).then(|| self.small(4));
         let rate = (self.seed.below(3) == 0).then(|| Rate {
@@ -104,7 +104,7 @@ impl Walk {
         }
     }
 
-    fn small(&mut self, limit: u64) -> u32 {
+    pub(super) fn small(&mut self, limit: u64) -> u32 {
         u32::try_from(self.seed.below(limit)).unwrap_or(0)
     }
 
