@@ -152,7 +152,7 @@ const EMPTY_LANES: &str = "a lane that is empty again after its claim is taken o
 const PARTITIONS: &str = "a call is of one partition, of eight: a hundred attempts at once are a \
     dozen for each of them";
 const REDIS_CPU: &str = "each task is a record, a place in a lane, a lease and three events; \
-    about three quarters of the time in scripts is Lua itself, which cuts words and spells \
+    about half of the time in scripts is Lua itself, which cuts words and spells \
     states, and the rest its commands";
 const WORKER_CPU: &str = "each attempt parses its descriptor and payload, runs in a task of its \
     own, is watched for cancellation and time limits, and reports its output as JSON";
