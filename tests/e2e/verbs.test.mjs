@@ -198,8 +198,12 @@ suite("verbs", {}, ({ scenario }) => {
 
     // Keys are heard once the page has come alive.
     await visitor.connection("live");
-    await page.keyboard.press("j");
-    assert.equal(await page.evaluate(() => document.activeElement.closest("[data-task]")?.dataset.task), failing.id);
+    const focused = () => page.evaluate(() => document.activeElement.closest("[data-task]")?.dataset.task);
+    await until("a key is heard", async () => {
+      if (!(await focused())) await page.keyboard.press("j");
+      return (await focused()) !== undefined;
+    });
+    assert.equal(await focused(), failing.id);
     await page.keyboard.press("x");
     await page.getByRole("toolbar", { name: "Selected tasks" }).getByText("1 selected").waitFor();
     await page.keyboard.press("x");
