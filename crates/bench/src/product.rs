@@ -179,6 +179,11 @@ impl Product {
         resident_bytes(&status).with_context(|| format!("VmRSS in {path}"))
     }
 
+    /// Kills it, and waits until it is gone: it holds its folder until then.
+    pub(crate) async fn kill(mut self) -> Result<()> {
+        self.child.kill().await.context("killing it")
+    }
+
     /// Drains and stops it.
     pub(crate) async fn stop(mut self) -> Result<()> {
         let id = i32::try_from(self.id()?).context("a process id")?;

@@ -73,9 +73,8 @@ async fn of(form: Form, options: &Options, scratch: &Path) -> Result<Line> {
         tokio::time::sleep(Duration::from_millis(150 * round as u64)).await;
         let killed_ms = Clock::system().now_ms();
         if form.alone {
-            kill_now(product.id()?)?;
+            product.kill().await?;
             kills += 1;
-            drop(product);
             product = Product::start(options, folder.path(), form.flags).await?;
             ready.add(product.ready_after);
         } else {
