@@ -17,8 +17,6 @@ pub(crate) struct Partition {
     pub(super) in_flight: bool,
     /// Whether there may be work.
     pub(super) hot: bool,
-    /// Whether it gave as much as it was asked for: there is more where that came from.
-    pub(super) full: bool,
     /// Queues for which it was woken since the last call.
     pub(super) woken: BTreeSet<Name>,
     /// When to look though nobody woke it.
@@ -40,7 +38,6 @@ impl Partition {
             id: PartitionId(p),
             in_flight: false,
             hot: true,
-            full: false,
             woken: BTreeSet::new(),
             look_at: now + LOOK_EVERY,
             wait_until: now,
@@ -91,7 +88,6 @@ impl Partition {
     /// The store did not answer: wait, longer each time, and not all workers equally long.
     pub(super) fn failed(&mut self, now: Instant, chance: f64) -> u32 {
         self.failures = self.failures.saturating_add(1);
-        self.full = false;
         let wait = STORE_WAIT_FIRST.saturating_mul(1 << (self.failures - 1).min(10));
         self.wait_until = now + wait.min(STORE_WAIT_MAX).mul_f64(0.5 + chance);
         self.failures

@@ -59,12 +59,7 @@ impl SyncLoop {
             let asked_for_work = partition.may_be_asked_for_work(now);
             // All that may have work are asked at once, each for its share of the places, so that
             // one that is slow to answer keeps no more than its share from the others.
-            let mut share = self.free_places().div_ceil(u32::try_from(askable.max(1)).unwrap_or(1));
-            // Where there was more than enough, one call for many tasks costs less than many for a
-            // few. Half of all places are left to the others.
-            if partition.full {
-                share = share.max(self.setup.concurrency / 2).min(self.free_places());
-            }
+            let share = self.free_places().div_ceil(u32::try_from(askable.max(1)).unwrap_or(1));
             askable -= usize::from(asked_for_work);
             let mut due = dues[index];
             due.now |= !partition.has_nothing_to_settle() || !partition.woken.is_empty();
