@@ -191,8 +191,15 @@ impl Setting {
     }
 }
 
+/// A hand left off because the run was stopped.
+#[derive(Debug, thiserror::Error)]
+#[error("the run was stopped")]
+struct Stopped;
+
 /// Running hands.
 pub(crate) struct Hands {
+    /// Whether there is a store to break beside the servers.
+    has_store: bool,
     workers: JoinHandle<Result<Vec<crate::process::Slot>>>,
     freezer: JoinHandle<Result<Vec<crate::process::Slot>>>,
     servers: JoinHandle<Result<(Vec<crate::process::Slot>, Vec<tasktonic_testkit::relay::Relay>)>>,
@@ -231,7 +238,8 @@ impl Hands {
             Backing::Redis(server, proxy) => redis::hand(&mine, seed_of, server, proxy, REDIS),
             Backing::Cluster(cluster) => cluster::hand(&mine, seed_of, cluster, CLUSTER),
         });
-        (Self { workers, freezer, servers, store }, parts)
+        let has_store = form != Form::Embedded;
+        (Self { has_store, workers, freezer, servers, store }, parts)
     }
 
     /// Whether every hand has dealt all its cards and seen that the time is over.
@@ -242,21 +250,45 @@ impl Hands {
             && self.store.is_finished()
     }
 
+    /// Whether one has ended though the time is not over: it broke itself, and what is left of the
+    /// run would prove nothing.
+    pub(crate) fn is_any_broken(&self) -> bool {
+        self.workers.is_finished()
+            || self.freezer.is_finished()
+            || self.servers.is_finished()
+            || (self.has_store && self.store.is_finished())
+    }
+
     /// Waits for their end and puts everything back.
     ///
     /// # Errors
     /// What could not be healed.
     pub(crate) fn join(self, mut parts: Deployment) -> Result<Deployment> {
-        let store = joined(self.store).context("the hand of the store")?;
-        let (servers, relays) = joined(self.servers).context("the hand of the servers")?;
-        let workers = joined(self.workers).context("the hand of the workers")?;
-        let frozen = joined(self.freezer).context("the hand that freezes")?;
+        let store = joined(self.store).context("the hand of the store");
+        let servers = joined(self.servers).context("the hand of the servers");
+        let workers = joined(self.workers).context("the hand of the workers");
+        let frozen = joined(self.freezer).context("the hand that freezes");
+        let errors = [
+            store.as_ref().err(),
+            servers.as_ref().err(),
+            workers.as_ref().err(),
+            frozen.as_ref().err(),
+        ];
+        if let Some(why) = why(errors) {
+            bail!("{why:#}");
+        }
+        let (store, (servers, relays), workers, frozen) = (store?, servers?, workers?, frozen?);
         parts.backing = store;
         parts.servers = servers;
         parts.relays = relays;
         parts.workers = workers.into_iter().chain(frozen).collect();
         Ok(parts)
     }
+}
+
+/// Why hands ended before their time: who was only stopped does not say it.
+fn why(errors: [Option<&anyhow::Error>; 4]) -> Option<&anyhow::Error> {
+    errors.into_iter().flatten().find(|error| !error.root_cause().is::<Stopped>())
 }
 
 fn joined<T>(hand: JoinHandle<Result<T>>) -> Result<T> {
@@ -289,7 +321,7 @@ fn deal(
         play(card, seed)?;
     }
     if setting.is_stopped() {
-        bail!("the run was stopped");
+        return Err(Stopped.into());
     }
     Ok(())
 }
@@ -320,6 +352,16 @@ mod tests {
             names.dedup();
             assert_eq!(names.len(), count);
         }
+    }
+
+    #[test]
+    fn who_broke_says_why_a_run_ended_and_not_who_was_stopped_for_it() {
+        let stopped = joined::<()>(std::thread::spawn(|| Err(Stopped.into())));
+        let stopped = stopped.context("the hand of the store").unwrap_err();
+        let broke = joined::<()>(std::thread::spawn(|| panic!("it slipped"))).unwrap_err();
+        let said = why([Some(&stopped), None, Some(&broke), Some(&stopped)]).unwrap();
+        assert_eq!(said.to_string(), "it broke: it slipped");
+        assert!(why([Some(&stopped), None, None, None]).is_none(), "somebody asked for it");
     }
 
     #[test]

@@ -136,10 +136,16 @@ fn phases(
     };
     let (hands, rest) = Hands::start(plan.form, plan.seed, deployment, &setting);
     let time = Duration::from_secs_f64(plan.minutes * 60.0);
-    while since.elapsed() < time && !stopped.load(Ordering::SeqCst) {
+    let goes_on = || {
+        if hands.is_any_broken() {
+            stopped.store(true, Ordering::SeqCst);
+        }
+        !stopped.load(Ordering::SeqCst)
+    };
+    while since.elapsed() < time && goes_on() {
         std::thread::sleep(LOOK_EVERY);
     }
-    while since.elapsed() < time + MORE_AT_MOST && !stopped.load(Ordering::SeqCst) {
+    while since.elapsed() < time + MORE_AT_MOST && goes_on() {
         if unmet(&history::read(path)?).is_empty() {
             break;
         }
