@@ -78,8 +78,10 @@ end
 -- somebody has yet to be told of, lanes that are looked at again at a time.
 local COUNTS = { 'cx', 'ex', 'paused', 'fl', 'ld', 'th' }
 
--- How many fields of `meta` each call reads, and at which places those of COUNTS are.
-local FACTS, COUNTED = 18, { 8, 9, 13, 15, 16, 17 }
+-- How many fields of `meta` each call reads, at which places some of them are, and those of COUNTS.
+local FACTS, SCHEMA_AT, EPOCH_AT, RUN_AT, LT_AT, MT_AT, BEHIND_AT, KEEPS_AT = 18, 1, 2, 3, 4, 5, 6, 7
+local SERIAL_AT, SCHEDULE_AT, CLOSED_AT, VERSION_AT, PRIORITIES_AT = 10, 11, 12, 14, 18
+local COUNTED = { 8, 9, 13, 15, 16, 17 }
 -- Reads these fields, and `more`.
 function V.facts(more)
   return call('HMGET', META, 'schema', 'epoch', 'run', 'lt', 'mt', 'behind', 'keeps', 'cx',

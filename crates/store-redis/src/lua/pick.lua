@@ -106,6 +106,31 @@ local function find_low(lanes, queue)
   return V.which_exist(names)
 end
 
+-- Takes `ask` entries from a lane of a queue into `picked`: how many there were, and whether anything is
+-- left, where that is known.
+local function take_from(lane, queue, ask, mixed, low, picked)
+  local entries, is_left
+  if mixed then
+    entries, is_left = V.take_turn(lane.u, queue, ask, low)
+  else
+    entries = call('LPOP', N.lane(lane.u, queue), int(ask)) or {}
+  end
+  for i = 1, #entries do picked[#picked + 1] = V.picked(lane.u, entries[i]) end
+  return #entries, is_left
+end
+
+-- What a plain call has picked in a queue, in its first round that is left.
+local function take_round(queue)
+  local round = handed and handed.rounds[1]
+  if not round or round.queue ~= queue then return nil end
+  table.remove(handed.rounds, 1)
+  local picked = {}
+  for i = 1, #round.picked, 2 do
+    picked[#picked + 1] = V.picked(round.picked[i], round.picked[i + 1])
+  end
+  return picked
+end
+
 -- Takes up to `need` entries from the lanes of those who are due; of those who are due first where
 -- nobody is.
 local function pick_timed(queue, need, set)
@@ -131,14 +156,8 @@ local function pick_timed(queue, need, set)
     local lane, left = lanes[i], need - #picked
     local ask = math.min(counts[i], left)
     if ask > 0 then
-      local entries, is_left
-      if mixed then
-        entries, is_left = V.take_turn(lane.u, queue, ask, low[i])
-      else
-        entries = call('LPOP', N.lane(lane.u, queue), int(ask)) or {}
-      end
-      for j = 1, #entries do picked[#picked + 1] = V.picked(lane.u, entries[j]) end
-      lane.open, lane.ended = is_left, #entries < ask or is_left == false
+      local count, is_left = take_from(lane, queue, ask, mixed, low[i], picked)
+      lane.open, lane.ended = is_left, count < ask or is_left == false
       if not lane.ended then served[#served + 1] = lane end
       lane.first = counts[i] > left
     else
@@ -168,15 +187,8 @@ function V.pick(queue, need, set)
     if need == 0 then return nil, 0 end
   end
   if V.is_timed(set) then return pick_timed(queue, need, set) end
-  local round = handed and handed.rounds[1]
-  if round and round.queue == queue then
-    table.remove(handed.rounds, 1)
-    local picked = {}
-    for i = 1, #round.picked, 2 do
-      picked[#picked + 1] = V.picked(round.picked[i], round.picked[i + 1])
-    end
-    return picked, 0
-  end
+  local handed_over = take_round(queue)
+  if handed_over then return handed_over, 0 end
   local weighted, mixed = set and set.users, V.has_priorities(queue)
   local plain = not (weighted or mixed or set and (V.is_counted(set) or V.is_paced(set)))
   if need == 1 and plain and M.paused == 0 then
@@ -199,15 +211,9 @@ function V.pick(queue, need, set)
       local credit = lane.credit
       if credit then spent[#spent + 1] = lane.u else credit = lane.weight * turn end
       local ask = math.min(credit, left, lane.room)
-      local entries, is_left
-      if mixed then
-        entries, is_left = V.take_turn(lane.u, queue, ask, low[i])
-      else
-        entries = call('LPOP', N.lane(lane.u, queue), int(ask)) or {}
-      end
-      for j = 1, #entries do picked[#picked + 1] = V.picked(lane.u, entries[j]) end
+      local count, is_left = take_from(lane, queue, ask, mixed, low[i], picked)
       -- One that gave less than it was asked for is empty and leaves the ring.
-      if #entries == ask and is_left ~= false then
+      if count == ask and is_left ~= false then
         local rest = lane.room > ask and credit - ask or 0
         served[#served + 1] = { u = lane.u, left = rest, open = is_left }
       end

@@ -27,15 +27,15 @@ function V.is_none(number) return not number or number == '0' or number == '' en
 -- runs is another life, or something is set of what is asked.
 function V.look(more)
   early = V.facts(more)
-  local schema = tonumber(early[1])
-  if not schema or schema < SCHEMA_MIN or schema > SCHEMA or early[3] ~= ARGV[1] then return nil end
-  if early[18] and early[18] ~= '' then return nil end
+  local schema = tonumber(early[SCHEMA_AT])
+  if not schema or schema < SCHEMA_MIN or schema > SCHEMA or early[RUN_AT] ~= ARGV[1] then return nil end
+  if early[PRIORITIES_AT] and early[PRIORITIES_AT] ~= '' then return nil end
   for i = 1, #more do
     if early[FACTS + i] then return nil end
   end
   M = {
-    epoch = tonumber(early[2]) or 1, lt = tonumber(early[4]) or 0, mt = tonumber(early[5]) or 0,
-    sc = tonumber(early[11]), queues_version = tonumber(early[14]) or 0,
+    epoch = tonumber(early[EPOCH_AT]) or 1, lt = tonumber(early[LT_AT]) or 0, mt = tonumber(early[MT_AT]) or 0,
+    sc = tonumber(early[SCHEDULE_AT]), queues_version = tonumber(early[VERSION_AT]) or 0,
     -- Of what is asked nothing is closed.
     closed = 0, th = 0, ex = 0, behind = false,
   }

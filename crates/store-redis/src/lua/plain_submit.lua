@@ -37,15 +37,15 @@ local function enter_rings(lanes)
 end
 
 function V.plain()
-  local A = ARGV
-  local fresh = tonumber(A[4])
-  local total, first = tonumber(A[5 + fresh]), 6 + fresh
+  local args = ARGV
+  local fresh = tonumber(args[4])
+  local total, first = tonumber(args[5 + fresh]), 6 + fresh
   if total > TASKS_MAX then return nil end
   local lanes, lane_of, users, user_of, fields = {}, {}, {}, {}, {}
   local at, asked = first, 0
   for i = 1, total do
     local user, task, queue, due, _, _, _, most, _, priority, expires, key, serial =
-      unpack(A, at, at + WORDS - 1)
+      unpack(args, at, at + WORDS - 1)
     if due ~= '' or priority ~= '' or expires ~= '' or key ~= '' or serial ~= '' then return nil end
     local name = queue .. ':' .. user
     local lane = lane_of[name]
@@ -77,16 +77,16 @@ function V.plain()
 
   local values = call('MGET', unpack(NAMES, 1, asked))
   for i = 1, #users do V.learn_tally(users[i], values[users[i].at]) end
-  local verdicts, puts, taken, order, created = {}, {}, {}, {}, A[3]
+  local verdicts, puts, taken, order, created = {}, {}, {}, {}, args[3]
   at = first
   for i = 1, total do
-    local task, descriptor, entry, event = A[at + 1], A[at + 4], A[at + 5], A[at + 6]
+    local task, descriptor, entry, event = args[at + 1], args[at + 4], args[at + 5], args[at + 6]
     local lane, name = LANES[i], NAMES[OWNERS[i]]
     local u = lane.u
     local held = u.numbers[2] + u.bytes + #descriptor
     if values[OWNERS[i]] or taken[name] then
       verdicts[i] = 'e' .. task
-    elseif held > tonumber(match(u.rest, '%d+') or A[at + 8]) then
+    elseif held > tonumber(match(u.rest, '%d+') or args[at + 8]) then
       verdicts[i] = 'b'
     else
       verdicts[i] = 'a'
@@ -129,7 +129,7 @@ function V.plain()
     end
   end
   if #puts > 0 then call('MSET', unpack(puts)) end
-  if fresh > 0 then call('SADD', USERS, unpack(A, 5, 4 + fresh)) end
+  if fresh > 0 then call('SADD', USERS, unpack(args, 5, 4 + fresh)) end
   enter_rings(order)
   V.tell_users(heard)
   return verdicts

@@ -24,12 +24,12 @@ local PER_END, PER_PICK = 5, 5
 -- due. What is closed matters for queues that were not asked of: for what the worker was woken, from
 -- ARGV[at] on.
 local function is_plain(facts, at, asked)
-  if not V.is_none(facts[12]) then
+  if not V.is_none(facts[CLOSED_AT]) then
     for i = at + 1, at + tonumber(ARGV[at]) do
       if not asked[ARGV[i]] then return false end
     end
   end
-  if facts[6] == '1' or facts[10] == '1' then return false end
+  if facts[BEHIND_AT] == '1' or facts[SERIAL_AT] == '1' then return false end
   for i = 1, #COUNTED do
     if not V.is_none(facts[COUNTED[i]]) then return false end
   end
@@ -88,11 +88,11 @@ end
 -- The ends of the call, and the fields of `meta` that say what is set of their queues: how many, and
 -- where the next word is. Nothing where one is not plain.
 local function read_ends(fields, asked)
-  local A, ends, at = ARGV, tonumber(ARGV[6]), 7
+  local args, ends, at = ARGV, tonumber(ARGV[6]), 7
   for i = 1, ends do
-    local token = A[at + 1]
+    local token = args[at + 1]
     -- What is said twice is refused the second time.
-    if A[at] ~= 'e' or A[at + 2] ~= 'completed' or asked[token] then return nil end
+    if args[at] ~= 'e' or args[at + 2] ~= 'completed' or asked[token] then return nil end
     local queue, user, task, attempt, claim = match(token, TOKEN)
     if not queue then return nil end
     asked[token] = true
@@ -110,12 +110,12 @@ end
 -- Lets go of the leases of what ended: which were held. Nothing, and nothing done, where it is not
 -- simply all.
 local function let_go(ends)
-  local A, held = ARGV, {}
+  local args, held = ARGV, {}
   if ends == 1 then
-    held[1] = call('ZREM', LEASES, A[8]) == 1
+    held[1] = call('ZREM', LEASES, args[8]) == 1
   elseif ends > 1 then
     local tokens = {}
-    for i = 1, ends do tokens[i], held[i] = A[1 + i * WORDS], true end
+    for i = 1, ends do tokens[i], held[i] = args[1 + i * WORDS], true end
     local scores = call('ZMSCORE', LEASES, unpack(tokens))
     for i = 1, ends do
       if not scores[i] then return nil end
@@ -168,14 +168,14 @@ end
 
 -- Writes down what ended; whether all of it ran.
 local function settle(c, values)
-  local A, time, puts = ARGV, c.time, c.puts
+  local args, time, puts = ARGV, c.time, c.puts
   for i = 1, c.ends do
     local to, word = (i - 1) * PER_END, i * WORDS
     local user, task, attempt, claim, place = unpack(ENDS, to + 1, to + PER_END)
     local known, n = match(values[place] or '', RUNS)
     if not known then return false end
     n = known == claim and n + 1 or 1
-    local said, body, event, keep = tonumber(A[word + 3]), A[word + 4], A[word + 5], A[word + 6]
+    local said, body, event, keep = tonumber(args[word + 3]), args[word + 4], args[word + 5], args[word + 6]
     if said > n then n = said end
     if n > N_MAX then n = N_MAX end
     event = event == '' and body or string.sub(event, 2)
@@ -258,7 +258,7 @@ local function keep(c, facts)
   for from = 1, #puts, UNPACK_MAX do
     call('MSET', unpack(puts, from, math.min(from + UNPACK_MAX - 1, #puts)))
   end
-  local keeps = facts[7] or ''
+  local keeps = facts[KEEPS_AT] or ''
   for keep_s, entries in pairs(c.swept) do
     call('RPUSH', N.sweep(keep_s), unpack(entries))
     if not string.find(' ' .. keeps .. ' ', ' ' .. keep_s .. ' ', 1, true) then
@@ -276,14 +276,14 @@ local function leave(held, rounds)
 end
 
 function V.plain()
-  local A, fields, asked = ARGV, {}, {}
+  local args, fields, asked = ARGV, {}, {}
   local ends, at = read_ends(fields, asked)
   if not ends then return nil end
   local limit, queues, park = 0, {}, false
-  if A[at] == '1' then
-    limit = tonumber(A[at + 1])
-    for i = 1, tonumber(A[at + 2]) do
-      local queue = A[at + 2 + i]
+  if args[at] == '1' then
+    limit = tonumber(args[at + 1])
+    for i = 1, tonumber(args[at + 2]) do
+      local queue = args[at + 2 + i]
       queues[i] = queue
       if not asked[queue] then
         asked[queue] = true
@@ -291,7 +291,7 @@ function V.plain()
       end
     end
     at = at + 3 + #queues
-    park = A[at] == '1'
+    park = args[at] == '1'
   end
   -- Behind it stands for what the worker was woken.
   local facts = V.look(fields)
@@ -304,8 +304,8 @@ function V.plain()
   local lt = lease_time()
   local c = {
     ends = ends, settled = ends == 0, wanted = 0, users = {}, user_of = {}, puts = {}, swept = {},
-    leases = {}, claimed = {}, count = 0, time = int(now()), deadline = int(lt + A[5]),
-    holder = A[3] .. '.' .. A[4],
+    leases = {}, claimed = {}, count = 0, time = int(now()), deadline = int(lt + args[5]),
+    holder = args[3] .. '.' .. args[4],
   }
   local rounds, looks = {}, CLAIM_LOOKS_MAX
   for i = 1, #queues do
@@ -320,7 +320,7 @@ function V.plain()
   end
   if not c.settled and not deal(c, '', {}) then return leave(held, rounds) end
   keep(c, facts)
-  if park and c.count == 0 then V.park(queues, A[3]) end
+  if park and c.count == 0 then V.park(queues, args[3]) end
   V.pass_on(at + 1)
   local more = 0
   if looks == 0 and c.count < limit then
