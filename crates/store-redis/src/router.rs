@@ -213,7 +213,22 @@ impl Router {
     ) -> Result<Value> {
         let home = self.inner.home(p)?;
         let work = Work::Script { script, keys: &home.keys, args, promise };
-        one(self.inner.call(home.slot, work, repeatable).await?)
+        one(self.inner.call(home.slot, work, repeatable).await?.values)
+    }
+
+    /// As [`Self::run_promised`] of what is repeatable; and whether an earlier sending may have been
+    /// carried out too.
+    pub(crate) async fn run_repeatable(
+        &self,
+        p: PartitionId,
+        script: Script,
+        args: &[Bytes],
+        promise: Promise,
+    ) -> Result<(Value, bool)> {
+        let home = self.inner.home(p)?;
+        let work = Work::Script { script, keys: &home.keys, args, promise };
+        let answered = self.inner.call(home.slot, work, true).await?;
+        Ok((one(answered.values)?, answered.is_repeat))
     }
 
     /// Runs `script` in the system's slot, on keys of the caller's; as [`Self::run_promised`].
@@ -227,7 +242,7 @@ impl Router {
     ) -> Result<Value> {
         let keys: Arc<[String]> = keys.into();
         let work = Work::Script { script, keys: &keys, args, promise };
-        one(self.inner.call(system_slot(), work, repeatable).await?)
+        one(self.inner.call(system_slot(), work, repeatable).await?.values)
     }
 
     /// Runs `script` in a slot, on keys of the caller's; as [`Self::run_promised`].
@@ -241,7 +256,7 @@ impl Router {
     ) -> Result<Value> {
         let keys: Arc<[String]> = keys.into();
         let work = Work::Script { script, keys: &keys, args, promise };
-        one(self.inner.call(slot, work, false).await?)
+        one(self.inner.call(slot, work, false).await?.values)
     }
 
     /// Sends reading commands to the node of partition `p` in one round trip; their answers in
@@ -265,7 +280,7 @@ impl Router {
         };
         let packed = commands.get_packed_pipeline();
         let work = Work::Commands { packed: &packed, replies: commands.len() };
-        self.inner.call(slot, work, repeatable).await
+        Ok(self.inner.call(slot, work, repeatable).await?.values)
     }
 
     /// Asks every master the same, once; the answers of each in order, error replies included.

@@ -179,7 +179,7 @@ impl Store for RedisStore {
         // Repeatable: what is cancelled, sealed or removed stays so, a flow that is known is not
         // accepted twice, a second redrive meets another claim number, and settings are set to
         // values. Only the second answer is less friendly.
-        let reply = router.run_promised(p, script, &words, true, promise).await?;
+        let (reply, is_repeat) = router.run_repeatable(p, script, &words, promise).await?;
         self.shared.watch.heard(p, &reply);
         if let Control::Queues { .. } = &control {
             let (answer, queues) = wire::queues_set(&reply)?;
@@ -189,6 +189,12 @@ impl Store for RedisStore {
             return Ok(vec![answer]);
         }
         let answers = wire::controlled(&reply)?;
+        // What the first sending moved or changed, the second may be refused for.
+        let is_refused = |answer| matches!(answer, &Controlled::Changed | &Controlled::Unfit(_));
+        let is_told = matches!(control, Control::Reschedule { .. } | Control::Edit { .. });
+        if is_repeat && is_told && answers.iter().any(is_refused) {
+            return Err(Error::OutcomeUnknown);
+        }
         if answers.first() == Some(&Controlled::Done) {
             self.seen.add(fresh);
         }

@@ -12,7 +12,7 @@ use tasktonic_protocol::problem::Code;
 use tasktonic_protocol::stored::{Descriptor, EditEvent, StoredState, rev};
 use tasktonic_protocol::task::Task;
 use tasktonic_protocol::time::parse_rfc3339;
-use tasktonic_store::StoredTask;
+use tasktonic_store::{Error as StoreError, StoredTask};
 
 use super::access::{Need, check};
 use super::body;
@@ -39,6 +39,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .refuses(&[
                 Code::NotFound,
                 Code::NotWaiting,
+                Code::OutcomeUnknown,
                 Code::PayloadTooLarge,
                 Code::MediaTypeUnsupported,
             ]),
@@ -49,6 +50,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .refuses(&[
                 Code::NotFound,
                 Code::NotWaiting,
+                Code::OutcomeUnknown,
                 Code::BytesExceeded,
                 Code::ChangedMeanwhile,
                 Code::PayloadTooLarge,
@@ -205,7 +207,13 @@ fn seen(stored: &StoredTask) -> Result<(u32, u32), Refusal> {
 
 /// Whether the store did it; false where the task has changed since it was read.
 async fn done(app: &App, caller: &Caller, control: Control) -> Result<bool, Refusal> {
-    let answers = app.store.control(partition(app, &caller.0.user), control).await?;
+    let answers = match app.store.control(partition(app, &caller.0.user), control).await {
+        Err(StoreError::OutcomeUnknown) => {
+            let detail = "The task may have been changed. Look at it before you ask again.";
+            return Err(Refusal::new(Code::OutcomeUnknown, detail));
+        }
+        answers => answers?,
+    };
     match answers.first() {
         Some(Controlled::Done | Controlled::Asked) => Ok(true),
         Some(Controlled::Changed) => Ok(false),

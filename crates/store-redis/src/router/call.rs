@@ -155,6 +155,14 @@ impl Pauses {
     }
 }
 
+/// What a call was answered.
+pub(super) struct Answered {
+    /// The answers of its commands, in order.
+    pub(super) values: Vec<Value>,
+    /// Whether an earlier sending, whose answer was lost, may have been carried out too.
+    pub(super) is_repeat: bool,
+}
+
 impl Inner {
     /// Sends a call until it is answered, refused for good, or out of patience.
     pub(super) async fn call(
@@ -162,7 +170,7 @@ impl Inner {
         slot: u16,
         work: Work<'_>,
         repeatable: bool,
-    ) -> Result<Vec<Value>> {
+    ) -> Result<Answered> {
         let until = Instant::now() + Duration::from_millis(PATIENCE_MS);
         let script = match work {
             Work::Script { script, .. } => Some(script),
@@ -196,7 +204,7 @@ impl Inner {
                     let miss = match self.once(&node, work).await {
                         Ok(values) => {
                             self.goes_on(&node.addr);
-                            return Ok(values);
+                            return Ok(Answered { values, is_repeat: maybe_done });
                         }
                         Err(miss) => miss,
                     };
@@ -211,7 +219,9 @@ impl Inner {
                 Next::Again(again) => again,
                 // Whatever an earlier sending may have done is not taken back by a refusal.
                 Next::Tell(Err(_)) if maybe_done => return Err(Error::OutcomeUnknown),
-                Next::Tell(answer) => return answer,
+                Next::Tell(answer) => {
+                    return answer.map(|values| Answered { values, is_repeat: maybe_done });
+                }
                 Next::TellLoudly(error) => {
                     self.say_loudly(&error);
                     return Err(if maybe_done { Error::OutcomeUnknown } else { error });

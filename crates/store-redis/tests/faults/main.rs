@@ -16,8 +16,10 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use load::block_on;
-use tasktonic_core::command::{Claim, Control, Op, Report, Submit, Sync, Write};
-use tasktonic_core::reply::Submitted;
+use tasktonic_core::command::{
+    Claim, Control, MoveTo, Op, Report, Reschedule, Submit, Sync, Write,
+};
+use tasktonic_core::reply::{Controlled, Submitted};
 use tasktonic_core::routing::{PartitionId, partition_of};
 use tasktonic_core::{Text, UserId};
 use tasktonic_store::clock::Clock;
@@ -118,6 +120,33 @@ fn a_claim_whose_answer_was_lost_runs_out_and_is_adopted() {
         }
         assert_eq!(adopted.len(), 1, "the lost claim is adopted, once");
         assert_eq!(adopted[0].lease.claim, 2);
+    });
+}
+
+#[test]
+fn a_change_whose_answer_was_lost_is_not_said_to_be_refused() {
+    let redis = Redis::start(redis::Options::default());
+    let proxy = FaultProxy::start(redis.port());
+    block_on(async {
+        let store = load::open(&proxy.url(), Class::Fast, PARTITIONS).await;
+        let ana = user("ana");
+        let task = load::draft(&ana, 1);
+        let p = partition_of(&ana, PARTITIONS);
+        let batch = Submit { created_ms: 1, tasks: vec![task.clone()] };
+        store.submit(p, batch).await.unwrap();
+        let to_front = |claim| Control::Reschedule {
+            at_ms: 2,
+            user: ana.clone(),
+            tasks: vec![Reschedule { task: task.task, claim, to: MoveTo::Front }],
+        };
+        // The first sending moves it, and the second meets another claim number.
+        proxy.plan(&["FCALL"], 0, 1, Fault::ResetAfter);
+        assert_eq!(store.control(p, to_front(1)).await, Err(Error::OutcomeUnknown));
+        assert_eq!(proxy.played(), 1);
+        assert_eq!(store.control(p, to_front(1)).await, Ok(vec![Controlled::Changed]));
+        // Where the first was not carried out, the second is.
+        proxy.plan(&["FCALL"], 0, 1, Fault::ResetBefore);
+        assert_eq!(store.control(p, to_front(2)).await, Ok(vec![Controlled::Done]));
     });
 }
 
