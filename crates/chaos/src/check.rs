@@ -64,6 +64,8 @@ pub(crate) enum Law {
     Serial,
     /// No more run than may.
     Running,
+    /// No more of all users run than may.
+    Total,
     /// No more start in a time than may.
     Rate,
     /// What is paused is not handed out.
@@ -84,7 +86,7 @@ pub(crate) enum Law {
 
 impl Law {
     /// In the order of the table.
-    pub(crate) const ALL: [Self; 29] = [
+    pub(crate) const ALL: [Self; 30] = [
         Self::Lost,
         Self::Unended,
         Self::Late,
@@ -106,6 +108,7 @@ impl Law {
         Self::Modes,
         Self::Serial,
         Self::Running,
+        Self::Total,
         Self::Rate,
         Self::Paused,
         Self::Labels,
@@ -140,6 +143,7 @@ impl Law {
             Self::Modes => "a key means what its mode says",
             Self::Serial => "of a serial key one runs at a time, in order",
             Self::Running => "no more of a user's tasks run in a queue than may",
+            Self::Total => "no more of all users' tasks run in a queue than may",
             Self::Rate => "no more of a user's tasks start in a time than may",
             Self::Paused => "what is paused is not handed out",
             Self::Labels => "nothing starts at a worker that lacks one of its labels",

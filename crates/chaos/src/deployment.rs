@@ -17,12 +17,13 @@ use crate::process::{ReadyWord, Slot};
 
 /// The kind of a run's tasks.
 pub(crate) const KIND: &str = "chaos.step";
-/// Kinds, and queues, in which something is set: at most so many run, at most so many start in a time,
-/// and an operator pauses it.
+/// Kinds, and queues, in which something is set: at most so many of a user run, at most so many of all
+/// users run, at most so many start in a time, and an operator pauses it.
 pub(crate) const LIMITED: &str = "chaos.limited";
+pub(crate) const SHARED: &str = "chaos.shared";
 pub(crate) const RATED: &str = "chaos.rated";
 pub(crate) const PAUSED: &str = "chaos.paused";
-const KINDS: [&str; 4] = [KIND, LIMITED, RATED, PAUSED];
+const KINDS: [&str; 5] = [KIND, LIMITED, SHARED, RATED, PAUSED];
 /// Labels that tasks need.
 pub(crate) const LABELS: &[&str] = &["gpu", "eu"];
 /// What each worker has, by its place: one lacks all, and one has all.

@@ -194,6 +194,9 @@ pub(crate) struct Facts {
     /// The time of a schedule for which a task was made, by the wall clock, ms.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tick_ms: Option<i64>,
+    /// Whether a limit is over all users.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) over_all: bool,
     /// A limit of what runs at once, or the tasks of a rate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max: Option<u32>,

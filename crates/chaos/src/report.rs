@@ -110,13 +110,24 @@ impl Report {
         if let Some(failure) = &self.failure {
             text.push_str(&format!("\nNO  the run itself: {failure}\n"));
         }
-        let verdict = if self.passed { "passed" } else { "FAILED" };
-        text.push_str(&format!(
-            "\n{verdict}\nhistory and logs: {}\nagain: {}\n",
-            folder.display(),
-            self.replay
-        ));
+        text.push_str(if self.passed { "\npassed\n" } else { "\nFAILED\n" });
+        // Once more where a log that keeps only its end still shows it.
+        for wrong in self.wrong() {
+            text.push_str(&format!("    {wrong}\n"));
+        }
+        text.push_str(&format!("history and logs: {}\nagain: {}\n", folder.display(), self.replay));
         text
+    }
+
+    /// Why it did not pass, a line for each reason.
+    fn wrong(&self) -> Vec<String> {
+        let broken = self.verdict.rulings.iter().filter(|ruling| ruling.broken > 0);
+        let broken = broken.map(|ruling| {
+            let example = ruling.examples.first().map_or("", String::as_str);
+            format!("{} times broken: {}: {example}", ruling.broken, ruling.sentence)
+        });
+        let never = self.never.iter().map(|what| format!("never met with: {what}"));
+        broken.chain(never).chain(self.failure.clone()).collect()
     }
 }
 
@@ -142,6 +153,8 @@ mod tests {
         assert!(!report.passed);
         let table = report.table(Path::new("there"));
         assert!(table.contains("kill -9 of Redis: a run without it proves too little"), "{table}");
+        let (_, end) = table.split_once("FAILED\n").unwrap();
+        assert!(end.contains("never met with: kill -9 of Redis"), "{end}");
         assert!(table.contains("again: cargo xtask chaos --form redis --minutes 0.5 --seed 7"));
         assert!(report.json().unwrap().contains("\"passed\":false"));
     }

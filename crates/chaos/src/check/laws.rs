@@ -64,6 +64,7 @@ pub(super) fn judge(law: Law, world: &World<'_>) -> Found {
         Law::Modes => lines::modes(world),
         Law::Serial => lines::serial(world),
         Law::Running => limits::running(world),
+        Law::Total => limits::total(world),
         Law::Rate => limits::rate(world),
         Law::Paused => limits::paused(world),
         Law::Labels => many::labels(world),

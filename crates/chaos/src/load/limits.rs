@@ -7,7 +7,7 @@ use tasktonic_client::{Client, submission};
 use tasktonic_protocol::http::{QueueChange, RateChange};
 
 use super::caller::{AGAIN_MS, Caller, SETTLE_WITHIN_MS, ended, raw};
-use crate::deployment::{LIMITED, PAUSED, RATED};
+use crate::deployment::{LIMITED, PAUSED, RATED, SHARED};
 use crate::history::{Facts, Line, Op, Phase, now, wall};
 
 /// The pause between two calls, ms: from, up to.
@@ -16,6 +16,8 @@ const PAUSE_MS: (u64, u64) = (100, 400);
 const TAKES_MS: (u64, u64) = (100, 700);
 /// How many of the user's tasks may run at once: from, up to.
 const RUNNING_MAX: (u64, u64) = (2, 5);
+/// How many of all users' tasks may run at once: from, up to.
+const RUNNING_TOTAL_MAX: (u64, u64) = (3, 7);
 /// How many may wait in each of the queues, so that all of it can end in time.
 const WAITING_MAX: u32 = 20;
 /// How many may start in [`PER_MS`], and after a rest: from, up to.
@@ -58,10 +60,17 @@ impl User {
         let rate = RateChange { tasks, per_ms: PER_MS, burst: Some(burst) };
         let rated = QueueChange { rate: Some(Some(rate)), ..bounded };
         let per_ms = Some(u64::from(PER_MS));
+        let total = self.by.seed.between(RUNNING_TOTAL_MAX.0, RUNNING_TOTAL_MAX.1) as u32;
+        let shared = QueueChange { running_total_max: Some(Some(total)), ..bounded };
+        let of_all = Facts { max: Some(total), over_all: true, ..Facts::default() };
         let paced = Facts { max: Some(tasks), per_ms, burst: Some(burst), ..Facts::default() };
         let mut done = true;
-        let all =
-            [(LIMITED, limit, said), (RATED, rated, paced), (PAUSED, bounded, Facts::default())];
+        let all = [
+            (LIMITED, limit, said),
+            (SHARED, shared, of_all),
+            (RATED, rated, paced),
+            (PAUSED, bounded, Facts::default()),
+        ];
         for (queue, change, facts) in all {
             let operator = self.operator.clone();
             let facts = Facts { queue: Some(queue.into()), ..facts };
@@ -111,7 +120,7 @@ impl User {
     }
 
     async fn submit(&mut self) {
-        let queue = *self.by.seed.pick(&[LIMITED, RATED, PAUSED]);
+        let queue = *self.by.seed.pick(&[LIMITED, SHARED, RATED, PAUSED]);
         let payload = self.by.work(TAKES_MS);
         let mut request = submission(queue, raw(&payload));
         request.attempts_max = Some(ATTEMPTS_MAX);

@@ -9,8 +9,8 @@ use tasktonic_protocol::http::{EditRequest, LinePlace, RescheduleRequest, Submit
 
 use super::caller::{AGAIN_MS, Caller, SETTLE_WITHIN_MS, ended, raw};
 use crate::attempt::Payload;
-use crate::deployment::KIND;
-use crate::history::{Line, Op, Phase, now};
+use crate::deployment::{KIND, SHARED};
+use crate::history::{Facts, Line, Op, Phase, now};
 
 /// The pause between two calls of a user, ms: from, up to.
 const PAUSE_MS: (u64, u64) = (60, 240);
@@ -21,6 +21,8 @@ const DELAY_MS_MAX: u64 = 5_000;
 /// How long one attempt takes, ms; one in six takes longer, so that some are always under way.
 const SHORT_MS: (u64, u64) = (0, 250);
 const LONG_MS: (u64, u64) = (1_000, 3_500);
+/// The same where all users together may run only a few.
+const SHARED_MS: (u64, u64) = (200, 1_500);
 
 /// A task as its user knows it.
 #[derive(Debug, Clone)]
@@ -116,8 +118,12 @@ impl User {
     }
 
     async fn submit(&mut self) {
-        let long = self.by.seed.one_in(6);
-        let takes = if long { LONG_MS } else { SHORT_MS };
+        let is_shared = self.by.seed.one_in(8);
+        let takes = match self.by.seed.one_in(6) {
+            _ if is_shared => SHARED_MS,
+            true => LONG_MS,
+            false => SHORT_MS,
+        };
         let payload = Payload {
             nonce: String::new(),
             version: 0,
@@ -131,7 +137,8 @@ impl User {
             fatal: self.by.seed.one_in(3),
         };
         let payload = self.by.payload(payload);
-        let mut request = submission(KIND, raw(&payload));
+        let kind = if is_shared { SHARED } else { KIND };
+        let mut request = submission(kind, raw(&payload));
         request.attempts_max = Some(self.by.seed.between(3, 7) as u32);
         // Dying workers are what a run is made of; tasks are to outlive them.
         request.crashes_max = Some(request.attempts_max.unwrap_or(1));
@@ -148,12 +155,20 @@ impl User {
 
     /// One submission, and what came of it.
     async fn send(&mut self, request: SubmitRequest, payload: Payload, delay: Option<u64>) {
+        let facts = match request.kind == SHARED {
+            true => {
+                let (bound, queue) = (Some("limit".into()), Some(SHARED.into()));
+                Facts { bound, queue, ..Facts::default() }
+            }
+            false => Facts::default(),
+        };
         let invoked = Line {
             nonce: Some(payload.nonce.clone()),
             key: request.idempotency_key.clone(),
             version: Some(payload.version),
             due: delay.map(|delay| now() + delay),
             attempts_max: request.attempts_max,
+            facts,
             ..self.by.line(Op::Submit)
         };
         self.by.recorder.say(&invoked);

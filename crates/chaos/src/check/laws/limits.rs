@@ -1,11 +1,15 @@
 //! What is held back: by a limit of what runs, by a rate, by a pause. What runs is counted in the
 //! store's order; times are the store's stamps.
 
+use std::collections::BTreeMap;
+
 use super::Found;
 use crate::check::stream::{Heard, replay, status};
 use crate::check::world::{World, is_running};
 use crate::history::{Line, Op, Phase};
 
+/// How far stamps of different parts of a store may be apart, ms.
+const APART_MS: i64 = 20;
 /// How far a stamp of the store and a reading of the clock elsewhere may be apart, ms.
 const SLACK_MS: i64 = 250;
 
@@ -20,7 +24,10 @@ pub(super) fn running(world: &World<'_>) -> Found {
     let limit = |queue: &str| {
         let of_it =
             world.limits.iter().filter(|call| call.invoked.facts.queue.as_deref() == Some(queue));
-        let all = of_it.filter(|call| call.invoked.facts.per_ms.is_none());
+        let all = of_it.filter(|call| {
+            let facts = &call.invoked.facts;
+            facts.per_ms.is_none() && !facts.over_all
+        });
         all.filter_map(|call| call.invoked.facts.max).max()
     };
     replay(world, |heard| {
@@ -39,6 +46,58 @@ pub(super) fn running(world: &World<'_>) -> Found {
         }
     });
     found
+}
+
+/// Never do more tasks run in a queue, whose they are, than the limit over all users. Each user's
+/// stream has an order of its own, so that those of several are laid beside each other by the store's
+/// stamps; of what is not known whole nothing is said.
+pub(super) fn total(world: &World<'_>) -> Found {
+    let mut found = Found::default();
+    for call in world.limits.iter().filter(|call| call.invoked.facts.over_all) {
+        let facts = &call.invoked.facts;
+        let (Some(queue), Some(max)) = (facts.queue.as_deref(), facts.max) else { continue };
+        // An end stands before a beginning of the same time.
+        let mut steps: Vec<(i64, i64, &str)> = Vec::new();
+        for (task, from_ms, to_ms) in runs(world, queue) {
+            found.look();
+            if from_ms < to_ms - APART_MS {
+                steps.push((from_ms, 1, task));
+                steps.push((to_ms - APART_MS, -1, task));
+            }
+        }
+        steps.sort_unstable();
+        let mut at_once = 0;
+        for (at_ms, step, task) in steps {
+            at_once += step;
+            if step > 0 && at_once > i64::from(max) {
+                found.say(format!(
+                    "{at_once} ran at once in {queue} at {at_ms} with {task}; {max} may"
+                ));
+            }
+        }
+    }
+    found
+}
+
+/// What ran in a queue, from when to when, by the store's stamps.
+fn runs<'a>(world: &World<'a>, queue: &str) -> Vec<(&'a str, i64, i64)> {
+    let mut runs = Vec::new();
+    let mut begun: BTreeMap<&str, i64> = BTreeMap::new();
+    replay(world, |heard| {
+        let Heard::Event(task, line, _) = heard else {
+            begun.clear();
+            return;
+        };
+        let Some(at_ms) = line.facts.at_ms.filter(|_| queue_of(world, task) == Some(queue)) else {
+            return;
+        };
+        if is_running(status(line)) {
+            begun.entry(task).or_insert(at_ms);
+        } else if let Some(from_ms) = begun.remove(task) {
+            runs.push((task, from_ms, at_ms));
+        }
+    });
+    runs
 }
 
 /// In no stretch of time more of a user's tasks start in a queue than the burst and what the rate

@@ -8,9 +8,9 @@ use crate::check::stream::{Heard, Known, replay, status};
 use crate::check::world::{World, is_end, is_running};
 use crate::history::{Line, Op};
 
-/// How much earlier than its window another task of a key may be stamped, ms: clocks are read at
+/// How much earlier than its window another task of a key may be taken, ms: clocks are read at
 /// different places.
-const WINDOW_SLACK_MS: i64 = 250;
+const WINDOW_SLACK_MS: u64 = 250;
 
 fn key_of<'a>(world: &World<'a>, task: &str) -> Option<(&'a str, &'a str, Option<u64>)> {
     let (_, intent) = world.intent(task)?;
@@ -56,17 +56,13 @@ pub(super) fn modes(world: &World<'_>) -> Found {
                     gave_way.insert(older, task);
                 }
                 "throttle" => {
-                    // Of one whose first event was missed it is not known when it was made.
-                    let made = |task: &str| {
-                        let events = &world.tasks.get(task)?.events;
-                        let first = events.iter().find(|event| event.facts.kind.is_some())?;
-                        first.facts.at_ms
-                    };
-                    let apart = made(task).zip(made(older)).map(|(new, old)| new - old);
-                    let window_ms = i64::try_from(window_ms.unwrap_or(0)).unwrap_or(i64::MAX);
+                    let apart = taken(world, task).zip(taken(world, older));
+                    let apart = apart.map(|(new, old)| new.1.saturating_sub(old.0));
+                    let window_ms = window_ms.unwrap_or(0);
                     if let Some(apart) = apart.filter(|ms| ms + WINDOW_SLACK_MS < window_ms) {
                         found.say(format!(
-                            "{key} became {task} {apart} ms after {older}, within {window_ms} ms"
+                            "{key} became {task} at most {apart} ms after {older}, within \
+                             {window_ms} ms"
                         ));
                     }
                 }
@@ -75,6 +71,17 @@ pub(super) fn modes(world: &World<'_>) -> Found {
         }
     });
     found
+}
+
+/// From when to when a task may have been taken: after it was asked for, and before anybody knew of
+/// it. What a server stamped on it may be long before, if the server was frozen meanwhile.
+fn taken(world: &World<'_>, task: &str) -> Option<(u64, u64)> {
+    let (_, intent) = world.intent(task)?;
+    let asked = intent.sendings.iter().map(|call| call.invoked.t).min()?;
+    let answered = intent.sendings.iter().filter_map(|call| call.ended);
+    let answered = answered.filter(|end| end.task.as_deref() == Some(task)).map(|end| end.t);
+    let heard = world.tasks.get(task)?.events.iter().map(|event| event.t);
+    Some((asked, answered.chain(heard).min()?))
 }
 
 /// Tasks of the same key that are known, but for those that were sent back: the key is no longer

@@ -149,10 +149,11 @@ fn a_key_that_did_not_mean_what_its_mode_says_is_found() {
     assert_eq!(keyed("throttle", &done, &[]), [Law::Modes], "within its window");
 }
 
-/// A later event of the older one is stamped later than the newer one was made.
+/// The server of the second was frozen when it had stamped it: its answer comes late, and so does
+/// what is heard of it.
 #[test]
-fn of_a_task_whose_first_event_was_missed_it_is_not_known_when_it_was_made() {
-    let older = |first_was_heard: bool| {
+fn a_task_is_in_the_window_in_which_it_was_taken_and_not_in_that_of_its_stamp() {
+    let second = |taken_at: u64| {
         let facts = Facts {
             mode: Some("throttle".into()),
             bound: Some("key".into()),
@@ -161,20 +162,20 @@ fn of_a_task_whose_first_event_was_missed_it_is_not_known_when_it_was_made() {
         };
         with(move |tale| {
             tale.submit_as(2_000, "k1", "t-k1", Some("k"), &facts);
-            tale.heard(4_500, "t-k1", 4, "completed");
-            if !first_was_heard {
-                tale.lines.last_mut().unwrap().facts.kind = None;
-            }
-            tale.submit_as(4_590, "k2", "t-k2", Some("k"), &facts);
-            tale.heard(4_600, "t-k2", 5, "queued");
-            tale.heard(4_700, "t-k2", 6, "cancelled");
-            tale.work((2_020, 10), "t-k1", "k1", 21);
-            tale.closes("t-k1", "k1", "completed", 21);
+            tale.heard(2_010, "t-k1", 4, "queued");
+            tale.submit_as(2_300, "k2", "t-k2", Some("k"), &facts);
+            let answer = tale.lines.last_mut().unwrap();
+            answer.t = taken_at + 20;
+            tale.heard(taken_at + 10, "t-k2", 5, "queued");
+            tale.lines.last_mut().unwrap().facts.at_ms = Some(2_300);
+            tale.heard(4_600, "t-k2", 6, "cancelled");
+            tale.heard(4_610, "t-k1", 7, "cancelled");
+            tale.closes("t-k1", "k1", "cancelled", 0);
             tale.closes("t-k2", "k2", "cancelled", 0);
         })
     };
-    assert_eq!(older(false), []);
-    assert_eq!(older(true), [Law::Modes]);
+    assert_eq!(second(2_310), [Law::Modes]);
+    assert_eq!(second(4_300), []);
 }
 
 /// Two tasks of a serial key, and what is heard of them: (which, what).
@@ -257,6 +258,39 @@ fn more_at_once_than_may_run_are_found() {
     };
     assert_eq!(third_runs(2_215), [], "one had ended");
     assert_eq!(third_runs(2_150), [Law::Running]);
+}
+
+/// Of two users one task each, in a queue in which one may run: the second begins at `second`.
+#[test]
+fn more_of_all_users_at_once_than_may_run_are_found() {
+    let second_runs = |second: u64| {
+        with(move |tale| {
+            let queue = Some("q".into());
+            let limit =
+                Facts { queue: queue.clone(), max: Some(1), over_all: true, ..Facts::default() };
+            tale.fact(1_900, Op::Limit, Phase::Ok, &limit);
+            let facts = Facts { queue, bound: Some("limit".into()), ..Facts::default() };
+            for (n, begins) in [(1, 2_100), (2, second)] {
+                let (nonce, task) = (format!("o{n}"), format!("t-o{n}"));
+                tale.submit_as(2_000, &nonce, &task, None, &facts);
+                for (seq, (t, status)) in
+                    (4..).zip([(2_010, "queued"), (begins, "running"), (begins + 300, "completed")])
+                {
+                    let seq = if n == 1 { seq } else { seq - 3 };
+                    tale.heard(t, &task, seq, status);
+                    // The second is somebody else's, with eyes of their own.
+                    if n == 2 {
+                        let line = tale.lines.last_mut().unwrap();
+                        (line.proc, line.user) = ("bob's eyes".into(), Some("bob".into()));
+                    }
+                }
+                tale.work((begins + 1, 3), &task, &nonce, 20 + n);
+                tale.closes(&task, &nonce, "completed", 20 + n);
+            }
+        })
+    };
+    assert_eq!(second_runs(2_400), [], "one had ended");
+    assert_eq!(second_runs(2_300), [Law::Total]);
 }
 
 #[test]
