@@ -51,8 +51,6 @@ pub(crate) struct SyncLoop {
     calls: u64,
     /// Places asked for by syncs in flight.
     reserved: u32,
-    /// The partition that is asked first for the next claim.
-    turn: usize,
     /// Since when the worker drains.
     draining: Option<Instant>,
     drain_is_over: bool,
@@ -70,7 +68,6 @@ impl SyncLoop {
             next_key: 0,
             calls: 0,
             reserved: 0,
-            turn: 0,
             draining: None,
             drain_is_over: false,
         }

@@ -137,6 +137,7 @@ impl SyncLoop {
         // Only a call that found nothing has parked; any other is followed by one.
         partition.hot |= limit > 0 && (claimed > 0 || reply.more > 0);
         if limit > 0 {
+            partition.has_backlog = claimed >= usize::try_from(limit).unwrap_or(usize::MAX);
             partition.set_next_look(now, reply.next_in_ms, rand::random());
         } else {
             partition.look_by(now, reply.next_in_ms, rand::random());

@@ -17,6 +17,12 @@ pub(crate) struct Partition {
     pub(super) in_flight: bool,
     /// Whether there may be work.
     pub(super) hot: bool,
+    /// Whether it gave all that it was last asked for: more may wait there.
+    pub(super) has_backlog: bool,
+    /// When it was last asked for work.
+    pub(super) asked_at: Instant,
+    /// Since when what is to be said there is held back, to be said together with more.
+    pub(super) held_since: Option<Instant>,
     /// Queues for which it was woken since the last call.
     pub(super) woken: BTreeSet<Name>,
     /// When to look though nobody woke it.
@@ -38,6 +44,9 @@ impl Partition {
             id: PartitionId(p),
             in_flight: false,
             hot: true,
+            has_backlog: false,
+            asked_at: now,
+            held_since: None,
             woken: BTreeSet::new(),
             look_at: now + LOOK_EVERY,
             wait_until: now,

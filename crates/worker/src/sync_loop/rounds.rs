@@ -14,6 +14,13 @@ use super::answers::{Answer, Carried};
 use crate::attempt::{Attempt, bytes_of};
 use crate::limits::{LOOK_EVERY, REPORT_EVERY, SYNC_BYTES_MAX, answer_within};
 
+/// Into how many calls all places of a worker are divided, where more waits than there are places.
+const CALLS_OF_ALL_PLACES: u32 = 2;
+/// How long partitions in which more waits are asked before those that were asked longer ago.
+const TURN: Duration = Duration::from_millis(5);
+/// How long a small call is held back at most.
+const HELD_AT_MOST: Duration = Duration::from_millis(2);
+
 /// What makes a sync of one partition due.
 #[derive(Debug, Clone, Copy, Default)]
 struct Due {
@@ -51,15 +58,15 @@ impl SyncLoop {
             next = next.min(since + self.setup.drain);
         }
 
-        let (count, turn) = (self.partitions.len(), self.turn);
+        let mut free = if self.draining.is_none() { self.free_places() } else { 0 };
         let mut askable = self.partitions.iter().filter(|p| p.may_be_asked_for_work(now)).count();
-        for index in (0..count).map(|i| (turn + i) % count) {
-            let may_claim = self.draining.is_none() && self.free_places() > 0;
+        for index in self.in_turn(&dues, now) {
+            let may_claim = free > 0;
             let partition = &self.partitions[index];
             let asked_for_work = partition.may_be_asked_for_work(now);
             // All that may have work are asked at once, each for its share of the places, so that
             // one that is slow to answer keeps no more than its share from the others.
-            let share = self.free_places().div_ceil(u32::try_from(askable.max(1)).unwrap_or(1));
+            let mut share = free.div_ceil(u32::try_from(askable.max(1)).unwrap_or(1));
             askable -= usize::from(asked_for_work);
             let mut due = dues[index];
             due.now |= !partition.has_nothing_to_settle() || !partition.woken.is_empty();
@@ -78,27 +85,65 @@ impl SyncLoop {
             if partition.in_flight {
                 continue;
             }
-            if due.now && partition.wait_until <= now {
-                self.send(index, if claims { share } else { 0 }, now);
+            let wait_until = partition.wait_until;
+            if due.now && asked_for_work && partition.has_backlog {
+                // Where more waits than there are places, few full calls do more than many small ones.
+                share = self.setup.concurrency.div_ceil(CALLS_OF_ALL_PLACES).min(free.max(1));
+                if let Some(until) = self.held_until(index, free, now) {
+                    next = next.min(until);
+                    continue;
+                }
+            }
+            if due.now && wait_until <= now {
+                let places = if claims { share.min(CLAIM_MAX) } else { 0 };
+                free -= places;
+                self.send(index, places, now);
             } else if due.now {
-                next = next.min(partition.wait_until);
+                next = next.min(wait_until);
             } else if let Some(at) = due.at {
-                next = next.min(at.max(partition.wait_until));
+                next = next.min(at.max(wait_until));
             }
         }
         next
     }
 
-    /// Sends a sync that asks for up to `places` tasks.
-    fn send(&mut self, index: usize, places: u32, now: Instant) {
+    /// The partitions in the order in which places are given to them: first those without a backlog and
+    /// those that were not asked for [`TURN`]; then those that have something to say, for which a
+    /// claim is no call of its own; each time who was asked longest ago first.
+    fn in_turn(&self, dues: &[Due], now: Instant) -> Vec<usize> {
+        let class = |index: usize| {
+            let partition = &self.partitions[index];
+            match () {
+                () if !partition.has_backlog || partition.asked_at + TURN <= now => 0,
+                () if dues[index].now => 1,
+                () => 2,
+            }
+        };
+        let mut order: Vec<usize> = (0..self.partitions.len()).collect();
+        order.sort_by_key(|index| (class(*index), self.partitions[*index].asked_at));
+        order
+    }
+
+    /// Until when a call is held back because it would fill only a few places, while others that are
+    /// in flight may leave more: places that fall free one by one make small calls, and small calls
+    /// cost the store more for each task. `None` if it is sent now.
+    fn held_until(&mut self, index: usize, free: u32, now: Instant) -> Option<Instant> {
+        let is_small = free < self.setup.concurrency.div_ceil(CALLS_OF_ALL_PLACES);
+        if !is_small || self.reserved == 0 {
+            return None;
+        }
+        let since = *self.partitions[index].held_since.get_or_insert(now);
+        Some(since + HELD_AT_MOST).filter(|until| *until > now)
+    }
+
+    /// Sends a sync that asks for up to `limit` tasks.
+    fn send(&mut self, index: usize, limit: u32, now: Instant) {
         if self.partitions[index].ask_held {
             self.ask_what_is_held(index);
             return;
         }
         let (ops, carried) = self.gather(index, now);
-        let limit = places.min(CLAIM_MAX);
         let queues = self.queues_in_turn();
-        let count = self.partitions.len();
         let partition = &mut self.partitions[index];
         let request = SyncCommand {
             worker: self.setup.id.clone(),
@@ -113,10 +158,10 @@ impl SyncLoop {
         self.calls += 1;
         self.reserved += limit;
         if limit > 0 {
-            // The next partition is asked first next time.
-            self.turn = (index + 1) % count;
+            partition.asked_at = now;
             partition.hot = false;
         }
+        partition.held_since = None;
         partition.in_flight = true;
         partition.report_from = now + REPORT_EVERY;
         let (p, store) = (partition.id, self.setup.store.clone());
