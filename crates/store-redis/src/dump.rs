@@ -3,6 +3,7 @@
 //! a task calls it.
 
 mod check;
+mod keys;
 mod print;
 mod times;
 
@@ -65,6 +66,8 @@ struct Personal {
     /// Lists of each lane that are not empty.
     lanes: BTreeMap<Name, BTreeMap<Priority, Vec<String>>>,
     keys: BTreeMap<String, String>,
+    /// In how many ms Redis forgets each of them.
+    lives: BTreeMap<String, i64>,
     /// Members of the line of each serial key, in order.
     lines: BTreeMap<String, Vec<Member>>,
     /// With what lists find them by, where that is known.
@@ -112,7 +115,7 @@ impl RedisStore {
     pub async fn dump(&self, p: PartitionId) -> Result<String> {
         let facts = self.facts(p).await?;
         let mut text = print::dump(&facts, self.shared.options.clock.now_ms());
-        for wrong in check::check(&facts) {
+        for wrong in self.wrong(&facts) {
             text.push_str(&format!("broken: {wrong}\n"));
         }
         Ok(text)
@@ -124,7 +127,11 @@ impl RedisStore {
     /// When it cannot be read.
     #[doc(hidden)]
     pub async fn check(&self, p: PartitionId) -> Result<Vec<String>> {
-        Ok(check::check(&self.facts(p).await?))
+        Ok(self.wrong(&self.facts(p).await?))
+    }
+
+    fn wrong(&self, facts: &Facts) -> Vec<String> {
+        check::check(facts, self.shared.options.clock.now_ms())
     }
 
     async fn facts(&self, p: PartitionId) -> Result<Facts> {
@@ -153,6 +160,7 @@ impl RedisStore {
                 }
             }
         }
+        self.learn_lives(p, &mut facts).await?;
         Ok(facts)
     }
 

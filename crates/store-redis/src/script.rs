@@ -35,7 +35,7 @@ pub(crate) const PRIORITY_QUEUES_MAX: usize = 64;
 const UNPACK_MAX: usize = 512;
 /// The longest life of an idempotency key that Redis is told, ms: about 300 years. Longer ones
 /// hold all the same; it only keeps Redis from refusing the number.
-const KEY_MS_MAX: i64 = 10_000_000_000_000;
+pub(crate) const KEY_MS_MAX: i64 = 10_000_000_000_000;
 /// How the names of our libraries begin.
 pub(crate) const LIBRARY_PREFIX: &str = "tasktonic_";
 /// Bytes of the hash of a library's text that are in its name.
@@ -194,8 +194,18 @@ type Fragment = (&'static str, &'static str);
 /// What every script of tasks begins with; its locals are seen by all fragments.
 const SHARED: &[Fragment] = fragments!["names", "begin"];
 
-const SUBMIT: &[Fragment] =
-    fragments!["record", "tally", "gate", "total", "lane", "line", "stop", "plain", "plain_submit"];
+const SUBMIT: &[Fragment] = fragments![
+    "record",
+    "tally",
+    "gate",
+    "total",
+    "lane",
+    "line",
+    "stop",
+    "key",
+    "plain",
+    "plain_submit"
+];
 
 const SYNC: &[Fragment] = fragments![
     "record",
@@ -249,8 +259,9 @@ const CONTROL: &[Fragment] = fragments![
 const FLOW: &[Fragment] =
     fragments!["record", "tally", "gate", "total", "lane", "line", "stop", "links"];
 
-const TICK: &[Fragment] =
-    fragments!["record", "tally", "gate", "total", "lane", "line", "stop", "schedule", "tick"];
+const TICK: &[Fragment] = fragments![
+    "record", "tally", "gate", "total", "lane", "line", "stop", "key", "schedule", "tick"
+];
 
 const REPAIR: &[Fragment] = fragments![
     "record", "tally", "pace", "gate", "total", "room", "times", "lane", "line", "stop", "links",

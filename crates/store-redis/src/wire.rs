@@ -2,6 +2,7 @@
 //! fragments in `lua/` read them. Never knows connections, nor what an answer is good for.
 
 mod control;
+mod key;
 mod priorities;
 mod schedule;
 mod state;
@@ -20,6 +21,7 @@ use tasktonic_store::{Error, Result};
 pub(crate) use control::{
     Erased, Rest, control, controlled, erase, named, permits, queues_set, unlist,
 };
+pub(crate) use key::KeptKey;
 pub(crate) use priorities::Priorities;
 pub(crate) use schedule::{kept_schedule, scheduled, tick, ticked};
 pub(crate) use state::StateHead;

@@ -7,7 +7,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use tasktonic_core::command::{
-    After, Claim, Control, Gathers, NewTask, Node, Op, Report, Submit, Sync, Write,
+    After, Claim, Control, Gathers, Idempotency, NewTask, Node, Op, Report, Submit, Sync, Write,
 };
 use tasktonic_core::links::OnFailure;
 use tasktonic_core::reply::{Controlled, Submitted};
@@ -57,6 +57,8 @@ struct Load {
     done: u64,
     /// Priorities that tasks have in turn.
     priorities: &'static [Priority],
+    /// Whether each task has a key of its own.
+    has_keys: bool,
 }
 
 /// What so many finished tasks cost, each.
@@ -80,6 +82,7 @@ impl Load {
             next: 0,
             done: 0,
             priorities: &[Priority::Normal],
+            has_keys: false,
         }
     }
 
@@ -88,8 +91,12 @@ impl Load {
     }
 
     async fn submit(&mut self, user: &UserId, count: u64) {
-        let priorities = self.priorities;
+        let (priorities, has_keys) = (self.priorities, self.has_keys);
+        let key = |number: u64| {
+            Idempotency::new(format!("once-{number:032x}"), number.into(), 86_400_000)
+        };
         let draft = |number: u64| NewTask {
+            idempotency: has_keys.then(|| key(number)),
             event: Text::from(r#""k":"noop","q":"noop","max":3"#),
             priority: priorities[usize::try_from(number).unwrap() % priorities.len()],
             ..NewTask::new(
@@ -216,6 +223,31 @@ async fn sixteen_at_a_time_cost_at_most_0_15_calls_and_3_commands() {
         assert!(cost.calls <= 0.15, "{cost:?}");
         // With twice the users in a partition a claim of sixteen is of twelve lanes.
         assert!(cost.inner <= if partitions == PARTITIONS { 4.0 } else { 3.0 }, "{cost:?}");
+    }
+}
+
+/// The pages, the command line and the SDK give each submission a key of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_of_its_own_costs_a_task_one_command_and_its_submission_one_more() {
+    for batch in [1, 16] {
+        let mut costs = Vec::new();
+        for has_keys in [false, true] {
+            let mut load = Load::new(PARTITIONS).await;
+            load.has_keys = has_keys;
+            for number in 0..USERS {
+                load.submit(&Load::user(number), 2 * u64::from(batch)).await;
+            }
+            for p in (0..PARTITIONS).map(PartitionId) {
+                load.sync(p, batch).await;
+            }
+            costs.push(load.run(USERS * 4, batch).await);
+        }
+        let [plain, keyed] = &costs[..] else { panic!("two") };
+        // Keys have dates: in use each submission of some asks for the time.
+        let inner = keyed.inner + 1.0 / f64::from(batch);
+        println!("{batch} at a time: {plain:.3?}, each with a key: {inner:.3} commands");
+        assert!(keyed.calls <= plain.calls + 0.01, "{costs:?}");
+        assert!(inner <= plain.inner + 1.0 + 1.0 / f64::from(batch) + 0.02, "{costs:?}");
     }
 }
 

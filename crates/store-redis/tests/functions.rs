@@ -5,7 +5,9 @@
 
 use std::time::{Duration, Instant};
 
-use tasktonic_core::command::{Claim, Control, NewTask, Op, Report, Submit, Sync, Write};
+use tasktonic_core::command::{
+    Claim, Control, Idempotency, NewTask, Op, Report, Submit, Sync, Write,
+};
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::{Lease, TaskId, Text, UserId};
 use tasktonic_store::Store;
@@ -73,6 +75,8 @@ struct Tour<'a> {
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Submit,
+    /// Of tasks that may start at once, each with a key of its own.
+    Keyed,
     Sync,
     Cancel,
 }
@@ -93,6 +97,19 @@ impl Tour<'_> {
 
     async fn submit(&mut self) -> Result<String, String> {
         let tasks = vec![self.draft(None), self.draft(Some(NOW_MS + 5_000)), self.draft(None)];
+        self.submit_all(tasks).await
+    }
+
+    async fn submit_keyed(&mut self) -> Result<String, String> {
+        let mut tasks = vec![self.draft(None), self.draft(None)];
+        for new in &mut tasks {
+            let key = format!("once-{}", new.task);
+            new.idempotency = Some(Idempotency::new(key, 7, 60_000));
+        }
+        self.submit_all(tasks).await
+    }
+
+    async fn submit_all(&self, tasks: Vec<NewTask>) -> Result<String, String> {
         let answer = self.store.submit(P, Submit { created_ms: NOW_MS, tasks }).await;
         answer.map(|answer| format!("{answer:?}")).map_err(|error| error.to_string())
     }
@@ -142,6 +159,7 @@ impl Tour<'_> {
         self.redis.cli(&["SET", key, "broken"]);
         let answer = match kind {
             Kind::Submit => self.submit().await,
+            Kind::Keyed => self.submit_keyed().await,
             Kind::Sync => self.sync(2).await,
             Kind::Cancel => self.cancel().await,
         };
@@ -166,14 +184,19 @@ async fn tour(redis: &Redis, user: &str) -> (u32, Vec<String>) {
     // With maintenance in the call that breaks off, and without.
     let keys = ["ring:mail", "leases", "due", "u:ana:i", "u:ana:q:mail", "sweep:60"];
     for (key, ms) in keys.into_iter().flat_map(|key| [(key, 0), (key, 700)]) {
-        for kind in [Kind::Submit, Kind::Sync, Kind::Cancel] {
+        for kind in [Kind::Submit, Kind::Keyed, Kind::Sync, Kind::Cancel] {
             for made in [tour.submit().await, tour.sync(1).await] {
                 tour.said.push(made.unwrap());
             }
             hand.advance(ms);
             broken += u32::from(tour.break_off(kind, &format!("{base}{key}")).await);
             // A call that has nothing to write shows best what was left by another.
-            for made in [tour.sync(0).await, tour.submit().await, tour.sync(1).await] {
+            for made in [
+                tour.sync(0).await,
+                tour.submit_keyed().await,
+                tour.submit().await,
+                tour.sync(1).await,
+            ] {
                 tour.said.push(format!("{key} {kind:?}: {}", made.unwrap()));
             }
             let dump = tour.store.dump(P).await.unwrap();

@@ -10,14 +10,15 @@ use tasktonic_core::{Name, Priority, TaskId, TaskState, UserId};
 use tasktonic_store::filter::{entry_of, error_of};
 
 use super::print::is_queued;
-use super::{Facts, Kept, Personal, due, entry};
+use super::{Facts, Kept, Personal, due, entry, keys};
 use crate::store::LISTED;
 use crate::wire::{StateHead, Tally};
 
 /// Checked: each task is in exactly the one structure that its state names, and no structure names
 /// another; a lane that is not empty is in its ring exactly once or set aside; the numbers kept of lanes, cancel
-/// marks and sweep lists are those of the facts, and what is counted of users is what they have; the index names the tasks.
-pub(super) fn check(facts: &Facts) -> Vec<String> {
+/// marks and sweep lists are those of the facts, and what is counted of users is what they have; the index names the tasks;
+/// a key is kept until its date, and not for ever.
+pub(super) fn check(facts: &Facts, now_ms: i64) -> Vec<String> {
     let mut wrong = Vec::new();
     for name in &facts.strange {
         wrong.push(format!("a key of no sort of ours: {name}"));
@@ -28,6 +29,7 @@ pub(super) fn check(facts: &Facts) -> Vec<String> {
         lines(user, personal, &mut wrong);
         counts(user, personal, &mut wrong);
         index(user, personal, &mut wrong);
+        wrong.extend(keys::check(user, personal, now_ms));
     }
     links(facts, &mut wrong);
     rings(facts, &mut wrong);

@@ -12,7 +12,7 @@ use tasktonic_core::{Name, Priority, TaskId, TaskState, UserId};
 use tasktonic_protocol::stored::queue_in;
 use tasktonic_store::model::dump_texts;
 
-use super::{Facts, Kept, Personal, entry};
+use super::{Facts, Kept, Personal, entry, keys};
 use crate::wire::{StateHead, Tally};
 
 pub(super) fn dump(facts: &Facts, now_ms: i64) -> String {
@@ -48,14 +48,7 @@ pub(super) fn dump(facts: &Facts, now_ms: i64) -> String {
                 lines.insert(format!("line {key} {user} = {}", ids.join(" ")));
             }
         }
-        for (key, value) in &personal.keys {
-            let mut parts = value.split('|');
-            let (task, hash) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
-            let expires_ms: i64 = parts.next().and_then(|text| text.parse().ok()).unwrap_or(0);
-            if expires_ms > now_ms {
-                lines.insert(format!("key {user} {key:?} = {task} {hash} until {expires_ms}"));
-            }
-        }
+        lines.extend(keys::lines(user, personal, now_ms));
         for (name, kept) in &personal.schedules {
             lines.insert(format!("schedule {user} {name} = {kept}"));
         }

@@ -6,8 +6,8 @@
 -- replies: nothing
 -- moves:   nothing
 --
--- A user of such a call, `u`: name, U the prefix; was the tally as it was read, bytes and the states
--- by how much they change; log the events of the call, and parts what was too long for it.
+-- A user of such a call, `u`: name, U the prefix; numbers and rest the tally as it was read, bytes and the states by
+-- how much they change; log the events of the call, and parts what was too long for it.
 --
 -- Until a call writes anything but places in lanes and leases, it may leave all to the others.
 
@@ -23,16 +23,23 @@ local LAST = #STATES + 2
 -- Whether a number of `meta` says that there are none.
 function V.is_none(number) return not number or number == '0' or number == '' end
 
--- Reads `meta` and `more` of it, for this call and for those it may be left to. Answers it unless what
--- runs is another life, or something is set of what is asked.
+-- Whether this is a life and a form that is known, without priorities, and nothing is set of what was
+-- asked, which stands behind the first `count` of `facts`.
+function V.says_nothing(schema, run, priorities, facts, count)
+  schema = read(schema)
+  if not schema or schema < SCHEMA_MIN or schema > SCHEMA or run ~= ARGV[1] then return false end
+  if priorities and priorities ~= '' then return false end
+  for i = count + 1, #facts do
+    if facts[i] then return false end
+  end
+  return true
+end
+
+-- Reads `meta` and `more` of it, for this call and for those it may be left to. Answers it if it says
+-- nothing unusual.
 function V.look(more)
   early = V.facts(more)
-  local schema = tonumber(early[SCHEMA_AT])
-  if not schema or schema < SCHEMA_MIN or schema > SCHEMA or early[RUN_AT] ~= ARGV[1] then return nil end
-  if early[PRIORITIES_AT] and early[PRIORITIES_AT] ~= '' then return nil end
-  for i = 1, #more do
-    if early[FACTS + i] then return nil end
-  end
+  if not V.says_nothing(early[SCHEMA_AT], early[RUN_AT], early[PRIORITIES_AT], early, FACTS) then return nil end
   M = {
     epoch = tonumber(early[EPOCH_AT]) or 1, lt = tonumber(early[LT_AT]) or 0, mt = tonumber(early[MT_AT]) or 0,
     sc = tonumber(early[SCHEDULE_AT]), queues_version = tonumber(early[VERSION_AT]) or 0,
@@ -44,7 +51,7 @@ end
 
 function V.plain_user(user)
   return {
-    name = user, U = N.user(user), was = nil, bytes = 0, queued = 0, running = 0, completed = 0,
+    name = user, U = N.user(user), bytes = 0, queued = 0, running = 0, completed = 0,
     numbers = nil, rest = '', log = nil, parts = nil, index = nil, at = nil,
   }
 end

@@ -1,24 +1,25 @@
--- plain_sync: tasks that were completed, and the next claim, where nothing is set of the queues and
--- maintenance is not due.
+-- plain_sync: tasks that go on or were completed, and the next claim, where nothing is set of the queues
+-- and maintenance is not due.
 --
 -- reads:   what sync reads
 -- replies: what sync replies, or nothing: then others go on with what was taken, see `handed`
 -- moves:   running -> completed, queued -> running
 --
--- What a call does, `c`: ends how many, settled whether they are written down; users and user_of whose
--- tasks it touches, see plain; puts what is written, swept what is listed for the sweep, leases and
--- claimed what is given, and count how many; wanted how many names are read next.
+-- What a call does, `c`: ops how many operations, renews how many of them are no ends, settled whether
+-- they are written down; users and user_of whose tasks end or start, see plain; puts what is written,
+-- passing what is only told, by users, swept what is listed for the sweep, leases and claimed what is
+-- given, and count how many; wanted how many names are read next.
 
 local TOKEN = '^([^|]+)|([^|]+)|([^|]+)|(%d+)|(%d+)|'
 local RUNS = '^{"s":"running","c":(%d+),"n":(%d+),"at":%-?%d+,"a":%d'
 local WAITS = '^{"s":"queued","c":(%d+),"n":(%d+),"at":%-?%d+,"a":%d'
--- Words of an end.
-local WORDS = 7
--- Ends: user, task, attempt and claim number of each, and where its state is among what is read; and
--- what is picked: user, task, attempt, claim number, and where its state and descriptor are. Kept from
--- call to call, so that they need not grow.
-local ENDS, PICKS, NAMES = {}, {}, {}
-local PER_END, PER_PICK = 5, 5
+-- Words of an operation: an end, progress, or a heartbeat.
+local WORDS = { e = 7, p = 4, h = 2 }
+-- Operations: verb, user, task, attempt and claim number of each, where its words begin, and where the
+-- state is among what is read; and what is picked: user, task, attempt, claim number, and where its state
+-- and descriptor are. Kept from call to call, so that they need not grow.
+local OPS, PICKS, NAMES = {}, {}, {}
+local PER_OP, PER_PICK = 7, 5
 
 -- Whether nothing is in use in the partition that a plain call knows nothing of, and maintenance is not
 -- due. What is closed matters for queues that were not asked of: for what the worker was woken, from
@@ -85,42 +86,54 @@ local function take_turns(queue, need)
   return picked
 end
 
--- The ends of the call, and the fields of `meta` that say what is set of their queues: how many, and
--- where the next word is. Nothing where one is not plain.
-local function read_ends(fields, asked)
-  local args, ends, at = ARGV, tonumber(ARGV[6]), 7
-  for i = 1, ends do
-    local token = args[at + 1]
-    -- What is said twice is refused the second time.
-    if args[at] ~= 'e' or args[at + 2] ~= 'completed' or asked[token] then return nil end
+-- The operations of the call, and the fields of `meta` that say what is set of their queues: how many,
+-- how many of them are ends, and where the next word is. Nothing where one is not plain.
+local function read_ops(fields, asked)
+  local args, ops, ends, at = ARGV, tonumber(ARGV[6]), 0, 7
+  for i = 1, ops do
+    local verb, token = args[at], args[at + 1]
+    local words = WORDS[verb]
+    -- Of what is said twice of a task the second may be refused.
+    if not words or asked[token] then return nil end
+    if verb == 'e' then
+      if args[at + 2] ~= 'completed' then return nil end
+      ends = ends + 1
+    end
     local queue, user, task, attempt, claim = match(token, TOKEN)
     if not queue then return nil end
     asked[token] = true
-    local to = (i - 1) * PER_END
-    ENDS[to + 1], ENDS[to + 2], ENDS[to + 3], ENDS[to + 4] = user, task, attempt, claim
+    local to = (i - 1) * PER_OP
+    OPS[to + 1], OPS[to + 2], OPS[to + 3], OPS[to + 4], OPS[to + 5], OPS[to + 6] =
+      verb, user, task, attempt, claim, at
     if not asked[queue] then
       asked[queue] = true
       fields[#fields + 1] = 'q:' .. queue
     end
-    at = at + WORDS
+    at = at + words
   end
-  return ends, at
+  return ops, ends, at
 end
 
--- Lets go of the leases of what ended: which were held. Nothing, and nothing done, where it is not
+-- Lets go of the leases of what ended: which of all were held. Nothing, and nothing done, where it is not
 -- simply all.
-local function let_go(ends)
+local function let_go(ops, ends)
   local args, held = ARGV, {}
-  if ends == 1 then
+  if ops == 1 and ends == 1 then
     held[1] = call('ZREM', LEASES, args[8]) == 1
-  elseif ends > 1 then
+  elseif ops > 0 then
     local tokens = {}
-    for i = 1, ends do tokens[i], held[i] = args[1 + i * WORDS], true end
+    local over = ends < ops and {} or tokens
+    for i = 1, ops do
+      local to = (i - 1) * PER_OP
+      local token = args[OPS[to + 6] + 1]
+      tokens[i], held[i] = token, true
+      if ends < ops and OPS[to + 1] == 'e' then over[#over + 1] = token end
+    end
     local scores = call('ZMSCORE', LEASES, unpack(tokens))
-    for i = 1, ends do
+    for i = 1, ops do
       if not scores[i] then return nil end
     end
-    call('ZREM', LEASES, unpack(tokens))
+    if ends > 0 then call('ZREM', LEASES, unpack(over)) end
   end
   return held
 end
@@ -139,13 +152,17 @@ local function want_user(c, user)
   return u
 end
 
-local function want_ends(c)
-  for i = 1, c.ends do
-    local to = (i - 1) * PER_END
-    local u = want_user(c, ENDS[to + 1])
-    local place = c.wanted + 1
-    NAMES[place] = u.U .. 't:' .. ENDS[to + 2]
-    ENDS[to + 5], c.wanted = place, place
+local function want_ops(c)
+  for i = 1, c.ops do
+    local to = (i - 1) * PER_OP
+    local verb, user, task = OPS[to + 1], OPS[to + 2], OPS[to + 3]
+    if verb ~= 'h' then
+      -- Progress counts nothing.
+      local prefix = verb == 'e' and want_user(c, user).U or N.user(user)
+      local place = c.wanted + 1
+      NAMES[place] = prefix .. 't:' .. task
+      OPS[to + 7], c.wanted = place, place
+    end
   end
 end
 
@@ -166,32 +183,64 @@ local function want_picked(c, picked)
   return true
 end
 
--- Writes down what ended; whether all of it ran.
+-- The count of writes on a claim, a text, after what is known of its task; nothing where that does not run.
+local function counted(text, claim, said)
+  local known, n = match(text or '', RUNS)
+  if not known then return nil end
+  n, said = known == claim and read(n) + 1 or 1, read(said)
+  if said > n then n = said end
+  return int(n > N_MAX and N_MAX or n)
+end
+
+-- Writes down how far a task is, and has its user told; whether it runs.
+local function go_on(c, values, to)
+  local user, task, attempt, claim, at, place = unpack(OPS, to + 2, to + PER_OP)
+  local token, body = ARGV[at + 1], ARGV[at + 3]
+  local number = counted(values[place], claim, ARGV[at + 2])
+  if not number then return false end
+  local text = '"s":"running","c":' .. claim .. ',"n":' .. number .. ',"at":' .. c.time .. ',"a":' .. attempt
+    .. ',"w":"' .. match(token, '[^|]*$') .. '"' .. (body == '' and '' or ',') .. body .. '}'
+  local puts, passing = c.puts, c.passing
+  puts[#puts + 1] = NAMES[place]
+  puts[#puts + 1] = '{' .. text
+  passing[#passing + 1] = user
+  passing[#passing + 1] = '{"t":"' .. task .. '",' .. text
+  return true
+end
+
+-- Writes down what ended; whether it ran.
+local function finish(c, values, to)
+  local args, user, task, attempt, claim, at, place = ARGV, unpack(OPS, to + 2, to + PER_OP)
+  local body, event, keep = args[at + 4], args[at + 5], args[at + 6]
+  local number = counted(values[place], claim, args[at + 3])
+  if not number then return false end
+  event = event == '' and body or string.sub(event, 2)
+  -- Both texts are joined of their parts: a part of several would be a text more to make.
+  local time, comma, u, puts = c.time, body == '' and '' or ',', c.user_of[user], c.puts
+  local text = '{"s":"completed","c":' .. claim .. ',"n":' .. number .. ',"at":' .. time .. ',"a":' .. attempt
+    .. comma .. body .. '}'
+  comma = event == '' and '' or ','
+  V.note(u, '{"t":"' .. task .. '","s":"completed","c":' .. claim .. ',"n":' .. number .. ',"at":' .. time
+    .. ',"a":' .. attempt .. comma .. event .. '}')
+  u.running, u.completed, u.bytes = u.running - 1, u.completed + 1, u.bytes + #text
+  puts[#puts + 1] = NAMES[place]
+  puts[#puts + 1] = text
+  local entry = user .. ',' .. task .. ',' .. claim .. ',' .. time
+  local list = c.swept[keep]
+  if list then list[#list + 1] = entry else c.swept[keep] = { entry } end
+  return true
+end
+
+-- Writes down what was said of tasks; whether all of them ran.
 local function settle(c, values)
-  local args, time, puts = ARGV, c.time, c.puts
-  for i = 1, c.ends do
-    local to, word = (i - 1) * PER_END, i * WORDS
-    local user, task, attempt, claim, place = unpack(ENDS, to + 1, to + PER_END)
-    local known, n = match(values[place] or '', RUNS)
-    if not known then return false end
-    n = known == claim and n + 1 or 1
-    local said, body, event, keep = tonumber(args[word + 3]), args[word + 4], args[word + 5], args[word + 6]
-    if said > n then n = said end
-    if n > N_MAX then n = N_MAX end
-    event = event == '' and body or string.sub(event, 2)
-    -- Both texts are joined of their parts: a part of several would be a text more to make.
-    local number, comma, u = int(n), body == '' and '' or ',', c.user_of[user]
-    local text = '{"s":"completed","c":' .. claim .. ',"n":' .. number .. ',"at":' .. time .. ',"a":' .. attempt
-      .. comma .. body .. '}'
-    comma = event == '' and '' or ','
-    V.note(u, '{"t":"' .. task .. '","s":"completed","c":' .. claim .. ',"n":' .. number .. ',"at":' .. time
-      .. ',"a":' .. attempt .. comma .. event .. '}')
-    u.running, u.completed, u.bytes = u.running - 1, u.completed + 1, u.bytes + #text
-    puts[#puts + 1] = NAMES[place]
-    puts[#puts + 1] = text
-    local entry = user .. ',' .. task .. ',' .. claim .. ',' .. time
-    local list = c.swept[keep]
-    if list then list[#list + 1] = entry else c.swept[keep] = { entry } end
+  for i = 1, c.ops do
+    local to = (i - 1) * PER_OP
+    local verb = OPS[to + 1]
+    if verb == 'e' then
+      if not finish(c, values, to) then return false end
+    elseif verb == 'p' and not go_on(c, values, to) then
+      return false
+    end
   end
   return true
 end
@@ -206,7 +255,7 @@ local function hand_out(c, queue, count, values)
     if raw then
       local known, before = match(raw, WAITS)
       if known ~= claim then return false end
-      n = before + 1
+      n = read(before) + 1
     elseif claim ~= '1' then
       return false
     end
@@ -229,11 +278,11 @@ local function hand_out(c, queue, count, values)
   return true
 end
 
--- Settles what ended, the first time, and hands out what was picked; whether nothing unusual was met.
+-- Settles what was said, the first time, and hands out what was picked; whether nothing unusual was met.
 local function deal(c, queue, picked)
   local known, count = #c.users, #picked / 2
   c.wanted = 0
-  if not c.settled then want_ends(c) end
+  if not c.settled then want_ops(c) end
   if not want_picked(c, picked) then return false end
   if c.wanted == 0 then return true end
   local values = call('MGET', unpack(NAMES, 1, c.wanted))
@@ -248,8 +297,20 @@ end
 
 -- Writes what was dealt.
 local function keep(c, facts)
-  if #c.leases > 0 then call('ZADD', LEASES, unpack(c.leases)) end
-  local puts = c.puts
+  local puts, leases = c.puts, c.leases
+  if c.renews > 0 then
+    for i = 1, c.ops do
+      local to = (i - 1) * PER_OP
+      if OPS[to + 1] ~= 'e' then
+        leases[#leases + 1] = c.deadline
+        leases[#leases + 1] = ARGV[OPS[to + 6] + 1]
+      end
+    end
+    -- A late message never shortens a lease; those that are given are new.
+    call('ZADD', LEASES, 'GT', unpack(leases))
+  elseif #leases > 0 then
+    call('ZADD', LEASES, unpack(leases))
+  end
   for i = 1, #c.users do
     local u = c.users[i]
     puts[#puts + 1] = u.U .. 'n'
@@ -267,6 +328,8 @@ local function keep(c, facts)
     end
   end
   V.tell_users(c.users)
+  local passing = c.passing
+  for i = 1, #passing, 2 do call('SPUBLISH', N.channel(passing[i]), passing[i + 1]) end
 end
 
 -- Leaves the call to the others, with what was taken.
@@ -277,8 +340,8 @@ end
 
 function V.plain()
   local args, fields, asked = ARGV, {}, {}
-  local ends, at = read_ends(fields, asked)
-  if not ends then return nil end
+  local ops, ends, at = read_ops(fields, asked)
+  if not ops then return nil end
   local limit, queues, park = 0, {}, false
   if args[at] == '1' then
     limit = tonumber(args[at + 1])
@@ -296,16 +359,16 @@ function V.plain()
   -- Behind it stands for what the worker was woken.
   local facts = V.look(fields)
   if not facts or not is_plain(facts, at + 1, asked) then return nil end
-  local held = let_go(ends)
+  local held = let_go(ops, ends)
   if not held then return nil end
 
-  local refused = {}
-  if ends == 1 and not held[1] then refused, ends = { 0 }, 0 end
+  local refused, renews = {}, ops - ends
+  if ops == 1 and not held[1] then refused, ops = { 0 }, 0 end
   local lt = lease_time()
   local c = {
-    ends = ends, settled = ends == 0, wanted = 0, users = {}, user_of = {}, puts = {}, swept = {},
-    leases = {}, claimed = {}, count = 0, time = int(now()), deadline = int(lt + args[5]),
-    holder = args[3] .. '.' .. args[4],
+    ops = ops, renews = renews, settled = ops == 0, wanted = 0, users = {}, user_of = {}, puts = {},
+    passing = {}, swept = {}, leases = {}, claimed = {}, count = 0, time = int(now()),
+    deadline = int(lt + args[5]), holder = args[3] .. '.' .. args[4],
   }
   local rounds, looks = {}, CLAIM_LOOKS_MAX
   for i = 1, #queues do

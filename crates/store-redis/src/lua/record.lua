@@ -14,6 +14,8 @@
 
 -- From so many users on, one question who listens costs less than telling those who do not.
 local ASKED_MIN = 3
+-- Of nobody it is known that they have no listeners.
+local NONE = {}
 local records, wanted, dirty
 -- Names and texts that are written when the call ends.
 local puts
@@ -203,8 +205,8 @@ function V.is_ended(r) return ENDED[r.s] == true end
 -- Which users have no listeners, by place: one command less for each of them. It may not fail: without
 -- an answer all may have some. Users are names, or tables with a `field` that is theirs.
 function V.unheard(users, field)
+  if #users < ASKED_MIN or #users > UNPACK_MAX then return NONE end
   local unheard, channels = {}, {}
-  if #users < ASKED_MIN or #users > UNPACK_MAX then return unheard end
   for i = 1, #users do channels[i] = N.channel(field and users[i][field] or users[i]) end
   local counts = pcall('PUBSUB', 'SHARDNUMSUB', unpack(channels))
   for i = 1, #users do unheard[i] = counts[2 * i] == 0 end

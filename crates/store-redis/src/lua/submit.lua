@@ -36,7 +36,7 @@ for i = 1, read(take()) do
   else
     keyed = true
     new.key = N.key(new.u, string.sub(new.key, 2))
-    new.hash, new.ttl, new.mode = take(), tonumber(take()), take()
+    new.hash, new.ttl, new.mode = take_some(3)
     if new.mode == 'r' then new.why, new.keep = take(), take() end
   end
   new.sk = take()
@@ -79,8 +79,7 @@ end
 V.fetch()
 for i = 1, #tasks do known[tasks[i].id] = tasks[i].r.d and true or false end
 
--- Which keys are taken. A key's own date decides; that Redis forgets it later only saves memory.
--- Modes but 't' and 'h' go by where the task is that has the key.
+-- Which keys are taken. Modes but 't' and 'h' go by where the task is that has the key.
 local owners = {}
 local function is_dated(mode) return mode == 't' or mode == 'h' end
 if keyed then
@@ -162,7 +161,7 @@ local function judge(caps)
       accepted[new.id] = true
       lane.taken = lane.taken + 1
       lane.most = math.min(lane.most or new.most, new.most)
-      if new.key and new.ttl > 0 then owned[new.key] = { t = new.t, hash = new.hash } end
+      if new.key and read(new.ttl) > 0 then owned[new.key] = { t = new.t, hash = new.hash } end
       if not new.due and not new.sk then
         if not lane.goes then order[#order + 1] = lane end
         lane.goes = true
@@ -216,11 +215,7 @@ for i = 1, #tasks do
       V.leave_waiting(old.r, old.q)
       V.stop_waiting(old.r, old.q, new.why, new.keep, ended)
     end
-    if new.key then
-      local value = new.t .. '|' .. new.hash .. '|' .. int(now() + new.ttl) .. '|' .. new.q
-      local px = math.min(math.max(new.ttl, 0), KEY_MS_MAX) + KEY_SLACK_MS
-      call('SET', new.key, value, 'PX', int(px))
-    end
+    if new.key then V.keep_key(new.key, new.t, new.hash, new.q, V.key_dates(new.ttl)) end
     local r = new.r
     r.c, r.n, r.a, r.x, r.k, r.sk, r.p = 1, 0, 1, new.x, new.k, new.sk, new.p
     if new.p then V.use_priorities(new.q) end

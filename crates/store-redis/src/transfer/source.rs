@@ -17,7 +17,7 @@ use tasktonic_store::{Result, Store as _};
 
 use crate::open::{items_of, text_of};
 use crate::store::{RedisStore, above, split};
-use crate::wire::{StateHead, Tally};
+use crate::wire::{KeptKey, StateHead, Tally};
 
 /// Members or keys read by one command.
 const CHUNK: usize = 500;
@@ -330,11 +330,7 @@ impl Source for RedisStore {
                     continue;
                 };
                 let value = text_of(&value);
-                let parts: Vec<&str> = value.split('|').collect();
-                let [task, hash, expires, ..] = parts[..] else { continue };
-                let (Ok(task), Ok(body_hash), Ok(expires_ms)) =
-                    (task.parse(), u128::from_str_radix(hash, 16), expires.parse())
-                else {
+                let Some(KeptKey { task, body_hash, expires_ms, .. }) = KeptKey::of(&value) else {
                     continue;
                 };
                 let key: tasktonic_core::Text = key.into();

@@ -3,6 +3,7 @@
 
 mod controls;
 mod flows;
+mod keys;
 mod queries;
 
 use std::collections::HashMap;
@@ -11,8 +12,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tasktonic_core::command::{
-    Again, Claim, Control, Expiry, Idempotency, KeyMode, NewSerial, NewTask, Op, Replaced, Report,
-    Submit, Sync, Write,
+    Again, Claim, Control, Expiry, NewSerial, NewTask, Op, Report, Submit, Sync, Write,
 };
 use tasktonic_core::limits::ADOPT_MAX;
 use tasktonic_core::routing::PartitionId;
@@ -83,6 +83,7 @@ async fn walk(
         seed: Seed(seed),
         clock,
         tasks: Vec::new(),
+        keyed: Vec::new(),
         queues: HashMap::new(),
         flows: Vec::new(),
         leases: Vec::new(),
@@ -190,6 +191,8 @@ struct Walk {
     seed: Seed,
     clock: Clock,
     tasks: Vec<(UserId, TaskId)>,
+    /// Keys that were submitted, each with the task that was to have it.
+    keyed: Vec<(UserId, TaskId, Text)>,
     queues: HashMap<TaskId, tasktonic_core::Name>,
     flows: Vec<(UserId, TaskId)>,
     leases: Vec<(Lease, u32)>,
@@ -236,7 +239,7 @@ impl Walk {
                 hand.advance([1, 2, 20, 300][self.seed.pick(4)]);
                 Step::Pass
             }
-            92..99 if !self.tasks.is_empty() => {
+            92..96 if !self.tasks.is_empty() => {
                 // What waits leaves a dead reference in its lane.
                 let late = self.tasks.len() - 1 - self.seed.pick(self.tasks.len().min(8));
                 let (user, task) = self.tasks[late].clone();
@@ -244,8 +247,13 @@ impl Walk {
                 let keep_s = [0, 60][self.seed.pick(2)];
                 Step::Control(Control::Cancel { at_ms, user, tasks: vec![task], body, keep_s })
             }
-            _ if self.seed.below(8) == 0 => Step::Control(self.control()),
-            _ => Step::Restart { crash: true },
+            96 | 97 => self.purge_keyed().map_or(Step::Pass, Step::Control),
+            98 => Step::Read(self.query()),
+            _ => match self.seed.below(8) {
+                0 => Step::Control(self.control()),
+                1 | 2 => Step::Control(Control::Erase { user: self.user() }),
+                _ => Step::Restart { crash: true },
+            },
         }
     }
 
@@ -297,12 +305,10 @@ impl Walk {
             let due_ms = self
                 .one_in(4)
                 .then(|| now_ms + i64::try_from(self.seed.below(5_000)).unwrap_or(0) - 500);
-            let idempotency = self.one_in(3).then(|| Idempotency {
-                key: format!("k\u{e9}{}", self.seed.below(6)).into(),
-                body_hash: u128::from(self.seed.below(2)),
-                ttl_ms: 1 + i64::try_from(self.seed.below(60_000)).unwrap_or(0),
-                mode: self.key_mode(),
-            });
+            let idempotency = self.key(&user, &tasks);
+            if let Some(of) = &idempotency {
+                self.keyed.push((user.clone(), task, of.key.clone()));
+            }
             let expires = self.one_in(4).then(|| Expiry {
                 at_ms: now_ms + i64::try_from(self.seed.below(6_000)).unwrap_or(0) - 200,
                 keep_s: [0, 1, 60][self.seed.pick(3)],
@@ -350,20 +356,6 @@ impl Walk {
         })
     }
 
-    fn key_mode(&mut self) -> KeyMode {
-        match self.seed.below(8) {
-            0..2 => KeyMode::Ttl,
-            2 => KeyMode::UntilDone,
-            3 => KeyMode::UntilStarted,
-            4 => KeyMode::Unique,
-            5 => KeyMode::Throttle,
-            _ => {
-                let body = Text::from(r#""why":"replaced by \"s\":\"queued\"""#);
-                KeyMode::Replace(Replaced { body, keep_s: [0, 1, 60][self.seed.pick(3)] })
-            }
-        }
-    }
-
     fn sync(&mut self) -> Sync {
         self.calls += 1;
         let mut ops = Vec::new();
@@ -374,17 +366,26 @@ impl Walk {
             let at = self.seed.pick(self.leases.len());
             self.leases[at].1 += 1;
             let (lease, n) = self.leases[at].clone();
-            ops.push(Op { lease, report: self.report(n) });
+            let report = self.report(n);
+            // Now and then what has ended is said again.
+            let ends = matches!(report, Report::Ack { .. });
+            if self.of == Of::Plain && ends && self.seed.below(8) > 0 {
+                self.leases.swap_remove(at);
+            }
+            ops.push(Op { lease, report });
         }
         let queues: Vec<_> = (0..=self.seed.below(2)).map(|_| self.queue()).collect();
         let limit = u32::try_from(self.seed.below(6)).unwrap_or(0);
         let claims = self.seed.below(3) > 0 && self.running + 6 <= ADOPT_MAX;
         let woken = if self.seed.below(5) == 0 { vec![self.queue()] } else { Vec::new() };
         let worker = ["w-1", "w-2", "in-3"][self.seed.pick(3)];
+        // A shorter lease takes nothing of a longer one.
+        let is_short = self.of == Of::Plain && self.seed.below(4) == 0;
+        let lease_ms = if is_short { 6_000 } else { 10_000 };
         Sync {
             worker: worker.parse().expect("a worker id"),
             call: self.calls,
-            lease_ms: 10_000,
+            lease_ms,
             ops,
             claim: claims.then_some(Claim { queues, limit }),
             woken,
@@ -393,6 +394,8 @@ impl Walk {
     }
 
     fn report(&mut self, n: u32) -> Report {
+        // Who counts again from the beginning is not believed.
+        let n = if self.of == Of::Plain && self.seed.below(8) == 0 { 1 } else { n };
         let broke = [r#"\"c\":9}"#, "It broke", "zz \u{c9}"][self.seed.pick(3)];
         let body =
             format!(r#""st":{},"err":{{"code":"e","message":"{}"}}"#, self.seed.next() % 99, broke);
@@ -402,7 +405,11 @@ impl Walk {
         let later = now_ms + i64::try_from(self.seed.below(4_000)).unwrap_or(0) - 200;
         let keep_s = [0, 1, 60][self.seed.pick(3)];
         if self.of == Of::Plain && !self.one_in(1) {
-            return Report::Ack { write, keep_s };
+            return match self.seed.below(6) {
+                0 => Report::Heartbeat,
+                1 => Report::Progress { write },
+                _ => Report::Ack { write, keep_s },
+            };
         }
         match self.seed.below(12) {
             0 | 1 => Report::Heartbeat,

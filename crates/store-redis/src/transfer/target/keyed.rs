@@ -11,9 +11,8 @@ use tasktonic_store::Result;
 use super::{Import, TOGETHER_MAX};
 use crate::open::text_of;
 use crate::router::Place;
-
-/// The longest life of an idempotency key that Redis is told, ms.
-const KEY_MS_MAX: i64 = 10_000_000_000_000;
+use crate::script::KEY_MS_MAX;
+use crate::wire::KeptKey;
 
 impl Import {
     /// Keys, each of which names the queue of its task. That is read from the task, which has come
@@ -31,7 +30,8 @@ impl Import {
                 let Key { user, key, task, body_hash, expires_ms } = key;
                 let queue = queue_in(&text_of(text));
                 let queue = queue.as_ref().map_or("", Name::as_str);
-                let value = format!("{task}|{body_hash:032x}|{expires_ms}|{queue}");
+                let (task, body_hash, expires_ms) = (*task, *body_hash, *expires_ms);
+                let value = KeptKey { task, body_hash, expires_ms, queue }.to_string();
                 let left_ms = expires_ms.saturating_sub(now_ms).clamp(0, KEY_MS_MAX) + KEY_SLACK_MS;
                 let name = names.idempotency(user, key);
                 cmd("SET").arg(name).arg(value).arg("PX").arg(left_ms).clone()
