@@ -49,7 +49,7 @@ fn sync() -> Sync {
         call: 7,
         lease_ms: LEASE_MS_DEFAULT,
         ops: vec![],
-        claim: Some(Claim { queues: vec!["mail".parse().unwrap()], limit: 4 }),
+        claim: Some(Claim::new(vec!["mail".parse().unwrap()], 4)),
         woken: vec![],
         park: true,
     }

@@ -131,7 +131,7 @@ impl Load {
             call: self.next,
             lease_ms: 10_000,
             ops: held.into_iter().map(ack).collect(),
-            claim: Some(Claim { queues: vec!["noop".parse().unwrap()], limit }),
+            claim: Some(Claim::new(vec!["noop".parse().unwrap()], limit)),
             woken: Vec::new(),
             park: false,
         };
@@ -372,7 +372,7 @@ async fn a_task_that_is_delayed_or_fails_costs_a_command_more_for_each_list_it_e
         let before = load.counted().1;
         for _ in 0..TASKS / 2 {
             load.next += 1;
-            let claim = Claim { queues: vec!["noop".parse().unwrap()], limit: 1 };
+            let claim = Claim::new(vec!["noop".parse().unwrap()], 1);
             let held = load.held.remove(&p).unwrap_or_default();
             let write = || Write { n: 2, body: Text::from(r#""st":5"#), event: None };
             let report = |lease| {
@@ -409,7 +409,7 @@ async fn asking_whether_a_partition_rests_costs_one_command_and_what_comes_due_i
         call: 1,
         lease_ms: 10_000,
         ops: Vec::new(),
-        claim: Some(Claim { queues: vec!["noop".parse().unwrap()], limit: 1 }),
+        claim: Some(Claim::new(vec!["noop".parse().unwrap()], 1)),
         woken: Vec::new(),
         park: true,
     };
