@@ -57,6 +57,8 @@ struct Load {
     done: u64,
     /// Priorities that tasks have in turn.
     priorities: &'static [Priority],
+    /// Places that each takes.
+    places: u32,
 }
 
 /// What so many finished tasks cost, each.
@@ -80,6 +82,7 @@ impl Load {
             next: 0,
             done: 0,
             priorities: &[Priority::Normal],
+            places: 1,
         }
     }
 
@@ -126,12 +129,14 @@ impl Load {
             Op { lease, report: Report::Ack { write, keep_s: 86_400 } }
         };
         self.next += 1;
+        let places = if self.places > 1 { vec![self.places] } else { Vec::new() };
+        let queues = vec!["noop".parse().unwrap()];
         let request = Sync {
             worker: "w-1".parse().unwrap(),
             call: self.next,
             lease_ms: 10_000,
             ops: held.into_iter().map(ack).collect(),
-            claim: Some(Claim::new(vec!["noop".parse().unwrap()], limit)),
+            claim: Some(Claim { queues, limit: limit * self.places, places }),
             woken: Vec::new(),
             park: false,
         };
@@ -341,6 +346,45 @@ async fn a_limit_on_what_runs_costs_so_much_and_no_more() {
         println!("{name}: {cost:.3?}");
         assert!(cost.inner <= most, "{name}: {cost:?}, at most {most}");
     }
+}
+
+/// What it costs that tasks take several places of their worker; and a claim that stops at one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_of_several_places_costs_what_others_cost() {
+    for (batch, most) in [(1, 20.02 + TALLY_ONE), (16, 4.0)] {
+        let mut load = Load::new(PARTITIONS).await;
+        load.places = 3;
+        for number in 0..USERS {
+            load.submit(&Load::user(number), 2 * u64::from(batch)).await;
+        }
+        load.run(USERS, batch).await;
+        let cost = load.run(USERS * 4, batch).await;
+        println!("three places each, {batch} at a time: {cost:.3?}");
+        assert!(cost.inner <= most, "{cost:?}, at most {most}");
+    }
+    const CALLS: u64 = 100;
+    let mut load = Load::new(1).await;
+    for number in 0..USERS {
+        load.submit(&Load::user(number), 2).await;
+    }
+    let before = load.counted().1;
+    for call in 1..=CALLS {
+        let queues = vec!["noop".parse().unwrap()];
+        let request = Sync {
+            worker: "w-1".parse().unwrap(),
+            call,
+            lease_ms: 10_000,
+            ops: Vec::new(),
+            claim: Some(Claim { queues, limit: 2, places: vec![3] }),
+            woken: Vec::new(),
+            park: true,
+        };
+        let reply = load.store.sync(PartitionId(0), request).await.unwrap();
+        assert!(reply.stopped_at.is_some() && reply.claimed.is_empty());
+    }
+    let cost = as_float(load.counted().1 - before) / as_float(CALLS);
+    println!("a claim that stops: {cost:.2} commands");
+    assert!(cost <= 10.0, "{cost}");
 }
 
 /// Tasks that wait for a time, or fail, are in lists of their states.
