@@ -144,6 +144,7 @@ pub async fn nobody_is_stopped_for_who_may_not_start(scene: Scene) {
         user(UserSettings::default()).await;
         let reply = scene.claim_sized("w1", &[("mail", 3)], 3).await;
         assert_eq!(queues(&reply), ["mail"]);
+        assert!(scene.report(&reply.claimed[0].lease, ack(reply.claimed[0].n + 1)).await);
     }
 }
 
