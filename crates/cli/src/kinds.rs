@@ -63,9 +63,10 @@ pub(crate) async fn kinds(args: Args) -> Result<u8> {
         .map(|kind| {
             let worker = if kind.served { "at work" } else { "none now" };
             let title = kind.title.as_deref().unwrap_or_default();
-            vec![harmless(&kind.kind), worker.to_owned(), harmless(title)]
+            let places = kind.places.to_string();
+            vec![harmless(&kind.kind), worker.to_owned(), places, harmless(title)]
         })
         .collect();
-    screen::table(&["KIND", "WORKER", "TITLE"], &rows);
+    screen::table(&["KIND", "WORKER", "PLACES", "TITLE"], &rows);
     Ok(crate::DONE)
 }

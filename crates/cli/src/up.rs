@@ -53,7 +53,7 @@ pub(crate) struct Args {
     /// Print one JSON line when ready
     #[arg(long)]
     pub(crate) json: bool,
-    /// Attempts of one worker at once [default: one per core]
+    /// How many places each worker has: attempts at once, where each takes one [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) concurrency: Option<u32>,
     /// What its workers have, e.g. gpu: they take tasks that need it too; may be given up to 3 times

@@ -54,7 +54,7 @@ pub(crate) struct Args {
     /// Only these kinds
     #[arg(long, value_delimiter = ',', value_name = "KIND")]
     kinds: Vec<Name>,
-    /// Attempts at once [default: one per core]
+    /// How many places it has: attempts at once, where each takes one [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     concurrency: Option<u32>,
     /// What this worker has, e.g. gpu: it takes tasks that need it too; may be given up to 3 times

@@ -27,7 +27,7 @@ pub(crate) async fn workers(args: Args) -> Result<u8> {
         return Ok(crate::DONE);
     }
     let rows: Vec<_> = workers.iter().map(row).collect();
-    screen::table(&["WORKER", "HOST", "LABELS", "RUNNING", "KINDS"], &rows);
+    screen::table(&["WORKER", "HOST", "LABELS", "RUNNING", "PLACES", "KINDS"], &rows);
     Ok(crate::DONE)
 }
 
@@ -36,7 +36,8 @@ fn row(worker: &Worker) -> Vec<String> {
         harmless(&worker.id),
         harmless(&worker.host),
         harmless(&worker.labels.join(", ")),
-        format!("{} of {}", worker.running, worker.concurrency),
+        worker.running.to_string(),
+        format!("{} of {}", worker.taken.unwrap_or(worker.running), worker.concurrency),
         harmless(&worker.kinds.join(", ")),
     ]
 }

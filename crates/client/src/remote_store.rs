@@ -8,7 +8,10 @@ mod engine;
 mod registry;
 mod wakes;
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use tasktonic_core::command::{Control, Submit, Sync as SyncCommand};
 use tasktonic_core::reply::{Controlled, Submitted};
 use tasktonic_core::routing::PartitionId;
@@ -35,6 +38,9 @@ pub(crate) const PARTITION: PartitionId = PartitionId(0);
 pub struct RemoteStore {
     engine: Engine,
     registry: RemoteRegistry,
+    /// The part of the server's store in which the last claim of a worker stopped, if it did: there
+    /// the next one begins.
+    stopped: Mutex<HashMap<WorkerId, u16>>,
 }
 
 impl RemoteStore {
@@ -46,7 +52,7 @@ impl RemoteStore {
     pub fn new(client: Client) -> crate::Result<Self> {
         let engine = Engine::start(client.apart()?)?;
         let registry = RemoteRegistry::new(engine.clone());
-        Ok(Self { engine, registry })
+        Ok(Self { engine, registry, stopped: Mutex::default() })
     }
 }
 
@@ -97,9 +103,17 @@ impl Store for RemoteStore {
     async fn sync(&self, p: PartitionId, request: SyncCommand) -> Result<SyncReply> {
         limits::check_sync(&request)?;
         check_partition(p)?;
-        let body = SyncRequest::of(request, 0);
+        let worker = request.worker.clone();
+        let mut body = SyncRequest::of(request, 0);
+        if let Some(claim) = &mut body.claim {
+            claim.first = self.stopped.lock().remove(&worker);
+        }
         let sent = self.engine.run(|client| async move { client.worker_sync(&body).await });
-        reply_of(sent.await?.map_err(store_error)?)
+        let answer = sent.await?.map_err(store_error)?;
+        if let Some(stopped) = &answer.stopped_at {
+            self.stopped.lock().insert(worker, stopped.part);
+        }
+        reply_of(answer)
     }
 
     async fn control(&self, _p: PartitionId, _control: Control) -> Result<Vec<Controlled>> {
@@ -198,6 +212,7 @@ fn reply_of(answer: SyncResponse) -> Result<SyncReply> {
         cancelled: leases(&answer.cancelled)?,
         adopted: answer.adopted.into_iter().map(held).collect::<Result<_>>()?,
         claimed: answer.claimed.into_iter().map(held).collect::<Result<_>>()?,
+        stopped_at: answer.stopped_at.map(|stopped| queue(&stopped.queue)).transpose()?,
         more: answer.more,
         next_in_ms: answer.next_in_ms,
         // Servers fire schedules.
@@ -212,5 +227,9 @@ pub(crate) fn leases(tokens: &[String]) -> Result<Vec<Lease>> {
 }
 
 pub(crate) fn queues(names: &[String]) -> Result<Vec<Name>> {
-    names.iter().map(|name| name.parse().map_err(|_| malformed("a queue"))).collect()
+    names.iter().map(|name| queue(name)).collect()
+}
+
+fn queue(name: &str) -> Result<Name> {
+    name.parse().map_err(|_| malformed("a queue"))
 }

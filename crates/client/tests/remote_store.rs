@@ -21,7 +21,9 @@ use tasktonic_core::limits::LEASE_MS_DEFAULT;
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::{Lease, TaskId, WorkerId};
 use tasktonic_protocol::problem::Code;
-use tasktonic_protocol::worker::{Announce, KindRecord, SyncRequest, SyncResponse, WorkerRecord};
+use tasktonic_protocol::worker::{
+    Announce, ClaimBody, KindRecord, SyncRequest, SyncResponse, WorkerRecord,
+};
 use tasktonic_store::{Error, Expect, Query, QueryReply, Store as _, Table, Wake, WakeStream};
 use tokio::sync::Notify;
 
@@ -49,7 +51,7 @@ fn sync() -> Sync {
         call: 7,
         lease_ms: LEASE_MS_DEFAULT,
         ops: vec![],
-        claim: Some(Claim { queues: vec!["mail".parse().unwrap()], limit: 4 }),
+        claim: Some(Claim::new(vec!["mail".parse().unwrap()], 4)),
         woken: vec![],
         park: true,
     }
@@ -76,6 +78,37 @@ async fn a_sync_travels_whole_and_never_waits() {
     let sent: SyncRequest = serde_json::from_slice(&seen[0].body).unwrap();
     assert_eq!(sent.wait_ms, 0);
     assert_eq!(format!("{:?}", sent.into_sync().unwrap()), format!("{:?}", sync()));
+}
+
+#[tokio::test]
+async fn the_claim_after_one_that_stopped_begins_where_that_was() {
+    let stopped = r#"{"v":1,"epoch":1,"stopped_at":{"queue":"mail","part":5}}"#;
+    let fake =
+        Fake::start(move |n, _| json(200, if n == 0 { stopped } else { r#"{"v":1,"epoch":1}"# }))
+            .await;
+    let store = RemoteStore::new(fake.client()).unwrap();
+    let places = vec![4];
+    let ask = || Sync {
+        claim: Some(Claim { places: places.clone(), ..sync().claim.unwrap() }),
+        ..sync()
+    };
+    let reply = store.sync(P, ask()).await.unwrap();
+    assert_eq!(reply.stopped_at, Some("mail".parse().unwrap()));
+    // What is said in between, and another worker's claim, are none of it.
+    store.sync(P, Sync { claim: None, park: false, ..sync() }).await.unwrap();
+    store.sync(P, Sync { worker: "w-2".parse().unwrap(), ..ask() }).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(store.sync(P, ask()).await.unwrap().stopped_at, None);
+    }
+    let claims: Vec<_> = fake
+        .seen()
+        .iter()
+        .map(|seen| serde_json::from_slice::<SyncRequest>(&seen.body).unwrap().claim)
+        .collect();
+    let first = |claim: &Option<ClaimBody>| claim.as_ref().and_then(|claim| claim.first);
+    let firsts: Vec<_> = claims.iter().map(first).collect();
+    assert_eq!(firsts, [None, None, None, Some(5), None]);
+    assert_eq!(claims[0].as_ref().unwrap().places, places);
 }
 
 #[tokio::test]
@@ -209,6 +242,7 @@ fn record() -> WorkerRecord {
         labels: vec!["gpu".into()],
         concurrency: 2,
         running: 0,
+        taken: None,
         seen_ms: 5,
     }
 }

@@ -28,6 +28,11 @@ pub const SUBMIT_TASKS_MAX: usize = 128;
 pub const SYNC_OPS_MAX: usize = 128;
 /// Tasks handed out by one sync.
 pub const CLAIM_MAX: u32 = 128;
+/// Places of a worker that one task can take, and that one claim can have.
+pub const PLACES_MAX: u32 = 1_024;
+/// Lanes looked at together for whether it is somebody's turn for whose task there are too few
+/// places.
+pub const TURN_LOOKS: u32 = 8;
 /// Queues named by one claim.
 pub const CLAIM_QUEUES_MAX: usize = 32;
 /// Lane entries looked at by one claim, dead references included.
@@ -107,6 +112,7 @@ pub const EVENTS_KEPT_MAX: usize = 1_000;
 /// Writes one holder may make on one claim, and the factor between claim numbers in a `rev`.
 pub const REV_PER_CLAIM: u64 = 100_000_000;
 
+const _: () = assert!(PLACES_MAX >= CLAIM_MAX, "as many places as tasks of one place");
 const _: () = assert!(UNWATCHED_MS < LEASE_TIME_STEP_MS_MAX, "whoever keeps watch goes on with it");
 const _: () = assert!(
     LOOK_MS_MAX + LEASE_MS_DEFAULT as i64 - LEASE_TIME_STEP_MS_MAX < 15_000,

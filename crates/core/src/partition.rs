@@ -19,6 +19,7 @@ mod lane;
 mod line;
 mod links;
 mod maintain;
+mod next;
 mod pick;
 mod position;
 mod queue;
@@ -371,7 +372,8 @@ impl Partition {
         let maintained = lease_ms > 0 && self.maintain(step, caller, &mut reply);
         if let Some(claim) = &claim {
             self.claim(step, caller, claim, &mut reply);
-            if park && reply.claimed.is_empty() {
+            // Whom it stopped has work to come back for; a wake is for others.
+            if park && reply.claimed.is_empty() && reply.stopped_at.is_none() {
                 let lt = self.lease_time(step.now_ms);
                 for name in &claim.queues {
                     self.queue(name).idle.insert(worker.clone(), lt);

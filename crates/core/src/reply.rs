@@ -1,6 +1,6 @@
 //! What a partition answers.
 
-use crate::ids::{Lease, TaskId};
+use crate::ids::{Lease, Name, TaskId};
 use crate::transitions::TaskState;
 
 /// The answer to a [`Command`](crate::Command), of the same kind.
@@ -40,6 +40,9 @@ pub struct Synced {
     pub adopted: Vec<Lease>,
     /// New work.
     pub claimed: Vec<Claimed>,
+    /// The queue of the claim at which it stopped, though places were left: it was its turn, and its
+    /// next task takes more of them. Nothing was looked at behind it.
+    pub stopped_at: Option<Name>,
     /// Lanes left in the claim's queues, where it looked at as many entries as one call may before
     /// it had all it asked for; 0 otherwise.
     pub more: u32,

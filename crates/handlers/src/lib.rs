@@ -10,7 +10,9 @@ pub mod file;
 pub mod http;
 pub mod images;
 pub mod noop;
+mod places;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -32,6 +34,9 @@ pub const SHIPPED_KINDS: [&str; 4] = [images::KIND, csv::KIND, http::KIND, noop:
 pub struct HandlersConfig {
     /// Where `http.request` may go.
     pub http: HttpConfig,
+    /// How many places of a worker a task of these kinds takes; one, where nothing is said. Only of the
+    /// shipped ones: an exec kind says it itself.
+    pub places: BTreeMap<String, u32>,
     /// Kinds that run a program, see [`ExecKind::parse_all`].
     #[serde(skip)]
     pub exec: Vec<ExecKind>,
@@ -40,12 +45,13 @@ pub struct HandlersConfig {
 /// Every handler we ship, and the exec kinds of the configuration.
 #[must_use]
 pub fn shipped(config: &HandlersConfig) -> Vec<Arc<dyn AnyHandler>> {
-    let mut all: Vec<Arc<dyn AnyHandler>> = vec![
+    let ours: [Arc<dyn AnyHandler>; SHIPPED_KINDS.len()] = [
         Arc::new(Registered(ImagesResize)),
         Arc::new(Registered(CsvProfile)),
         Arc::new(Registered(HttpRequest::new(config.http.clone()))),
         Arc::new(Registered(Noop)),
     ];
+    let mut all: Vec<_> = ours.into_iter().map(|of| places::sized(of, &config.places)).collect();
     for kind in &config.exec {
         all.push(Arc::new(kind.clone()));
     }

@@ -58,7 +58,7 @@ fn sync(ops: Vec<Op>, limit: u32) -> Command {
         call: 1,
         lease_ms: 10_000,
         ops,
-        claim: (limit > 0).then_some(Claim { queues, limit }),
+        claim: (limit > 0).then_some(Claim::new(queues, limit)),
         woken: Vec::new(),
         park: false,
     })

@@ -24,6 +24,7 @@ pub use crate::priority::Priority;
 pub use auth::{LoginRequest, LogoutRequest, Me, RefreshRequest, Tokens};
 pub use bytes::{BytesChange, BytesHeld, BytesLimit};
 pub use catalogue::{Kind, KindList, Worker, WorkerList};
+pub(crate) use catalogue::{is_one_place, one_place};
 pub use erase::{Erasure, ErasureState};
 pub use files::StoredFile;
 pub use flows::{

@@ -16,8 +16,8 @@ pub use announce::{Announce, KindRecord, WORKER_SEEN_MS_MAX, WorkerRecord};
 pub use held::{HeldRequest, HeldResponse};
 pub use inputs::{InputBody, InputsRequest, InputsResponse};
 pub use sync::{
-    ClaimBody, HeldBody, Malformed, OpBody, ReportBody, SyncRequest, SyncResponse, WAIT_MS_MAX,
-    WriteBody,
+    ClaimBody, HeldBody, Malformed, OpBody, ReportBody, StoppedAt, SyncRequest, SyncResponse,
+    WAIT_MS_MAX, WriteBody,
 };
 
 /// The version of the worker protocol spoken here.

@@ -34,6 +34,8 @@ mod lost_answers;
 mod output;
 #[path = "api/parts.rs"]
 mod parts;
+#[path = "api/places.rs"]
+mod places;
 #[path = "api/position.rs"]
 mod position;
 #[path = "api/queues.rs"]

@@ -20,6 +20,8 @@ mod isolation;
 mod keys;
 #[path = "api/labels.rs"]
 mod labels;
+#[path = "api/places.rs"]
+mod places;
 #[path = "api/position.rs"]
 mod position;
 #[path = "api/read.rs"]

@@ -130,7 +130,7 @@ fn sync(caller: usize, call: u64, held: &[Held], batch: usize) -> Sync {
         call,
         lease_ms: 30_000,
         ops: held.iter().map(ack).collect(),
-        claim: (batch > 0).then_some(Claim { queues, limit }),
+        claim: (batch > 0).then_some(Claim::new(queues, limit)),
         woken: Vec::new(),
         park: false,
     }

@@ -57,7 +57,7 @@ async fn life(store: &EmbeddedStore, first: u64) {
         call,
         lease_ms: 60_000,
         ops,
-        claim: Some(Claim { queues: vec!["mail".parse().expect("a name")], limit }),
+        claim: Some(Claim::new(vec!["mail".parse().expect("a name")], limit)),
         woken: Vec::new(),
         park: false,
     };

@@ -164,7 +164,7 @@ fn sync(caller: usize, call: u64, held: &[Held], size: usize) -> Sync {
         call,
         lease_ms: 30_000,
         ops: held.iter().map(ack).collect(),
-        claim: Some(Claim { queues: vec!["mail".parse().expect("a name")], limit }),
+        claim: Some(Claim::new(vec!["mail".parse().expect("a name")], limit)),
         woken: Vec::new(),
         park: false,
     }

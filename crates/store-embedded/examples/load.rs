@@ -104,7 +104,7 @@ async fn work(store: Arc<EmbeddedStore>) {
             call,
             lease_ms: 10_000,
             ops,
-            claim: Some(Claim { queues: vec!["load".parse().expect("a name")], limit: 4 }),
+            claim: Some(Claim::new(vec!["load".parse().expect("a name")], 4)),
             woken: Vec::new(),
             park: false,
         };

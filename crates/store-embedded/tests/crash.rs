@@ -151,7 +151,7 @@ async fn look(store: &EmbeddedStore, worker: &str, call: u64, limit: u32) -> Syn
         call,
         lease_ms: 10_000,
         ops: Vec::new(),
-        claim: (limit > 0).then(|| Claim { queues: vec!["mail".parse().unwrap()], limit }),
+        claim: (limit > 0).then(|| Claim::new(vec!["mail".parse().unwrap()], limit)),
         woken: Vec::new(),
         park: false,
     };

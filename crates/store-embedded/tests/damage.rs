@@ -160,7 +160,7 @@ async fn make(scratch: &Scratch) -> Kept {
                 call,
                 lease_ms: 60_000,
                 ops: std::mem::take(&mut ops),
-                claim: Some(Claim { queues: vec!["mail".parse().unwrap()], limit: 8 }),
+                claim: Some(Claim::new(vec!["mail".parse().unwrap()], 8)),
                 woken: Vec::new(),
                 park: false,
             };

@@ -26,7 +26,7 @@ fn request(call: u64, ops: Vec<Op>, limit: u32) -> Sync {
         call,
         lease_ms: 60_000,
         ops,
-        claim: Some(Claim { queues: vec!["mail".parse().unwrap()], limit }),
+        claim: Some(Claim::new(vec!["mail".parse().unwrap()], limit)),
         woken: Vec::new(),
         park: false,
     }

@@ -59,6 +59,8 @@ struct Load {
     priorities: &'static [Priority],
     /// Whether each task has a key of its own.
     has_keys: bool,
+    /// Places that each takes.
+    places: u32,
 }
 
 /// What so many finished tasks cost, each.
@@ -83,6 +85,7 @@ impl Load {
             done: 0,
             priorities: &[Priority::Normal],
             has_keys: false,
+            places: 1,
         }
     }
 
@@ -133,12 +136,14 @@ impl Load {
             Op { lease, report: Report::Ack { write, keep_s: 86_400 } }
         };
         self.next += 1;
+        let places = if self.places > 1 { vec![self.places] } else { Vec::new() };
+        let queues = vec!["noop".parse().unwrap()];
         let request = Sync {
             worker: "w-1".parse().unwrap(),
             call: self.next,
             lease_ms: 10_000,
             ops: held.into_iter().map(ack).collect(),
-            claim: Some(Claim { queues: vec!["noop".parse().unwrap()], limit }),
+            claim: Some(Claim { queues, limit: limit * self.places, places }),
             woken: Vec::new(),
             park: false,
         };
@@ -375,6 +380,45 @@ async fn a_limit_on_what_runs_costs_so_much_and_no_more() {
     }
 }
 
+/// What it costs that tasks take several places of their worker; and a claim that stops at one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_of_several_places_costs_what_others_cost() {
+    for (batch, most) in [(1, 20.02 + TALLY_ONE), (16, 4.0)] {
+        let mut load = Load::new(PARTITIONS).await;
+        load.places = 3;
+        for number in 0..USERS {
+            load.submit(&Load::user(number), 2 * u64::from(batch)).await;
+        }
+        load.run(USERS, batch).await;
+        let cost = load.run(USERS * 4, batch).await;
+        println!("three places each, {batch} at a time: {cost:.3?}");
+        assert!(cost.inner <= most, "{cost:?}, at most {most}");
+    }
+    const CALLS: u64 = 100;
+    let mut load = Load::new(1).await;
+    for number in 0..USERS {
+        load.submit(&Load::user(number), 2).await;
+    }
+    let before = load.counted().1;
+    for call in 1..=CALLS {
+        let queues = vec!["noop".parse().unwrap()];
+        let request = Sync {
+            worker: "w-1".parse().unwrap(),
+            call,
+            lease_ms: 10_000,
+            ops: Vec::new(),
+            claim: Some(Claim { queues, limit: 2, places: vec![3] }),
+            woken: Vec::new(),
+            park: true,
+        };
+        let reply = load.store.sync(PartitionId(0), request).await.unwrap();
+        assert!(reply.stopped_at.is_some() && reply.claimed.is_empty());
+    }
+    let cost = as_float(load.counted().1 - before) / as_float(CALLS);
+    println!("a claim that stops: {cost:.2} commands");
+    assert!(cost <= 10.0, "{cost}");
+}
+
 /// Tasks that wait for a time, or fail, are in lists of their states.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_task_that_is_delayed_or_fails_costs_a_command_more_for_each_list_it_enters() {
@@ -404,7 +448,7 @@ async fn a_task_that_is_delayed_or_fails_costs_a_command_more_for_each_list_it_e
         let before = load.counted().1;
         for _ in 0..TASKS / 2 {
             load.next += 1;
-            let claim = Claim { queues: vec!["noop".parse().unwrap()], limit: 1 };
+            let claim = Claim::new(vec!["noop".parse().unwrap()], 1);
             let held = load.held.remove(&p).unwrap_or_default();
             let write = || Write { n: 2, body: Text::from(r#""st":5"#), event: None };
             let report = |lease| {
@@ -441,7 +485,7 @@ async fn asking_whether_a_partition_rests_costs_one_command_and_what_comes_due_i
         call: 1,
         lease_ms: 10_000,
         ops: Vec::new(),
-        claim: Some(Claim { queues: vec!["noop".parse().unwrap()], limit: 1 }),
+        claim: Some(Claim::new(vec!["noop".parse().unwrap()], 1)),
         woken: Vec::new(),
         park: true,
     };

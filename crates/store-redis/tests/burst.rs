@@ -90,7 +90,7 @@ async fn a_hundred_thousand_tasks_due_at_one_instant_are_taken_on_in_parts_and_a
             call: calls,
             lease_ms: 60_000,
             ops: std::mem::take(&mut ops),
-            claim: Some(Claim { queues: vec!["noop".parse().unwrap()], limit: CLAIM }),
+            claim: Some(Claim::new(vec!["noop".parse().unwrap()], CLAIM)),
             woken: Vec::new(),
             park: false,
         };

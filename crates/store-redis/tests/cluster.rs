@@ -190,7 +190,7 @@ fn a_stale_replica_in_power_repeats_no_lease_token_and_resets_cursors() {
                 call,
                 lease_ms: 5_000,
                 ops: Vec::new(),
-                claim: Some(Claim { queues: vec!["mail".parse().unwrap()], limit: 4 }),
+                claim: Some(Claim::new(vec!["mail".parse().unwrap()], 4)),
                 woken: Vec::new(),
                 park: false,
             };

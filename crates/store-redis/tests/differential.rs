@@ -152,7 +152,7 @@ async fn a_turn_that_reaches_its_limits_leaves_the_rest_to_the_next_as_in_the_mo
         call,
         lease_ms: 5_000,
         ops,
-        claim: Some(Claim { queues: vec![queue.parse().unwrap()], limit }),
+        claim: Some(Claim::new(vec![queue.parse().unwrap()], limit)),
         woken: Vec::new(),
         park: false,
     };
@@ -248,7 +248,7 @@ async fn a_line_of_ends_longer_than_one_call_is_told_as_in_the_model() {
         call,
         lease_ms: 10_000,
         ops,
-        claim: Some(Claim { queues: vec!["mail".parse().unwrap()], limit }),
+        claim: Some(Claim::new(vec!["mail".parse().unwrap()], limit)),
         woken: Vec::new(),
         park: false,
     };

@@ -74,7 +74,7 @@ async fn edits_that_race_claims_are_seen_or_refused() {
         let mut call = 0;
         while taken.len() < usize::try_from(TASKS).unwrap() {
             call += 1;
-            let claim = Claim { queues: vec!["mail".parse().unwrap()], limit: 10 };
+            let claim = Claim::new(vec!["mail".parse().unwrap()], 10);
             let request = Sync {
                 worker: "w-1".parse().unwrap(),
                 call,

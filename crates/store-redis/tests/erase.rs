@@ -46,7 +46,7 @@ async fn submit(store: &RedisStore, user: &str, numbers: std::ops::Range<u64>, q
 }
 
 async fn sync(store: &RedisStore, call: u64, ops: Vec<Op>, queue: &str, limit: u32) -> Vec<Held> {
-    let claim = Claim { queues: vec![queue.parse().unwrap()], limit };
+    let claim = Claim::new(vec![queue.parse().unwrap()], limit);
     let request = Sync {
         worker: "w-1".parse().unwrap(),
         call,

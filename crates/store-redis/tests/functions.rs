@@ -119,7 +119,7 @@ impl Tour<'_> {
         self.call += 1;
         let write = Write { n: 9, body: Text::from(r#""st":5"#), event: None };
         let report = |lease| Op { lease, report: Report::Ack { write: write.clone(), keep_s: 60 } };
-        let claim = Claim { queues: vec!["mail".parse().unwrap()], limit };
+        let claim = Claim::new(vec!["mail".parse().unwrap()], limit);
         let request = Sync {
             worker: "w-1".parse().unwrap(),
             call: self.call,

@@ -67,7 +67,7 @@ async fn sync(store: &RedisStore, call: &AtomicU64, ops: Vec<Op>, limit: u32) ->
         call: call.fetch_add(1, Ordering::Relaxed),
         lease_ms: 10_000,
         ops,
-        claim: Some(Claim { queues: vec!["mail".parse().unwrap()], limit }),
+        claim: Some(Claim::new(vec!["mail".parse().unwrap()], limit)),
         woken: Vec::new(),
         park: false,
     };

@@ -78,7 +78,7 @@ async fn sync(
         let write = Write { n: held.n + 1, body: Text::from(r#""st":5"#), event: None };
         Op { lease: held.lease, report: Report::Ack { write, keep_s: 60 } }
     };
-    let claim = Claim { queues: vec!["mail".parse().unwrap()], limit };
+    let claim = Claim::new(vec!["mail".parse().unwrap()], limit);
     let request = Sync {
         worker: worker.parse().unwrap(),
         call: *call,

@@ -463,7 +463,7 @@ async fn a_queue_with_labels_is_put_right_like_any_other() {
             call,
             lease_ms: 10_000,
             ops: Vec::new(),
-            claim: Some(Claim { queues: vec![queue.clone()], limit }),
+            claim: Some(Claim::new(vec![queue.clone()], limit)),
             woken: Vec::new(),
             park: false,
         };

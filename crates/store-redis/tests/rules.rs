@@ -47,7 +47,7 @@ async fn submit(store: &RedisStore, user: &UserId, numbers: std::ops::Range<u64>
 }
 
 fn request(worker: &str, call: u64, ops: Vec<Op>, limit: u32) -> Sync {
-    let claim = Claim { queues: vec!["mail".parse().unwrap()], limit };
+    let claim = Claim::new(vec!["mail".parse().unwrap()], limit);
     Sync {
         worker: worker.parse().unwrap(),
         call,

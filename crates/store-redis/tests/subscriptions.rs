@@ -167,7 +167,7 @@ fn a_stream_is_there_at_once_and_its_confirmation_comes_once() {
             call,
             lease_ms: 10_000,
             ops: Vec::new(),
-            claim: Some(Claim { queues: vec!["mail".parse().unwrap()], limit: 1 }),
+            claim: Some(Claim::new(vec!["mail".parse().unwrap()], 1)),
             woken: Vec::new(),
             park: true,
         };
@@ -243,7 +243,7 @@ fn an_idle_worker_is_woken_within_milliseconds() {
                 call,
                 lease_ms: 10_000,
                 ops: Vec::new(),
-                claim: Some(Claim { queues: vec!["mail".parse().unwrap()], limit }),
+                claim: Some(Claim::new(vec!["mail".parse().unwrap()], limit)),
                 woken: Vec::new(),
                 park,
             };

@@ -21,6 +21,7 @@ mod labels;
 mod limits;
 mod lines;
 mod lists;
+mod places;
 mod position;
 mod priorities;
 mod queue_limits;
@@ -49,6 +50,7 @@ pub use labels::*;
 pub use limits::*;
 pub use lines::*;
 pub use lists::*;
+pub use places::*;
 pub use position::*;
 pub use priorities::*;
 pub use queue_limits::*;
@@ -142,6 +144,10 @@ macro_rules! conformance {
             an_attempt_is_charged_for_what_it_took_however_it_ends
             turns_by_run_time_keep_limits_rates_priorities_and_pauses
             a_task_that_needs_labels_waits_where_only_their_workers_look
+            a_claim_takes_no_more_places_than_there_are_and_stops_at_what_does_not_fit
+            nobody_is_stopped_for_who_may_not_start
+            who_is_stopped_is_not_parked
+            places_that_cannot_be_are_refused
             a_thousand_submits_of_one_key_at_once_make_one_task
             a_key_until_done_is_free_when_its_task_has_ended
             a_key_until_started_is_free_while_its_task_runs

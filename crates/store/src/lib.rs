@@ -134,6 +134,10 @@ pub struct SyncReply {
     pub adopted: Vec<Held>,
     /// New work.
     pub claimed: Vec<Held>,
+    /// The queue of the claim at which it stopped, though places were left: its next task takes more
+    /// of them. Its turn comes once they are free and the claim begins with it; behind it nothing was
+    /// looked at.
+    pub stopped_at: Option<Name>,
     /// Lanes left in the claim's queues, where it looked at as many entries as one call may before
     /// it had all it asked for; 0 otherwise.
     pub more: u32,

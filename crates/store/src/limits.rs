@@ -8,7 +8,7 @@ use tasktonic_core::UserId;
 use tasktonic_core::command::{Control, Gathers, NewTask, Node, Submit, Sync};
 use tasktonic_core::limits::{
     CLAIM_MAX, CLAIM_QUEUES_MAX, CONTROL_TASKS_MAX, LEASE_MS_MAX, LEASE_MS_MIN, LINKS_MAX,
-    QUEUES_SET_MAX, SCHEDULE_BYTES_MAX, SUBMIT_TASKS_MAX, SYNC_OPS_MAX,
+    PLACES_MAX, QUEUES_SET_MAX, SCHEDULE_BYTES_MAX, SUBMIT_TASKS_MAX, SYNC_OPS_MAX,
 };
 
 use crate::{Error, Result};
@@ -88,7 +88,18 @@ pub fn check_sync(sync: &Sync) -> Result<()> {
     at_most("woken queues in one sync", sync.woken.len(), CLAIM_QUEUES_MAX)?;
     let Some(claim) = &sync.claim else { return Ok(()) };
     at_most("queues in one claim", claim.queues.len(), CLAIM_QUEUES_MAX)?;
-    at_most("tasks in one claim", claim.limit as usize, CLAIM_MAX as usize)
+    if claim.places.is_empty() {
+        return at_most("tasks in one claim", claim.limit as usize, CLAIM_MAX as usize);
+    }
+    at_most("places in one claim", claim.limit as usize, PLACES_MAX as usize)?;
+    let of_each = claim.places.len() == claim.queues.len();
+    if of_each && claim.places.iter().all(|places| (1..=PLACES_MAX).contains(places)) {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!(
+        "the places of a claim: 1 to {PLACES_MAX} for each of its {} queues",
+        claim.queues.len()
+    )))
 }
 
 /// Whether a control command is within its limits.

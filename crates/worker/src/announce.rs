@@ -20,7 +20,16 @@ pub(crate) struct Announcer {
     pub(crate) kinds: Vec<KindRecord>,
     /// The entry, but for what changes.
     pub(crate) worker: WorkerRecord,
-    pub(crate) running: Arc<AtomicU32>,
+    pub(crate) runs: Arc<Runs>,
+}
+
+/// What runs in a worker now, for whoever announces it.
+#[derive(Debug, Default)]
+pub(crate) struct Runs {
+    /// Attempts.
+    pub(crate) attempts: AtomicU32,
+    /// Places that they take.
+    pub(crate) places: AtomicU32,
 }
 
 impl Announcer {
@@ -86,8 +95,11 @@ impl Announcer {
                 registry.put(Table::Kinds, &kind.kind, value, Expect::Any).await?;
             }
         }
+        let running = self.runs.attempts.load(Ordering::Relaxed);
+        let taken = self.runs.places.load(Ordering::Relaxed);
         let record = WorkerRecord {
-            running: self.running.load(Ordering::Relaxed),
+            running,
+            taken: (taken != running).then_some(taken),
             seen_ms: self.clock.now_ms(),
             ..self.worker.clone()
         };
@@ -139,10 +151,11 @@ mod tests {
             labels: Vec::new(),
             concurrency: 1,
             running: 0,
+            taken: None,
             seen_ms: 0,
         };
         let (clock, kinds) = (Clock::system(), vec![kind]);
-        Announcer { store, clock, kinds, worker, running: Arc::default() }
+        Announcer { store, clock, kinds, worker, runs: Arc::default() }
     }
 
     #[tokio::test(start_paused = true)]

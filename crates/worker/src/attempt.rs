@@ -1,6 +1,6 @@
 //! One attempt as the loop sees it: its lease, its handler, and what is still to be said of it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,6 +36,15 @@ pub(crate) struct Shop {
     pub(crate) heartbeat: Duration,
     /// Kinds whose progress may go back.
     pub(crate) rewinds: HashSet<String>,
+    /// How many places a task takes, by kind.
+    pub(crate) places: HashMap<String, u32>,
+}
+
+impl Shop {
+    /// How many places a task of this kind takes.
+    pub(crate) fn places_of(&self, kind: &str) -> u32 {
+        self.places.get(kind).copied().unwrap_or(1)
+    }
 }
 
 /// Where an attempt stands.
@@ -54,6 +63,8 @@ enum Phase {
 pub(crate) struct Attempt {
     pub(crate) lease: Lease,
     n: u32,
+    /// How many of the worker's places it takes while it is there.
+    pub(crate) places: u32,
     descriptor: Descriptor,
     started_ms: i64,
     trust: Trust,
@@ -122,6 +133,7 @@ impl Attempt {
         Self {
             lease,
             n,
+            places: shop.places_of(&descriptor.kind),
             descriptor,
             started_ms: shop.clock.now_ms(),
             trust,
@@ -268,10 +280,16 @@ impl Attempt {
         self.is_over() && self.handler_ended
     }
 
-    /// Whether it takes one of the places of this worker: as long as its handler is there, and
-    /// until its end is on its way.
-    pub(crate) fn takes_place(&self) -> bool {
-        !self.handler_ended || matches!(self.phase, Phase::Ends(_))
+    /// How many places of this worker it takes: as long as its handler is there, and until its end is
+    /// on its way.
+    pub(crate) fn takes(&self) -> u32 {
+        let is_there = !self.handler_ended || matches!(self.phase, Phase::Ends(_));
+        if is_there { self.places } else { 0 }
+    }
+
+    /// How many of them its handler works in.
+    pub(crate) fn works_in(&self) -> u32 {
+        if self.handler_ended { 0 } else { self.places }
     }
 
     /// Whether its last report is to be sent.

@@ -58,12 +58,15 @@ pub struct KindInfo {
     /// What a worker has to have to take its tasks, e.g. `gpu`: at most 3 labels, each 1 to 32
     /// characters of `a-z 0-9 _ -`. A submission may say otherwise.
     pub needs: Vec<String>,
+    /// How many places of its worker a task takes while it runs, 1 to 1,024; no more than the
+    /// worker's [`concurrency`](crate::Settings::concurrency).
+    pub places: u32,
     /// A payload to begin from.
     pub example: Option<serde_json::Value>,
 }
 
 impl KindInfo {
-    /// A kind with 5 attempts and no time limit.
+    /// A kind with 5 attempts and no time limit, whose tasks take one place.
     #[must_use]
     pub fn new(kind: impl Into<String>) -> Self {
         Self {
@@ -79,6 +82,7 @@ impl KindInfo {
             keep: None,
             rewinds: false,
             needs: Vec::new(),
+            places: 1,
             example: None,
         }
     }

@@ -46,6 +46,9 @@ pub const SYNC_BYTES_MAX: usize = 512 * 1_024;
 pub const REPORT_EVERY: Duration = Duration::from_millis(100);
 /// An idle worker looks at a partition at least this often, whatever wakes it missed.
 pub const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// How long a worker keeps places free for a task that takes several before it asks for it, though
+/// there are too few.
+pub const SAVE_FOR: Duration = Duration::from_secs(1);
 /// A worker says that it is there this often.
 pub const ANNOUNCE_EVERY: Duration = Duration::from_secs(60);
 

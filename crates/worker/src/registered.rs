@@ -40,6 +40,7 @@ impl<H: Handler> AnyHandler for Registered<H> {
             keep,
             rewinds,
             needs,
+            places,
             example,
         } = self.0.info();
         let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
@@ -58,6 +59,7 @@ impl<H: Handler> AnyHandler for Registered<H> {
             keep,
             rewinds,
             needs,
+            places,
             example,
         }
     }

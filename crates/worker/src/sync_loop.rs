@@ -3,12 +3,13 @@
 
 mod answers;
 mod partition;
+mod places;
 mod rounds;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
@@ -19,24 +20,28 @@ use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use crate::AnyHandler;
+use crate::announce::Runs;
 use crate::attempt::{Attempt, Shop};
 use crate::conclude::Cause;
 use crate::limits::{LEAVE_WITHIN, STORE_WAIT_FIRST};
 use answers::Answer;
 use partition::Partition;
+use places::Saving;
 
 /// What a loop is made of.
 pub(crate) struct Setup {
     pub(crate) id: WorkerId,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) handlers: HashMap<String, Arc<dyn AnyHandler>>,
-    pub(crate) queues: Vec<Name>,
+    /// The queues it serves, each with how many places a task of it takes.
+    pub(crate) queues: Vec<(Name, u32)>,
+    /// How many places it has.
     pub(crate) concurrency: u32,
     pub(crate) lease: Duration,
     pub(crate) drain: Duration,
     pub(crate) shop: Shop,
-    /// How many attempts run, for whoever announces the worker.
-    pub(crate) running: Arc<AtomicU32>,
+    /// What runs, for whoever announces the worker.
+    pub(crate) runs: Arc<Runs>,
 }
 
 type InFlight = FuturesUnordered<Pin<Box<dyn Future<Output = Answer> + Send>>>;
@@ -51,6 +56,8 @@ pub(crate) struct SyncLoop {
     calls: u64,
     /// Places asked for by syncs in flight.
     reserved: u32,
+    /// Places that are kept free for a task that takes several.
+    saving: Option<Saving>,
     /// Since when the worker drains.
     draining: Option<Instant>,
     drain_is_over: bool,
@@ -68,6 +75,7 @@ impl SyncLoop {
             next_key: 0,
             calls: 0,
             reserved: 0,
+            saving: None,
             draining: None,
             drain_is_over: false,
         }
@@ -118,7 +126,9 @@ impl SyncLoop {
         }
         self.attempts.retain(|_, attempt| !attempt.is_done());
         let running = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX);
-        self.setup.running.store(running, Ordering::Relaxed);
+        let taken = self.attempts.values().map(|attempt| attempt.places).sum();
+        self.setup.runs.attempts.store(running, Ordering::Relaxed);
+        self.setup.runs.places.store(taken, Ordering::Relaxed);
     }
 
     fn look_at_clocks(&mut self, now: Instant) {
@@ -171,21 +181,6 @@ impl SyncLoop {
             }
             Wake::Lagged => self.partitions.iter_mut().for_each(Partition::look_again),
         }
-    }
-
-    /// Places for which nobody is found yet.
-    fn free_places(&self) -> u32 {
-        let taken = self.attempts.values().filter(|attempt| attempt.takes_place()).count();
-        let taken = u32::try_from(taken).unwrap_or(u32::MAX);
-        self.setup.concurrency.saturating_sub(taken.saturating_add(self.reserved))
-    }
-
-    /// The queues in the order of the next call: each is first in its turn.
-    fn queues_in_turn(&self) -> Vec<Name> {
-        let mut queues = self.setup.queues.clone();
-        let count = queues.len().max(1) as u64;
-        queues.rotate_left(usize::try_from(self.calls % count).unwrap_or(0));
-        queues
     }
 
     fn partition_of(&self, attempt: &Attempt) -> usize {

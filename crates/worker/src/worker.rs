@@ -1,8 +1,7 @@
 //! A worker: handlers, settings, and the thread its loop runs on.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use tasktonic_core::ids::IdError;
@@ -17,7 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::announce::Announcer;
+use crate::announce::{Announcer, Runs};
 use crate::attempt::Shop;
 use crate::inputs::OfStore;
 use crate::limits::heartbeat;
@@ -27,7 +26,8 @@ use crate::{AnyHandler, Handler, Registered};
 /// How a worker works.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Attempts at once, 1 or more.
+    /// How many places it has, 1 or more: attempts at once, where each takes one. See
+    /// [`KindInfo::places`](crate::KindInfo::places).
     pub concurrency: u32,
     /// How long a claim may go without a heartbeat: 5 s to 1 h.
     pub lease: Duration,
@@ -40,7 +40,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// 8 attempts at once, leases of 10 s, a drain of 20 s.
+    /// 8 places, leases of 10 s, a drain of 20 s.
     #[must_use]
     pub fn new(host: impl Into<String>) -> Self {
         Self {
@@ -121,7 +121,7 @@ impl Worker {
         let kinds: Vec<KindRecord> = self.handlers.iter().map(|handler| handler.record()).collect();
         let queues = check(&kinds, &self.settings)?;
         let Self { id, store, files, handlers, settings, clock } = self;
-        let running = Arc::new(AtomicU32::new(0));
+        let runs = Arc::new(Runs::default());
         let announcer = Announcer {
             store: store.clone(),
             clock: clock.clone(),
@@ -133,9 +133,10 @@ impl Worker {
                 labels: settings.labels.texts(),
                 concurrency: settings.concurrency,
                 running: 0,
+                taken: None,
                 seen_ms: 0,
             },
-            running: running.clone(),
+            runs: runs.clone(),
             kinds: kinds.clone(),
         };
         let shop = Shop {
@@ -151,6 +152,7 @@ impl Worker {
                 .filter(|kind| kind.rewinds)
                 .map(|kind| kind.kind.clone())
                 .collect(),
+            places: kinds.iter().map(|kind| (kind.kind.clone(), kind.places)).collect(),
         };
         let setup = Setup {
             id,
@@ -165,7 +167,7 @@ impl Worker {
             lease: settings.lease,
             drain: settings.drain,
             shop,
-            running,
+            runs,
         };
         // Whoever drops this future stops the worker too.
         let stop = stop.child_token();
@@ -201,14 +203,15 @@ async fn work(announcer: Announcer, setup: Setup, stop: CancellationToken) -> Re
     Ok(())
 }
 
-/// The queues of these kinds, if a worker can serve them.
-fn check(kinds: &[KindRecord], settings: &Settings) -> Result<Vec<Name>, RunError> {
+/// The queues of these kinds, if a worker can serve them, each with how many places its tasks take: of
+/// several kinds as many as the largest.
+fn check(kinds: &[KindRecord], settings: &Settings) -> Result<Vec<(Name, u32)>, RunError> {
     let refuse = |text: String| Err(RunError::Handlers(text));
     if kinds.is_empty() {
         return refuse("a worker needs at least one handler; register one".into());
     }
     let mut seen = BTreeSet::new();
-    let mut queues = BTreeSet::new();
+    let mut queues = BTreeMap::new();
     for record @ KindRecord { kind, queue, .. } in kinds {
         if let Some(fault) = record.policy().faults().first() {
             let (place, detail) = (fault.pointer.trim_start_matches('/'), &fault.detail);
@@ -230,8 +233,17 @@ fn check(kinds: &[KindRecord], settings: &Settings) -> Result<Vec<Name>, RunErro
         if !seen.insert(kind) {
             return refuse(format!("two handlers of kind {kind}; register one of them"));
         }
+        if let Some(fault) = record.fault_of_places() {
+            return refuse(format!("kind {kind}: places {fault}"));
+        }
+        if record.places > settings.concurrency.max(1) {
+            return refuse(too_large(record, settings.concurrency));
+        }
         let queue = queue.parse::<Name>().expect("looked at above");
-        queues.extend(queue.served_with(&settings.labels));
+        for queue in queue.served_with(&settings.labels) {
+            let places: &mut u32 = queues.entry(queue).or_default();
+            *places = record.places.max(*places);
+        }
     }
     if queues.len() > CLAIM_QUEUES_MAX {
         return refuse(too_many(&queues));
@@ -248,9 +260,17 @@ fn check(kinds: &[KindRecord], settings: &Settings) -> Result<Vec<Name>, RunErro
     Ok(queues.into_iter().collect())
 }
 
+/// What to do about a kind whose tasks take more places than the worker has.
+fn too_large(KindRecord { kind, places, .. }: &KindRecord, concurrency: u32) -> String {
+    format!(
+        "a task of kind {kind} takes {places} places, and this worker has {concurrency}; give it a \
+         concurrency of {places} or more, or leave the kind to other workers"
+    )
+}
+
 /// What to do about more queues than a worker can name.
-fn too_many(queues: &BTreeSet<Name>) -> String {
-    let plain = queues.iter().filter(|queue| queue.is_plain()).count();
+fn too_many(queues: &BTreeMap<Name, u32>) -> String {
+    let plain = queues.keys().filter(|queue| queue.is_plain()).count();
     let one_worker = format!("one worker serves at most {CLAIM_QUEUES_MAX}");
     if plain == queues.len() {
         return format!("{plain} queues; {one_worker}. Run a second one for the rest");
@@ -265,7 +285,8 @@ fn too_many(queues: &BTreeSet<Name>) -> String {
 /// Why a worker could not start or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// Two handlers of one kind, no handler at all, or a kind's name that is none.
+    /// Two handlers of one kind, no handler at all, a kind's name that is none, or one whose tasks take
+    /// more places than there are.
     #[error("{0}")]
     Handlers(String),
     /// A setting out of its range.

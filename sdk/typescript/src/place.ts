@@ -45,6 +45,7 @@ export type WhyReason =
   | "queue_limit"
   | "no_worker"
   | "no_worker_with_label"
+  | "no_worker_with_places"
   | "turn";
 
 /** Why a task does not run. */
@@ -60,6 +61,10 @@ export type Why = {
   users_waiting?: number;
   /** The labels that are missing where no worker has what it needs. */
   labels?: string[];
+  /** How many places of a worker it takes, where that is more than one and may be why it waits. */
+  places?: number;
+  /** How many places the largest worker has that takes its kind. */
+  places_max?: number;
   /** Tasks of its user, or of all, that run in its queue, only where those are as many as may. */
   running?: number;
   /** How many may. */

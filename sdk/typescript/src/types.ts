@@ -154,6 +154,8 @@ export type KindInfo = {
   rewinds?: boolean;
   /** What a worker has to have to take its tasks, unless a submission says otherwise. */
   needs?: string[];
+  /** How many places of a worker one of its tasks takes while it runs; absent for one. */
+  places?: number;
   /** Whether a worker that is alive now knows this kind, and has what it needs. */
   served: boolean;
   example?: Json;
@@ -175,8 +177,11 @@ export type WorkerInfo = {
   kinds: string[];
   /** What it has: it takes tasks that need some of these too. */
   labels?: string[];
+  /** How many places it has: attempts it may run at once, where each takes one. */
   concurrency: number;
   running: number;
+  /** Places that those take; absent where each takes one. */
+  taken?: number;
   seen_at: string;
 };
 

@@ -154,7 +154,7 @@ impl Stage {
     }
 
     async fn sync(&self, name: &str, ops: Vec<Op>, kind: &str, limit: u32) -> Vec<Held> {
-        let claim = Claim { queues: vec![kind.parse().unwrap()], limit };
+        let claim = Claim::new(vec![kind.parse().unwrap()], limit);
         let request = SyncCommand {
             worker: "hand".parse().unwrap(),
             call: self.next.fetch_add(1, Ordering::SeqCst),

@@ -13,6 +13,7 @@ mod fleet;
 mod labels;
 mod large_batch;
 mod pages;
+mod places;
 mod queues;
 mod rest;
 mod schedules;

@@ -60,7 +60,7 @@ async fn add_what_is_rare(store: &EmbeddedStore, now_ms: i64) {
         call,
         lease_ms: 10_000,
         ops,
-        claim: Some(Claim { queues: vec![queue.clone()], limit }),
+        claim: Some(Claim::new(vec![queue.clone()], limit)),
         woken: Vec::new(),
         park: false,
     };

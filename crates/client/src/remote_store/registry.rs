@@ -138,6 +138,7 @@ fn record(kind: Kind) -> KindRecord {
         keep: kind.keep,
         rewinds: kind.rewinds,
         needs: kind.needs,
+        places: kind.places,
         example: kind.example,
     }
 }
@@ -151,6 +152,7 @@ fn worker_record(worker: Worker) -> WorkerRecord {
         labels: worker.labels,
         concurrency: worker.concurrency,
         running: worker.running,
+        taken: worker.taken,
         seen_ms: parse_rfc3339(&worker.seen_at).unwrap_or_default(),
     }
 }

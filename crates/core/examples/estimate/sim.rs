@@ -413,7 +413,7 @@ impl<'a> World<'a> {
             call: self.count,
             lease_ms: LEASE_MS_MAX,
             ops: op.into_iter().collect(),
-            claim: Some(Claim { queues: vec![queue()], limit }),
+            claim: Some(Claim::new(vec![queue()], limit)),
             woken: Vec::new(),
             park: false,
         };

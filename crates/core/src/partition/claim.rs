@@ -1,5 +1,8 @@
 //! claim: hand out work. Whose turn it is, `pick` says.
 //!
+//! Where tasks take several places of the worker, a queue whose next task takes more than are left
+//! stops the claim: going on would give the places to smaller ones for ever.
+//!
 //! moves: queued -> running, queued -> cancelled
 
 use super::maintain::Caller;
@@ -19,21 +22,32 @@ impl Partition {
         claim: &Claim,
         reply: &mut Synced,
     ) {
-        let limit = claim.limit.min(CLAIM_MAX);
         let mut looks = CLAIM_LOOKS_MAX;
         let lt_ms = self.lease_time(step.now_ms);
-        for name in &claim.queues {
+        let mut left = claim.limit;
+        for (name, each) in claim.each() {
+            let before = reply.claimed.len();
             loop {
-                let need = limit - u32::try_from(reply.claimed.len()).unwrap_or(limit);
-                let Some(picked) = self.pick(name, need.min(looks), lt_ms) else { break };
+                let tasks = CLAIM_MAX - u32::try_from(reply.claimed.len()).unwrap_or(CLAIM_MAX);
+                let need = (left / each).min(tasks).min(looks);
+                let Some(picked) = self.pick(name, need, lt_ms) else { break };
                 let looked = picked.aside + u32::try_from(picked.entries.len()).unwrap_or(looks);
                 looks -= looked.min(looks);
                 for (user, entry) in picked.entries {
-                    reply.claimed.extend(self.start(step, caller, &user, entry));
+                    if let Some(claimed) = self.start(step, caller, &user, entry) {
+                        reply.claimed.push(claimed);
+                        left -= each;
+                    }
                 }
             }
+            // A queue that has had something had its turn: what is left is for the others.
+            let had_turn = reply.claimed.len() > before;
+            if left > 0 && left < each && !had_turn && self.is_next(name, &mut looks, lt_ms) {
+                reply.stopped_at = Some(name.clone());
+                return;
+            }
         }
-        if reply.claimed.len() < limit as usize {
+        if looks == 0 && left > 0 {
             let open = |name| self.queues.get(name).filter(|queue| queue.is_open());
             let left = |name| open(name).map_or(0, |queue| queue.ring.len());
             let more = claim.queues.iter().map(left).sum::<usize>();

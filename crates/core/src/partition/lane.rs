@@ -30,6 +30,11 @@ impl Lane {
         &self.lists[priority as usize]
     }
 
+    /// All of it, in the order in which it is taken.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.lists.iter().flatten()
+    }
+
     /// What waits with this priority or a higher one, in the order in which it is taken.
     pub(super) fn down_to(&self, priority: Priority) -> impl Iterator<Item = &Entry> {
         self.lists[..=priority as usize].iter().flatten()

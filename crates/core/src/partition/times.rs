@@ -75,6 +75,16 @@ impl Partition {
         Picked { entries, aside }
     }
 
+    /// These have something that may start, where turns are by run time.
+    pub(super) fn come(&mut self, name: &Name, users: &[UserId]) {
+        let Some(queue) = self.queues.get_mut(name).filter(|queue| queue.is_timed()) else {
+            return;
+        };
+        for user in users {
+            queue.times.shares.entry(user.clone()).or_default().comes(&queue.times.meter);
+        }
+    }
+
     /// A task starts.
     pub(super) fn charge(&mut self, name: &Name, user: &UserId, task: TaskId, lt_ms: i64) {
         let Some(queue) = self.queues.get_mut(name).filter(|queue| queue.is_timed()) else {

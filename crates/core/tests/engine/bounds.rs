@@ -107,7 +107,7 @@ fn workers_that_went_without_a_word_swallow_no_wake() {
             call: 1,
             lease_ms: 10_000,
             ops: Vec::new(),
-            claim: Some(Claim { queues: vec![queue.clone()], limit: 1 }),
+            claim: Some(Claim::new(vec![queue.clone()], 1)),
             woken: Vec::new(),
             park: true,
         })

@@ -8,6 +8,7 @@ mod flows;
 mod keys;
 mod laws;
 mod limits;
+mod places;
 mod restarts;
 mod scenarios;
 mod times;

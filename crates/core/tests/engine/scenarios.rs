@@ -225,7 +225,7 @@ fn a_wake_goes_to_one_idle_worker_and_is_passed_on() {
             call: 1,
             lease_ms: 10_000,
             ops: Vec::new(),
-            claim: (limit > 0).then(|| Claim { queues: vec![queue.clone()], limit }),
+            claim: (limit > 0).then(|| Claim::new(vec![queue.clone()], limit)),
             woken: if woken { vec![queue] } else { Vec::new() },
             park: limit > 0,
         })

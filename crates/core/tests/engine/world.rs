@@ -49,7 +49,7 @@ impl World {
 
     pub(crate) fn sync(&mut self, worker: &str, ops: Vec<Op>, limit: u32) -> Synced {
         self.calls += 1;
-        let claim = Claim { queues: vec!["mail".parse().unwrap()], limit };
+        let claim = Claim::new(vec!["mail".parse().unwrap()], limit);
         let reply = self.apply(Command::Sync(Sync {
             worker: worker.parse().unwrap(),
             call: self.calls,

@@ -94,6 +94,8 @@ struct Declared {
     #[serde(default)]
     needs: Vec<String>,
     #[serde(default)]
+    places: Option<u32>,
+    #[serde(default)]
     inputs: bool,
     #[serde(default)]
     env: Environment,
@@ -169,6 +171,7 @@ impl ExecKind {
             keep,
             rewinds,
             needs,
+            places,
             inputs,
             env,
             cwd,
@@ -223,11 +226,15 @@ impl ExecKind {
             keep: keep.map(DeclaredKeep::keep).transpose()?,
             rewinds,
             needs: needs.texts(),
+            places: places.unwrap_or(plain.places),
             example: example.map(json_of).transpose()?,
             ..plain
         };
         if let Some(fault) = record.policy().faults().first() {
             return Err(policy::as_declared(fault));
+        }
+        if let Some(fault) = record.fault_of_places() {
+            return Err(format!("places {fault}"));
         }
         Ok(Self {
             record,
@@ -375,6 +382,7 @@ mod tests {
             keep = { completed = "1h", failed = "30d" }
             rewinds = true
             needs = ["gpu", "eu"]
+            places = 4
             env = ["DATABASE_URL"]
             cwd = "work"
             output_lines = 10
@@ -382,7 +390,10 @@ mod tests {
         assert_eq!(kind.record.queue, "slow");
         assert_eq!(kind.record.timeout_ms, Some(5_400_000));
         assert_eq!(kind.record.attempts_max, 2);
-        assert_eq!(kind.record.needs, ["eu", "gpu"]);
+        assert_eq!(
+            (&kind.record.needs[..], kind.record.places),
+            (&["eu".into(), "gpu".into()][..], 4)
+        );
         let policy = kind.record.policy();
         assert_eq!((policy.soft_timeout_ms, policy.crashes_max), (Some(3_600_000), Some(1)));
         let list = Backoff::List { waits_ms: vec![1_000, 60_000], jitter: 0.0 };
@@ -413,7 +424,7 @@ mod tests {
             (kind.record.queue.as_str(), kind.program.as_path()),
             ("hello", Path::new("echo"))
         );
-        assert_eq!(kind.record.schema, json!({ "type": "object" }));
+        assert_eq!((kind.record.schema, kind.record.places), (json!({ "type": "object" }), 1));
         assert!(ExecKind::parse_all("", Path::new(".")).unwrap().is_empty());
     }
 
@@ -435,6 +446,8 @@ mod tests {
             (format!("{start}timeout = '0s'"), "longer than nothing"),
             (format!("{start}timeout = '-3s'"), "like \"90s\""),
             (format!("{start}attempts_max = 0"), "attempts_max is 1 to"),
+            (format!("{start}places = 0"), "places is 1 to 1024"),
+            (format!("{start}places = 'all'"), "invalid type"),
             (format!("{start}crashes_max = 51"), "crashes_max is 1 to 50"),
             (
                 format!("{start}timeout = '1m'\nsoft_timeout = '1m'"),

@@ -45,12 +45,24 @@ pub struct Kind {
     /// What a worker has to have to take its tasks, unless a submission says otherwise.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<String>,
+    /// How many places of a worker one of its tasks takes while it runs; absent for one.
+    #[serde(default = "one_place", skip_serializing_if = "is_one_place")]
+    pub places: u32,
     /// Whether a worker that is alive now knows it, and has what it needs.
     pub served: bool,
     /// A payload to begin from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub example: Option<serde_json::Value>,
+}
+
+pub(crate) const fn one_place() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+pub(crate) const fn is_one_place(places: &u32) -> bool {
+    *places == 1
 }
 
 /// `GET /api/v1/kinds`: by name.
@@ -74,10 +86,13 @@ pub struct Worker {
     /// What it has: it takes tasks that need some of these too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
-    /// Attempts it may run at once.
+    /// How many places it has: attempts it may run at once, where each takes one.
     pub concurrency: u32,
     /// Attempts it runs.
     pub running: u32,
+    /// Places that those take; absent where each takes one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken: Option<u32>,
     /// When it was last heard of; RFC 3339.
     pub seen_at: String,
 }

@@ -29,6 +29,13 @@ pub struct Why {
     /// all that it needs. Only for one whose reason this is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
+    /// How many places of a worker it takes while it runs. Only where that is more than one and it may be
+    /// why it waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub places: Option<u32>,
+    /// How many places the largest worker has that takes tasks of its kind. Only with `places`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub places_max: Option<u32>,
     /// Tasks of its user that run in its queue; where it is a matter of all users, those of all. Only
     /// where those are as many as may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,6 +81,8 @@ pub enum WhyReason {
     NoWorker,
     /// Workers know its kind, and none of them has the labels that it needs.
     NoWorkerWithLabel,
+    /// Workers take tasks of its kind, and none of them has as many places as it takes.
+    NoWorkerWithPlaces,
     /// Nothing: it is a matter of its turn, and of a worker with room.
     Turn,
 }
@@ -97,6 +106,7 @@ impl WhyReason {
             Self::QueueLimit => "queue_limit",
             Self::NoWorker => "no_worker",
             Self::NoWorkerWithLabel => "no_worker_with_label",
+            Self::NoWorkerWithPlaces => "no_worker_with_places",
             Self::Turn => "turn",
         }
     }
@@ -132,6 +142,9 @@ impl WhyReason {
             Self::NoWorkerWithLabel => {
                 "No worker that is at work now and knows its kind has the labels that it needs."
             }
+            Self::NoWorkerWithPlaces => {
+                "No worker that is at work now and knows its kind has as many places as it takes."
+            }
             Self::Turn => {
                 "Nothing is in its way: it starts when its turn comes and a worker has room."
             }
@@ -153,6 +166,7 @@ mod tests {
             WhyReason::QueueLimit,
             WhyReason::UserPausedInQueue,
             WhyReason::NoWorkerWithLabel,
+            WhyReason::NoWorkerWithPlaces,
             WhyReason::Turn,
         ] {
             assert_eq!(serde_json::to_value(reason).unwrap(), reason.name());

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tasktonic_core::Labels;
+use tasktonic_core::limits::PLACES_MAX;
 
 use crate::http;
 use crate::policy::{Asked, Backoff, Keep, Rule};
@@ -52,13 +53,17 @@ pub struct KindRecord {
     /// What a worker has to have to take its tasks, unless a submission says otherwise.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<String>,
+    /// How many places of a worker one of its tasks takes while it runs.
+    #[serde(default = "http::one_place", skip_serializing_if = "http::is_one_place")]
+    pub places: u32,
     /// A payload to begin from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub example: Option<serde_json::Value>,
 }
 
 impl KindRecord {
-    /// A kind whose queue is named like it, that takes any object, with 5 attempts and no time limit.
+    /// A kind whose queue is named like it, that takes any object, with 5 attempts, no time limit and
+    /// tasks that take one place of a worker.
     #[must_use]
     pub fn new(kind: impl Into<String>) -> Self {
         let kind = kind.into();
@@ -77,6 +82,7 @@ impl KindRecord {
             keep: None,
             rewinds: false,
             needs: Vec::new(),
+            places: 1,
             example: None,
         }
     }
@@ -93,6 +99,13 @@ impl KindRecord {
             timeout_ms: self.timeout_ms,
             keep: self.keep,
         }
+    }
+
+    /// What is wrong with how many places its tasks take.
+    #[must_use]
+    pub fn fault_of_places(&self) -> Option<String> {
+        let fits = (1..=PLACES_MAX).contains(&self.places);
+        (!fits).then(|| format!("is 1 to {PLACES_MAX}"))
     }
 
     /// The kind as the API shows it.
@@ -113,6 +126,7 @@ impl KindRecord {
             keep: self.keep,
             rewinds: self.rewinds,
             needs: self.needs,
+            places: self.places,
             served,
             example: self.example,
         }
@@ -133,11 +147,14 @@ pub struct WorkerRecord {
     /// What it has: it takes tasks that need some of these too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
-    /// Attempts it may run at once.
+    /// How many places it has: attempts it may run at once, where each takes one.
     pub concurrency: u32,
     /// Attempts it runs.
     #[serde(default)]
     pub running: u32,
+    /// Places that those take; absent where each takes one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken: Option<u32>,
     /// When it was last heard of, wall clock, ms. The server sets it for a remote worker.
     #[serde(default)]
     pub seen_ms: i64,
@@ -173,6 +190,7 @@ impl WorkerRecord {
             labels: self.labels,
             concurrency: self.concurrency,
             running: self.running,
+            taken: self.taken,
             seen_at: rfc3339(self.seen_ms),
         }
     }

@@ -62,8 +62,23 @@ fn is_false(value: &bool) -> bool {
 pub struct ClaimBody {
     /// Queues in the order of this call.
     pub queues: Vec<String>,
-    /// How many tasks, over all queues.
+    /// How many places there are for tasks, over all queues.
     pub limit: u32,
+    /// How many places a task takes, by queue in their order; absent where each takes one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<u32>,
+    /// Where to look first: the `part` of the last answer's `stopped_at`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<u16>,
+}
+
+/// Where a claim stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoppedAt {
+    /// The queue whose next task takes more places than were left.
+    pub queue: String,
+    /// The part of the store in which it waits: said with the claim that has as many places.
+    pub part: u16,
 }
 
 /// One report on one lease.
@@ -179,6 +194,9 @@ pub struct SyncResponse {
     /// New work.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub claimed: Vec<HeldBody>,
+    /// The claim stopped, though places were left: it is the turn of a task that takes more of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_at: Option<StoppedAt>,
     /// Lanes with work left in the claim's queues.
     #[serde(default)]
     pub more: u32,
@@ -223,6 +241,8 @@ impl SyncRequest {
             claim: sync.claim.map(|claim| ClaimBody {
                 queues: claim.queues.iter().map(ToString::to_string).collect(),
                 limit: claim.limit,
+                places: claim.places,
+                first: None,
             }),
             woken: sync.woken.iter().map(ToString::to_string).collect(),
             park: sync.park,
@@ -247,7 +267,8 @@ impl SyncRequest {
             claim: self
                 .claim
                 .map(|claim| {
-                    Ok::<_, Malformed>(Claim { queues: names(claim.queues)?, limit: claim.limit })
+                    let ClaimBody { queues, limit, places, first: _ } = claim;
+                    Ok::<_, Malformed>(Claim { queues: names(queues)?, limit, places })
                 })
                 .transpose()?,
             woken: names(self.woken)?,
@@ -422,7 +443,7 @@ mod tests {
             call: u64::MAX,
             lease_ms: 10_000,
             ops: every_report().into_iter().map(|report| Op { lease: lease(), report }).collect(),
-            claim: Some(Claim { queues: vec!["mail".parse().unwrap()], limit: 4 }),
+            claim: Some(Claim { places: vec![3], ..Claim::new(vec!["mail".parse().unwrap()], 4) }),
             woken: vec!["mail".parse().unwrap()],
             park: true,
         };

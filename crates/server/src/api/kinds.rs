@@ -200,6 +200,15 @@ impl Kinds {
         Ok(compiled)
     }
 
+    /// How many places of a worker a task of this kind takes; 1 where nobody has announced it.
+    pub(super) async fn places(&self, store: &dyn Store, kind: &str) -> Result<u32, Refusal> {
+        match self.find(store, kind).await {
+            Ok(known) => Ok(known.record.places),
+            Err(refusal) if refusal.code == Code::KindUnknown => Ok(1),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
     /// Forgets what is known of a kind, because it was just announced anew.
     pub(super) fn forget(&self, kind: &str) {
         self.0.write().remove(kind);

@@ -10,6 +10,7 @@ use tasktonic_protocol::http::{Why, WhyReason};
 use tasktonic_protocol::priority::Priority;
 use tasktonic_protocol::problem::Code;
 use tasktonic_protocol::status::TaskStatus;
+use tasktonic_protocol::task::Task;
 use tasktonic_protocol::worker::WorkerRecord;
 use tasktonic_store::{Query, QueryReply};
 
@@ -31,7 +32,7 @@ const BEHIND_HIGHER: &str = "Nothing is in its way: it starts when its turn come
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
-        Operation::get("/api/v1/tasks/{id}/why", "tasks", why)
+        Operation::get("/api/v1/tasks/{id}/why", "tasks", tell)
             .about("What stands in the way of a task that does not run.")
             .answers(200, "The first thing that does.", Body::Json("Why"))
             .refuses(&[Code::NotFound]),
@@ -51,7 +52,7 @@ pub(super) async fn turn_before(
     Ok(turn.map(|turn| turn.to_string()))
 }
 
-async fn why(
+async fn tell(
     State(app): State<Arc<App>>,
     caller: Caller,
     Named(task): Named,
@@ -59,18 +60,6 @@ async fn why(
     check(&caller, Need::ReadTasks)?;
     let (task_id, user) = (id(&task)?, &caller.0.user);
     let task = shown(&app, &known(&app, user, task_id).await?, false)?;
-    let why = |reason: WhyReason| Why {
-        reason,
-        text: reason.text().to_owned(),
-        run_at: None,
-        behind: None,
-        users_waiting: None,
-        waits_for: Vec::new(),
-        labels: Vec::new(),
-        running: None,
-        running_max: None,
-        good_in_ms: None,
-    };
     let plain = match task.status {
         TaskStatus::Completed | TaskStatus::Failed | TaskStatus::Cancelled => WhyReason::Ended,
         TaskStatus::Running | TaskStatus::Cancelling => WhyReason::Running,
@@ -114,31 +103,70 @@ async fn why(
                 Gate::Rate { good_in_ms } => {
                     return Ok(Json(Why { good_in_ms: Some(good_in_ms), ..why(WhyReason::Rate) }));
                 }
-                Gate::Open => {
-                    let workers = workers_alive(&app).await?;
-                    let knows = |worker: &&WorkerRecord| worker.kinds.contains(&task.kind);
-                    let had: Vec<Labels> = workers.iter().filter(knows).map(|w| w.has()).collect();
-                    if had.is_empty() {
-                        return Ok(Json(why(WhyReason::NoWorker)));
-                    }
-                    let labels = missing(&had, &queue.labels());
-                    if !labels.is_empty() {
-                        let text = without(&labels);
-                        let reason = why(WhyReason::NoWorkerWithLabel);
-                        return Ok(Json(Why { text, labels, ..reason }));
-                    }
-                    let users_waiting = turns(&app, &[queue]).await?.first().map(|of| of.users);
-                    let reason = why(WhyReason::Turn);
-                    let text = match task.priority {
-                        Priority::Low => BEHIND_HIGHER.to_owned(),
-                        Priority::High | Priority::Normal => reason.text.clone(),
-                    };
-                    return Ok(Json(Why { users_waiting, text, ..reason }));
-                }
+                Gate::Open => return unhindered(&app, &task, queue).await.map(Json),
             }
         }
     };
     Ok(Json(why(plain)))
+}
+
+/// A reason, and nothing beside it.
+fn why(reason: WhyReason) -> Why {
+    Why {
+        reason,
+        text: reason.text().to_owned(),
+        run_at: None,
+        behind: None,
+        users_waiting: None,
+        waits_for: Vec::new(),
+        labels: Vec::new(),
+        places: None,
+        places_max: None,
+        running: None,
+        running_max: None,
+        good_in_ms: None,
+    }
+}
+
+/// What is in the way of a task of a user who may start one: nobody takes it, or not just now.
+async fn unhindered(app: &Arc<App>, task: &Task, queue: Name) -> Result<Why, Refusal> {
+    let workers = workers_alive(app).await?;
+    let knows = |worker: &&WorkerRecord| worker.kinds.contains(&task.kind);
+    let had: Vec<Labels> = workers.iter().filter(knows).map(|w| w.has()).collect();
+    if had.is_empty() {
+        return Ok(why(WhyReason::NoWorker));
+    }
+    let needed = queue.labels();
+    let labels = missing(&had, &needed);
+    if !labels.is_empty() {
+        let text = without(&labels);
+        return Ok(Why { text, labels, ..why(WhyReason::NoWorkerWithLabel) });
+    }
+    let places = app.api.kinds.places(&*app.store, &task.kind).await?;
+    let takes = workers.iter().filter(|worker| worker.takes(&task.kind, &needed));
+    let most = takes.map(|worker| worker.concurrency).max().unwrap_or(0);
+    let (places, places_max) = if places > 1 { (Some(places), Some(most)) } else { (None, None) };
+    if places.is_some_and(|places| places > most) {
+        let text = format!("{} {}", WhyReason::NoWorkerWithPlaces.text(), says(places, most));
+        let reason = why(WhyReason::NoWorkerWithPlaces);
+        return Ok(Why { text, places, places_max, ..reason });
+    }
+    let users_waiting = turns(app, &[queue]).await?.first().map(|of| of.users);
+    let reason = why(WhyReason::Turn);
+    let text = match task.priority {
+        Priority::Low => BEHIND_HIGHER,
+        Priority::High | Priority::Normal => &reason.text,
+    };
+    let text = format!("{text} {}", says(places, most)).trim_end().to_owned();
+    Ok(Why { users_waiting, text, places, places_max, ..reason })
+}
+
+/// How many places it takes, where that is told, in a sentence.
+fn says(places: Option<u32>, most: u32) -> String {
+    let says = |places| {
+        format!("It takes {places} places of a worker; the largest that takes its kind has {most}.")
+    };
+    places.map(says).unwrap_or_default()
 }
 
 /// What is missing for tasks that need `needed`, where workers have what is `had`: the labels that

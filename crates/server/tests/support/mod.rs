@@ -163,8 +163,7 @@ impl Running {
             call: self.next.fetch_add(1, Ordering::SeqCst),
             lease_ms: 60_000,
             ops,
-            claim: (claim > 0)
-                .then(|| Claim { queues: vec!["noop".parse().unwrap()], limit: claim }),
+            claim: (claim > 0).then(|| Claim::new(vec!["noop".parse().unwrap()], claim)),
             woken: Vec::new(),
             park: false,
         };

@@ -148,6 +148,7 @@ impl Owner {
             cancelled: synced.cancelled,
             adopted: synced.adopted.into_iter().map(|lease| held(lease, 0)).collect(),
             claimed: synced.claimed.into_iter().map(|c| held(c.lease, c.n)).collect(),
+            stopped_at: synced.stopped_at,
             more: synced.more,
             next_in_ms: synced.next_in_ms,
             schedule_in_ms: synced.schedule_in_ms,

@@ -75,7 +75,7 @@ pub(crate) fn sync(p: u16, call: u64, held: &[Held], batch: usize) -> Sync {
         call,
         lease_ms: 30_000,
         ops: held.iter().map(ack).collect(),
-        claim: (batch > 0).then_some(Claim { queues, limit }),
+        claim: (batch > 0).then_some(Claim::new(queues, limit)),
         woken: Vec::new(),
         park: false,
     }

@@ -239,3 +239,29 @@ function V.pick(queue, need, set)
   put_back(ring, front, back)
   return picked, aside
 end
+
+-- Whether it is somebody's turn in a queue of which nothing can be taken now, as `next.rs` of core says;
+-- and how many looks are left.
+function V.is_next(queue, looks, set)
+  if not V.is_open(set) or V.total_room(queue, set) == 0 then return false, looks end
+  local ring = N.ring(queue)
+  local left = call('LLEN', ring)
+  while left > 0 and looks > 0 do
+    local together = math.min(left, TURN_LOOKS, looks)
+    left, looks = left - together, looks - together
+    local spent, front, back = {}, {}, {}
+    local open = admit(queue, call('LPOP', ring, int(together)), set, spent)
+    for i = 1, #open do
+      local user = open[i].u
+      if #front > 0 or V.length(user, queue) > V.extra(user, queue).dead then
+        front[#front + 1] = user
+      else
+        back[#back + 1] = user
+      end
+    end
+    if #spent > 0 then call('HDEL', N.credit(queue), unpack(spent)) end
+    put_back(ring, front, back)
+    if #front > 0 then return true, looks end
+  end
+  return false, looks
+end

@@ -342,8 +342,9 @@ function V.plain()
   local args, fields, asked = ARGV, {}, {}
   local ops, ends, at = read_ops(fields, asked)
   if not ops then return nil end
-  local limit, queues, park = 0, {}, false
-  if args[at] == '1' then
+  local limit, queues, places, park = 0, {}, {}, false
+  local claims = args[at]
+  if claims ~= '' then
     limit = tonumber(args[at + 1])
     for i = 1, tonumber(args[at + 2]) do
       local queue = args[at + 2 + i]
@@ -354,6 +355,10 @@ function V.plain()
       end
     end
     at = at + 3 + #queues
+    if claims == '2' then
+      for i = 1, #queues do places[i] = read(args[at + i - 1]) end
+      at = at + #queues
+    end
     park = args[at] == '1'
   end
   -- Behind it stands for what the worker was woken.
@@ -370,15 +375,21 @@ function V.plain()
     passing = {}, swept = {}, leases = {}, claimed = {}, count = 0, time = int(now()),
     deadline = int(lt + args[5]), holder = args[3] .. '.' .. args[4],
   }
-  local rounds, looks = {}, CLAIM_LOOKS_MAX
+  local rounds, looks, left = {}, CLAIM_LOOKS_MAX, limit
   for i = 1, #queues do
+    local queue, each, before = queues[i], places[i] or 1, c.count
     while true do
-      local need = math.min(limit - c.count, looks)
-      local picked = need > 0 and take_turns(queues[i], need)
+      local need = math.min(math.floor(left / each), CLAIM_MAX - c.count, looks)
+      local picked = need > 0 and take_turns(queue, need)
       if not picked then break end
       looks = math.max(0, looks - math.max(1, #picked / 2))
-      rounds[#rounds + 1] = { queue = queues[i], picked = picked }
-      if not deal(c, queues[i], picked) then return leave(held, rounds) end
+      rounds[#rounds + 1] = { queue = queue, picked = picked }
+      if not deal(c, queue, picked) then return leave(held, rounds) end
+      left = left - each * #picked / 2
+    end
+    -- Whether somebody's turn stops the claim, pick says.
+    if left > 0 and left < each and c.count == before and call('EXISTS', N.ring(queue)) == 1 then
+      return leave(held, rounds)
     end
   end
   if not c.settled and not deal(c, '', {}) then return leave(held, rounds) end
@@ -386,7 +397,7 @@ function V.plain()
   if park and c.count == 0 then V.park(queues, args[3]) end
   V.pass_on(at + 1)
   local more = 0
-  if looks == 0 and c.count < limit then
+  if looks == 0 and left > 0 then
     for i = 1, #queues do more = more + call('LLEN', N.ring(queues[i])) end
   end
   return V.answer(refused, {}, {}, c.claimed, c.count, more, false, 0)

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use redis::Value;
-use tasktonic_core::command::{Again, Op, Report, Sync, Write};
-use tasktonic_core::limits::CLAIM_MAX;
+use tasktonic_core::command::{Again, Claim, Op, Report, Sync, Write};
+use tasktonic_core::limits::{CLAIM_MAX, PLACES_MAX};
 use tasktonic_core::policy::Retention;
 use tasktonic_core::{Lease, Name, TaskState};
 use tasktonic_store::filter::error_in;
@@ -21,20 +21,32 @@ pub(crate) fn sync(now_ms: Option<i64>, sync: &Sync) -> Vec<Bytes> {
     for op in &sync.ops {
         report(&mut words, op);
     }
-    words.flag(sync.claim.is_some());
-    if let Some(claim) = &sync.claim {
-        words.put(claim.limit.min(CLAIM_MAX));
-        words.put(claim.queues.len());
-        for queue in &claim.queues {
-            words.text(queue.as_str());
+    match &sync.claim {
+        None => words.flag(false),
+        Some(claim) => {
+            room(&mut words, claim);
+            words.flag(sync.park);
         }
-        words.flag(sync.park);
     }
     words.put(sync.woken.len());
     for queue in &sync.woken {
         words.text(queue.as_str());
     }
     words.done()
+}
+
+/// A claim. What a task of each queue takes is told only where it is not one place of each.
+fn room(words: &mut Words, claim: &Claim) {
+    let is_plain = claim.each().all(|(_, places)| places == 1);
+    words.text(if is_plain { "1" } else { "2" });
+    words.put(claim.limit.min(if is_plain { CLAIM_MAX } else { PLACES_MAX }));
+    words.put(claim.queues.len());
+    for queue in &claim.queues {
+        words.text(queue.as_str());
+    }
+    if !is_plain {
+        claim.each().for_each(|(_, places)| words.put(places));
+    }
 }
 
 fn report(words: &mut Words, op: &Op) {
@@ -127,14 +139,22 @@ pub(crate) struct Uneven {
     pub(crate) still: Vec<Name>,
 }
 
+/// Words of an answer before those of permits and of where the claim stopped.
+const REPLY_WORDS: usize = 9;
+
 /// The answer to a sync.
 pub(crate) fn synced(reply: &Value) -> Result<(SyncReply, Uneven)> {
-    let (reply, [found, still]) = items(reply)?.split_last_chunk().ok_or_else(strange)?;
+    let (reply, more) = items(reply)?.split_at_checked(REPLY_WORDS).ok_or_else(strange)?;
+    let (found, still, stopped_at) = match more {
+        [found, still] => (found, still, None),
+        [found, still, queue] => (found, still, Some(parsed::<Name>(word(queue)?)?)),
+        _ => return Err(strange()),
+    };
     let names = |of: &Value| {
         items(of)?.iter().map(|name| parsed::<Name>(word(name)?)).collect::<Result<Vec<_>>>()
     };
     let uneven = Uneven { found: names(found)?, still: names(still)? };
-    Ok((reply_of(reply)?, uneven))
+    Ok((SyncReply { stopped_at, ..reply_of(reply)? }, uneven))
 }
 
 fn reply_of(reply: &[Value]) -> Result<SyncReply> {

@@ -40,7 +40,7 @@ async fn submit(store: &RedisStore, user: &UserId) -> Result<Vec<Submitted>> {
 }
 
 async fn sync(store: &RedisStore, user: &UserId, ops: Vec<Op>, limit: u32) -> Result<SyncReply> {
-    let claim = Claim { queues: vec!["mail".parse().unwrap()], limit };
+    let claim = Claim::new(vec!["mail".parse().unwrap()], limit);
     let request = Sync {
         worker: "w-1".parse().unwrap(),
         call: rand::random_range(0..1 << 53),

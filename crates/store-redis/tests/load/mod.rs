@@ -335,7 +335,7 @@ async fn work(store: RedisStore, account: Arc<Account>, going: Arc<AtomicBool>) 
                 call,
                 lease_ms: 5_000,
                 ops: said.clone(),
-                claim: Some(Claim { queues: vec!["mail".parse().unwrap()], limit: 16 }),
+                claim: Some(Claim::new(vec!["mail".parse().unwrap()], 16)),
                 woken: Vec::new(),
                 park: false,
             };

@@ -84,7 +84,7 @@ pub async fn crowd(store: &dyn Store, count: u64) -> UserId {
         woken: Vec::new(),
         park: false,
     };
-    let claim = Claim { queues: vec!["mail".parse().expect("a queue name")], limit: FAILED };
+    let claim = Claim::new(vec!["mail".parse().expect("a queue name")], FAILED);
     let claimed =
         store.sync(p, sync(1, Vec::new(), Some(claim))).await.expect("it answers").claimed;
     let body = r#""err":{"code":"broken","message":"It broke in the middle"}"#;

@@ -376,6 +376,7 @@ impl Walk {
         }
         let queues: Vec<_> = (0..=self.seed.below(2)).map(|_| self.queue()).collect();
         let limit = u32::try_from(self.seed.below(6)).unwrap_or(0);
+        let places = self.places(queues.len());
         let claims = self.seed.below(3) > 0 && self.running + 6 <= ADOPT_MAX;
         let woken = if self.seed.below(5) == 0 { vec![self.queue()] } else { Vec::new() };
         let worker = ["w-1", "w-2", "in-3"][self.seed.pick(3)];
@@ -387,10 +388,18 @@ impl Walk {
             call: self.calls,
             lease_ms,
             ops,
-            claim: claims.then_some(Claim { queues, limit }),
+            claim: claims.then_some(Claim { queues, limit, places }),
             woken,
             park: self.seed.below(2) == 0,
         }
+    }
+
+    /// What tasks of so many queues take of a worker; often one place each.
+    fn places(&mut self, queues: usize) -> Vec<u32> {
+        if self.seed.below(3) > 0 {
+            return Vec::new();
+        }
+        (0..queues).map(|_| 1 + u32::try_from(self.seed.below(4)).unwrap_or(0)).collect()
     }
 
     fn report(&mut self, n: u32) -> Report {

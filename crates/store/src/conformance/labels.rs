@@ -32,7 +32,7 @@ impl Scene {
             call: u64::try_from(self.now_ms()).unwrap(),
             lease_ms: 10_000,
             ops: Vec::new(),
-            claim: Some(Claim { queues: vec![queue.clone()], limit: 10 }),
+            claim: Some(Claim::new(vec![queue.clone()], 10)),
             woken: Vec::new(),
             park: true,
         };

@@ -85,7 +85,7 @@ impl Scene {
         for p in (0..self.store.partitions()).map(PartitionId) {
             let of_p = |op: &&Op| partition_of(&op.lease.user, self.store.partitions()) == p;
             let ops = ops.iter().filter(of_p).cloned().collect();
-            let claim = Claim { queues: vec![MAIL.parse().expect("a name")], limit };
+            let claim = Claim::new(vec![MAIL.parse().expect("a name")], limit);
             let request = Sync {
                 worker: worker.parse().expect("a worker id"),
                 call: self.next.fetch_add(1, Ordering::SeqCst),

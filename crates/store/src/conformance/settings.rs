@@ -214,7 +214,7 @@ pub async fn a_user_paused_in_one_queue_waits_there_and_nowhere_else(scene: Scen
     let taken = scene.claim("w1", 20).await;
     assert_eq!((of(&taken, "ana"), of(&taken, "ben")), (0, 5));
     assert_eq!(scene.turns().await, Turns { held_back: 1, ..Turns::default() });
-    let claim = tasktonic_core::command::Claim { queues: vec!["media".parse().unwrap()], limit: 5 };
+    let claim = tasktonic_core::command::Claim::new(vec!["media".parse().unwrap()], 5);
     let p = partition_of(&"ana".parse().unwrap(), scene.store.partitions());
     assert_eq!(scene.claim_from(p, claim).await.len(), 1, "in another queue they are served");
     scene.set_user("ana", UserSettings::default()).await;

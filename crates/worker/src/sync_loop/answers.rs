@@ -11,6 +11,7 @@ use tasktonic_store::{
 };
 
 use super::SyncLoop;
+use super::places::Saving;
 use crate::Failure;
 use crate::attempt::{Attempt, refused, unstarted};
 use crate::conclude::Cause;
@@ -35,6 +36,8 @@ pub(super) enum Answer {
         index: usize,
         sent: Instant,
         limit: u32,
+        /// For whom places were saved before it.
+        saved: Option<Saving>,
         carried: Vec<Carried>,
         woken: Vec<Name>,
         reply: tasktonic_store::Result<SyncReply>,
@@ -52,11 +55,19 @@ pub(super) enum Answer {
 impl SyncLoop {
     pub(super) fn take_answer(&mut self, answer: Answer) {
         match answer {
-            Answer::Sync { index, sent, limit, carried, woken, reply, losses } => {
+            Answer::Sync { index, sent, limit, saved, carried, woken, reply, losses } => {
                 self.reserved -= limit;
                 self.partitions[index].in_flight = false;
                 match reply {
-                    Ok(reply) => self.take_reply(index, sent, limit, carried, reply, &losses),
+                    Ok(reply) => {
+                        let stopped_at = reply.stopped_at.clone();
+                        self.take_reply(index, sent, limit, carried, reply, &losses);
+                        if let Some(queue) = stopped_at {
+                            let known = saved.and_then(|saved| saved.places_for(&queue));
+                            let places = known.unwrap_or_else(|| self.places_of(&queue));
+                            self.save_up(index, queue, places);
+                        }
+                    }
                     Err(error) => {
                         self.put_back(index, carried, woken, limit);
                         // Without an answer nobody knows what was claimed or adopted.
@@ -250,6 +261,13 @@ impl SyncLoop {
             let op = unstarted(shop, &lease, n, &descriptor, |c| c.release(false));
             self.partitions[index].settling.push(op);
             return;
+        }
+        // One that was submitted to a queue of smaller ones.
+        let places = shop.places_of(&descriptor.kind);
+        if !self.has_place_for(places) {
+            let op = unstarted(shop, &lease, n, &descriptor, |c| c.release(false));
+            self.partitions[index].settling.push(op);
+            return self.save_up(index, lease.queue, places);
         }
         let Some(handler) = self.setup.handlers.get(&descriptor.kind) else {
             let (task, kind) = (lease.task, &descriptor.kind);

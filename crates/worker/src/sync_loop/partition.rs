@@ -35,6 +35,11 @@ pub(crate) struct Partition {
     pub(super) settling: Vec<Op>,
     /// An answer was lost: ask what is held before anything is claimed.
     pub(super) ask_held: bool,
+    /// How often it was asked for work.
+    pub(super) claims: u64,
+    /// The fewest places that a task takes of a queue which the last claim did not name, if it left one
+    /// out.
+    pub(super) left_out: Option<u32>,
     failures: u32,
 }
 
@@ -53,6 +58,8 @@ impl Partition {
             report_from: now,
             settling: Vec::new(),
             ask_held: false,
+            claims: 0,
+            left_out: None,
             failures: 0,
         }
     }
@@ -70,15 +77,21 @@ impl Partition {
         self.settling.is_empty() && !self.ask_held
     }
 
-    /// Whether there may be work, or it is time to see.
-    pub(super) fn wants_a_look(&self, now: Instant) -> bool {
-        self.hot || self.look_at <= now
+    /// Whether there may be work for one of `free` places, or it is time to see.
+    pub(super) fn wants_a_look(&self, now: Instant, free: u32) -> bool {
+        let has_room = self.left_out.is_some_and(|places| places <= free);
+        self.hot || self.look_at <= now || has_room
     }
 
-    /// Whether it would be asked for work now, if there is a place.
-    pub(super) fn may_be_asked_for_work(&self, now: Instant) -> bool {
-        let answers = self.failures == 0 && !self.ask_held && self.wait_until <= now;
-        answers && !self.in_flight && self.wants_a_look(now)
+    /// Whether it answers, as far as is known.
+    pub(super) fn answers(&self) -> bool {
+        self.failures == 0 && !self.ask_held
+    }
+
+    /// Whether it would be asked for work now, if there are places: `free` of them.
+    pub(super) fn may_be_asked_for_work(&self, now: Instant, free: u32) -> bool {
+        let answers = self.answers() && self.wait_until <= now;
+        answers && !self.in_flight && self.wants_a_look(now, free)
     }
 
     /// A part of what was said was not heard: it is said again in a moment.

@@ -4,13 +4,14 @@
 use std::time::{Duration, Instant};
 
 use tasktonic_core::Text;
-use tasktonic_core::command::{Claim, Op, Report, Sync as SyncCommand};
-use tasktonic_core::limits::{CLAIM_MAX, SYNC_OPS_MAX};
+use tasktonic_core::command::{Op, Report, Sync as SyncCommand};
+use tasktonic_core::limits::{CLAIM_MAX, PLACES_MAX, SYNC_OPS_MAX};
 use tasktonic_core::routing::PartitionId;
 use tasktonic_store::{Error, Held, Losses, Query, QueryReply, Store};
 
 use super::SyncLoop;
 use super::answers::{Answer, Carried};
+use super::partition::Partition;
 use crate::attempt::{Attempt, bytes_of};
 use crate::limits::{LOOK_EVERY, REPORT_EVERY, SYNC_BYTES_MAX, answer_within};
 
@@ -58,23 +59,29 @@ impl SyncLoop {
             next = next.min(since + self.setup.drain);
         }
 
-        let mut free = if self.draining.is_none() { self.free_places() } else { 0 };
-        let mut askable = self.partitions.iter().filter(|p| p.may_be_asked_for_work(now)).count();
+        let saved_until = self.look_at_saving();
+        let mut free = self.free_places();
+        if free > 0 {
+            let until = saved_until.filter(|until| *until > now);
+            next = next.min(until.unwrap_or(next));
+        }
+        let may_be_asked = |p: &&Partition| p.may_be_asked_for_work(now, free);
+        let mut askable = self.partitions.iter().filter(may_be_asked).count();
         for index in self.in_turn(&dues, now) {
-            let may_claim = free > 0;
+            let may_claim = self.may_claim(index, free, now);
             let partition = &self.partitions[index];
-            let asked_for_work = partition.may_be_asked_for_work(now);
+            let asked_for_work = partition.may_be_asked_for_work(now, free);
             // All that may have work are asked at once, each for its share of the places, so that
             // one that is slow to answer keeps no more than its share from the others.
-            let mut share = free.div_ceil(u32::try_from(askable.max(1)).unwrap_or(1));
-            askable -= usize::from(asked_for_work);
+            let mut share = self.share(free, askable);
+            askable = askable.saturating_sub(usize::from(asked_for_work));
             let mut due = dues[index];
             due.now |= !partition.has_nothing_to_settle() || !partition.woken.is_empty();
             due.now |= due.news && partition.report_from <= now;
             if due.news {
                 due.by(partition.report_from);
             }
-            let wants_work = may_claim && partition.wants_a_look(now);
+            let wants_work = may_claim && partition.wants_a_look(now, free);
             // One that did not answer is asked without a claim first: places must not wait there.
             let claims = wants_work && asked_for_work;
             due.now |= wants_work;
@@ -86,7 +93,7 @@ impl SyncLoop {
                 continue;
             }
             let wait_until = partition.wait_until;
-            if due.now && asked_for_work && partition.has_backlog {
+            if due.now && asked_for_work && partition.has_backlog && self.takes_one_each() {
                 // Where more waits than there are places, few full calls do more than many small ones.
                 share = self.setup.concurrency.div_ceil(CALLS_OF_ALL_PLACES).min(free.max(1));
                 if let Some(until) = self.held_until(index, free, now) {
@@ -95,9 +102,8 @@ impl SyncLoop {
                 }
             }
             if due.now && wait_until <= now {
-                let places = if claims { share.min(CLAIM_MAX) } else { 0 };
-                free -= places;
-                self.send(index, places, now);
+                self.send(index, if claims { share } else { 0 }, now);
+                free = self.free_places();
             } else if due.now {
                 next = next.min(wait_until);
             } else if let Some(at) = due.at {
@@ -136,14 +142,21 @@ impl SyncLoop {
         Some(since + HELD_AT_MOST).filter(|until| *until > now)
     }
 
-    /// Sends a sync that asks for up to `limit` tasks.
-    fn send(&mut self, index: usize, limit: u32, now: Instant) {
+    /// Sends a sync that asks for tasks for up to `places` places.
+    fn send(&mut self, index: usize, places: u32, now: Instant) {
         if self.partitions[index].ask_held {
             self.ask_what_is_held(index);
             return;
         }
         let (ops, carried) = self.gather(index, now);
-        let queues = self.queues_in_turn();
+        let limit = places.min(if self.takes_one_each() { CLAIM_MAX } else { PLACES_MAX });
+        let (claim, saved) = match limit {
+            0 => (None, None),
+            _ => {
+                let (claim, saved) = self.claim(index, limit);
+                (Some(claim), saved)
+            }
+        };
         let partition = &mut self.partitions[index];
         let request = SyncCommand {
             worker: self.setup.id.clone(),
@@ -151,7 +164,7 @@ impl SyncLoop {
             call: self.calls + 1,
             lease_ms: u32::try_from(self.setup.lease.as_millis()).unwrap_or(u32::MAX),
             ops,
-            claim: (limit > 0).then_some(Claim { queues, limit }),
+            claim,
             woken: std::mem::take(&mut partition.woken).into_iter().collect(),
             park: limit > 0,
         };
@@ -172,7 +185,7 @@ impl SyncLoop {
             let reply = timed(within, store.sync(p, request)).await;
             let adopted = reply.as_ref().map_or(&[][..], |reply| &reply.adopted);
             let losses = losses(&*store, p, adopted, within).await;
-            Answer::Sync { index, sent, limit, carried, woken, reply, losses }
+            Answer::Sync { index, sent, limit, saved, carried, woken, reply, losses }
         }));
     }
 

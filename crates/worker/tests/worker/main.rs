@@ -8,6 +8,7 @@ mod inputs;
 mod labels;
 mod leases;
 mod output;
+mod places;
 mod reports;
 mod sharing;
 mod stage;

@@ -28,6 +28,7 @@ export function KindPicker({ kinds, to = "/new" }: { kinds: KindInfo[]; to?: str
             <span className="mt-3 line-clamp-3 text-sm text-ink-soft">
               <Prose text={kind.description ?? ""} />
             </span>
+            <TakesPlaces kind={kind} className="pt-3 text-xs" />
             {kind.served ? null : (
               <span className="mt-auto pt-3 text-xs font-medium text-amber">No worker for this right now</span>
             )}
@@ -36,6 +37,12 @@ export function KindPicker({ kinds, to = "/new" }: { kinds: KindInfo[]; to?: str
       ))}
     </ul>
   );
+}
+
+/** That a task of the kind takes several places of a worker; nothing where it takes one. */
+export function TakesPlaces({ kind, className }: { kind: KindInfo; className: string }) {
+  if ((kind.places ?? 1) === 1) return null;
+  return <span className={`text-ink-faint ${className}`}>Each takes {kind.places} places of a worker</span>;
 }
 
 function NoKinds() {

@@ -14,6 +14,7 @@ import { reachable } from "@/components/ui/reachable";
 import { submitTask } from "@/features/tasks/actions";
 import { call } from "@/lib/call";
 import { cn } from "@/lib/cn";
+import { TakesPlaces } from "./kind-picker";
 import { NO_OPTIONS, OptionFields, type Options, optionsFrom, settingsOf } from "./options";
 import { PayloadCard, TroubleNotice, usePayloadForm } from "./payload-form";
 
@@ -67,6 +68,7 @@ export function NewTask({ kind, from }: Props) {
               <Prose text={kind.description} />
             </p>
           ) : null}
+          <TakesPlaces kind={kind} className="mt-2 block text-sm" />
           {from ? (
             <p className="mt-2 text-sm text-ink-faint">
               Filled in from{" "}

@@ -69,6 +69,12 @@ const IN_THE_WAY: Record<Exclude<WhyReason, Plain>, Say> & Record<string, Say> =
     cures: ["queue"],
     command: ["tasktonic work --kinds", kind, ...labelsOf(queue).map((label) => `--label ${label}`)].join(" "),
   }),
+  no_worker_with_places: ({ kind }, { text, places }) => ({
+    title: "No worker is large enough for it",
+    text: `${text} It starts by itself as soon as one comes. Who runs this installation starts one with`,
+    cures: ["queue"],
+    command: ["tasktonic work --kinds", kind, ...(places === undefined ? [] : ["--concurrency", places])].join(" "),
+  }),
   user_limit: ({ queue }, { running, running_max }) => ({
     title: "As many of your tasks run there as may at once",
     text: `${running_max === undefined ? "" : `That is ${count(Math.max(running ?? 0, running_max))} in ${queue}. `}It starts when one of them has ended.`,
@@ -94,4 +100,11 @@ export function whyWords(task: Asked, why: Why | undefined): WhyWords | undefine
   if (!why || Object.hasOwn(PLAIN, why.reason)) return undefined;
   const say: Say | undefined = Object.hasOwn(IN_THE_WAY, why.reason) ? IN_THE_WAY[why.reason] : undefined;
   return say?.(task, why) ?? { title: "Something is in its way", text: why.text, cures: ["queue"] };
+}
+
+/** That it takes several places of a worker, which have to be free together; nothing of one that takes one. */
+export function placesWords(why: Why | undefined): string | undefined {
+  if (why?.places === undefined) return undefined;
+  const most = why.places_max === undefined ? "" : `; the largest worker for its kind has ${count(why.places_max)}`;
+  return `It takes ${count(why.places)} places of a worker, free at once${most}.`;
 }

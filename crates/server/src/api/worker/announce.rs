@@ -128,6 +128,9 @@ fn check_kind(kind: &KindRecord) -> Result<(), Refusal> {
     if let Err(error) = Labels::new(&kind.needs) {
         return refuse(format!("`needs` of `{name}`: {error}."));
     }
+    if let Some(fault) = kind.fault_of_places() {
+        return refuse(format!("`places` of `{name}` {fault}."));
+    }
     match Schema::compile(&kind.schema) {
         Ok(_) => Ok(()),
         Err(fault) => refuse(format!("The schema of `{name}` cannot be used: {fault}")),

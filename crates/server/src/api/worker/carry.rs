@@ -8,8 +8,9 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tasktonic_core::Name;
 use tasktonic_core::command::{Claim, Op, Report, Sync as SyncCommand, Write};
+use tasktonic_core::limits::CLAIM_MAX;
 use tasktonic_core::routing::{PartitionId, partition_of};
-use tasktonic_protocol::worker::{SyncResponse, V};
+use tasktonic_protocol::worker::{StoppedAt, SyncResponse, V};
 use tasktonic_store::{Error as StoreError, Held, Losses, SyncReply, settle_after};
 use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
@@ -36,9 +37,11 @@ struct Merged {
     failure: Option<Refusal>,
 }
 
+/// Work is looked for in the partition `first`, if there is one of this number, and then in the others.
 pub(super) async fn carry_out(
     app: &Arc<App>,
     command: SyncCommand,
+    first: Option<u16>,
     partly: bool,
 ) -> Result<SyncResponse, Refusal> {
     let mut merged = Merged {
@@ -48,7 +51,9 @@ pub(super) async fn carry_out(
         failure: None,
     };
     if app.store.partitions() == 1 {
-        let reply = call(app, PartitionId(0), command).await?;
+        let p = PartitionId(0);
+        let mut reply = call(app, p, command).await?;
+        merged.stop(p, reply.stopped_at.take());
         merged.take(reply, |index| index);
         return Ok(merged.answer);
     }
@@ -63,7 +68,7 @@ pub(super) async fn carry_out(
         }
     }
     if claims || woken || !has_ops {
-        look(app, &command, &mut merged).await;
+        look(app, &command, first, &mut merged).await;
     }
     merged.end()
 }
@@ -96,14 +101,19 @@ async fn report(app: &Arc<App>, command: &SyncCommand, merged: &mut Merged) {
 }
 
 /// Looks for work in one partition after the other, and tells them of wakes that were for others.
-async fn look(app: &Arc<App>, command: &SyncCommand, merged: &mut Merged) {
+async fn look(app: &Arc<App>, command: &SyncCommand, first: Option<u16>, merged: &mut Merged) {
     let (began, partitions) = (Instant::now(), app.store.partitions());
     // The next call begins one partition further, so that none is always served last.
-    let first = u16::try_from(command.call % u64::from(partitions)).expect("below a u16");
+    let turn = u16::try_from(command.call % u64::from(partitions)).expect("below a u16");
+    let first = first.filter(|first| *first < partitions).unwrap_or(turn);
+    // Places that are left.
+    let mut left = command.claim.as_ref().map_or(0, |claim| claim.limit);
     for p in (0..partitions).map(|turn| PartitionId((first + turn) % partitions)) {
         let parts = &app.api.partitions;
-        let got = u32::try_from(merged.answer.claimed.len()).unwrap_or(u32::MAX);
-        let room = command.claim.as_ref().map_or(0, |claim| claim.limit.saturating_sub(got));
+        let got = merged.answer.claimed.len();
+        // Where the claim has stopped, what is left is not for those who come later.
+        let goes_on = merged.answer.stopped_at.is_none() && got < CLAIM_MAX as usize;
+        let room = if goes_on { left } else { 0 };
         // One answer has one epoch, and fences of another partition's epoch would not rise.
         if merged.claimed_in.is_some() && room > 0 && parts.epoch(p) == 0 && parts.is_there(p) {
             // Not asked so far: it tells its epoch first. If it does not, it is not asked for more.
@@ -119,7 +129,7 @@ async fn look(app: &Arc<App>, command: &SyncCommand, merged: &mut Merged) {
             continue;
         }
         let part = SyncCommand {
-            claim: claim.map(|claim| Claim { queues: claim.queues.clone(), limit: room }),
+            claim: claim.map(|claim| Claim { limit: room, ..claim.clone() }),
             woken: command.woken.clone(),
             park: command.park && got == 0,
             ..bare(command)
@@ -130,6 +140,11 @@ async fn look(app: &Arc<App>, command: &SyncCommand, merged: &mut Merged) {
                     // It has begun a new epoch at this very moment.
                     give_back(app, p, command, std::mem::take(&mut reply.claimed)).await;
                 }
+                if let Some(claim) = &command.claim {
+                    let took = |held: &Held| claim.places_of(&held.lease.queue);
+                    left = left.saturating_sub(reply.claimed.iter().map(took).sum());
+                }
+                merged.stop(p, reply.stopped_at.take());
                 merged.take(reply, |index| index);
             }
             Err(refusal) => {
@@ -155,6 +170,12 @@ impl Merged {
         into.more = into.more.saturating_add(reply.more);
         into.next_in_ms = into.next_in_ms.into_iter().chain(reply.next_in_ms).min();
         into.epoch = self.claimed_in.unwrap_or(into.epoch.max(reply.epoch));
+    }
+
+    /// The claim has stopped in a partition, if at any queue.
+    fn stop(&mut self, PartitionId(part): PartitionId, queue: Option<Name>) {
+        let stopped = queue.map(|queue| StoppedAt { queue: queue.to_string(), part });
+        self.answer.stopped_at = self.answer.stopped_at.take().or(stopped);
     }
 
     /// A partition was not looked at: the worker comes back for it.

@@ -34,6 +34,7 @@ pub(super) async fn sync(
         texts::check(op)?;
     }
     let (wait_ms, partly) = (asked.wait_ms.min(WAIT_MS_MAX), asked.partly);
+    let first = asked.claim.as_ref().and_then(|claim| claim.first);
     let mut command = asked.into_sync().map_err(|error| Refusal::bad_request(error.to_string()))?;
     command.worker = known_as(&caller.0.user, &command.worker)?;
     if command.ops.iter().any(|op| op.lease.worker != command.worker) {
@@ -50,11 +51,11 @@ pub(super) async fn sync(
     // The session listens before the worker parks.
     let session = sessions.contact(&*app.store, &app.stop, &command.worker)?;
     let Some(claim) = command.claim.as_ref().filter(|claim| command.park && claim.limit > 0) else {
-        return Ok(Json(carry_out(&app, command, partly).await?));
+        return Ok(Json(carry_out(&app, command, first, partly).await?));
     };
     let looking = session.looks(&claim.queues);
-    let answer = carry_out(&app, command, partly).await?;
-    if answer.claimed.is_empty() {
+    let answer = carry_out(&app, command, first, partly).await?;
+    if answer.claimed.is_empty() && answer.stopped_at.is_none() {
         looking.found_nothing();
     }
     Ok(Json(answer))

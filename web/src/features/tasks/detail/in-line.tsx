@@ -4,7 +4,7 @@ import type { Task, TaskPosition, Why } from "@tasktonic/client";
 import { Users } from "lucide-react";
 import { type ReactNode, useEffect, useRef, useState } from "react";
 import { placeWords, startWords } from "../place-words";
-import { whyWords } from "../why-words";
+import { placesWords, whyWords } from "../why-words";
 import { usePosition } from "./use-position";
 import { useWhy } from "./use-why";
 import { Blocked, WhyNot } from "./why-not";
@@ -21,6 +21,7 @@ export function InLine({ task, initial, why: before, children }: Props) {
   const position = usePosition(task, initial);
   const { why, ask } = useWhy(task, before);
   const blocked = whyWords(task, why);
+  const places = placesWords(why);
   const place = position ? placeWords(position) : undefined;
   const start = position ? startWords(position.start) : undefined;
   const known = position?.start.is === "range";
@@ -50,6 +51,7 @@ export function InLine({ task, initial, why: before, children }: Props) {
           <p className="mt-0.5" data-testid="place">
             {place ?? "Your tasks are started in order; people are served in turn."} {children}
           </p>
+          {places ? <p className="mt-0.5">{places}</p> : null}
           {position?.start.is === "range" ? (
             <p className="mt-0.5 text-xs text-ink-faint">
               Judged by how your tasks in this line started lately; right about {times(position.start.probability)}{" "}
