@@ -16,7 +16,7 @@ use tasktonic_core::{Lease, Links, Name, Priority, TaskId, Text, UserId};
 use tasktonic_store::Result;
 
 use crate::RedisStore;
-use crate::store::Running;
+use crate::store::{Running, Started};
 use crate::wire::{entries, is_first, items, kept, pairs, parsed, score, strange, text, word};
 
 /// Keys found or read in one round trip.
@@ -370,6 +370,19 @@ impl Facts {
         let field = |(field, text): (&String, &String)| {
             let name = field.strip_prefix("t:")?.parse().ok()?;
             Some((name, Running::of(text).ok()?.running))
+        };
+        self.meta.iter().filter_map(field).collect()
+    }
+
+    /// When all that started in queues that have a rate over all users is made up for, µs of lease time,
+    /// where there is one partition.
+    fn started(&self) -> BTreeMap<Name, i64> {
+        let field = |(field, text): (&String, &String)| {
+            let name = field.strip_prefix("r:")?.parse().ok()?;
+            match Started::of(text).ok()? {
+                Started::Full(full_us) => Some((name, full_us)),
+                Started::Hand { .. } => None,
+            }
         };
         self.meta.iter().filter_map(field).collect()
     }

@@ -34,7 +34,7 @@ impl Partition {
             }
         }
         if reply.claimed.len() < limit as usize {
-            let open = |name| self.queues.get(name).filter(|queue| queue.is_open());
+            let open = |name| self.queues.get(name).filter(|queue| queue.has_turns(lt_ms));
             let left = |name| open(name).map_or(0, |queue| queue.ring.len());
             let more = claim.queues.iter().map(left).sum::<usize>();
             reply.more = more.try_into().unwrap_or(u32::MAX);

@@ -114,6 +114,10 @@ async fn why(
                 Gate::Rate { good_in_ms } => {
                     return Ok(Json(Why { good_in_ms: Some(good_in_ms), ..why(WhyReason::Rate) }));
                 }
+                Gate::QueueRate { good_in_ms } => {
+                    let good_in_ms = Some(good_in_ms);
+                    return Ok(Json(Why { good_in_ms, ..why(WhyReason::QueueRate) }));
+                }
                 Gate::Open => {
                     let workers = workers_alive(&app).await?;
                     let knows = |worker: &&WorkerRecord| worker.kinds.contains(&task.kind);

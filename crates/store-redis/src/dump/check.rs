@@ -380,7 +380,10 @@ fn rings(facts: &Facts, wrong: &mut Vec<String>) {
             let looks = facts.throttled.contains_key(&format!("{queue},{user}"));
             let is_kept = match user_gate(&gate_facts(facts, queue, user)) {
                 Gate::Open | Gate::Rate { .. } => looks,
-                Gate::Paused(_) | Gate::UserLimit { .. } | Gate::QueueLimit { .. } => true,
+                Gate::Paused(_)
+                | Gate::UserLimit { .. }
+                | Gate::QueueLimit { .. }
+                | Gate::QueueRate { .. } => true,
             };
             if !has_lane || !is_kept {
                 wrong.push(format!("{user} is kept out of {queue} without a lane or a reason"));
@@ -441,7 +444,16 @@ fn rings(facts: &Facts, wrong: &mut Vec<String>) {
     if set.join(" ") != listed {
         wrong.push(format!("meta lists {listed:?} as queues with settings, {set:?} have"));
     }
-    let may_close = |set: &QueueSettings| set.paused || set.running_total_max.is_some();
+    let may_close = |set: &QueueSettings| {
+        set.paused || set.running_total_max.is_some() || set.rate_total.is_some()
+    };
+    for queue in facts.meta.keys().filter_map(|field| field.strip_prefix("r:")?.parse().ok()) {
+        if queues.get::<Name>(&queue).is_none_or(|(_, set)| set.rate_total.is_none()) {
+            wrong.push(format!(
+                "what started in {queue} over all users is kept, and nothing limits it"
+            ));
+        }
+    }
     let closed = (said(&|(_, set)| may_close(set)).len(), facts.meta_number::<usize>("closed"));
     if closed.0 != closed.1 {
         wrong.push(format!("(queues that may be closed, counted) are {closed:?}"));

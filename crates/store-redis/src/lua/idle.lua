@@ -50,13 +50,12 @@ local function next_in(count, maintained, leads)
 end
 
 -- What a sync replies, when all is written.
-function V.answer(
-  refused, cancelled, adopted, claimed, count, more, maintained, leads, uneven, still
-)
+local EVEN = { {}, {}, {}, {} }
+function V.answer(refused, cancelled, adopted, claimed, count, more, maintained, leads, uneven)
   local next_ms = next_in(count, maintained, leads)
   local schedule_ms = M.sc and math.max(0, M.sc - now()) or -1
   return {
     M.epoch, refused, cancelled, adopted, claimed, more, int(next_ms), int(schedule_ms),
-    int(M.queues_version), uneven or {}, still or {},
+    int(M.queues_version), unpack(uneven or EVEN),
   }
 end

@@ -186,6 +186,10 @@ function V.pick(queue, need, set)
     need = math.min(need, V.total_room(queue, set))
     if need == 0 then return nil, 0 end
   end
+  if set and set.rate_total then
+    need = math.min(need, V.start_room(queue, set))
+    if need == 0 then return nil, 0 end
+  end
   if V.is_timed(set) then return pick_timed(queue, need, set) end
   local handed_over = take_round(queue)
   if handed_over then return handed_over, 0 end

@@ -5,7 +5,8 @@
 --          for
 -- replies: { epoch, refused, cancelled, adopted, claimed, more, next_in_ms or -1,
 --          schedule_in_ms or -1, version of what is set of queues; queues whose permits should be
---          balanced: as this call found out, and as it still is }
+--          balanced: as this call found out, and as it still is; the same of queues whose starts
+--          should be shared out again }
 -- moves:   by report, maintain and claim
 
 local worker, number = take(), take()
@@ -56,7 +57,9 @@ V.lead_on()
 V.settle_lines()
 V.pass_on(woken)
 V.wake_for_room()
-local uneven, still = V.uneven(maintained)
+V.rest(queues, woken)
+local uneven = { V.uneven(maintained) }
+uneven[3], uneven[4] = V.uneven_hands(maintained)
 local leads = V.leads_left()
 V.finish()
-return V.answer(refused, cancelled, adopted, claimed, count, more, maintained, leads, uneven, still)
+return V.answer(refused, cancelled, adopted, claimed, count, more, maintained, leads, uneven)

@@ -118,22 +118,48 @@ fn give_back(
     words.maybe(attempt);
 }
 
-/// Queues of which the partitions should have other permits.
+/// What partitions share of a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Shared {
+    /// Permits of a limit on what runs.
+    Permits,
+    /// Starts of a rate.
+    Starts,
+}
+
+impl Shared {
+    /// The word for it in keys.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Permits => "permits",
+            Self::Starts => "starts",
+        }
+    }
+}
+
+/// Queues of which the partitions should have other shares.
 #[derive(Debug, Default)]
 pub(crate) struct Uneven {
     /// Those of which the call found out that it is so.
-    pub(crate) found: Vec<Name>,
+    pub(crate) found: Vec<(Shared, Name)>,
     /// Those in which it still is, as the partition's maintenance saw.
-    pub(crate) still: Vec<Name>,
+    pub(crate) still: Vec<(Shared, Name)>,
 }
 
 /// The answer to a sync.
 pub(crate) fn synced(reply: &Value) -> Result<(SyncReply, Uneven)> {
-    let (reply, [found, still]) = items(reply)?.split_last_chunk().ok_or_else(strange)?;
-    let names = |of: &Value| {
-        items(of)?.iter().map(|name| parsed::<Name>(word(name)?)).collect::<Result<Vec<_>>>()
+    let (reply, [found, still, out, still_out]) =
+        items(reply)?.split_last_chunk().ok_or_else(strange)?;
+    let names = |permits: &Value, starts: &Value| {
+        let of = |what, names| {
+            let one = move |name| Ok((what, parsed::<Name>(word(name)?)?));
+            items(names)?.iter().map(one).collect::<Result<Vec<_>>>()
+        };
+        let mut all = of(Shared::Permits, permits)?;
+        all.extend(of(Shared::Starts, starts)?);
+        Ok::<_, Error>(all)
     };
-    let uneven = Uneven { found: names(found)?, still: names(still)? };
+    let uneven = Uneven { found: names(found, out)?, still: names(still, still_out)? };
     Ok((reply_of(reply)?, uneven))
 }
 
