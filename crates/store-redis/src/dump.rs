@@ -387,6 +387,15 @@ impl Facts {
         self.meta.iter().filter_map(field).collect()
     }
 
+    /// What is kept of starts over all users though nothing limits those.
+    fn unlimited(&self, queues: &BTreeMap<Name, (usize, QueueSettings)>) -> Vec<String> {
+        let named = self.meta.keys().filter_map(|field| field.strip_prefix("r:")?.parse().ok());
+        let is_limited =
+            |queue: &Name| queues.get(queue).is_some_and(|(_, of)| of.rate_total.is_some());
+        let odd = named.filter(|queue| !is_limited(queue));
+        odd.map(|queue| format!("starts in {queue} are counted, and nothing limits them")).collect()
+    }
+
     /// What is wrong with those numbers, by the leases.
     fn miscounted(&self, queues: &BTreeMap<Name, (usize, QueueSettings)>) -> Option<String> {
         let is_limited =

@@ -290,7 +290,7 @@ impl LimitKeys {
     }
 
     /// HASH of what is granted. Of permits `version`, and `p<partition>` → `permits,number`; of starts
-    /// `version`, `full`, `turn`, and `p<partition>` → `mark,number,used,at`.
+    /// `version`, `full`, and `p<partition>` → `mark,number,used,at`.
     pub(crate) fn pool(&self, what: Shared) -> String {
         self.named(what.word())
     }

@@ -11,7 +11,7 @@ use crate::changes::Record;
 use crate::ids::{Name, UserId};
 use crate::limits::WAKES_MAX;
 use crate::reply::Controlled;
-use crate::settings::{By, QueueSettings, UserSettings};
+use crate::settings::{By, QueueSettings, Rate, UserSettings};
 
 impl Partition {
     /// Everything set of queues, at once. An older version than the one that is there changes
@@ -47,6 +47,10 @@ impl Partition {
             let limits = |of: &QueueSettings| (of.running_max, of.rate);
             if before.rate_total != settings.rate_total {
                 self.resting.remove(&name);
+                // What has started by another rate counts as if by this one.
+                let queue = self.queue(&name);
+                let counted = |rate: Rate| rate.counted_us(queue.total_full_us, lt_ms);
+                queue.total_full_us = settings.rate_total.map_or(0, counted);
             }
             let queue = self.queue(&name);
             let lets_in = limits(&before) != limits(&settings) && !queue.full.is_empty();

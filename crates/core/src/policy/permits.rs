@@ -297,7 +297,7 @@ const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 /// So many permits by weights. Whole parts first; what is left goes to those on whose stretch of a line,
 /// as long as the rest of their share, a point falls: the points lie one permit apart, and move with
 /// every turn.
-pub(super) fn divided(limit: u32, weights: &[(usize, u64)], turn: u64) -> Vec<(usize, u32)> {
+fn divided(limit: u32, weights: &[(usize, u64)], turn: u64) -> Vec<(usize, u32)> {
     let sum: u128 = weights.iter().map(|(_, weight)| u128::from(*weight)).sum();
     if sum == 0 {
         return Vec::new();

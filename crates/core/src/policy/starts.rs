@@ -15,7 +15,7 @@
 use std::collections::BTreeMap;
 
 use super::gcra::Rate;
-use super::permits::{Asked, divided};
+use super::permits::Asked;
 
 /// How far ahead starts are granted, ms: what a partition uses until somebody balances again.
 pub const AHEAD_MS: i64 = 200;
@@ -165,8 +165,6 @@ pub struct Pool {
     pub version: u64,
     /// When all that is known to have started is made up for, µs of the pool's clock.
     pub full_us: i64,
-    /// How often something was granted.
-    pub turn: u64,
     /// Grants.
     pub grants: BTreeMap<u16, Grant>,
 }
@@ -206,11 +204,13 @@ impl Pool {
         self.grants.values().map(Grant::in_hand).sum()
     }
 
-    /// From now on it grants by `version`, if it did by `before`. Answers whether it did.
-    pub fn agree(&mut self, before: u64, version: u64) -> bool {
+    /// From now on it grants by `version`, if it did by `before`; what has started by another rate counts
+    /// as if by this one. Answers whether it did.
+    pub fn agree(&mut self, before: u64, version: u64, rate: Rate, now_us: i64) -> bool {
         let is_right = self.version == before;
         if is_right {
             self.version = version;
+            self.full_us = self.kept_us(rate, now_us);
         }
         is_right
     }
@@ -272,7 +272,6 @@ impl Pool {
         raises: &[Raise],
     ) -> Vec<Option<Told>> {
         let mut told = Vec::new();
-        let mut granted = false;
         for raise in raises {
             let grant = self.of(raise.p);
             // One that has something for a time to come gets no more until then.
@@ -297,11 +296,9 @@ impl Pool {
             let at_us = at_us.max(now_us);
             let mark = Mark { n: grant.mark.n.max(grant.used) + by, v: grant.mark.v + 1 };
             self.grants.insert(raise.p, Grant { mark, at_us, ..grant });
-            granted = true;
             let in_ms = ms_until(at_us, now_us);
             told.push(Some(Told { n: Some(mark.n), v: mark.v, in_ms, asked: Asked::default() }));
         }
-        self.turn += u64::from(granted);
         told
     }
 }
@@ -333,9 +330,8 @@ pub fn numbered(seen: &[Option<Seen>]) -> Vec<(u16, Seen)> {
 
 /// How many starts each partition should have in its hand. `pool` has heard of what was `seen`.
 ///
-/// Those with users who wait have shares by how many those are. What they have of that they keep, what is
-/// free goes to those who have less, and what does not divide goes round with the turns of the pool. Those
-/// without keep what they have until somebody is short of it.
+/// Those with users who wait have shares by how many those are. What they have of that they keep, and what
+/// is free goes to those who have less. Those without keep what they have until somebody is short of it.
 #[must_use]
 pub fn targets(pool: &Pool, rate: Rate, now_us: i64, seen: &[Option<Seen>]) -> Vec<u64> {
     let out = pool.out();
@@ -374,19 +370,41 @@ pub fn targets(pool: &Pool, rate: Rate, now_us: i64, seen: &[Option<Seen>]) -> V
     }
     let free = most.saturating_sub(targets.iter().sum());
     let give = free.min(AT_ONCE.max(free.div_ceil(2)));
-    let lacks = |(p, seen): &(u16, Seen)| {
-        let has = u128::from(targets[usize::from(*p)]) * u128::from(weights);
-        let lack = share(seen.waiting).saturating_sub(has);
-        (usize::from(*p), u64::try_from(lack).unwrap_or(u64::MAX))
+    let next_us = pool.next_us(rate, now_us);
+    let lacks = |(p, seen): (u16, Seen)| {
+        let has = u128::from(targets[usize::from(p)]) * u128::from(weights);
+        let age_us = next_us.saturating_sub(pool.of(p).at_us).max(rate.emission_us());
+        (usize::from(p), share(seen.waiting).saturating_sub(has), age_us.unsigned_abs())
     };
-    let lacks =
-        numbered(seen).into_iter().map(|of| lacks(&of)).filter(|(p, lack)| *lack > 0 && !held[*p]);
-    let lacks: Vec<_> = lacks.collect();
-    let give = u32::try_from(give).unwrap_or(u32::MAX);
-    for (p, more) in divided(give, &lacks, pool.turn) {
-        targets[p] += u64::from(more);
+    let lacks = numbered(seen).into_iter().map(lacks);
+    let lacks: Vec<_> = lacks.filter(|(p, lack, _)| *lack > 0 && !held[*p]).collect();
+    for (p, more) in divided(give, &lacks) {
+        targets[p] += more;
     }
     targets
+}
+
+/// So many starts for those who lack some: number, how much, and for how long none will have been granted
+/// to them when the next is due.
+/// Whole parts first; what is left goes to those first who lack most and have waited longest, so that
+/// everybody's time comes.
+fn divided(give: u64, lacks: &[(usize, u128, u64)]) -> Vec<(usize, u64)> {
+    let sum: u128 = lacks.iter().map(|(_, lack, _)| lack).sum();
+    if sum == 0 {
+        return Vec::new();
+    }
+    let whole = |lack: u128| u64::try_from(u128::from(give) * lack / sum).unwrap_or(give);
+    let mut parts: Vec<_> = lacks.iter().map(|(p, lack, _)| (*p, whole(*lack))).collect();
+    let left = give.saturating_sub(parts.iter().map(|(_, part)| part).sum());
+    let mut order: Vec<usize> = (0..lacks.len()).collect();
+    order.sort_by_key(|at| {
+        let (_, lack, age_us) = lacks[*at];
+        std::cmp::Reverse(lack.saturating_mul(u128::from(age_us)))
+    });
+    for (at, _) in order.into_iter().zip(0..left) {
+        parts[at].1 += 1;
+    }
+    parts
 }
 
 /// What each partition is asked to say: when a task starts, if others wait for what it leaves; and not

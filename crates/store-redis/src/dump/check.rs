@@ -378,13 +378,8 @@ fn rings(facts: &Facts, wrong: &mut Vec<String>) {
         for user in users {
             let has_lane = facts.users.get(user).is_some_and(|user| user.lanes.contains_key(queue));
             let looks = facts.throttled.contains_key(&format!("{queue},{user}"));
-            let is_kept = match user_gate(&gate_facts(facts, queue, user)) {
-                Gate::Open | Gate::Rate { .. } => looks,
-                Gate::Paused(_)
-                | Gate::UserLimit { .. }
-                | Gate::QueueLimit { .. }
-                | Gate::QueueRate { .. } => true,
-            };
+            let gate = user_gate(&gate_facts(facts, queue, user));
+            let is_kept = looks || !matches!(gate, Gate::Open | Gate::Rate { .. });
             if !has_lane || !is_kept {
                 wrong.push(format!("{user} is kept out of {queue} without a lane or a reason"));
             }
@@ -447,13 +442,7 @@ fn rings(facts: &Facts, wrong: &mut Vec<String>) {
     let may_close = |set: &QueueSettings| {
         set.paused || set.running_total_max.is_some() || set.rate_total.is_some()
     };
-    for queue in facts.meta.keys().filter_map(|field| field.strip_prefix("r:")?.parse().ok()) {
-        if queues.get::<Name>(&queue).is_none_or(|(_, set)| set.rate_total.is_none()) {
-            wrong.push(format!(
-                "what started in {queue} over all users is kept, and nothing limits it"
-            ));
-        }
-    }
+    wrong.extend(facts.unlimited(&queues));
     let closed = (said(&|(_, set)| may_close(set)).len(), facts.meta_number::<usize>("closed"));
     if closed.0 != closed.1 {
         wrong.push(format!("(queues that may be closed, counted) are {closed:?}"));

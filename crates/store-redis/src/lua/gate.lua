@@ -84,7 +84,7 @@ function V.set_queue(queue, before, users, text)
   local is_limited = set and set.total ~= nil or false
   if is_limited ~= was_limited then V.start_total(queue, is_limited) end
   local former, rate = before and before.rate_total, set and set.rate_total
-  if (former and former.text) ~= (rate and rate.text) then V.change_rate_total(queue, rate ~= nil) end
+  if (former and former.text) ~= (rate and rate.text) then V.change_rate_total(queue, rate) end
   local is_timed = V.is_timed(V.set_of(queue))
   if is_timed ~= V.is_timed(before) then V.drop_turns(queue, is_timed) end
 end

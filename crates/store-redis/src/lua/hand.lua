@@ -115,16 +115,21 @@ function V.is_resting(queue)
   return at and tonumber(at) > lease_time() or false
 end
 
--- The rate over all users was set, changed or taken back. What was granted by the former one is gone.
-function V.change_rate_total(queue, is_limited)
+-- The rate over all users was set, changed or taken back: then there is none. What was granted by the
+-- former one is gone, and what has started by it counts as if by this one.
+function V.change_rate_total(queue, rate)
   M.th = M.th - call('ZREM', THROTTLED, queue)
-  if not is_limited then
+  if not rate then
     hands[queue] = nil
     call('HDEL', META, 'r:' .. queue)
     return
   end
   local one = V.hand_of(queue)
-  if not one.full then one.n, one.at = math.min(one.n, one.started), nil end
+  if one.full then
+    one.full = V.made_up_at(rate, one.full)
+  else
+    one.n, one.limit, one.at = math.min(one.n, one.started), nil, nil
+  end
   one.touched = true
 end
 

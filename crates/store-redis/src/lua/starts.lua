@@ -5,7 +5,7 @@
 --          make: version, now in microseconds or '' to ask the server, what one task takes in microseconds
 --          and how many at once, '1' if nothing was ever granted, a count and what partitions have:
 --          partition, started, mark, number
---          agree: the version so far, the version from now on
+--          agree: the version so far, now, what one task takes, how many at once, the version from now on
 --          share: version, now, what one task takes, how many at once, how far ahead in microseconds, a
 --          count and what partitions have, a count and what they lack: partition, starts, number
 --          drop: version
@@ -13,7 +13,7 @@
 --          that lacks some, or '' thrice
 -- moves:   nothing
 --
--- The pool is a HASH: version, full, turn, and p<partition> = mark,number,used,at.
+-- The pool is a HASH: version, full, and p<partition> = mark,number,used,at.
 local at = 2
 local function take()
   at = at + 1
@@ -40,11 +40,6 @@ if verb == 'drop' then
   redis.call('UNLINK', pool)
   return { '1' }
 end
-if verb == 'agree' then
-  if version ~= asked then return { '0' } end
-  redis.call('HSET', pool, 'version', take())
-  return { '1' }
-end
 
 local now = tonumber(take())
 if not now then
@@ -52,7 +47,7 @@ if not now then
   now = time[1] * 1000000 + time[2]
 end
 local emission, burst = tonumber(take()), tonumber(take())
-local full, turn, written = tonumber(known.full) or 0, tonumber(known.turn) or 0, {}
+local full, written = tonumber(known.full) or 0, {}
 local function write(p, grant)
   grants[p] = grant
   written[#written + 1] = 'p' .. p
@@ -67,7 +62,7 @@ end
 -- Not further ahead than a burst goes: what was kept may be of another rate or another clock.
 local function kept() return math.min(full, now + emission * burst) end
 local function keep(text)
-  redis.call('HSET', pool, 'version', text, 'full', int(full), 'turn', int(turn), unpack(written))
+  redis.call('HSET', pool, 'version', text, 'full', int(full), unpack(written))
 end
 
 if verb == 'make' then
@@ -83,6 +78,11 @@ if verb == 'make' then
 end
 
 if version ~= asked then return { '0' } end
+if verb == 'agree' then
+  full = kept()
+  keep(take())
+  return { '1' }
+end
 local ahead = tonumber(take())
 for _ = 1, tonumber(take()) do
   local p, started, n, v = take(), tonumber(take()), tonumber(take()), tonumber(take())
@@ -102,7 +102,7 @@ for _ = 1, tonumber(take()) do
   if more > 0 then full = math.max(full, now) + emission * more end
 end
 
-local told, granted = { '1' }, false
+local told = { '1' }
 for _ = 1, tonumber(take()) do
   local p, by, v = take(), tonumber(take()), tonumber(take())
   local grant = grants[p] or { n = 0, v = 0, used = 0, at = 0 }
@@ -118,12 +118,10 @@ for _ = 1, tonumber(take()) do
       local since = math.max(now, kept() - emission * math.max(0, burst - in_hands - count))
       local mark = math.max(grant.n, grant.used) + count
       write(p, { n = mark, v = v + 1, used = grant.used, at = since })
-      granted = true
       answer = { int(mark), int(v + 1), int(math.ceil((since - now) / 1000)) }
     end
   end
   for i = 1, 3 do told[#told + 1] = answer[i] end
 end
-if granted then turn = turn + 1 end
 keep(version)
 return told

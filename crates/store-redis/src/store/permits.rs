@@ -15,7 +15,7 @@ use tasktonic_core::policy::permits::{
 };
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::settings::QueueSettings;
-use tasktonic_store::Result;
+use tasktonic_store::{Error, Result};
 
 use super::RedisStore;
 use crate::durability;

@@ -14,7 +14,7 @@ use tasktonic_core::policy::starts::{
 };
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::settings::QueueSettings;
-use tasktonic_store::Result;
+use tasktonic_store::{Error, Result};
 
 use super::RedisStore;
 use super::permits::{NUMBERS_PER_MS, ROUNDS_MAX, Running, fields_of, said, total_field};
@@ -105,7 +105,8 @@ impl RedisStore {
             return Ok(false);
         };
         if pool.version != version {
-            let words = vec![pool.version.to_string(), version.to_string()];
+            let mut words = self.rate_words(pool.version, rate);
+            words.push(version.to_string());
             self.change_starts(queue, "agree", words).await?;
             return Ok(false);
         }
@@ -191,7 +192,7 @@ impl RedisStore {
             let [started, n, v, asked] = items(&reply)? else { return Ok((p, None)) };
             let mark = Mark { n: number(n)?, v: number(v)? };
             let asked = said(number(asked)?);
-            Ok::<_, tasktonic_store::Error>((p, Some((number::<u64>(started)?, mark, asked))))
+            Ok::<_, Error>((p, Some((number::<u64>(started)?, mark, asked))))
         };
         // All are told, also where one of them cannot be reached.
         for answer in join_all(told.into_iter().map(one)).await {
@@ -282,7 +283,6 @@ impl RedisStore {
         let pool = Pool {
             version: parsed(version)?,
             full_us: parsed(field("full"))?,
-            turn: parsed(field("turn"))?,
             grants: fields.iter().filter_map(grant).collect(),
         };
         Ok((Some(pool), now_us))

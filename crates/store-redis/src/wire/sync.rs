@@ -7,7 +7,7 @@ use tasktonic_core::limits::CLAIM_MAX;
 use tasktonic_core::policy::Retention;
 use tasktonic_core::{Lease, Name, TaskState};
 use tasktonic_store::filter::error_in;
-use tasktonic_store::{Held, Result, SyncReply};
+use tasktonic_store::{Error, Held, Result, SyncReply};
 
 use super::{Words, items, kept, number, parsed, score, strange, word};
 

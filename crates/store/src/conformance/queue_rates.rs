@@ -117,8 +117,11 @@ pub async fn a_burst_is_for_whoever_needs_it(scene: Scene) {
         }
         scene.run_in_time(8).await;
         scene.nobody_starts().await;
-        let good_in_ms = scene.starts_in_ms(user).await;
-        assert!(good_in_ms.is_some_and(|in_ms| in_ms <= 1_000), "{good_in_ms:?}");
+        let began = Instant::now();
+        while scene.starts_in_ms(user).await.is_none_or(|in_ms| in_ms > 1_000) {
+            assert!(began.elapsed() < STARTS_WAIT, "{:?}", scene.starts_in_ms(user).await);
+            scene.nobody_starts().await;
+        }
         scene.pass(999);
         scene.nobody_starts().await;
         scene.pass(1);
@@ -152,12 +155,14 @@ pub async fn a_rate_over_all_users_is_changed_at_once(scene: Scene) {
     scene.run_in_time(1).await;
     scene.set_queue(3, at_most(1, 60_000, 1)).await;
     scene.pass(100);
+    scene.run_in_time(1).await;
+    scene.pass(1_000);
     scene.nobody_starts().await;
     scene.set_queue(4, QueueSettings { paused: true, ..at_most(100, 1_000, 6) }).await;
     scene.pass(1_000);
     scene.nobody_starts().await;
     scene.set_queue(5, QueueSettings::default()).await;
-    let left = users.len() * 12 - 9;
+    let left = users.len() * 12 - 10;
     assert_eq!(scene.claim("w1", 100).await.len(), left, "without a rate all that is left");
     assert_eq!(scene.starts_in_ms(&users[0]).await, None);
 }
@@ -172,7 +177,7 @@ pub async fn a_rate_comes_round_to_every_partition(scene: Scene) {
     }
     scene.set_queue(1, at_most(1, 1_000, 1)).await;
     let mut starts: BTreeMap<PartitionId, u32> = BTreeMap::new();
-    let (began, mut last_ms) = (Instant::now(), i64::MIN);
+    let (began, mut last_ms) = (Instant::now(), 0);
     while starts.len() < users.len() || starts.values().any(|count| *count < 2) {
         assert!(began.elapsed() < STARTS_WAIT, "{starts:?}");
         let taken = scene.claim("w1", 1).await;
@@ -210,14 +215,11 @@ pub async fn a_start_that_is_due_wakes_who_is_idle(scene: Scene) {
     let taken = scene.claim_from(scene.partition(last), claim).await;
     let queues: Vec<_> = taken.iter().map(|held| held.lease.queue.as_str()).collect();
     assert_eq!(queues, ["sms"]);
+    assert_eq!(scene.sync("w1", Vec::new(), 4, true).await.claimed, Vec::new());
     let began = Instant::now();
     loop {
         assert!(began.elapsed() < STARTS_WAIT, "it never starts");
-        let parked = scene.sync("w1", Vec::new(), 4, true).await;
-        if !parked.claimed.is_empty() {
-            return;
-        }
-        scene.pass(250);
+        scene.pass(100);
         // Somebody else's call finds that it is time.
         scene.sync("w2", Vec::new(), 0, false).await;
         let wake = tokio::time::timeout(LOOK_AGAIN, super::lists::heard(&mut wakes)).await;

@@ -95,7 +95,14 @@ export function LimitFields({ id, of, typed, onTyped, errors, disabled = false, 
           <Input {...tied("running", "/running_max", words.runningHint)} placeholder={words.runningEmpty} />
         </Field>
       </div>
-      <RateFields id={id} of={of} typed={typed} onTyped={(rate) => onTyped({ ...typed, ...rate })} errors={errors} disabled={disabled} />
+      <RateFields
+        id={id}
+        of={of}
+        typed={typed}
+        onTyped={(rate) => onTyped({ ...typed, ...rate })}
+        errors={errors}
+        disabled={disabled}
+      />
     </>
   );
 }
@@ -104,7 +111,13 @@ const BURST_HINT = "That many start at once";
 
 /** What the fields of a rate are called: of each person, of one, and of everybody together. */
 const RATE_WORDS = {
-  everybody: { legend: WORDS.everybody.rate, hint: ATTEMPTS, empty: WORDS.everybody.tasksEmpty, name: "rate", over: "" },
+  everybody: {
+    legend: WORDS.everybody.rate,
+    hint: ATTEMPTS,
+    empty: WORDS.everybody.tasksEmpty,
+    name: "rate",
+    over: "",
+  },
   person: { legend: WORDS.person.rate, hint: ATTEMPTS, empty: WORDS.person.tasksEmpty, name: "rate", over: "" },
   all: {
     legend: "How many of everybody together may start",
@@ -167,7 +180,13 @@ export function RateFields({ id, of, typed, onTyped, errors, disabled }: RatePro
             </NativeSelect>
           </div>
         </Field>
-        <Field id={`${id}burst`} label={over ? "Together after a rest" : "After a rest"} hint={BURST_HINT} optional error={wrong("burst")}>
+        <Field
+          id={`${id}burst`}
+          label={over ? "Together after a rest" : "After a rest"}
+          hint={BURST_HINT}
+          optional
+          error={wrong("burst")}
+        >
           <Input {...tied("burst", "burst", BURST_HINT)} placeholder="as many" />
         </Field>
       </div>

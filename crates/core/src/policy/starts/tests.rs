@@ -158,7 +158,7 @@ impl Fleet {
                     who.at = Stage::Rests;
                     let before = pool.version;
                     if let Some(pool) = &mut self.pool {
-                        pool.agree(before, version);
+                        pool.agree(before, version, rate, now_us);
                     }
                     return;
                 }

@@ -74,9 +74,9 @@ async fn the_pool_of_starts_is_changed_as_core_changes_it() {
                 }
             }
             (Some(pool), 1 | 2) => {
-                let words = vec![version.to_string(), (1 - version).to_string()];
+                words.push((1 - version).to_string());
                 store.change_starts(&queue, "agree", words).await.unwrap();
-                pool.agree(version, 1 - version);
+                pool.agree(version, 1 - version, rate, now_us);
             }
             (Some(pool), _) => {
                 let mut raises = Vec::new();
