@@ -17,8 +17,9 @@ use std::collections::BTreeMap;
 use super::gcra::Rate;
 use super::permits::Asked;
 
-/// How far ahead starts are granted, ms: what a partition uses until somebody balances again.
-pub const AHEAD_MS: i64 = 200;
+/// How far ahead starts are granted, ms: what a partition uses until somebody balances again. What is
+/// granted together for a time to come may start at the end of it.
+pub const AHEAD_MS: i64 = 100;
 /// What a partition may start at once and does not start for so long, while others wait, is given to
 /// others, ms.
 pub const HELD_MS: i64 = 2_000;

@@ -151,8 +151,8 @@ pub async fn a_rate_over_all_users_is_changed_at_once(scene: Scene) {
     scene.pass(60);
     scene.run_in_time(6).await;
     scene.nobody_starts().await;
-    scene.pass(10);
-    scene.run_in_time(1).await;
+    scene.pass(60);
+    scene.run_in_time(6).await;
     scene.set_queue(3, at_most(1, 60_000, 1)).await;
     scene.pass(100);
     scene.run_in_time(1).await;
@@ -162,7 +162,7 @@ pub async fn a_rate_over_all_users_is_changed_at_once(scene: Scene) {
     scene.pass(1_000);
     scene.nobody_starts().await;
     scene.set_queue(5, QueueSettings::default()).await;
-    let left = users.len() * 12 - 10;
+    let left = users.len() * 12 - 15;
     assert_eq!(scene.claim("w1", 100).await.len(), left, "without a rate all that is left");
     assert_eq!(scene.starts_in_ms(&users[0]).await, None);
 }
