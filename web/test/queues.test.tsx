@@ -147,7 +147,7 @@ describe("the forms of limits", () => {
   const fill = (label: string | RegExp, value: string) =>
     fireEvent.change(screen.getByLabelText(label), { target: { value } });
   const save = () => act(async () => fireEvent.click(screen.getByRole("button", { name: "Save" })));
-  const errorOf = (label: string) => {
+  const errorOf = (label: string | RegExp) => {
     const ids = screen.getByLabelText(label).getAttribute("aria-describedby")?.split(" ") ?? [];
     return ids.map((id) => document.getElementById(id)?.textContent).at(-1);
   };
@@ -207,6 +207,33 @@ describe("the forms of limits", () => {
     actions.setQueue.mockResolvedValueOnce({ ok: true, value: detail() });
     await save();
     expect(actions.setQueue).toHaveBeenLastCalledWith({ queue: "mail", running_total_max: null });
+    expect(onSaved).toHaveBeenCalledWith(detail());
+  });
+
+  it("send the rate of everybody together beside that of each, and only what is changed of them", async () => {
+    const onSaved = vi.fn();
+    const rate = { tasks: 5, per_ms: 1_000, burst: 2 };
+    const queue = detail({ rate, rate_total: { tasks: 60, per_ms: 60_000, burst: 10 } });
+    const { container } = render(<LimitsForm queue={queue} changes onSaved={onSaved} />, aWorld({}));
+    const shows = (label: string) => (screen.getByLabelText(label) as HTMLInputElement).value;
+    expect(["Tasks that start together", "Together in how long"].map(shows)).toEqual(["60", "1"]);
+    fill("Tasks that start together", "0");
+    await save();
+    expect(errorOf("Tasks that start together")).toBe("A whole number from 1 to 1,000,000, or nothing.");
+    expect(actions.setQueue).not.toHaveBeenCalled();
+    fill("Tasks that start together", "90");
+    fill("Unit of time of all together", "second");
+    const fields = { "/rate_total/burst": "Fewer." };
+    actions.setQueue.mockResolvedValueOnce({ ok: false, code: "bad_request", message: "No.", fields });
+    await save();
+    const rate_total = { tasks: 90, per_ms: 1_000, burst: 10 };
+    expect(actions.setQueue).toHaveBeenLastCalledWith({ queue: "mail", rate_total });
+    expect(errorOf(/^Together after a rest/)).toBe("Fewer.");
+    await noFaults(container);
+    for (const label of ["Tasks that start together", /^Together after a rest/]) fill(label, "");
+    actions.setQueue.mockResolvedValueOnce({ ok: true, value: detail() });
+    await save();
+    expect(actions.setQueue).toHaveBeenLastCalledWith({ queue: "mail", rate_total: null });
     expect(onSaved).toHaveBeenCalledWith(detail());
   });
 
@@ -398,6 +425,11 @@ describe("why a task is not running", () => {
     expect([rate?.calm, rate?.text]).toEqual([
       true,
       "Only so many of yours may start in a given time in mail. The next one may start in 1.2 s.",
+    ]);
+    const together = whyWords(task, why("queue_rate" as WhyReason, { good_in_ms: 1_200 } as Partial<Why>));
+    expect([together?.calm, together?.text]).toEqual([
+      true,
+      "Only so many of everybody may start in a given time in mail. The next one may start in 1.2 s, whosever turn it is.",
     ]);
   });
 

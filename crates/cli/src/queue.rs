@@ -94,6 +94,12 @@ pub(crate) struct Change {
     /// How many of them start at once when none has for a while; without it as many as the rate names
     #[arg(long, value_name = "TASKS", requires = "rate")]
     burst: Option<u32>,
+    /// How many tasks start in which time, over all users, as `60/1m`; `default`: as many as workers take
+    #[arg(long, value_name = "TASKS/TIME", value_parser = per_time)]
+    rate_total: Option<PerTime>,
+    /// How many of those start at once when none has for a while; without it as many as the rate names
+    #[arg(long, value_name = "TASKS", requires = "rate_total")]
+    burst_total: Option<u32>,
     /// What users share: `count`, as many tasks as their weights say, or `run_time`, as much of the
     /// workers' time
     #[arg(long, value_name = "WHAT")]
@@ -213,13 +219,23 @@ pub(crate) async fn queue(verb: Verb) -> Result<u8> {
         Verb::Pause(which) => set(which, QueueChange { paused: Some(true), ..none() }).await,
         Verb::Resume(which) => set(which, QueueChange { paused: Some(false), ..none() }).await,
         Verb::Set { which, change } => {
-            let Change { waiting_max, running_max, running_total_max, rate, burst, turns } = change;
+            let Change {
+                waiting_max,
+                running_max,
+                running_total_max,
+                rate,
+                burst,
+                rate_total,
+                burst_total,
+                turns,
+            } = change;
+            let rate_total = rate_total.map(|rate| asked(rate, burst_total));
             let running_total_max = running_total_max.map(|Number(number)| number);
             let waiting_max = waiting_max.map(|Number(number)| number);
             let running_max = running_max.map(|Number(number)| number);
             let rate = rate.map(|rate| asked(rate, burst));
             let change = QueueChange { waiting_max, running_max, rate, turns, ..none() };
-            set(which, QueueChange { running_total_max, ..change }).await
+            set(which, QueueChange { running_total_max, rate_total, ..change }).await
         }
         Verb::User { queue, user, change, json, remote } => {
             let UserChange { weight, pause, resume, waiting_max, running_max, rate, burst } =
@@ -291,7 +307,7 @@ async fn set(which: Which, change: QueueChange) -> Result<u8> {
     told(&client.set_queue(&name, &change).await?, which.json)
 }
 
-const HEAD: [&str; 9] = [
+const HEAD: [&str; 10] = [
     "QUEUE",
     "STATE",
     "USERS WAITING",
@@ -299,6 +315,7 @@ const HEAD: [&str; 9] = [
     "RUNNING MAX",
     "RATE",
     "RUNNING TOTAL",
+    "RATE TOTAL",
     "TURNS",
     "KINDS",
 ];
@@ -350,6 +367,7 @@ fn row(queue: &Queue) -> Vec<String> {
         or_default(queue.settings.running_max),
         rate_or_default(queue.settings.rate),
         total(queue),
+        rate_or_default(queue.settings.rate_total),
         queue.settings.turns.name().to_owned(),
         harmless(&queue.kinds.join(", ")),
     ]

@@ -39,6 +39,9 @@ pub struct Facts {
     pub lt_ms: i64,
     /// What runs there over all users, where something limits that.
     pub total: Option<Total>,
+    /// In how many ms the next task may start there, whose it is, by what has started over all users; 0
+    /// where it may now.
+    pub starts_in_ms: u64,
 }
 
 impl Facts {
@@ -79,6 +82,11 @@ pub enum Gate {
         /// How many may.
         max: u32,
     },
+    /// As many tasks of all users have started in the queue as may in so long.
+    QueueRate {
+        /// When the next may, in ms from now.
+        good_in_ms: u64,
+    },
 }
 
 /// What is paused.
@@ -110,6 +118,9 @@ pub fn gate(facts: &Facts) -> Gate {
         Gate::Open => match (user_gate(facts), facts.total) {
             (Gate::Open, Some(Total { running, max })) if running >= max => {
                 Gate::QueueLimit { running, max }
+            }
+            (Gate::Open, _) if facts.starts_in_ms > 0 => {
+                Gate::QueueRate { good_in_ms: facts.starts_in_ms }
             }
             (gate, _) => gate,
         },
@@ -190,5 +201,15 @@ mod tests {
         facts.queue.running_max = Some(1);
         facts.running = 1;
         assert_eq!(gate(&facts), Gate::UserLimit { running: 1, max: 1 });
+    }
+
+    #[test]
+    fn a_rate_over_all_users_is_told_last_of_all() {
+        let mut facts = Facts { starts_in_ms: 40, ..Facts::default() };
+        assert_eq!(gate(&facts), Gate::QueueRate { good_in_ms: 40 });
+        facts.total = Some(Total { running: 2, max: 2 });
+        assert_eq!(gate(&facts), Gate::QueueLimit { running: 2, max: 2 });
+        facts.user.paused = true;
+        assert_eq!(gate(&facts), Gate::Paused(Paused::UserInQueue));
     }
 }

@@ -36,8 +36,8 @@ mod waiting;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 pub use dump::{
-    bytes_line, bytes_max_line, good_line, lane_line, pace_line, queue_lines, runs_line,
-    total_line, user_lines,
+    bytes_line, bytes_max_line, good_line, lane_line, pace_line, queue_lines, rest_line, runs_line,
+    started_line, total_line, user_lines,
 };
 pub use position::Standing;
 pub use restore::{InQueue, KeptSchedule, Key, LinksRow, Records, Row};
@@ -85,6 +85,9 @@ pub struct Partition {
     /// Lanes that are looked at again at a lease time, and the same by time.
     throttled: BTreeMap<(Name, UserId), i64>,
     good: BTreeSet<(i64, Name, UserId)>,
+    /// Queues that are looked at again at a lease time, because of what has started in them over all
+    /// users.
+    resting: BTreeMap<Name, i64>,
     /// Scheduled tasks by due time.
     due: BTreeSet<(i64, UserId, TaskId)>,
     /// Waiting tasks that nobody has ever taken, by the time they expire.
@@ -178,6 +181,7 @@ impl Partition {
             kept_lt: None,
             throttled: BTreeMap::new(),
             good: BTreeSet::new(),
+            resting: BTreeMap::new(),
             due: BTreeSet::new(),
             unstarted: BTreeSet::new(),
             ticks: BTreeSet::new(),
@@ -279,6 +283,32 @@ impl Partition {
         limited.map(|(name, _)| name.clone()).collect()
     }
 
+    /// How far what has started in a queue over all users is ahead of what is made up for, in µs; where
+    /// there is a rate over all of them.
+    #[must_use]
+    pub fn ahead_us(&self, queue: &Name, now_ms: i64) -> Option<i64> {
+        let queue = self.queues.get(queue).filter(|queue| queue.settings.rate_total.is_some())?;
+        Some((queue.total_full_us - self.lease_time(now_ms).saturating_mul(1_000)).max(0))
+    }
+
+    /// Queues in which something limits in which time tasks start over all users.
+    #[must_use]
+    pub fn paced_queues(&self) -> Vec<Name> {
+        let paced = self.queues.iter().filter(|(_, queue)| queue.settings.rate_total.is_some());
+        paced.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Says how far what has started in all partitions is ahead, as [`Partition::ahead_us`] does. Where
+    /// one process has several partitions in memory and says it before each step, the rate over all users
+    /// is that of all of them.
+    pub fn set_ahead_us(&mut self, queue: &Name, now_ms: i64, ahead_us: i64) {
+        let lt_us = self.lease_time(now_ms).saturating_mul(1_000);
+        let queue = self.queue(queue);
+        if queue.settings.rate_total.is_some() {
+            queue.total_full_us = if ahead_us > 0 { lt_us.saturating_add(ahead_us) } else { 0 };
+        }
+    }
+
     /// Says how many tasks of a queue run in other partitions. Where one process has several partitions
     /// in memory and says it before each step, the limit over all users is that of all of them.
     pub fn set_elsewhere(&mut self, queue: &Name, running: u32) {
@@ -315,7 +345,8 @@ impl Partition {
         let over = self.unstarted.first().map(|(at, ..)| at.saturating_sub(now_ms));
         let lost = self.leases.first().map(|(at, ..)| at - self.lease_time(now_ms));
         let led = self.leads.front().map(|_| 0);
-        let good = self.good.first().map(|(at, ..)| at - self.lease_time(now_ms));
+        let good = self.good.first().map(|(at, ..)| at).into_iter().chain(self.resting.values());
+        let good = good.min().map(|at| at - self.lease_time(now_ms));
         due.into_iter()
             .chain(over)
             .chain(lost)
@@ -382,12 +413,16 @@ impl Partition {
         }
         self.lead_on(step);
         self.settle_lines(step);
+        let lt_ms = self.lease_time(step.now_ms);
         for name in &woken {
-            if self.queues.get(name).is_some_and(Queue::has_turns) {
+            if self.queues.get(name).is_some_and(|queue| queue.has_turns(lt_ms)) {
                 self.wake(step, name, 1);
             }
         }
         self.wake_for_room(step);
+        for name in claim.iter().flat_map(|claim| &claim.queues).chain(&woken) {
+            self.rest(name, lt_ms);
+        }
         let took = !reply.claimed.is_empty() || !reply.adopted.is_empty();
         let is_back = (is_holder || took) && self.hear(&worker, deadline_lt);
         self.keep_lease_time(step, took.then_some((&worker, deadline_lt)), is_back);
@@ -397,7 +432,8 @@ impl Partition {
             // would be good late.
             let is_alone = maintained && unwatched;
             let most_ms = if is_alone { LEASE_TIME_STEP_MS_MAX } else { LOOK_MS_MAX };
-            if !self.leases.is_empty() || !self.good.is_empty() {
+            let looks = !self.good.is_empty() || !self.resting.is_empty();
+            if !self.leases.is_empty() || looks {
                 let most_ms = most_ms.unsigned_abs();
                 reply.next_in_ms = reply.next_in_ms.map(|next_in| next_in.min(most_ms));
             }

@@ -8,6 +8,7 @@ pub mod gcra;
 pub mod permits;
 mod retention;
 mod rules;
+pub mod starts;
 pub mod turns;
 
 pub use attempts::{

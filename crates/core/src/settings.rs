@@ -32,6 +32,8 @@ pub struct QueueSettings {
     pub turns: Turns,
     /// Tasks of it that run at once, over all users; absent: no limit.
     pub running_total_max: Option<u32>,
+    /// How many of its tasks start in which time, over all users; absent: no limit.
+    pub rate_total: Option<Rate>,
 }
 
 /// What holds for one user in one queue, before what holds for everybody.
@@ -62,10 +64,11 @@ impl QueueSettings {
         *self == Self::default()
     }
 
-    /// These, with the rate within its bounds.
+    /// These, with rates within their bounds.
     #[must_use]
     pub fn bounded(self) -> Self {
-        Self { rate: self.rate.map(Rate::bounded), ..self }
+        let (rate, rate_total) = (self.rate.map(Rate::bounded), self.rate_total.map(Rate::bounded));
+        Self { rate, rate_total, ..self }
     }
 }
 
@@ -199,19 +202,23 @@ impl<'a> Parts<'a> {
 
 impl fmt::Display for QueueSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { paused, waiting_max, running_max, rate, turns, running_total_max } = *self;
+        let Self { paused, waiting_max, running_max, rate, turns, running_total_max, rate_total } =
+            *self;
         let (paused, waiting, running) = (flag(paused), Maybe(waiting_max), Maybe(running_max));
         write!(f, "{paused},{waiting},{running}{}", MaybeRate(rate))?;
         // What is not set leaves its places empty, where something stands behind them.
         let (is_timed, total) = (turns == Turns::RunTime, running_total_max);
-        if rate.is_none() && (is_timed || total.is_some()) {
+        let goes_on = total.is_some() || rate_total.is_some();
+        if rate.is_none() && (is_timed || goes_on) {
             f.write_str(",,,")?;
         }
-        match total {
-            Some(max) => write!(f, ",{},{max}", flag(is_timed)),
-            None if is_timed => f.write_str(",1"),
-            None => Ok(()),
+        if is_timed || goes_on {
+            write!(f, ",{}", flag(is_timed))?;
         }
+        if goes_on {
+            write!(f, ",{}", Maybe(total))?;
+        }
+        write!(f, "{}", MaybeRate(rate_total))
     }
 }
 
@@ -227,6 +234,7 @@ impl FromStr for QueueSettings {
             rate: parts.rate()?,
             turns: if parts.flag()? { Turns::RunTime } else { Turns::Count },
             running_total_max: parts.number()?,
+            rate_total: parts.rate()?,
         })
     }
 }
@@ -297,20 +305,23 @@ mod tests {
         fn what_is_spelled_is_read_also_with_parts_behind_it(
             paused: bool, waiting_max: Option<u32>, running_max: Option<u32>, weight in 1_u32..1_000,
             rate in prop::option::of((1_u32..9, 1_u32..99, 1_u32..9)), by_time: bool,
+            rate_total in prop::option::of((1_u32..9, 1_u32..99, 1_u32..9)),
             running_total_max: Option<u32>, more in "(,[0-9]{0,4}){0,3}",
         ) {
-            let rate = rate.map(|(tasks, per_ms, burst)| Rate { tasks, per_ms, burst });
+            let of = |(tasks, per_ms, burst)| Rate { tasks, per_ms, burst };
+            let (rate, rate_total) = (rate.map(of), rate_total.map(of));
             // What is not spelled has no place for further parts behind it.
             let rest = if rate.is_some() { "" } else { ",,," };
             let turns = if by_time { Turns::RunTime } else { Turns::Count };
             let queue = QueueSettings {
-                paused, waiting_max, running_max, rate, turns, running_total_max,
+                paused, waiting_max, running_max, rate, turns, running_total_max, rate_total,
             };
             prop_assert_eq!(queue.to_string().parse(), Ok(queue));
-            let gap = match (running_total_max, by_time) {
-                (Some(_), _) => String::new(),
-                (None, true) => ",".to_owned(),
-                (None, false) => format!("{rest},,"),
+            let gap = match (rate_total, running_total_max, by_time) {
+                (Some(_), ..) => String::new(),
+                (None, Some(_), _) => ",,,".to_owned(),
+                (None, None, true) => ",,,,".to_owned(),
+                (None, None, false) => format!("{rest},,,,,"),
             };
             prop_assert_eq!(format!("{queue}{gap}{more}").parse(), Ok(queue));
             let more = rest.to_owned() + &more;

@@ -17,7 +17,7 @@ use tasktonic_core::{Lease, Links, Name, Priority, TaskId, Text, UserId};
 use tasktonic_store::Result;
 
 use crate::RedisStore;
-use crate::store::Running;
+use crate::store::{Running, Started};
 use crate::wire::{entries, is_first, items, kept, pairs, parsed, score, strange, text, word};
 
 /// Keys found or read in one round trip.
@@ -380,6 +380,28 @@ impl Facts {
             Some((name, Running::of(text).ok()?.running))
         };
         self.meta.iter().filter_map(field).collect()
+    }
+
+    /// When all that started in queues that have a rate over all users is made up for, µs of lease time,
+    /// where there is one partition.
+    fn started(&self) -> BTreeMap<Name, i64> {
+        let field = |(field, text): (&String, &String)| {
+            let name = field.strip_prefix("r:")?.parse().ok()?;
+            match Started::of(text).ok()? {
+                Started::Full(full_us) => Some((name, full_us)),
+                Started::Hand { .. } => None,
+            }
+        };
+        self.meta.iter().filter_map(field).collect()
+    }
+
+    /// What is kept of starts over all users though nothing limits those.
+    fn unlimited(&self, queues: &BTreeMap<Name, (usize, QueueSettings)>) -> Vec<String> {
+        let named = self.meta.keys().filter_map(|field| field.strip_prefix("r:")?.parse().ok());
+        let is_limited =
+            |queue: &Name| queues.get(queue).is_some_and(|(_, of)| of.rate_total.is_some());
+        let odd = named.filter(|queue| !is_limited(queue));
+        odd.map(|queue| format!("starts in {queue} are counted, and nothing limits them")).collect()
     }
 
     /// What is wrong with those numbers, by the leases.

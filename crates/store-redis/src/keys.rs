@@ -9,6 +9,8 @@ use tasktonic_core::routing::{PartitionId, slot, tag};
 use tasktonic_core::{Name, Priority, TaskId, TaskState, UserId, WorkerId};
 use tasktonic_store::Table;
 
+use crate::wire::Shared;
+
 /// What every key and channel begins with; access rules name it.
 pub(crate) const ROOT: &str = "tt:";
 
@@ -287,9 +289,10 @@ impl LimitKeys {
         format!("{ROOT}{{{}}}:{rest}", self.tag)
     }
 
-    /// HASH of what is granted: `version`, and `p<partition>` → `permits,number`.
-    pub(crate) fn pool(&self) -> String {
-        self.named("permits")
+    /// HASH of what is granted. Of permits `version`, and `p<partition>` → `permits,number`; of starts
+    /// `version`, `full`, and `p<partition>` → `mark,number,used,at`.
+    pub(crate) fn pool(&self, what: Shared) -> String {
+        self.named(what.word())
     }
 
     /// Never exists, see [`Keys::canary`].
@@ -298,13 +301,13 @@ impl LimitKeys {
     }
 
     /// STRING with a lifetime: somebody has begun to balance a moment ago.
-    pub(crate) fn lately(&self) -> String {
-        self.named("lately")
+    pub(crate) fn lately(&self, what: Shared) -> String {
+        self.named(format_args!("{}:lately", what.word()))
     }
 
     /// STRING with a lifetime: somebody balances in this second.
-    pub(crate) fn second(&self, second: u64) -> String {
-        self.named(format_args!("second:{second}"))
+    pub(crate) fn second(&self, what: Shared, second: u64) -> String {
+        self.named(format_args!("{}:second:{second}", what.word()))
     }
 }
 

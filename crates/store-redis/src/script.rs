@@ -72,6 +72,8 @@ pub(crate) enum Script {
     Registry,
     /// Grants permits of a limit over all users of a queue to partitions, in that limit's slot.
     Permits,
+    /// Grants starts of a rate over all users of a queue to partitions, in that limit's slot.
+    Starts,
     /// Compares what is kept of some users with itself, and repairs it.
     Repair,
 }
@@ -88,6 +90,7 @@ impl Script {
         Self::Meta,
         Self::Registry,
         Self::Permits,
+        Self::Starts,
         Self::Repair,
     ];
 
@@ -103,6 +106,7 @@ impl Script {
             Self::Meta => "meta",
             Self::Registry => "registry",
             Self::Permits => "permits",
+            Self::Starts => "starts",
             Self::Repair => "repair",
         }
     }
@@ -135,6 +139,7 @@ impl Script {
             Self::Meta => return by_itself(include_str!("lua/meta.lua")),
             Self::Registry => return by_itself(include_str!("lua/registry.lua")),
             Self::Permits => return by_itself(include_str!("lua/permits.lua")),
+            Self::Starts => return by_itself(include_str!("lua/starts.lua")),
         };
         assemble(fragments, run)
     }
@@ -199,6 +204,7 @@ const SUBMIT: &[Fragment] = fragments![
     "tally",
     "gate",
     "total",
+    "hand",
     "lane",
     "line",
     "stop",
@@ -213,6 +219,7 @@ const SYNC: &[Fragment] = fragments![
     "pace",
     "gate",
     "total",
+    "hand",
     "room",
     "times",
     "lane",
@@ -236,6 +243,7 @@ const CONTROL: &[Fragment] = fragments![
     "pace",
     "gate",
     "total",
+    "hand",
     "room",
     "times",
     "lane",
@@ -257,15 +265,15 @@ const CONTROL: &[Fragment] = fragments![
 ];
 
 const FLOW: &[Fragment] =
-    fragments!["record", "tally", "gate", "total", "lane", "line", "stop", "links"];
+    fragments!["record", "tally", "gate", "total", "hand", "lane", "line", "stop", "links"];
 
 const TICK: &[Fragment] = fragments![
-    "record", "tally", "gate", "total", "lane", "line", "stop", "key", "schedule", "tick"
+    "record", "tally", "gate", "total", "hand", "lane", "line", "stop", "key", "schedule", "tick"
 ];
 
 const REPAIR: &[Fragment] = fragments![
-    "record", "tally", "pace", "gate", "total", "room", "times", "lane", "line", "stop", "links",
-    "schedule"
+    "record", "tally", "pace", "gate", "total", "hand", "room", "times", "lane", "line", "stop",
+    "links", "schedule"
 ];
 
 /// The function of a script of tasks: `run` is what a call does, and each other fragment in a block

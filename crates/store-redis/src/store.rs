@@ -1,5 +1,6 @@
 //! [`RedisStore`]: the trait's verbs, each one call. Never knows how a call reaches its node.
 
+mod balance;
 mod erase;
 mod list;
 mod permits;
@@ -10,6 +11,7 @@ mod rest;
 mod schedules;
 mod seen;
 mod settings;
+mod starts;
 
 use std::sync::Arc;
 
@@ -30,11 +32,12 @@ use crate::keys::Keys;
 use crate::open::{Shared, items_of, text_of};
 use crate::script::Script;
 use crate::{durability, wire};
+use balance::Balance;
 pub(crate) use list::{LISTED, above, indexed, of_task, split};
-use permits::Permits;
 pub(crate) use permits::{Running, total_field};
 use rest::Rest;
 use seen::Seen;
+pub(crate) use starts::{Started, hand_field};
 
 /// A store on Redis. Cheap to clone; all clones share their connections.
 #[derive(Debug, Clone)]
@@ -42,14 +45,14 @@ pub struct RedisStore {
     pub(crate) shared: Arc<Shared>,
     seen: Arc<Seen>,
     rest: Arc<Rest>,
-    permits: Arc<Permits>,
+    balance: Arc<Balance>,
 }
 
 impl RedisStore {
     /// The store that `shared` makes up.
     pub(crate) fn of(shared: Arc<Shared>) -> Self {
         let rest = Arc::new(Rest::new(shared.partitions()));
-        Self { shared, seen: Arc::default(), rest, permits: Arc::default() }
+        Self { shared, seen: Arc::default(), rest, balance: Arc::default() }
     }
 
     /// The names of partition `p`.
@@ -183,8 +186,8 @@ impl Store for RedisStore {
         self.shared.watch.heard(p, &reply);
         if let Control::Queues { .. } = &control {
             let (answer, queues) = wire::queues_set(&reply)?;
-            for queue in &queues {
-                self.balance_now(queue).await?;
+            for (what, queue) in &queues {
+                self.balance_now(*what, queue).await?;
             }
             return Ok(vec![answer]);
         }

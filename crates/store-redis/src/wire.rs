@@ -19,14 +19,14 @@ use tasktonic_core::Text;
 use tasktonic_store::{Error, Result};
 
 pub(crate) use control::{
-    Erased, Rest, control, controlled, erase, named, permits, queues_set, unlist,
+    Erased, Rest, control, controlled, erase, hand, named, permits, queues_set, unlist,
 };
 pub(crate) use key::KeptKey;
 pub(crate) use priorities::Priorities;
 pub(crate) use schedule::{kept_schedule, scheduled, tick, ticked};
 pub(crate) use state::StateHead;
 pub(crate) use submit::{entry, submit, submitted};
-pub(crate) use sync::{Uneven, sync, synced};
+pub(crate) use sync::{Shared, Uneven, sync, synced};
 pub(crate) use tally::Tally;
 
 /// The words of one call. The first is the time that tests set by hand, or empty: ask Redis.

@@ -355,6 +355,7 @@ async fn a_limit_on_what_runs_costs_so_much_and_no_more() {
     let in_all = |max| QueueSettings { running_total_max: Some(max), ..QueueSettings::default() };
     let rate = Rate { tasks: 1_000_000, per_ms: 1, burst: 1_000_000 };
     let paced = QueueSettings { rate: Some(rate), ..QueueSettings::default() };
+    let over_all = QueueSettings { rate_total: Some(rate), ..QueueSettings::default() };
     let timed = QueueSettings { turns: Turns::RunTime, ..QueueSettings::default() };
     for (name, settings, batch, most) in [
         ("a limit that nobody reaches, one at a time", at_most(1_000), 1, 27.0),
@@ -365,6 +366,8 @@ async fn a_limit_on_what_runs_costs_so_much_and_no_more() {
         ("a limit over all that nobody reaches, sixteen at a time", in_all(1_000), 16, 4.2),
         ("a rate that nobody uses up, one at a time", paced, 1, 25.0),
         ("a rate that nobody uses up, sixteen at a time", paced, 16, 4.2),
+        ("a rate over all that nobody uses up, one at a time", over_all, 1, 27.0),
+        ("a rate over all that nobody uses up, sixteen at a time", over_all, 16, 4.4),
         ("turns by run time, one at a time", timed, 1, 28.0),
         ("turns by run time, sixteen at a time", timed, 16, 3.5),
     ] {

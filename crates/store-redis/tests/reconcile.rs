@@ -181,6 +181,11 @@ impl Stage {
                     running_max: self.random.random_bool(0.5).then_some(2),
                     rate: self.random.random_bool(0.3).then_some(rate),
                     running_total_max: self.random.random_bool(0.4).then_some(3),
+                    rate_total: self.random.random_bool(0.4).then_some(Rate {
+                        tasks: 5,
+                        per_ms: 1_000,
+                        burst: 4,
+                    }),
                     turns: *[Turns::Count, Turns::RunTime].choose(&mut self.random).unwrap(),
                 };
                 Control::Queues { version: self.version, queues: vec![(queue, settings)] }

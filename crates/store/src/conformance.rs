@@ -25,6 +25,7 @@ mod places;
 mod position;
 mod priorities;
 mod queue_limits;
+mod queue_rates;
 mod registry;
 mod replay;
 mod scene;
@@ -54,6 +55,7 @@ pub use places::*;
 pub use position::*;
 pub use priorities::*;
 pub use queue_limits::*;
+pub use queue_rates::*;
 pub use registry::*;
 pub use replay::seeds;
 pub use scene::Scene;
@@ -191,6 +193,11 @@ macro_rules! conformance {
             a_limit_of_one_comes_round_to_every_partition
             permits_of_dead_workers_come_back
             a_permit_that_gets_free_wakes_who_is_idle
+            a_rate_over_all_users_is_never_exceeded
+            a_burst_is_for_whoever_needs_it
+            a_rate_over_all_users_is_changed_at_once
+            a_rate_comes_round_to_every_partition
+            a_start_that_is_due_wakes_who_is_idle
             a_user_starts_as_many_as_their_rate_says_and_delays_nobody
             a_rate_that_is_good_again_is_announced_and_wakes_who_is_idle
             a_rate_is_changed_and_taken_back_while_lanes_wait

@@ -29,10 +29,18 @@ pub struct ModelStore {
     clock: Clock,
     parts: Vec<Mutex<State>>,
     hub: Hub,
-    /// Tasks that run in each partition, of queues with a limit over all users. Held during a step where
-    /// there are several partitions.
-    running: Mutex<BTreeMap<Name, Vec<u32>>>,
+    /// Held during a step where there are several partitions.
+    beside: Mutex<Beside>,
     registry: Mutex<BTreeMap<(Table, String), (u64, String)>>,
+}
+
+/// What partitions know of each other.
+#[derive(Debug, Default)]
+struct Beside {
+    /// Tasks that run in each, of queues with a limit over all users.
+    running: BTreeMap<Name, Vec<u32>>,
+    /// When all that started is made up for, µs, of queues with a rate over all users.
+    full_us: BTreeMap<Name, i64>,
 }
 
 #[derive(Debug)]
@@ -74,7 +82,7 @@ impl ModelStore {
             clock,
             parts: (0..partitions).map(|_| Mutex::new(empty())).collect(),
             hub: Hub::default(),
-            running: Mutex::new(BTreeMap::new()),
+            beside: Mutex::default(),
             registry: Mutex::new(BTreeMap::new()),
         }
     }
@@ -143,12 +151,12 @@ impl ModelStore {
         if self.parts.len() == 1 {
             return Ok(self.step(p, &mut part.lock(), command));
         }
-        let mut running = self.running.lock();
-        let (reply, freed) = self.step_beside(p, &mut running, command);
+        let mut beside = self.beside.lock();
+        let (reply, freed) = self.step_beside(p, &mut beside, command);
         if !freed.is_empty() {
             // Room that one makes is for all.
             for other in (0..self.partitions()).map(PartitionId).filter(|other| *other != p) {
-                self.step_beside(other, &mut running, pass_on(freed.clone()));
+                self.step_beside(other, &mut beside, pass_on(freed.clone()));
             }
         }
         Ok(reply)
@@ -161,30 +169,39 @@ impl ModelStore {
         reply
     }
 
-    /// One step of one of several partitions, each of which knows what runs in the others. Answers also
-    /// the queues in which fewer tasks run than before, or more may.
+    /// One step of one of several partitions, each of which knows what runs and what has started in the
+    /// others. Answers also the queues in which fewer tasks run than before, or more may.
     fn step_beside(
         &self,
         p: PartitionId,
-        running: &mut BTreeMap<Name, Vec<u32>>,
+        beside: &mut Beside,
         command: Command,
     ) -> (Reply, Vec<Name>) {
         let at = usize::from(p.0);
         let is_set = matches!(command, Command::Control(Control::Queues { .. }));
         let mut state = self.parts[at].lock();
-        for (name, of) in &*running {
+        for (name, of) in &beside.running {
             let all: u32 = of.iter().sum();
             state.partition.set_elsewhere(name, all - of[at]);
+        }
+        let now_ms = self.clock.now_ms();
+        for (name, full_us) in &beside.full_us {
+            state.partition.set_ahead_us(name, now_ms, full_us - now_ms * 1_000);
         }
         let reply = self.step(p, &mut state, command);
         let mut freed = Vec::new();
         for name in state.partition.limited_queues() {
-            let of = running.entry(name.clone()).or_insert_with(|| vec![0; self.parts.len()]);
+            let of =
+                beside.running.entry(name.clone()).or_insert_with(|| vec![0; self.parts.len()]);
             let now = state.partition.running_in_all(&name).unwrap_or(0);
             if now < of[at] || is_set {
                 freed.push(name);
             }
             of[at] = now;
+        }
+        for name in state.partition.paced_queues() {
+            let ahead_us = state.partition.ahead_us(&name, now_ms).unwrap_or(0);
+            beside.full_us.insert(name, now_ms * 1_000 + ahead_us);
         }
         (reply, freed)
     }

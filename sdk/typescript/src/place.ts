@@ -43,6 +43,7 @@ export type WhyReason =
   | "user_limit"
   | "rate"
   | "queue_limit"
+  | "queue_rate"
   | "no_worker"
   | "no_worker_with_label"
   | "no_worker_with_places"

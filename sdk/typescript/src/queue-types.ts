@@ -9,6 +9,8 @@ export type QueueSettings = {
   rate?: Rate;
   /** Tasks that run at once, over all users; absent: as many as workers have room for. */
   running_total_max?: number;
+  /** How many tasks start in which time, over all users; absent: as many as workers take. */
+  rate_total?: Rate;
   /** What users share: as many tasks as their weights say, or as much of the workers' time; absent for `count`. */
   turns?: Turns;
 };
@@ -67,6 +69,8 @@ export type QueueChange = {
   rate?: RateChange | null;
   /** Tasks that run at once, over all users, 1 to 100,000. */
   running_total_max?: number | null;
+  /** How many tasks start in which time, over all users. */
+  rate_total?: RateChange | null;
   turns?: Turns;
 };
 

@@ -58,6 +58,13 @@ fn a_paused_queue_starts_nothing_says_why_and_goes_on_when_it_is_resumed() {
     let set: Value =
         serde_json::from_str(&said(operator(&installation).args(set))).expect("a queue");
     assert_eq!(set["rate"], serde_json::json!({ "tasks": 500, "per_ms": 60_000, "burst": 50 }));
+    let set = ["queue", "set", "noop", "--rate-total", "9000/60s", "--burst-total", "70", "--json"];
+    let set: Value =
+        serde_json::from_str(&said(operator(&installation).args(set))).expect("a queue");
+    let rate = serde_json::json!({ "tasks": 9_000, "per_ms": 60_000, "burst": 70 });
+    assert_eq!((&set["rate_total"], &set["rate"]["tasks"]), (&rate, &500.into()));
+    let told = said(operator(&installation).args(["queue", "list"]));
+    assert!(told.contains("RATE TOTAL") && told.contains("9000/1m, 70 at once"), "{told}");
     let set = ["queue", "set", "noop", "--turns", "run_time", "--json"];
     let set: Value =
         serde_json::from_str(&said(operator(&installation).args(set))).expect("a queue");

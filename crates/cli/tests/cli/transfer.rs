@@ -88,8 +88,14 @@ async fn add_what_is_rare(store: &EmbeddedStore, now_ms: i64) {
     let rate = Some(Rate { tasks: 2, per_ms: 1_000, burst: 3 });
     let (running_max, running_total_max) = (Some(4), Some(6));
     let turns = Turns::RunTime;
-    let limited =
-        QueueSettings { running_max, rate, turns, running_total_max, ..QueueSettings::default() };
+    let limited = QueueSettings {
+        running_max,
+        rate,
+        turns,
+        running_total_max,
+        rate_total: rate,
+        ..QueueSettings::default()
+    };
     let (running_max, weight, paused, waiting_max) = (Some(3), 2, false, None);
     let settings = UserSettings { weight, paused, waiting_max, running_max, rate };
     let queue_of = queue.clone();

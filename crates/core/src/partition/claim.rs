@@ -48,7 +48,7 @@ impl Partition {
             }
         }
         if looks == 0 && left > 0 {
-            let open = |name| self.queues.get(name).filter(|queue| queue.is_open());
+            let open = |name| self.queues.get(name).filter(|queue| queue.has_turns(lt_ms));
             let left = |name| open(name).map_or(0, |queue| queue.ring.len());
             let more = claim.queues.iter().map(left).sum::<usize>();
             reply.more = more.try_into().unwrap_or(u32::MAX);

@@ -84,6 +84,8 @@ impl Partition {
             }
             lines.extend(queue_lines(name, &queue.settings));
             lines.extend(queue.total().and_then(|_| total_line(name, queue.running)));
+            let is_ahead = queue.total_full_us > self.lt * 1_000;
+            lines.extend(is_ahead.then(|| started_line(name, queue.total_full_us)));
             // What is made up for says nothing any more.
             let ahead = queue.full_us.iter().filter(|(_, full)| **full > self.lt * 1_000);
             lines.extend(ahead.map(|(user, full)| pace_line(name, user, *full)));
@@ -109,6 +111,7 @@ impl Partition {
             let leads: Vec<_> = self.leads.iter().map(lead).collect();
             lines.insert(format!("leads = {}", leads.join(" ")));
         }
+        lines.extend(self.resting.iter().map(|(name, at)| rest_line(name, *at)));
         lines.extend(self.throttled.iter().map(|((name, user), at)| good_line(name, user, *at)));
         lines.extend(self.paused.iter().map(|(user, by)| format!("paused {user} by {by}")));
         if self.queues_version > 0 {
@@ -251,7 +254,10 @@ impl Partition {
                 let waits = self.throttled.contains_key(&lane);
                 let is_right = match user_gate(&self.facts_at(name, user, self.lt)) {
                     Gate::Open | Gate::Rate { .. } => waits,
-                    Gate::Paused(_) | Gate::UserLimit { .. } | Gate::QueueLimit { .. } => true,
+                    Gate::Paused(_)
+                    | Gate::UserLimit { .. }
+                    | Gate::QueueLimit { .. }
+                    | Gate::QueueRate { .. } => true,
                 };
                 if is_right {
                     continue;
@@ -340,8 +346,15 @@ pub fn lane_line(name: &Name, user: &UserId, priority: Priority, ids: &[String])
 /// The lines of a dump about what is set of a queue.
 #[must_use]
 pub fn queue_lines(name: &Name, settings: &QueueSettings) -> Vec<String> {
-    let QueueSettings { paused, waiting_max, running_max, rate, turns, running_total_max } =
-        *settings;
+    let QueueSettings {
+        paused,
+        waiting_max,
+        running_max,
+        rate,
+        turns,
+        running_total_max,
+        rate_total,
+    } = *settings;
     let mut lines = Vec::new();
     if paused {
         lines.push(format!("queue {name} paused"));
@@ -350,6 +363,7 @@ pub fn queue_lines(name: &Name, settings: &QueueSettings) -> Vec<String> {
     lines.extend(running_max.map(|max| format!("queue {name} running_max {max}")));
     lines.extend(rate.map(|rate| format!("queue {name} rate {rate:?}")));
     lines.extend(running_total_max.map(|max| format!("queue {name} running_total_max {max}")));
+    lines.extend(rate_total.map(|rate| format!("queue {name} rate_total {rate:?}")));
     if turns == Turns::RunTime {
         lines.push(format!("queue {name} turns by run time"));
     }
@@ -360,6 +374,18 @@ pub fn queue_lines(name: &Name, settings: &QueueSettings) -> Vec<String> {
 #[must_use]
 pub fn total_line(name: &Name, running: u32) -> Option<String> {
     (running > 0).then(|| format!("running in {name} = {running}"))
+}
+
+/// The line of a dump about when all that started in a queue is made up for, over all users.
+#[must_use]
+pub fn started_line(name: &Name, full_us: i64) -> String {
+    format!("started in {name} = {full_us}")
+}
+
+/// The line of a dump about when a queue is looked at again.
+#[must_use]
+pub fn rest_line(name: &Name, at: i64) -> String {
+    format!("throttled {name} until {at}")
 }
 
 /// The lines of a dump about what is set of a user in a queue.

@@ -183,10 +183,11 @@ impl Partition {
                 queue.idle.retain(|_, parked_lt| *parked_lt >= parked_after_lt);
             }
         }
+        let lt_ms = self.lease_time(step.now_ms);
         let names: Vec<_> = self
             .queues
             .iter()
-            .filter(|(_, queue)| queue.has_turns() && !queue.idle.is_empty())
+            .filter(|(_, queue)| queue.has_turns(lt_ms) && !queue.idle.is_empty())
             .map(|(name, _)| name.clone())
             .collect();
         for name in names {

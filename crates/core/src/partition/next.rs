@@ -10,7 +10,7 @@ impl Partition {
     /// may not is set aside, as when tasks are taken; whose lane holds nothing but dead references goes
     /// to the back.
     pub(super) fn is_next(&mut self, name: &Name, looks: &mut u32, lt_ms: i64) -> bool {
-        let Some(queue) = self.queues.get(name).filter(|queue| queue.has_turns()) else {
+        let Some(queue) = self.queues.get(name).filter(|queue| queue.has_turns(lt_ms)) else {
             return false;
         };
         let mut left = u32::try_from(queue.ring.len()).unwrap_or(u32::MAX);

@@ -44,6 +44,7 @@ impl Partition {
             all_work,
             running: if queue.is_counted() { self.running(name, user) } else { 0 },
             total: queue.total(),
+            starts_in_ms: queue.starts_in_ms(lt_ms),
             ..Facts::paced(is_paced, full_us, lt_ms)
         }
     }
@@ -51,8 +52,8 @@ impl Partition {
     /// Takes up to `need` entries from the lanes whose turn it is. Entries may be dead references.
     /// Nothing where there are no turns.
     pub(super) fn pick(&mut self, name: &Name, need: u32, lt_ms: i64) -> Option<Picked> {
-        let queue = self.queues.get_mut(name).filter(|queue| need > 0 && queue.has_turns())?;
-        let need = need.min(queue.room());
+        let queue = self.queues.get_mut(name).filter(|queue| need > 0 && queue.has_turns(lt_ms))?;
+        let need = need.min(queue.room(lt_ms));
         if queue.is_timed() {
             return Some(self.pick_by_time(name, need, lt_ms));
         }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use crate::gate::{Gate, Total, queue_gate};
 use crate::ids::{TaskId, UserId, WorkerId};
 use crate::policy::turns::{Charged, Meter, Share};
-use crate::settings::{QueueSettings, Turns, UserSettings};
+use crate::settings::{QueueSettings, Rate, Turns, UserSettings};
 
 #[derive(Debug, Default)]
 pub(super) struct Queue {
@@ -31,6 +31,9 @@ pub(super) struct Queue {
     pub(super) running: u32,
     /// Tasks that run in other partitions, as far as this one was told. Not kept over a restart.
     pub(super) elsewhere: u32,
+    /// When all that started is made up for, over all users, in µs of lease time; only while there is a
+    /// rate over all of them. Not kept over a restart.
+    pub(super) total_full_us: i64,
     /// What users have had of the workers' time; only where turns are by run time. Not kept over a
     /// restart.
     pub(super) times: Times,
@@ -100,6 +103,9 @@ impl Queue {
         if !self.is_paced() {
             self.full_us.clear();
         }
+        if self.settings.rate_total.is_none() {
+            self.total_full_us = 0;
+        }
     }
 
     /// What runs over all users, where something limits that.
@@ -109,18 +115,27 @@ impl Queue {
     }
 
     /// How many tasks may start, whose they are.
-    pub(super) fn room(&self) -> u32 {
-        self.total().map_or(u32::MAX, Total::room)
+    pub(super) fn room(&self, lt_ms: i64) -> u32 {
+        let running = self.total().map_or(u32::MAX, Total::room);
+        let allowed = |rate: Rate| rate.allowed(self.total_full_us, lt_ms);
+        self.settings.rate_total.map_or(running, |rate| running.min(allowed(rate)))
     }
 
-    /// Whether anything in it may be handed out, but for what is set of its users.
+    /// In how many ms the next may start by what has started over all users; 0 where it may now.
+    pub(super) fn starts_in_ms(&self, lt_ms: i64) -> u64 {
+        let good_ms = |rate: Rate| rate.good_at_ms(self.total_full_us, lt_ms);
+        let good_ms = self.settings.rate_total.map_or(lt_ms, good_ms);
+        good_ms.saturating_sub(lt_ms).unsigned_abs()
+    }
+
+    /// Whether anything in it may be handed out, but for what is set of its users and for the time.
     pub(super) fn is_open(&self) -> bool {
-        queue_gate(&self.settings) == Gate::Open && self.room() > 0
+        queue_gate(&self.settings) == Gate::Open && self.total().is_none_or(|of| of.room() > 0)
     }
 
     /// Whether there is somebody whose turn it is.
-    pub(super) fn has_turns(&self) -> bool {
-        !self.ring.is_empty() && self.is_open()
+    pub(super) fn has_turns(&self, lt_ms: i64) -> bool {
+        !self.ring.is_empty() && self.is_open() && self.room(lt_ms) > 0
     }
 
     /// Takes out the worker that has been parked for longest.

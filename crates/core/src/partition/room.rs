@@ -20,6 +20,11 @@ impl Partition {
     /// A task of the user starts.
     pub(super) fn starts(&mut self, name: &Name, user: &UserId, task: TaskId, lt_ms: i64) {
         self.charge(name, user, task, lt_ms);
+        if let Some(queue) = self.queues.get_mut(name)
+            && let Some(rate) = queue.settings.rate_total
+        {
+            queue.total_full_us = rate.spent(queue.total_full_us, lt_ms, 1);
+        }
         if !self.queues.get(name).is_some_and(super::Queue::is_paced) {
             return;
         }
@@ -56,6 +61,35 @@ impl Partition {
             self.good.remove(&(at, name.clone(), user.clone()));
             self.readmit(step, &name, &user, lt_ms);
         }
+        let over: Vec<Name> = self
+            .resting
+            .iter()
+            .filter(|(_, at)| **at <= lt_ms)
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in over {
+            self.resting.remove(&name);
+            if self.queue(&name).starts_in_ms(lt_ms) == 0 {
+                step.roomy.insert(name);
+            } else {
+                self.rest(&name, lt_ms);
+            }
+        }
+    }
+
+    /// A queue with work is looked at again when the next task may start, where it may not now because of
+    /// what has started over all users.
+    pub(super) fn rest(&mut self, name: &Name, lt_ms: i64) {
+        let Some(queue) = self.queues.get_mut(name).filter(|queue| !queue.ring.is_empty()) else {
+            return;
+        };
+        let Some(rate) = queue.settings.rate_total else { return };
+        let in_ms = queue.starts_in_ms(lt_ms);
+        if in_ms > 0 {
+            // What was kept may be of another rate: from now on it is of this one.
+            queue.total_full_us = rate.counted_us(queue.total_full_us, lt_ms);
+            self.resting.insert(name.clone(), lt_ms.saturating_add_unsigned(in_ms));
+        }
     }
 
     /// Lets a lane in again if it was set aside and nothing is in its way any more.
@@ -70,7 +104,10 @@ impl Partition {
                 step.roomy.extend(ringed);
             }
             Gate::Rate { good_in_ms } => self.look_again(name, user, lt_ms, good_in_ms),
-            Gate::Paused(_) | Gate::UserLimit { .. } | Gate::QueueLimit { .. } => {}
+            Gate::Paused(_)
+            | Gate::UserLimit { .. }
+            | Gate::QueueLimit { .. }
+            | Gate::QueueRate { .. } => {}
         }
     }
 
@@ -97,6 +134,7 @@ impl Partition {
     /// Wakes workers where lanes got in or a queue has room again, and somebody is still to be served,
     /// when the claim is over: who made the room has taken from it first.
     pub(super) fn wake_for_room(&mut self, step: &mut Step) {
+        let lt_ms = self.lease_time(step.now_ms);
         let mut left = WAKES_MAX;
         let mut roomy = std::mem::take(&mut step.roomy);
         roomy.append(&mut step.freed);
@@ -104,7 +142,7 @@ impl Partition {
             if left == 0 {
                 break;
             }
-            if self.queues.get(&name).is_some_and(super::Queue::has_turns) {
+            if self.queues.get(&name).is_some_and(|queue| queue.has_turns(lt_ms)) {
                 left -= self.wake(step, &name, 1);
             }
         }

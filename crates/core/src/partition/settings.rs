@@ -11,7 +11,7 @@ use crate::changes::Record;
 use crate::ids::{Name, UserId};
 use crate::limits::WAKES_MAX;
 use crate::reply::Controlled;
-use crate::settings::{By, QueueSettings, UserSettings};
+use crate::settings::{By, QueueSettings, Rate, UserSettings};
 
 impl Partition {
     /// Everything set of queues, at once. An older version than the one that is there changes
@@ -34,20 +34,30 @@ impl Partition {
         }
         for (name, settings) in wanted {
             let settings = settings.bounded();
+            let lt_ms = self.lease_time(step.now_ms);
             let queue = self.queue(&name);
             if queue.settings == settings {
                 continue;
             }
-            let (was_open, before) = (queue.is_open(), queue.settings);
+            let was_open = queue.is_open() && queue.room(lt_ms) > 0;
+            let before = queue.settings;
             queue.settings = settings;
             queue.drop_pace();
             queue.drop_turns();
             let limits = |of: &QueueSettings| (of.running_max, of.rate);
+            if before.rate_total != settings.rate_total {
+                self.resting.remove(&name);
+                // What has started by another rate counts as if by this one.
+                let queue = self.queue(&name);
+                let counted = |rate: Rate| rate.counted_us(queue.total_full_us, lt_ms);
+                queue.total_full_us = settings.rate_total.map_or(0, counted);
+            }
+            let queue = self.queue(&name);
             let lets_in = limits(&before) != limits(&settings) && !queue.full.is_empty();
             if lets_in {
                 self.let_all_in(&name);
             }
-            let opens = (lets_in || !was_open) && self.queue(&name).has_turns();
+            let opens = (lets_in || !was_open) && self.queue(&name).has_turns(lt_ms);
             step.record(Record::Queue { queue: name.clone(), settings });
             if opens {
                 self.wake(step, &name, WAKES_MAX);

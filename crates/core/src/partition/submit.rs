@@ -197,6 +197,11 @@ impl Partition {
 
     /// Wakes up to `limit` idle workers of a queue, the one idle for longest first; how many.
     pub(super) fn wake(&mut self, step: &mut Step, name: &Name, limit: usize) -> usize {
+        // Somebody looks when it is time.
+        let lt_ms = self.lease_time(step.now_ms);
+        if self.resting.get(name).is_some_and(|at| *at > lt_ms) {
+            return 0;
+        }
         let queue = self.queue(name);
         if !queue.is_open() {
             return 0;

@@ -61,7 +61,7 @@ proptest! {
                         let facts = world.partition.facts(&lease.queue, &lease.user, world.now_ms);
                         // Whoever has taken the last that may run has closed it.
                         let was_open = match gate(&facts) {
-                            Gate::Open | Gate::Rate { .. } => true,
+                            Gate::Open | Gate::Rate { .. } | Gate::QueueRate { .. } => true,
                             Gate::UserLimit { running, max }
                             | Gate::QueueLimit { running, max } => running <= max,
                             Gate::Paused(_) => false,
@@ -120,6 +120,7 @@ proptest! {
                             running_max: (b % 3 == 0).then_some(u32::from(a % 4)),
                             rate: rate_of(a, b),
                             running_total_max: (a % 3 == 0).then_some(1 + u32::from(b % 5)),
+                            rate_total: rate_of(b, a),
                             turns: if a % 2 == b % 2 { Turns::Count } else { Turns::RunTime },
                         };
                         let version = world.partition.queues_version() + u64::from(a % 3);

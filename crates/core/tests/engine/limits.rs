@@ -337,3 +337,41 @@ fn no_user_starts_above_their_rate_and_all_start_in_the_end() {
         }
     }
 }
+
+#[test]
+fn all_users_together_start_as_many_as_the_rate_says_and_the_next_is_announced() {
+    let rate = Rate { tasks: 2, per_ms: 1_000, burst: 3 };
+    let over_all = |rate_total| QueueSettings { rate_total, ..QueueSettings::default() };
+    let mut world = World::new();
+    world.set_queue(1, over_all(Some(rate)));
+    for number in 0..20 {
+        world.submit(USERS[number as usize % 5], number);
+    }
+    let synced = world.sync("w1", Vec::new(), 10);
+    assert_eq!(synced.claimed.len(), 3);
+    let users: Vec<_> = synced.claimed.iter().map(|held| held.lease.user.as_str()).collect();
+    assert_eq!(users, USERS[..3], "they take turns in it");
+    let synced = world.sync("w1", Vec::new(), 10);
+    assert_eq!((synced.claimed.len(), synced.next_in_ms), (0, Some(500)));
+    let facts =
+        world.partition.facts(&"mail".parse().unwrap(), &USERS[4].parse().unwrap(), world.now_ms);
+    assert_eq!(gate(&facts), Gate::QueueRate { good_in_ms: 500 });
+    for _ in 0..4 {
+        world.pass(499);
+        assert_eq!(world.claim("w1", 10), Vec::new());
+        world.pass(1);
+        assert_eq!(world.claim("w1", 10).len(), 1);
+    }
+    // By another rate what has started counts, and never more than one burst of it.
+    world.set_queue(2, over_all(Some(Rate { tasks: 100, per_ms: 1_000, burst: 4 })));
+    assert_eq!(world.claim("w1", 10), Vec::new());
+    world.pass(40);
+    assert_eq!(world.claim("w1", 10).len(), 4);
+    world.set_queue(3, over_all(None));
+    assert_eq!(world.claim("w1", 20).len(), 9, "without a rate all that is left");
+    world.set_queue(4, over_all(Some(rate)));
+    for number in 20..30 {
+        world.submit("ana", number);
+    }
+    assert_eq!(world.claim("w1", 20).len(), 3, "a rate begins with its burst");
+}

@@ -52,6 +52,9 @@ pub struct QueueSettings {
     /// Tasks that run at once, over all users; absent: as many as workers have room for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub running_total_max: Option<u32>,
+    /// How many tasks start in which time, over all users; absent: as many as workers take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_total: Option<Rate>,
     /// What users share: turns of so many tasks, or run time; absent for `count`.
     #[serde(skip_serializing_if = "Turns::is_count")]
     pub turns: Turns,
@@ -174,6 +177,10 @@ pub struct QueueChange {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     #[schema(value_type = Option<u32>)]
     pub running_total_max: Option<Option<u32>>,
+    /// How many tasks start in which time, over all users.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[schema(value_type = Option<RateChange>)]
+    pub rate_total: Option<Option<RateChange>>,
     /// What users share there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turns: Option<Turns>,

@@ -43,8 +43,8 @@ pub struct Why {
     /// How many may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running_max: Option<u32>,
-    /// When the next task of its user may start, in ms from now. Only where as many have started as may
-    /// in so long.
+    /// When the next task of its user may start, in ms from now; where it is a matter of all users, the
+    /// next of whomever. Only where as many have started as may in so long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub good_in_ms: Option<u64>,
 }
@@ -77,6 +77,8 @@ pub enum WhyReason {
     Rate,
     /// As many tasks of all users run in its queue as may at once.
     QueueLimit,
+    /// As many tasks of all users have started in its queue as may in so long.
+    QueueRate,
     /// No worker that is at work knows its kind.
     NoWorker,
     /// Workers know its kind, and none of them has the labels that it needs.
@@ -104,6 +106,7 @@ impl WhyReason {
             Self::UserLimit => "user_limit",
             Self::Rate => "rate",
             Self::QueueLimit => "queue_limit",
+            Self::QueueRate => "queue_rate",
             Self::NoWorker => "no_worker",
             Self::NoWorkerWithLabel => "no_worker_with_label",
             Self::NoWorkerWithPlaces => "no_worker_with_places",
@@ -138,6 +141,10 @@ impl WhyReason {
                 "As many tasks of all users run in its queue as may at once. It starts when one of them \
                  is over and it is its turn."
             }
+            Self::QueueRate => {
+                "As many tasks of all users have started in its queue as may in so long. It starts when \
+                 the next may and it is its turn."
+            }
             Self::NoWorker => "No worker that is at work now knows its kind.",
             Self::NoWorkerWithLabel => {
                 "No worker that is at work now and knows its kind has the labels that it needs."
@@ -164,6 +171,7 @@ mod tests {
             WhyReason::UserLimit,
             WhyReason::Rate,
             WhyReason::QueueLimit,
+            WhyReason::QueueRate,
             WhyReason::UserPausedInQueue,
             WhyReason::NoWorkerWithLabel,
             WhyReason::NoWorkerWithPlaces,

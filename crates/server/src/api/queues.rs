@@ -242,7 +242,7 @@ fn wrong(pointer: &str, detail: String) -> Refusal {
 fn check_limits(
     waiting_max: Option<Option<u32>>,
     running: [(&str, Option<Option<u32>>); 2],
-    rate: Option<Option<RateChange>>,
+    rates: [(&str, Option<Option<RateChange>>); 2],
 ) -> Result<(), Refusal> {
     if waiting_max.flatten().is_some_and(|max| max > WAITING_MAX_MAX) {
         let text = format!("`waiting_max` is a number from 0 to {WAITING_MAX_MAX}, or null.");
@@ -258,7 +258,8 @@ fn check_limits(
             return Err(wrong(&format!("/{name}"), text));
         }
     }
-    if let Some(RateChange { tasks, per_ms, burst }) = rate.flatten() {
+    for (of, rate) in rates {
+        let Some(RateChange { tasks, per_ms, burst }) = rate.flatten() else { continue };
         let bounds = [
             ("tasks", tasks, RATE_TASKS_MAX),
             ("per_ms", per_ms, RATE_PER_MS_MAX),
@@ -266,8 +267,8 @@ fn check_limits(
         ];
         for (name, number, max) in bounds {
             if !(1..=max).contains(&number) {
-                let text = format!("`{name}` of a `rate` is a number from 1 to {max}.");
-                return Err(wrong(&format!("/rate/{name}"), text));
+                let text = format!("`{name}` of a `{of}` is a number from 1 to {max}.");
+                return Err(wrong(&format!("/{of}/{name}"), text));
             }
         }
     }
@@ -292,13 +293,15 @@ async fn set(
     let asked: QueueChange = body::read(&app, &caller, &parts, content, CHANGE_BYTES_MAX).await?;
     let running =
         [("running_max", asked.running_max), ("running_total_max", asked.running_total_max)];
-    check_limits(asked.waiting_max, running, asked.rate)?;
+    let rates = [("rate", asked.rate), ("rate_total", asked.rate_total)];
+    check_limits(asked.waiting_max, running, rates)?;
     settings::change(&app, &name, |before| QueueSettings {
         paused: asked.paused.unwrap_or(before.paused),
         waiting_max: asked.waiting_max.unwrap_or(before.waiting_max),
         running_max: asked.running_max.unwrap_or(before.running_max),
         rate: asked.rate.map_or(before.rate, |rate| rate.map(rate_of)),
         running_total_max: asked.running_total_max.unwrap_or(before.running_total_max),
+        rate_total: asked.rate_total.map_or(before.rate_total, |rate| rate.map(rate_of)),
         turns: asked.turns.unwrap_or(before.turns),
     })
     .await?;
@@ -317,7 +320,7 @@ async fn set_user(
     let asked: QueueUserChange =
         body::read(&app, &caller, &parts, content, CHANGE_BYTES_MAX).await?;
     let running = [("running_max", asked.running_max), ("running_total_max", None)];
-    check_limits(asked.waiting_max, running, asked.rate)?;
+    check_limits(asked.waiting_max, running, [("rate", asked.rate), ("rate_total", None)])?;
     if asked.weight.is_some_and(|weight| !(1..=WEIGHT_MAX).contains(&weight)) {
         let text = format!("`weight` is a number from 1 to {WEIGHT_MAX}.");
         return Err(wrong("/weight", text));

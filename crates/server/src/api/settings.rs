@@ -84,14 +84,22 @@ impl Told {
 
 /// What the engine goes by of this.
 pub(super) fn core(settings: &QueueSettings) -> Set {
-    let QueueSettings { paused, waiting_max, running_max, rate, turns, running_total_max } =
-        *settings;
-    let rate = rate.map(|Rate { tasks, per_ms, burst }| Limit { tasks, per_ms, burst });
+    let QueueSettings {
+        paused,
+        waiting_max,
+        running_max,
+        rate,
+        turns,
+        running_total_max,
+        rate_total,
+    } = *settings;
+    let limit = |Rate { tasks, per_ms, burst }| Limit { tasks, per_ms, burst };
+    let (rate, rate_total) = (rate.map(limit), rate_total.map(limit));
     let turns = match turns {
         Turns::Count => SetTurns::Count,
         Turns::RunTime => SetTurns::RunTime,
     };
-    Set { paused, waiting_max, running_max, rate, turns, running_total_max }.bounded()
+    Set { paused, waiting_max, running_max, rate, turns, running_total_max, rate_total }.bounded()
 }
 
 /// The record, and the registry's number of it. One that cannot be read is an error: it is not

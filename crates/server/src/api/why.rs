@@ -104,6 +104,10 @@ async fn tell(
                     return Ok(Json(Why { good_in_ms: Some(good_in_ms), ..why(WhyReason::Rate) }));
                 }
                 Gate::Open => return unhindered(&app, &task, queue).await.map(Json),
+                Gate::QueueRate { good_in_ms } => {
+                    let good_in_ms = Some(good_in_ms);
+                    return Ok(Json(Why { good_in_ms, ..why(WhyReason::QueueRate) }));
+                }
             }
         }
     };

@@ -262,6 +262,48 @@ async fn a_limit_over_all_users_holds_in_all_partitions_and_why_tells_it() {
 }
 
 #[tokio::test]
+async fn a_rate_over_all_users_holds_in_all_partitions_and_why_tells_it() {
+    let site = Site::with_partitions(3).await;
+    let mut tasks = Vec::new();
+    for user in ["ana", "ben", "cleo", "dan"] {
+        for _ in 0..2 {
+            tasks.push((user, site.echo(user).await));
+        }
+    }
+    let rate = |tasks: u32, burst: u32| json!({ "tasks": tasks, "per_ms": 60_000, "burst": burst });
+    for (wrong, pointer) in
+        [(rate(0, 1), "tasks"), (rate(5, 0), "burst"), (rate(1_000_001, 1), "tasks")]
+    {
+        let refused = set(&site, "echo", json!({ "rate_total": wrong })).await.expect(400);
+        let said = &refused["errors"][0]["pointer"];
+        assert_eq!(said, &json!(format!("/rate_total/{pointer}")), "{refused}");
+    }
+    let without_burst = json!({ "tasks": 60, "per_ms": 60_000 });
+    let now = set(&site, "echo", json!({ "rate_total": without_burst })).await.expect(200);
+    assert_eq!((&now["rate_total"], now.get("rate")), (&rate(60, 60), None));
+    let now = set(&site, "echo", json!({ "rate_total": rate(60, 3) })).await.expect(200);
+    assert_eq!(now["rate_total"], rate(60, 3));
+    assert_eq!(site.claim("w-1", 50).await.len(), 3);
+    assert_eq!(site.claim("w-1", 50).await, []);
+    let mut waits = 0;
+    for (user, task) in &tasks {
+        let why = site.get(user, &format!("/api/v1/tasks/{task}/why")).await.expect(200);
+        if why["reason"] != "running" {
+            let good_in_ms = why["good_in_ms"].as_u64().unwrap_or(0);
+            assert!(why["reason"] == "queue_rate" && good_in_ms > 0, "{why}");
+            assert!(good_in_ms <= 1_000, "{why}");
+            waits += 1;
+        }
+    }
+    assert_eq!(waits, 5);
+    site.hand.advance(1_000);
+    assert_eq!(site.claim("w-1", 50).await.len(), 1, "one a second, whose it is");
+    let now = set(&site, "echo", json!({ "rate_total": null })).await.expect(200);
+    assert_eq!(now.get("rate_total"), None);
+    assert_eq!(site.claim("w-1", 50).await.len(), 4);
+}
+
+#[tokio::test]
 async fn people_see_what_holds_for_them_in_each_queue_and_nothing_of_others() {
     let site = Site::with_partitions(3).await;
     site.echo("ana").await;

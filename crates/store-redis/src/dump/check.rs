@@ -380,10 +380,8 @@ fn rings(facts: &Facts, wrong: &mut Vec<String>) {
         for user in users {
             let has_lane = facts.users.get(user).is_some_and(|user| user.lanes.contains_key(queue));
             let looks = facts.throttled.contains_key(&format!("{queue},{user}"));
-            let is_kept = match user_gate(&gate_facts(facts, queue, user)) {
-                Gate::Open | Gate::Rate { .. } => looks,
-                Gate::Paused(_) | Gate::UserLimit { .. } | Gate::QueueLimit { .. } => true,
-            };
+            let gate = user_gate(&gate_facts(facts, queue, user));
+            let is_kept = looks || !matches!(gate, Gate::Open | Gate::Rate { .. });
             if !has_lane || !is_kept {
                 wrong.push(format!("{user} is kept out of {queue} without a lane or a reason"));
             }
@@ -443,7 +441,10 @@ fn rings(facts: &Facts, wrong: &mut Vec<String>) {
     if set.join(" ") != listed {
         wrong.push(format!("meta lists {listed:?} as queues with settings, {set:?} have"));
     }
-    let may_close = |set: &QueueSettings| set.paused || set.running_total_max.is_some();
+    let may_close = |set: &QueueSettings| {
+        set.paused || set.running_total_max.is_some() || set.rate_total.is_some()
+    };
+    wrong.extend(facts.unlimited(&queues));
     let closed = (said(&|(_, set)| may_close(set)).len(), facts.meta_number::<usize>("closed"));
     if closed.0 != closed.1 {
         wrong.push(format!("(queues that may be closed, counted) are {closed:?}"));

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use tasktonic_core::partition::{
-    bytes_line, bytes_max_line, good_line, lane_line, pace_line, queue_lines, runs_line,
-    total_line, user_lines,
+    bytes_line, bytes_max_line, good_line, lane_line, pace_line, queue_lines, rest_line, runs_line,
+    started_line, total_line, user_lines,
 };
 use tasktonic_core::transitions::STATES;
 use tasktonic_core::{Name, Priority, TaskId, TaskState, UserId};
@@ -85,12 +85,17 @@ pub(super) fn dump(facts: &Facts, now_ms: i64) -> String {
         let ahead = of.iter().filter(|(_, full_us)| **full_us > lt_us);
         lines.extend(ahead.map(|(user, full_us)| pace_line(queue, user, *full_us)));
     }
+    let ahead = facts.started().into_iter().filter(|(_, full_us)| *full_us > lt_us);
+    lines.extend(ahead.map(|(queue, full_us)| started_line(&queue, full_us)));
     lines.extend(super::times::lines(facts));
     for (member, at) in &facts.throttled {
         let lane = member.split_once(',').and_then(|(queue, user)| {
             Some(good_line(&queue.parse().ok()?, &user.parse().ok()?, *at))
         });
-        lines.insert(lane.unwrap_or_else(|| format!("throttled {member:?}, which is no lane")));
+        let queue = member.parse().ok().map(|queue| rest_line(&queue, *at));
+        lines.insert(
+            lane.or(queue).unwrap_or_else(|| format!("throttled {member:?}, which is no lane")),
+        );
     }
     for (queue, (_, settings)) in facts.queues() {
         lines.extend(queue_lines(&queue, &settings));

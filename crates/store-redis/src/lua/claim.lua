@@ -44,6 +44,7 @@ function V.claim(holder, lease_ms, queues, limit, places)
           count, left = count + 1, left - each
           if is_counted then V.count_running(queue, one.u, 1) end
           if set and set.total then V.count_total(queue, set, 1) end
+          V.count_start(queue, set)
           if is_paced then V.starts(queue, one.u) end
           if is_timed then V.charge(queue, one.u, one.t) end
         end
@@ -66,7 +67,7 @@ function V.claim(holder, lease_ms, queues, limit, places)
   if looks == 0 and left > 0 and not stopped then
     for i = 1, #queues do
       local set = V.set_of(queues[i])
-      if V.is_open(set) and V.total_room(queues[i], set) > 0 then
+      if V.is_open(set) and V.may_start(queues[i]) then
         more = more + call('LLEN', N.ring(queues[i]))
       end
     end

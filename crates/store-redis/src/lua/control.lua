@@ -1,7 +1,7 @@
 -- control: what people and operators ask for.
 --
 -- reads:   ARGV[3] the verb: 'cancel', 'redrive', 'reschedule', 'edit', 'purge', 'erase', 'unlist',
---          'schedule', 'seal', 'queues', 'user', 'pause', 'bytes' or 'permits'; the rest is the verb's
+--          'schedule', 'seal', 'queues', 'user', 'pause', 'bytes', 'permits' or 'hand'; the rest is the verb's
 -- replies: the verb's
 -- moves:   by the verbs
 

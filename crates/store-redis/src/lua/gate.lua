@@ -4,8 +4,8 @@
 -- reads:   meta fields q:<queue> = 1 if anything is set of its users, more by one for each of them
 --          whom it limits, and what is set of the queue: paused, most waiting tasks of a user, most
 --          that run at once, how many start in how many ms and how many at once, 1 if turns are by
---          run time, and most that run at once over all users; settings of users: weight, and the
---          same but for the last two.
+--          run time, most that run at once over all users, and how many start in how many ms and how
+--          many at once over all users; settings of users: weight, and the same but for the last five.
 --          Numbers between commas, empty where nothing is set; further parts may follow.
 -- replies: nothing
 -- moves:   nothing
@@ -13,13 +13,15 @@
 -- What the field q:<queue> says; nothing where there is none.
 function V.queue(text)
   if not text then return nil end
-  local users, paused, most, running, tasks, per_ms, burst, timed, total =
-    string.match(text .. ',,,,,,,,,', '^(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),')
+  local users, paused, most, running, tasks, per_ms, burst, timed, total, all, all_per_ms, all_burst =
+    string.match(text .. ',,,,,,,,,,,,',
+      '^(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),')
   users = tonumber(users) or 0
   return {
     users = users > 0, limited = math.max(0, users - 1),
     paused = paused == '1', most = tonumber(most), running = tonumber(running),
     rate = V.rate and V.rate(tasks, per_ms, burst), timed = timed == '1', total = tonumber(total),
+    rate_total = V.rate and V.rate(all, all_per_ms, all_burst), rated = all ~= '',
   }
 end
 
@@ -81,6 +83,8 @@ function V.set_queue(queue, before, users, text)
   local set = V.set_of(queue)
   local is_limited = set and set.total ~= nil or false
   if is_limited ~= was_limited then V.start_total(queue, is_limited) end
+  local former, rate = before and before.rate_total, set and set.rate_total
+  if (former and former.text) ~= (rate and rate.text) then V.change_rate_total(queue, rate) end
   local is_timed = V.is_timed(V.set_of(queue))
   if is_timed ~= V.is_timed(before) then V.drop_turns(queue, is_timed) end
 end

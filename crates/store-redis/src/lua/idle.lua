@@ -50,13 +50,15 @@ local function next_in(count, maintained, leads)
 end
 
 -- What a sync replies, when all is written.
+local EVEN = { {}, {}, {}, {} }
 function V.answer(
-  refused, cancelled, adopted, claimed, count, more, maintained, leads, uneven, still, stopped
+  refused, cancelled, adopted, claimed, count, more, maintained, leads, uneven, stopped
 )
   local next_ms = next_in(count, maintained, leads)
   local schedule_ms = M.sc and math.max(0, M.sc - now()) or -1
+  uneven = uneven or EVEN
   return {
     M.epoch, refused, cancelled, adopted, claimed, more, int(next_ms), int(schedule_ms),
-    int(M.queues_version), uneven or {}, still or {}, stopped,
+    int(M.queues_version), uneven[1], uneven[2], uneven[3], uneven[4], stopped,
   }
 end

@@ -323,7 +323,7 @@ function V.is_expired(r) return r.x and tonumber(r.x) <= now() end
 -- gone does not hear it, and then it is the next one's turn. None is where nothing is handed out.
 function V.wake(queue, limit)
   local woken, tried = 0, 0
-  if not V.is_open_by_name(queue) then return 0 end
+  if not V.is_open_by_name(queue) or V.is_resting(queue) then return 0 end
   while woken < limit and tried < WAKE_TRIES_MAX do
     local idle = call('ZPOPMIN', N.idle(queue))
     if not idle[1] then break end

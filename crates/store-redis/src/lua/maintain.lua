@@ -195,7 +195,7 @@ local function heal_wakes(before_lt)
     for i = from, last do rings[#rings + 1] = N.ring(queues[i]) end
     if call('EXISTS', unpack(rings)) > 0 then
       for i = from, last do
-        if call('EXISTS', N.ring(queues[i])) == 1 then V.wake(queues[i], WAKES_MAX) end
+        if call('EXISTS', N.ring(queues[i])) == 1 and V.may_start(queues[i]) then V.wake(queues[i], WAKES_MAX) end
       end
     end
   end

@@ -2,7 +2,8 @@
 -- of `gcra.rs` of core. And when lanes are looked at again.
 --
 -- reads:   pace:<queue>, by user the lease time in microseconds at which all that started is made up
---          for; throttled, `queue,user` by lease time; meta field th, how many those are
+--          for; throttled, `queue,user` by lease time, and `queue`, see hand; meta field th, how many
+--          those are
 -- replies: nothing
 -- moves:   nothing
 --
@@ -87,7 +88,7 @@ function V.let_through()
   local due = call('ZRANGE', THROTTLED, '-inf', int(lease_time()), 'BYSCORE', 'LIMIT', 0, THROTTLED_MAX)
   if #due == 0 then return end
   M.th = M.th - call('ZREM', THROTTLED, unpack(due))
-  local by_queue, queues = {}, {}
+  local by_queue, queues, rested = {}, {}, {}
   for i = 1, #due do
     local queue, user = string.match(due[i], '^([^,]+),([^,]+)')
     if queue then
@@ -96,9 +97,12 @@ function V.let_through()
         queues[#queues + 1] = queue
       end
       table.insert(by_queue[queue], user)
+    else
+      rested[#rested + 1] = due[i]
     end
   end
   for i = 1, #queues do V.readmit(queues[i], by_queue[queues[i]]) end
+  for i = 1, #rested do V.go_on(rested[i]) end
 end
 
 -- Nothing of a user has started any more, and nobody looks again.

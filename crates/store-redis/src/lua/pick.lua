@@ -186,6 +186,10 @@ function V.pick(queue, need, set)
     need = math.min(need, V.total_room(queue, set))
     if need == 0 then return nil, 0 end
   end
+  if set and set.rate_total then
+    need = math.min(need, V.start_room(queue, set))
+    if need == 0 then return nil, 0 end
+  end
   if V.is_timed(set) then return pick_timed(queue, need, set) end
   local handed_over = take_round(queue)
   if handed_over then return handed_over, 0 end
@@ -243,7 +247,7 @@ end
 -- Whether it is somebody's turn in a queue of which nothing can be taken now, as `next.rs` of core says;
 -- and how many looks are left.
 function V.is_next(queue, looks, set)
-  if not V.is_open(set) or V.total_room(queue, set) == 0 then return false, looks end
+  if not V.is_open(set) or not V.may_start(queue) then return false, looks end
   local ring = N.ring(queue)
   local left = call('LLEN', ring)
   while left > 0 and looks > 0 do

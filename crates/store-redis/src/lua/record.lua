@@ -340,6 +340,7 @@ function V.finish()
     V.keep_times()
   end
   V.keep_totals()
+  V.keep_hands()
   for i = 1, #COUNTS do
     local name = COUNTS[i]
     if M[name] ~= M.before[name] then

@@ -629,6 +629,15 @@ function R.total()
   return 'total'
 end
 
+-- What is known of starts over all users, where something limits in which time they come.
+function R.hand()
+  local queue = take()
+  local set = V.set_of(queue)
+  if not (set and set.rate_total) then return call('HDEL', META, 'r:' .. queue) == 1 and 'hand' or '' end
+  -- Where the field was lost, this look has made it anew.
+  return V.hand_of(queue).touched and 'hand' or ''
+end
+
 -- What is kept of run times is of those who are there, of tasks that run, and of queues that share it.
 function R.times()
   local queue, field = take(), take()

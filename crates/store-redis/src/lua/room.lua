@@ -135,6 +135,9 @@ function V.let_all_in(queue)
   return true
 end
 
+-- Tasks may start in a queue again.
+function V.has_room(queue) roomy[#roomy + 1] = queue end
+
 -- Wakes workers where lanes got in or a queue has room again, and somebody is still to be served, when
 -- the claim is over: who made the room has taken from it first.
 function V.wake_for_room()

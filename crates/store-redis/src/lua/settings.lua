@@ -5,7 +5,7 @@
 --          pause: user, 'u' or 'o' who says so, '1' or ''
 --          bytes: user, how many bytes their tasks may hold or ''
 -- replies: 'done', or 'changed' where a newer version is there; queues: then those whose limit over all
---          users has to be shared by the partitions
+--          users has to be shared by the partitions, and r:<queue> of those whose rate over all users has
 -- moves:   nothing
 
 -- What limits how tasks of a user start, to tell it from another.
@@ -14,11 +14,17 @@ function V.limits_as(set)
   return (set.running or '') .. ';' .. (set.rate and set.rate.text or '')
 end
 
+-- The rate over all users, to tell it from another.
+function V.rate_as(set) return set and set.rate_total and set.rate_total.text or '' end
+
 -- Adds a queue that has, or had, a limit of which other partitions have their parts.
 local function add_shared(answer, queue, before, after)
   local is_limited = after and after.total
   local is_shared = is_limited and V.total(queue).n
   if is_shared or (not is_limited and before and before.total) then answer[#answer + 1] = queue end
+  local is_rated = after and after.rate_total
+  local is_told = is_rated and V.shares_rate(queue)
+  if is_told or (not is_rated and before and before.rate_total) then answer[#answer + 1] = 'r:' .. queue end
 end
 
 -- Everything set of queues, at once. `meta` keeps which they are in `queues`.
@@ -54,10 +60,11 @@ function V.queues(take)
     local after = V.queue(',' .. text)
     local let_in = V.limits_as(before) ~= V.limits_as(after) and V.let_all_in(queue)
     if text ~= '' then names[#names + 1] = queue end
-    if not V.is_open(after) or after.total then M.closed = M.closed + 1 end
+    if not V.is_open(after) or after.total or after.rate_total then M.closed = M.closed + 1 end
     add_shared(answer, queue, before, after)
     local is_wider = before and before.total and before.total ~= after.total
-    if V.is_open(after) and (let_in or is_wider or not V.is_open(before)) then
+    local is_other = before and before.rate_total and V.rate_as(before) ~= V.rate_as(after)
+    if V.is_open(after) and (let_in or is_wider or is_other or not V.is_open(before)) then
       opened[#opened + 1] = queue
     end
   end

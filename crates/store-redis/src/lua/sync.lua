@@ -6,8 +6,9 @@
 --          many places a task of each takes
 -- replies: { epoch, refused, cancelled, adopted, claimed, more, next_in_ms or -1,
 --          schedule_in_ms or -1, version of what is set of queues; queues whose permits should be
---          balanced: as this call found out, and as it still is; the queue whose next task takes more
---          places than were left, if the claim stopped there }
+--          balanced: as this call found out, and as it still is; the same of queues whose starts
+--          should be shared out again; the queue whose next task takes more places than were left, if
+--          the claim stopped there }
 -- moves:   by report, maintain and claim
 
 local worker, number = take(), take()
@@ -62,7 +63,9 @@ V.lead_on()
 V.settle_lines()
 V.pass_on(woken)
 V.wake_for_room()
-local uneven, still = V.uneven(maintained)
+V.rest(queues, woken)
+local uneven = { V.uneven(maintained) }
+uneven[3], uneven[4] = V.uneven_hands(maintained)
 local leads = V.leads_left()
 V.finish()
-return V.answer(refused, cancelled, adopted, claimed, count, more, maintained, leads, uneven, still, stopped)
+return V.answer(refused, cancelled, adopted, claimed, count, more, maintained, leads, uneven, stopped)

@@ -72,7 +72,9 @@ end
 
 -- Whether there is room for a task, whose it is.
 function V.may_start(queue)
-  return M.closed == 0 or V.total_room(queue, V.set_of(queue)) > 0
+  if M.closed == 0 then return true end
+  local set = V.set_of(queue)
+  return V.total_room(queue, set) > 0 and V.start_room(queue, set) > 0
 end
 
 -- Whether the limit is reached here, whatever other partitions do.

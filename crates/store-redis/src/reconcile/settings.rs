@@ -12,7 +12,7 @@ use super::pass::Whole;
 use super::read::Reader;
 use super::suspect::Suspect;
 use crate::open::text_of;
-use crate::store::{Running, total_field};
+use crate::store::{Running, Started, hand_field, total_field};
 
 impl Reconciler {
     /// What `meta` says of every queue goes with what is set of its users, and the counts of what
@@ -62,6 +62,16 @@ impl Reconciler {
             };
             if !is_right {
                 suspects.push(Suspect::Total(queue.clone()));
+            }
+            let mut hand = cmd("HGET");
+            hand.arg(reader.keys.meta()).arg(hand_field(queue));
+            let is_right = match &reader.one(&hand).await? {
+                // Nobody has looked yet.
+                redis::Value::Nil => true,
+                said => set.rate_total.is_some() && Started::of(&text_of(said)).is_ok(),
+            };
+            if !is_right {
+                suspects.push(Suspect::Hand(queue.clone()));
             }
             for field in hash(reader, &reader.keys.times(queue)).await?.into_keys() {
                 let is_there = match field.split_once(',') {

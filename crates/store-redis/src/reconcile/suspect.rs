@@ -53,6 +53,8 @@ pub(super) enum Suspect {
     Counted(Name, UserId),
     /// A queue of which another number of tasks is counted over all users than there are.
     Total(Name),
+    /// What is known of starts over all users.
+    Hand(Name),
     /// A user of whom is kept what has started in a queue, which may be made up for.
     Paced(Name, UserId),
     /// Credit of a user without a lane.
@@ -118,6 +120,7 @@ impl Suspect {
             Self::Idle(user) => &[&"z", user],
             Self::Counted(queue, user) => &[&"runs", queue, user],
             Self::Total(queue) => &[&"total", queue],
+            Self::Hand(queue) => &[&"hand", queue],
             Self::Paced(queue, user) => &[&"paces", queue, user],
             Self::Credit(queue, user) => &[&"k", queue, user],
             Self::User(user) => &[&"u", user],

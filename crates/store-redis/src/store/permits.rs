@@ -1,17 +1,13 @@
-//! A limit over all users of a queue, shared by the partitions: who balances, when, and in which
-//! steps. What the steps decide is in `permits` of `core`; what they change, in the scripts. Never
+//! A limit over all users of a queue, shared by the partitions: in which steps. Who takes them and
+//! when, `balance` knows; what the steps decide is in `permits` of `core`; what they change, in the scripts. Never
 //! knows what a task is.
 //!
 //! Any process may balance, several at once, and each may end half way: see `core`.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures_util::future::{join_all, try_join_all};
-use parking_lot::Mutex;
 use redis::{Pipeline, Value, cmd};
 use tasktonic_core::Name;
 use tasktonic_core::policy::permits::{
@@ -26,17 +22,13 @@ use crate::durability;
 use crate::keys::LimitKeys;
 use crate::router::Place;
 use crate::script::Script;
-use crate::wire::{self, Uneven, items, number, parsed, strange, text, word};
+use crate::wire::{self, Shared, items, number, pairs, parsed, strange, text, word};
 
-/// A queue is balanced at most this often because of what calls find out, by all processes together.
-const LATELY_MS: u64 = 100;
-/// The mark of a second in which somebody balances what still is uneven is kept for this long.
-const SECOND_KEPT_MS: u64 = 5_000;
 /// How often one balance begins anew, where others change what it goes by.
-const ROUNDS_MAX: usize = 6;
+pub(super) const ROUNDS_MAX: usize = 6;
 /// Numbers of a pool that is new are at least the time in ms, times this: above whatever was said of
 /// one that is lost.
-const NUMBERS_PER_MS: u64 = 1_000;
+pub(super) const NUMBERS_PER_MS: u64 = 1_000;
 
 /// The field of `meta` that says how many tasks of a queue run, where something limits that.
 pub(crate) fn total_field(queue: &Name) -> String {
@@ -65,34 +57,8 @@ impl Running {
     }
 }
 
-fn said(asked: u8) -> Asked {
+pub(super) fn said(asked: u8) -> Asked {
     Asked { ends: asked & 1 > 0, quiet: asked & 2 > 0 }
-}
-
-/// What this process knows of its own balancing.
-#[derive(Debug, Default)]
-pub(crate) struct Permits {
-    queues: Mutex<HashMap<Name, Arc<Turn>>>,
-}
-
-/// Of one queue.
-#[derive(Debug, Default)]
-struct Turn {
-    /// Held by whoever balances because something was set.
-    lock: tokio::sync::Mutex<()>,
-    /// How many have begun, and the last of those that came to their end.
-    begun: AtomicU64,
-    done: AtomicU64,
-    /// Whether somebody is at it because of what a call found out, and whether something was found out
-    /// since.
-    busy: AtomicBool,
-    again: AtomicBool,
-}
-
-impl Permits {
-    fn of(&self, queue: &Name) -> Arc<Turn> {
-        self.queues.lock().entry(queue.clone()).or_default().clone()
-    }
 }
 
 /// The partitions, as they were seen one after the other.
@@ -103,101 +69,10 @@ struct Looked {
 }
 
 impl RedisStore {
-    /// Balances a queue, and answers when that is done: what has been set holds then.
-    pub(super) async fn balance_now(&self, queue: &Name) -> Result<()> {
-        let turn = self.permits.of(queue);
-        let before = turn.begun.load(Ordering::SeqCst);
-        let _lock = turn.lock.lock().await;
-        // One that began since has seen what this one would.
-        if turn.done.load(Ordering::SeqCst) > before {
-            return Ok(());
-        }
-        let number = turn.begun.fetch_add(1, Ordering::SeqCst) + 1;
-        self.balance(queue).await?;
-        turn.done.store(number, Ordering::SeqCst);
-        Ok(())
-    }
-
-    /// Sees to it that queues are balanced soon; answers at once.
-    pub(super) fn balance_later(&self, uneven: Uneven) {
-        for (queues, is_found) in [(uneven.found, true), (uneven.still, false)] {
-            for queue in queues {
-                let turn = self.permits.of(&queue);
-                turn.again.fetch_or(is_found, Ordering::SeqCst);
-                if turn.busy.swap(true, Ordering::SeqCst) {
-                    continue;
-                }
-                let store = self.clone();
-                tokio::spawn(async move {
-                    let ended = store.shared.ended.clone();
-                    tokio::select! {
-                        () = ended.cancelled() => {}
-                        () = store.balance_in_turn(&queue, &turn, is_found) => {}
-                    }
-                });
-            }
-        }
-    }
-
-    /// Balances as long as calls find something out, together with all other processes not too often.
-    async fn balance_in_turn(&self, queue: &Name, turn: &Turn, is_found: bool) {
-        let mut found = is_found;
-        loop {
-            turn.again.store(false, Ordering::SeqCst);
-            let outcome = async {
-                if self.may_balance(queue, found).await? {
-                    self.balance(queue).await?;
-                }
-                Ok::<_, Error>(())
-            };
-            if let Err(error) = outcome.await {
-                // What is uneven is said again within a second.
-                tracing::debug!(%queue, %error, "permits could not be balanced");
-            }
-            turn.busy.store(false, Ordering::SeqCst);
-            let goes_on = turn.again.load(Ordering::SeqCst);
-            if !goes_on || turn.busy.swap(true, Ordering::SeqCst) {
-                return;
-            }
-            found = true;
-        }
-    }
-
-    /// Whether it is this process that balances now. Where it is not, one that began later than this was
-    /// asked does.
-    async fn may_balance(&self, queue: &Name, is_found: bool) -> Result<bool> {
-        let keys = LimitKeys::of(queue);
-        if !is_found {
-            return self.marks(queue, &keys.second(self.second()), SECOND_KEPT_MS).await;
-        }
-        if self.marks(queue, &keys.lately(), LATELY_MS).await? {
-            return Ok(true);
-        }
-        // Whoever has marked it may have looked before: their mark is over after this.
-        tokio::time::sleep(Duration::from_millis(LATELY_MS + 1)).await;
-        self.marks(queue, &keys.lately(), LATELY_MS).await
-    }
-
-    /// Whether a mark was not there, and is now, for so long.
-    async fn marks(&self, queue: &Name, key: &str, for_ms: u64) -> Result<bool> {
-        let mut set = Pipeline::new();
-        set.add_command(cmd("SET").arg(key).arg("1").arg("NX").arg("PX").arg(for_ms).clone());
-        let place = Place::Slot(LimitKeys::of(queue).slot());
-        let answers = self.shared.router.commands(place, &set, false).await?;
-        Ok(matches!(answers[..], [Value::Okay]))
-    }
-
-    fn now_ms(&self) -> u64 {
-        self.shared.options.clock.now_ms().max(0).unsigned_abs()
-    }
-
-    fn second(&self) -> u64 {
-        self.now_ms() / 1_000
-    }
-
-    async fn balance(&self, queue: &Name) -> Result<()> {
+    /// Balances the permits of a queue.
+    pub(super) async fn balance_permits(&self, queue: &Name) -> Result<()> {
         for _ in 0..ROUNDS_MAX {
-            if self.balance_once(queue).await? {
+            if self.share_permits(queue).await? {
                 return Ok(());
             }
         }
@@ -207,7 +82,7 @@ impl RedisStore {
 
     /// One round; answers whether it came to its end. The pool is read first: then it is never newer
     /// than the partitions.
-    async fn balance_once(&self, queue: &Name) -> Result<bool> {
+    async fn share_permits(&self, queue: &Name) -> Result<bool> {
         let pool = self.pool(queue).await?;
         let Looked { version, limit, mut seen } = self.look(queue).await?;
         let Some(limit) = limit else {
@@ -351,19 +226,9 @@ impl RedisStore {
     async fn pool(&self, queue: &Name) -> Result<Option<Pool>> {
         let keys = LimitKeys::of(queue);
         let mut asked = Pipeline::new();
-        asked.hgetall(keys.pool());
+        asked.hgetall(keys.pool(Shared::Permits));
         let answers = self.shared.router.commands(Place::Slot(keys.slot()), &asked, true).await?;
-        let fields: BTreeMap<String, String> = match answers.first() {
-            Some(Value::Map(pairs)) => pairs
-                .iter()
-                .map(|(field, value)| Ok((word(field)?.to_owned(), word(value)?.to_owned())))
-                .collect::<Result<_>>()?,
-            Some(other) => items(other)?
-                .chunks_exact(2)
-                .map(|pair| Ok((word(&pair[0])?.to_owned(), word(&pair[1])?.to_owned())))
-                .collect::<Result<_>>()?,
-            None => return Err(strange()),
-        };
+        let fields = fields_of(answers.first().ok_or_else(strange)?)?;
         let Some(version) = fields.get("version") else { return Ok(None) };
         let grant = |(field, text): (&String, &String)| {
             let p = field.strip_prefix('p')?.parse().ok()?;
@@ -379,10 +244,16 @@ impl RedisStore {
         let keys = LimitKeys::of(queue);
         let mut args = vec![Bytes::copy_from_slice(verb.as_bytes())];
         args.extend(words.iter().map(|word| Bytes::from(word.to_string())));
-        let names = [keys.pool(), keys.canary()];
+        let names = [keys.pool(Shared::Permits), keys.canary()];
         let promise = durability::promise(self.shared.options.class);
         self.shared.router.run_in(keys.slot(), Script::Permits, &names, &args, promise).await
     }
+}
+
+/// The fields of a pool.
+pub(super) fn fields_of(answer: &Value) -> Result<BTreeMap<String, String>> {
+    let of = |(field, value)| Ok((word(field)?.to_owned(), word(value)?.to_owned()));
+    pairs(answer)?.into_iter().map(of).collect()
 }
 
 /// Adds a count and grants: partition, permits, number.

@@ -14,6 +14,7 @@ use tasktonic_store::{Result, Turns, UserView, UsersIn};
 
 use super::RedisStore;
 use super::permits::{Running, total_field};
+use super::starts::{Started, hand_field};
 use crate::wire::{items, number, pairs, parsed, strange, text, word};
 
 /// Members read in one round trip.
@@ -78,6 +79,7 @@ impl RedisStore {
         asked.hget(keys.meta(), "lt");
         asked.hget(keys.meta(), "mt");
         asked.hget(keys.meta(), total_field(queue));
+        asked.hget(keys.meta(), hand_field(queue));
         let answers = self.ask(p, &asked).await?;
         // Before the first comma stands whether anything is set of users.
         let of_queue = text(&answers[0])?.and_then(|field| field.split_once(','));
@@ -96,8 +98,15 @@ impl RedisStore {
             }
             _ => None,
         };
+        let starts_in_ms = match (of_queue.rate_total, text(&answers[8])?) {
+            (Some(rate), Some(of)) => {
+                self.starts_in_ms(queue, rate, Started::of(of)?, lt_ms).await?
+            }
+            _ => 0,
+        };
         Ok(Facts {
             total,
+            starts_in_ms,
             queue: of_queue,
             user: of_user,
             all_work: text(&answers[2])?.map(parsed).transpose()?.unwrap_or_default(),

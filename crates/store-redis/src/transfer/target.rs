@@ -136,7 +136,9 @@ impl Import {
             to.entry(p).or_default().push(field);
             // They are the same in every partition.
             if p == PartitionId(0) && !settings.is_default() {
-                closed += u32::from(settings.paused || settings.running_total_max.is_some());
+                let is_limited =
+                    settings.running_total_max.is_some() || settings.rate_total.is_some();
+                closed += u32::from(settings.paused || is_limited);
                 names.push(queue.to_string());
             }
         }

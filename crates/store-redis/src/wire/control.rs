@@ -5,13 +5,14 @@ use redis::Value;
 use tasktonic_core::command::{After, Control, Gathers, MoveTo, Node};
 use tasktonic_core::limits::BYTES_MAX_MAX;
 use tasktonic_core::policy::permits::Asked;
+use tasktonic_core::policy::starts::Told;
 use tasktonic_core::reply::{Controlled, Refusal};
 use tasktonic_core::{Name, TaskId, TaskState, UserId};
 use tasktonic_protocol::stored::queue_in;
 use tasktonic_store::{Error, Result};
 
 use super::submit::{entry, serial, work};
-use super::{Words, items, parsed, strange, text, word};
+use super::{Shared, Words, items, parsed, strange, text, word};
 
 /// The tasks a control command is about.
 pub(crate) struct Named<'a> {
@@ -270,11 +271,33 @@ pub(crate) fn unlist(
     words.done()
 }
 
-/// The answer to what is set of queues, and the queues whose limits the partitions share.
-pub(crate) fn queues_set(reply: &Value) -> Result<(Controlled, Vec<Name>)> {
+/// The answer to what is set of queues, and the queues of which the partitions share something.
+pub(crate) fn queues_set(reply: &Value) -> Result<(Controlled, Vec<(Shared, Name)>)> {
     let (answer, queues) = items(reply)?.split_first().ok_or_else(strange)?;
-    let queues = queues.iter().map(|name| parsed(word(name)?)).collect::<Result<_>>()?;
-    Ok((one(word(answer)?)?, queues))
+    let shared = |name| {
+        let name = word(name)?;
+        match name.strip_prefix("r:") {
+            Some(name) => Ok((Shared::Starts, parsed(name)?)),
+            None => Ok((Shared::Permits, parsed(name)?)),
+        }
+    };
+    Ok((one(word(answer)?)?, queues.iter().map(shared).collect::<Result<_>>()?))
+}
+
+/// What a partition is told of the starts that it may make.
+pub(crate) fn hand(now_ms: Option<i64>, queue: &Name, told: Told) -> Vec<Bytes> {
+    let Told { n, v, in_ms, asked } = told;
+    let mut words = Words::new(now_ms);
+    words.text("hand");
+    words.text(queue.as_str());
+    match n {
+        Some(n) => words.put(n),
+        None => words.text(""),
+    }
+    words.put(v);
+    words.put(in_ms);
+    words.put(u8::from(asked.ends) + 2 * u8::from(asked.quiet));
+    words.done()
 }
 
 /// What a partition is told of its permits: how many at most, or none to leave them as they are; the

@@ -7,7 +7,7 @@ use tasktonic_core::limits::{CLAIM_MAX, PLACES_MAX};
 use tasktonic_core::policy::Retention;
 use tasktonic_core::{Lease, Name, TaskState};
 use tasktonic_store::filter::error_in;
-use tasktonic_store::{Held, Result, SyncReply};
+use tasktonic_store::{Error, Held, Result, SyncReply};
 
 use super::{Words, items, kept, number, parsed, score, strange, word};
 
@@ -130,30 +130,56 @@ fn give_back(
     words.maybe(attempt);
 }
 
-/// Queues of which the partitions should have other permits.
+/// What partitions share of a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Shared {
+    /// Permits of a limit on what runs.
+    Permits,
+    /// Starts of a rate.
+    Starts,
+}
+
+impl Shared {
+    /// The word for it in keys.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Permits => "permits",
+            Self::Starts => "starts",
+        }
+    }
+}
+
+/// Queues of which the partitions should have other shares.
 #[derive(Debug, Default)]
 pub(crate) struct Uneven {
     /// Those of which the call found out that it is so.
-    pub(crate) found: Vec<Name>,
+    pub(crate) found: Vec<(Shared, Name)>,
     /// Those in which it still is, as the partition's maintenance saw.
-    pub(crate) still: Vec<Name>,
+    pub(crate) still: Vec<(Shared, Name)>,
 }
 
-/// Words of an answer before those of permits and of where the claim stopped.
+/// Words of an answer before those of permits, of starts and of where the claim stopped.
 const REPLY_WORDS: usize = 9;
 
 /// The answer to a sync.
 pub(crate) fn synced(reply: &Value) -> Result<(SyncReply, Uneven)> {
     let (reply, more) = items(reply)?.split_at_checked(REPLY_WORDS).ok_or_else(strange)?;
-    let (found, still, stopped_at) = match more {
-        [found, still] => (found, still, None),
-        [found, still, queue] => (found, still, Some(parsed::<Name>(word(queue)?)?)),
+    let ([found, still, out, still_out], more) = more.split_first_chunk().ok_or_else(strange)?;
+    let stopped_at = match more {
+        [] => None,
+        [queue] => Some(parsed::<Name>(word(queue)?)?),
         _ => return Err(strange()),
     };
-    let names = |of: &Value| {
-        items(of)?.iter().map(|name| parsed::<Name>(word(name)?)).collect::<Result<Vec<_>>>()
+    let names = |permits: &Value, starts: &Value| {
+        let of = |what, names| {
+            let one = move |name| Ok((what, parsed::<Name>(word(name)?)?));
+            items(names)?.iter().map(one).collect::<Result<Vec<_>>>()
+        };
+        let mut all = of(Shared::Permits, permits)?;
+        all.extend(of(Shared::Starts, starts)?);
+        Ok::<_, Error>(all)
     };
-    let uneven = Uneven { found: names(found)?, still: names(still)? };
+    let uneven = Uneven { found: names(found, out)?, still: names(still, still_out)? };
     Ok((SyncReply { stopped_at, ..reply_of(reply)? }, uneven))
 }
 

@@ -23,12 +23,12 @@ fn at_most(running_total_max: u32) -> QueueSettings {
 }
 
 impl Scene {
-    fn partition(&self, user: &str) -> PartitionId {
+    pub(super) fn partition(&self, user: &str) -> PartitionId {
         partition_of(&user.parse().expect("a user id"), self.store.partitions())
     }
 
     /// So many users in every partition.
-    fn users_everywhere(&self, each: usize) -> Vec<String> {
+    pub(super) fn users_everywhere(&self, each: usize) -> Vec<String> {
         let mut users: BTreeMap<PartitionId, Vec<String>> = BTreeMap::new();
         for user in (0..).map(|number| format!("user-{number}")) {
             let here = users.entry(self.partition(&user)).or_default();

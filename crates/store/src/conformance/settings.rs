@@ -16,6 +16,7 @@ const PAUSED: QueueSettings = QueueSettings {
     running_max: None,
     rate: None,
     running_total_max: None,
+    rate_total: None,
     turns: tasktonic_core::settings::Turns::Count,
 };
 

@@ -12,6 +12,7 @@ use crate::Held;
 
 const BY_TIME: QueueSettings = QueueSettings {
     running_total_max: None,
+    rate_total: None,
     paused: false,
     waiting_max: None,
     running_max: None,

@@ -20,18 +20,15 @@ const Person = z.string().trim().min(1, "Say whom it is set of.").max(255);
 const WaitingMax = z.int().min(0).max(WAITING_MAX_MAX, "0 to 10,000,000, or empty.").nullable().optional();
 const oneTo = (max: number, wrong: string) => z.int().min(1, wrong).max(max, wrong);
 const RunningMax = oneTo(RUNNING_MAX_MAX, RUNNING_MAX_WRONG).nullable().optional();
-const Limits = {
-  waiting_max: WaitingMax,
-  running_max: RunningMax,
-  rate: z
-    .strictObject({
-      tasks: oneTo(RATE_TASKS_MAX, RATE_TASKS_WRONG),
-      per_ms: oneTo(RATE_PER_MS_MAX, RATE_PER_WRONG),
-      burst: oneTo(RATE_BURST_MAX, RATE_BURST_WRONG).optional(),
-    })
-    .nullable()
-    .optional(),
-};
+const Rate = z
+  .strictObject({
+    tasks: oneTo(RATE_TASKS_MAX, RATE_TASKS_WRONG),
+    per_ms: oneTo(RATE_PER_MS_MAX, RATE_PER_WRONG),
+    burst: oneTo(RATE_BURST_MAX, RATE_BURST_WRONG).optional(),
+  })
+  .nullable()
+  .optional();
+const Limits = { waiting_max: WaitingMax, running_max: RunningMax, rate: Rate };
 
 export const pauseOwn = action(z.strictObject({ paused: z.boolean() }), ({ input, api }) => api.pause(input.paused));
 
@@ -56,6 +53,7 @@ export const setQueue = action(
     turns: z.enum(["count", "run_time"]).optional(),
     ...Limits,
     running_total_max: RunningMax,
+    rate_total: Rate,
   }),
   ({ input: { queue, ...change }, api }) => api.setQueue(queue, change as QueueChange),
 );

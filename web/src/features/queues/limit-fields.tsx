@@ -3,7 +3,7 @@
 import type { ReactNode } from "react";
 import { describedBy, Field, Input, NativeSelect } from "@/components/ui/field";
 import { cn } from "@/lib/cn";
-import { type Typed, UNIT_NAMES, UNITS, type Unit } from "./limits";
+import { type Typed, type TypedRate, UNIT_NAMES, UNITS, type Unit } from "./limits";
 
 /** What the fields are called where they hold for everybody, and where they hold for one person. */
 const WORDS = {
@@ -68,12 +68,13 @@ export function TotalField({ id, typed, onTyped, error, disabled }: TotalProps) 
   );
 }
 
+const ATTEMPTS = "Each attempt counts as one.";
 const TOTAL_HINT = "For what is behind the queue and takes only so much. What runs when it is lowered goes on";
 
 /** How many tasks of one person may wait, run and start. */
 export function LimitFields({ id, of, typed, onTyped, errors, disabled = false, children }: Props) {
   const words = WORDS[of];
-  const tied = (name: Exclude<keyof Typed, "unit">, pointer: string, hint?: string) => ({
+  const tied = (name: "waiting" | "running", pointer: string, hint: string) => ({
     id: `${id}${name}`,
     inputMode: "numeric" as const,
     disabled,
@@ -94,38 +95,101 @@ export function LimitFields({ id, of, typed, onTyped, errors, disabled = false, 
           <Input {...tied("running", "/running_max", words.runningHint)} placeholder={words.runningEmpty} />
         </Field>
       </div>
-      <fieldset className="min-w-0">
-        <legend className="text-sm font-medium">{words.rate}</legend>
-        <p className="mt-0.5 text-xs text-ink-faint">Each attempt counts as one.</p>
-        <div className="mt-2.5 grid gap-4 sm:grid-cols-[minmax(0,1fr)_minmax(0,1.3fr)_minmax(0,1fr)]">
-          <Field id={`${id}tasks`} label="Tasks that start" error={errors["/rate/tasks"]}>
-            <Input {...tied("tasks", "/rate/tasks")} placeholder={words.tasksEmpty} />
-          </Field>
-          <Field id={`${id}per`} label="In how long" error={errors["/rate/per_ms"]}>
-            <div className="flex gap-2">
-              <Input {...tied("per", "/rate/per_ms")} className="tabular w-14 shrink-0" />
-              <NativeSelect
-                aria-label="Unit of time"
-                disabled={disabled}
-                value={typed.unit}
-                className="min-w-0"
-                onChange={(event) => onTyped({ ...typed, unit: event.target.value as Unit })}
-              >
-                {UNIT_NAMES.map((unit) => (
-                  <option key={unit} value={unit}>
-                    {UNITS[unit].many}
-                  </option>
-                ))}
-              </NativeSelect>
-            </div>
-          </Field>
-          <Field id={`${id}burst`} label="After a rest" hint={BURST_HINT} optional error={errors["/rate/burst"]}>
-            <Input {...tied("burst", "/rate/burst", BURST_HINT)} placeholder="as many" />
-          </Field>
-        </div>
-      </fieldset>
+      <RateFields
+        id={id}
+        of={of}
+        typed={typed}
+        onTyped={(rate) => onTyped({ ...typed, ...rate })}
+        errors={errors}
+        disabled={disabled}
+      />
     </>
   );
 }
 
 const BURST_HINT = "That many start at once";
+
+/** What the fields of a rate are called: of each person, of one, and of everybody together. */
+const RATE_WORDS = {
+  everybody: {
+    legend: WORDS.everybody.rate,
+    hint: ATTEMPTS,
+    empty: WORDS.everybody.tasksEmpty,
+    name: "rate",
+    over: "",
+  },
+  person: { legend: WORDS.person.rate, hint: ATTEMPTS, empty: WORDS.person.tasksEmpty, name: "rate", over: "" },
+  all: {
+    legend: "How many of everybody together may start",
+    hint: `For what is behind the queue and takes only so many in a time. ${ATTEMPTS}`,
+    empty: "no limit",
+    name: "rate_total",
+    over: " together",
+  },
+} as const;
+
+type RateProps = {
+  id: string;
+  of: keyof typeof RATE_WORDS;
+  typed: TypedRate;
+  onTyped: (typed: TypedRate) => void;
+  /** By the API's names of what is wrong. */
+  errors: Record<string, string>;
+  disabled: boolean;
+};
+
+/** How many tasks may start in which time. */
+export function RateFields({ id, of, typed, onTyped, errors, disabled }: RateProps) {
+  const { legend, hint: says, empty, name: rate, over } = RATE_WORDS[of];
+  const { tasks, per, unit, burst } = typed;
+  const rest = { tasks, per, unit, burst };
+  const wrong = (member: string) => errors[`/${rate}/${member}`];
+  const tied = (name: Exclude<keyof TypedRate, "unit">, member: string, hint?: string) => ({
+    id: `${id}${name}`,
+    inputMode: "numeric" as const,
+    disabled,
+    className: "tabular",
+    value: typed[name],
+    "aria-invalid": wrong(member) ? true : undefined,
+    "aria-describedby": describedBy(`${id}${name}`, hint, wrong(member)),
+    onChange: (event: { target: { value: string } }) => onTyped({ ...rest, [name]: event.target.value }),
+  });
+  return (
+    <fieldset className="min-w-0">
+      <legend className="text-sm font-medium">{legend}</legend>
+      <p className="mt-0.5 text-xs text-ink-faint">{says}</p>
+      <div className="mt-2.5 grid gap-4 sm:grid-cols-[minmax(0,1fr)_minmax(0,1.3fr)_minmax(0,1fr)]">
+        <Field id={`${id}tasks`} label={`Tasks that start${over}`} error={wrong("tasks")}>
+          <Input {...tied("tasks", "tasks")} placeholder={empty} />
+        </Field>
+        <Field id={`${id}per`} label={over ? "Together in how long" : "In how long"} error={wrong("per_ms")}>
+          <div className="flex gap-2">
+            <Input {...tied("per", "per_ms")} className="tabular w-14 shrink-0" />
+            <NativeSelect
+              aria-label={over ? "Unit of time of all together" : "Unit of time"}
+              disabled={disabled}
+              value={typed.unit}
+              className="min-w-0"
+              onChange={(event) => onTyped({ ...rest, unit: event.target.value as Unit })}
+            >
+              {UNIT_NAMES.map((one) => (
+                <option key={one} value={one}>
+                  {UNITS[one].many}
+                </option>
+              ))}
+            </NativeSelect>
+          </div>
+        </Field>
+        <Field
+          id={`${id}burst`}
+          label={over ? "Together after a rest" : "After a rest"}
+          hint={BURST_HINT}
+          optional
+          error={wrong("burst")}
+        >
+          <Input {...tied("burst", "burst", BURST_HINT)} placeholder="as many" />
+        </Field>
+      </div>
+    </fieldset>
+  );
+}

@@ -19,7 +19,8 @@ export type Limits = Pick<QueueSettings, "waiting_max" | "running_max" | "rate">
 /** A change of them: null is the default again. */
 export type LimitsChange = { waiting_max: number | null; running_max: number | null; rate: RateChange | null };
 /** The same as it stands in fields. */
-export type Typed = { waiting: string; running: string; tasks: string; per: string; unit: Unit; burst: string };
+export type TypedRate = { tasks: string; per: string; unit: Unit; burst: string };
+export type Typed = TypedRate & { waiting: string; running: string };
 
 /** What the fields of a limit are called in errors, as the API calls them. */
 export const LIMIT_POINTERS = ["/waiting_max", "/running_max", "/rate/tasks", "/rate/per_ms", "/rate/burst"] as const;
@@ -27,6 +28,8 @@ export const LIMIT_POINTERS = ["/waiting_max", "/running_max", "/rate/tasks", "/
 const wrongTo = (max: number) => `A whole number from 1 to ${count(max)}, or nothing.`;
 export const RUNNING_MAX_WRONG = wrongTo(RUNNING_MAX_MAX);
 export const TOTAL_POINTER = "/running_total_max";
+/** The same of the rate of everybody together. */
+export const RATE_TOTAL_POINTERS = ["/rate_total/tasks", "/rate_total/per_ms", "/rate_total/burst"] as const;
 export const RATE_TASKS_WRONG = wrongTo(RATE_TASKS_MAX);
 export const RATE_BURST_WRONG = wrongTo(RATE_BURST_MAX);
 export const RATE_PER_WRONG = "A whole number, and no longer than a day.";
@@ -40,10 +43,17 @@ function inUnits(ms: number): { n: number; unit: Unit } {
 
 /** Limits as they stand in fields; a burst that says nothing of its own is none. */
 export function typedOf({ waiting_max, running_max, rate }: Limits): Typed {
-  const per = rate ? inUnits(rate.per_ms) : { n: 1, unit: "minute" as const };
   return {
     waiting: waiting_max?.toString() ?? "",
     running: running_max?.toString() ?? "",
+    ...typedRateOf(rate),
+  };
+}
+
+/** A rate as it stands in fields. */
+export function typedRateOf(rate: Rate | undefined): TypedRate {
+  const per = rate ? inUnits(rate.per_ms) : { n: 1, unit: "minute" as const };
+  return {
     tasks: rate?.tasks.toString() ?? "",
     per: per.n.toString(),
     unit: per.unit,
@@ -75,14 +85,19 @@ export function totalWords({
 
 type Wrong = Record<string, string>;
 
-function readRate({ tasks, per, unit, burst }: Typed, wrong: Wrong): RateChange | null {
+/** A rate that is typed, as it is sent; what is wrong with it goes under the name of its field. */
+export function readRate(
+  { tasks, per, unit, burst }: TypedRate,
+  wrong: Wrong,
+  name: "rate" | "rate_total" = "rate",
+): RateChange | null {
   const [some, atOnce] = [readUpTo(tasks, RATE_TASKS_MAX), readUpTo(burst, RATE_BURST_MAX)];
   if (some === null && atOnce === null) return null;
   const long = readUpTo(per, RATE_PER_MS_MAX / UNITS[unit].ms);
-  if (some === undefined) wrong["/rate/tasks"] = RATE_TASKS_WRONG;
-  if (some === null) wrong["/rate/tasks"] = RATE_TASKS_MISSING;
-  if (long === undefined || long === null) wrong["/rate/per_ms"] = RATE_PER_WRONG;
-  if (atOnce === undefined) wrong["/rate/burst"] = RATE_BURST_WRONG;
+  if (some === undefined) wrong[`/${name}/tasks`] = RATE_TASKS_WRONG;
+  if (some === null) wrong[`/${name}/tasks`] = RATE_TASKS_MISSING;
+  if (long === undefined || long === null) wrong[`/${name}/per_ms`] = RATE_PER_WRONG;
+  if (atOnce === undefined) wrong[`/${name}/burst`] = RATE_BURST_WRONG;
   if (!some || !long || atOnce === undefined) return null;
   return { tasks: some, per_ms: long * UNITS[unit].ms, ...(atOnce === null ? {} : { burst: atOnce }) };
 }
@@ -98,7 +113,8 @@ export function readLimits(typed: Typed): { limits: LimitsChange; wrong: Wrong }
   return { limits: { waiting_max: waiting_max ?? null, running_max: running_max ?? null, rate }, wrong };
 }
 
-const sameRate = (now: RateChange | null, before: Rate | undefined): boolean =>
+/** Whether a rate to be set is the one that is there. */
+export const sameRate = (now: RateChange | null, before: Rate | undefined): boolean =>
   now === null || before === undefined
     ? now === null && before === undefined
     : now.tasks === before.tasks && now.per_ms === before.per_ms && (now.burst ?? now.tasks) === before.burst;

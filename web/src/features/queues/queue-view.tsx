@@ -117,6 +117,7 @@ export function QueueView({ name, user, initial, detail: before, kinds }: Props)
                 detail.value.running_max,
                 detail.value.rate,
                 detail.value.running_total_max,
+                detail.value.rate_total,
                 detail.value.turns,
               ])}
               queue={detail.value}

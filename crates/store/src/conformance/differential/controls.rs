@@ -74,6 +74,11 @@ impl Walk {
                     let paused = self.seed.below(3) == 0;
                     let turns = [Turns::Count, Turns::RunTime][self.seed.pick(2)];
                     let running_total_max = (self.seed.below(4) == 0).then(|| 1 + self.small(6));
+                    let rate_total = (self.seed.below(3) == 0).then(|| Rate {
+                        tasks: 1 + self.small(3),
+                        per_ms: [7, 300, 1_000, 20_000][self.seed.pick(4)],
+                        burst: 1 + self.small(3),
+                    });
                     let settings = QueueSettings {
                         paused,
                         waiting_max,
@@ -81,6 +86,7 @@ impl Walk {
                         rate,
                         turns,
                         running_total_max,
+                        rate_total,
                     };
                     if self.seed.below(2) == 0 {
                         queues.push((name.parse().expect("a queue name"), settings));
