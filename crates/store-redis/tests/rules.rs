@@ -221,6 +221,7 @@ async fn a_refused_task_leaves_its_key_to_the_next_and_nothing_else_behind() {
     other.idempotency = Some(key(1));
     let mut last = draft(&ana(), 12);
     last.queue = "files".parse().unwrap();
+    last.descriptor = Text::from(r#"{"v":1,"k":"mail","q":"files","at":1,"max":3,"p":{}}"#);
     last.idempotency = Some(key(2));
     let tasks = vec![full.clone(), other, last, full, draft(&ana(), 13), draft(&ana(), 13)];
     let verdicts = store.submit(P, Submit { created_ms: NOW_MS, tasks }).await.unwrap();
