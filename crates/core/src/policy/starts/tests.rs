@@ -243,7 +243,7 @@ fn walk(number: u64, steps: u64) {
     let rate = Rate {
         tasks: 1 + seed.number(40),
         per_ms: 100 + seed.number(4_000),
-        burst: 1 + seed.number(if number % 2 == 0 { 3 } else { 12 }),
+        burst: 1 + seed.number(if number.is_multiple_of(2) { 3 } else { 12 }),
     };
     let (parts, own) = (5, 3);
     let mut fleet = Fleet::new(rate, parts, own + 1);
