@@ -104,7 +104,7 @@ end
 
 -- The time of a queue has come.
 function V.go_on(queue)
-  if V.start_room(queue, V.set_of(queue)) > 0 then V.is_roomy(queue) else rest(queue) end
+  if V.start_room(queue, V.set_of(queue)) > 0 then V.add_roomy(queue) else rest(queue) end
 end
 
 -- Whether somebody looks at a queue when it is time, which is not yet.

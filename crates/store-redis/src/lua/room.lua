@@ -136,7 +136,7 @@ function V.let_all_in(queue)
 end
 
 -- Tasks may start in a queue again.
-function V.is_roomy(queue) roomy[#roomy + 1] = queue end
+function V.add_roomy(queue) roomy[#roomy + 1] = queue end
 
 -- Wakes workers where lanes got in or a queue has room again, and somebody is still to be served, when
 -- the claim is over: who made the room has taken from it first.

@@ -65,16 +65,17 @@ impl SyncLoop {
             let until = saved_until.filter(|until| *until > now);
             next = next.min(until.unwrap_or(next));
         }
-        let may_be_asked = |p: &&Partition| p.may_be_asked_for_work(now, free);
-        let mut askable = self.partitions.iter().filter(may_be_asked).count();
-        for index in self.in_turn(&dues, now) {
-            let may_claim = self.may_claim(index, free, now);
+        // A place is free once the end of its task is on its way: so whose turn it is may have to be
+        // looked at again, before others take it.
+        let (order, first) = self.in_turn(&dues, now);
+        let first = &order[..first];
+        for index in order.iter().chain(&order).copied() {
+            let asks = |p: &usize| self.partitions[*p].may_be_asked_for_work(now, free.max(1));
+            let is_turn_of_others =
+                self.saving.is_none() && !first.contains(&index) && first.iter().any(asks);
+            let may_claim = !is_turn_of_others && self.may_claim(index, free, now);
             let partition = &self.partitions[index];
             let asked_for_work = partition.may_be_asked_for_work(now, free);
-            // All that may have work are asked at once, each for its share of the places, so that
-            // one that is slow to answer keeps no more than its share from the others.
-            let mut share = self.share(free, askable);
-            askable = askable.saturating_sub(usize::from(asked_for_work));
             let mut due = dues[index];
             due.now |= !partition.has_nothing_to_settle() || !partition.woken.is_empty();
             due.now |= due.news && partition.report_from <= now;
@@ -93,15 +94,18 @@ impl SyncLoop {
                 continue;
             }
             let wait_until = partition.wait_until;
-            if due.now && asked_for_work && partition.has_backlog && self.takes_one_each() {
-                // Where more waits than there are places, few full calls do more than many small ones.
-                share = self.setup.concurrency.div_ceil(CALLS_OF_ALL_PLACES).min(free.max(1));
-                if let Some(until) = self.held_until(index, free, now) {
-                    next = next.min(until);
-                    continue;
-                }
+            // Where more waits than there are places, few full calls do more than many small ones.
+            let is_full = asked_for_work && partition.has_backlog && self.takes_one_each();
+            let full = self.setup.concurrency.div_ceil(CALLS_OF_ALL_PLACES).min(free);
+            if due.now
+                && is_full
+                && let Some(until) = self.held_until(index, free, now)
+            {
+                next = next.min(until);
+                continue;
             }
             if due.now && wait_until <= now {
+                let share = if is_full { full } else { self.share(free, self.askable(free, now)) };
                 self.send(index, if claims { share } else { 0 }, now);
                 free = self.free_places();
             } else if due.now {
@@ -113,10 +117,18 @@ impl SyncLoop {
         next
     }
 
+    /// How many partitions may be asked for work. All of them are asked at once, each for its share of
+    /// the places, so that one that is slow to answer keeps no more than its share from the others.
+    fn askable(&self, free: u32, now: Instant) -> usize {
+        let may_be_asked = |p: &&Partition| p.may_be_asked_for_work(now, free);
+        self.partitions.iter().filter(may_be_asked).count()
+    }
+
     /// The partitions in the order in which places are given to them: first those without a backlog and
     /// those that were not asked for [`TURN`]; then those that have something to say, for which a
-    /// claim is no call of its own; each time who was asked longest ago first.
-    fn in_turn(&self, dues: &[Due], now: Instant) -> Vec<usize> {
+    /// claim is no call of its own; each time who was asked longest ago first. And how many are of the
+    /// first sort.
+    fn in_turn(&self, dues: &[Due], now: Instant) -> (Vec<usize>, usize) {
         let class = |index: usize| {
             let partition = &self.partitions[index];
             match () {
@@ -127,7 +139,8 @@ impl SyncLoop {
         };
         let mut order: Vec<usize> = (0..self.partitions.len()).collect();
         order.sort_by_key(|index| (class(*index), self.partitions[*index].asked_at));
-        order
+        let first = order.iter().filter(|index| class(**index) == 0).count();
+        (order, first)
     }
 
     /// Until when a call is held back because it would fill only a few places, while others that are
