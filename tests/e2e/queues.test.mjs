@@ -191,8 +191,8 @@ suite("queues", {}, ({ scenario }) => {
       await save.click();
       await olga.page.getByText("A whole number from 1 to 100,000, or nothing.").waitFor();
       await limit.fill("1");
-      await olga.page.getByLabel("Tasks that start").fill("600");
-      await olga.page.getByLabel("After a rest").fill("50");
+      await olga.page.getByLabel(/^Tasks that start$/).fill("600");
+      await olga.page.getByLabel(/^After a rest/).fill("50");
       for (const colorScheme of ["light", "dark"]) {
         await olga.page.emulateMedia({ colorScheme });
         await graceful(olga.page);
@@ -215,8 +215,8 @@ suite("queues", {}, ({ scenario }) => {
       await statusIs(page.locator("article"), "completed");
 
       await limit.fill("");
-      await olga.page.getByLabel("Tasks that start").fill("");
-      await olga.page.getByLabel("After a rest").fill("");
+      await olga.page.getByLabel(/^Tasks that start$/).fill("");
+      await olga.page.getByLabel(/^After a rest/).fill("");
       await save.click();
       await until("both are taken back", async () => {
         const { running_max, rate } = await own();
