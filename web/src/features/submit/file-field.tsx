@@ -95,10 +95,13 @@ export function FileField(props: Props) {
         });
     }
   }, [entries]);
-  // What was chosen before the page came alive is not lost.
+  // What was chosen before the page came alive is not lost, nor taken again when its event is replayed.
   const early = useRef(take);
   useEffect(() => {
-    if (input.current?.files?.length) early.current(input.current.files);
+    const chosen = input.current;
+    if (!chosen?.files?.length) return;
+    early.current(chosen.files);
+    chosen.value = "";
   }, []);
   useEffect(() => {
     const all = running.current;
