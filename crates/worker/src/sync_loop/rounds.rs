@@ -96,7 +96,7 @@ impl SyncLoop {
             let wait_until = partition.wait_until;
             // Where more waits than there are places, few full calls do more than many small ones.
             let is_full = asked_for_work && partition.has_backlog && self.takes_one_each();
-            let full = self.setup.concurrency.div_ceil(CALLS_OF_ALL_PLACES).min(free);
+            let full = self.full_call(free);
             if due.now
                 && is_full
                 && let Some(until) = self.held_until(index, free, now)
@@ -141,6 +141,16 @@ impl SyncLoop {
         order.sort_by_key(|index| (class(*index), self.partitions[*index].asked_at));
         let first = order.iter().filter(|index| class(**index) == 0).count();
         (order, first)
+    }
+
+    /// How many of the places that are free a call asks for where more waits. Only a call that is no larger
+    /// than the share of one partition takes the last of them, so that two that are slow to answer
+    /// leave some to the others.
+    fn full_call(&self, free: u32) -> u32 {
+        let all = self.setup.concurrency;
+        let share = all / u32::try_from(self.partitions.len().max(1)).unwrap_or(u32::MAX);
+        let full = all.div_ceil(CALLS_OF_ALL_PLACES);
+        full.min(free.saturating_sub(share)).max(share.max(1)).min(free)
     }
 
     /// Until when a call is held back because it would fill only a few places, while others that are

@@ -39,7 +39,7 @@ struct Watched {
 impl Watched {
     fn new() -> Arc<Self> {
         let inner = ModelStore::with_partitions(Clock::system(), PARTITIONS);
-        let (hangs, away) = (AtomicU16::new(NONE), AtomicU16::new(NONE));
+        let (hangs, away) = (AtomicU16::new(0), AtomicU16::new(NONE));
         Arc::new(Self { inner, hangs, away, syncs: AtomicU32::new(0) })
     }
 }
@@ -55,7 +55,7 @@ impl Store for Watched {
             assert_eq!(partition_of(&op.lease.user, PARTITIONS), p, "sent to its partition");
         }
         self.syncs.fetch_add(1, Ordering::SeqCst);
-        if self.hangs.load(Ordering::SeqCst) == p.0 {
+        if self.hangs.load(Ordering::SeqCst) & (1 << p.0) != 0 {
             return std::future::pending().await;
         }
         if self.away.load(Ordering::SeqCst) == p.0 {
@@ -174,13 +174,45 @@ async fn others_go_on(stage: &Stage) {
 async fn a_partition_that_hangs_keeps_its_share_of_the_places_and_no_more() {
     let store = Watched::new();
     let stage = Stage::on(store.clone());
-    store.hangs.store(1, Ordering::SeqCst);
+    store.hangs.store(1 << 1, Ordering::SeqCst);
     let work = handler("work", |_, _| async { Ok(json!(0)) });
     let _running = start(worker(stage.store.clone(), "w-1", settings(), vec![work]));
     let before = std::time::Instant::now();
     others_go_on(&stage).await;
     let took = before.elapsed();
     assert!(took < Duration::from_secs(4), "they waited for the one that hangs: {took:?}");
+}
+
+/// Where more waits than there are places, calls ask for many at once: never for all.
+#[tokio::test]
+async fn two_partitions_that_hang_with_more_to_do_leave_places_to_the_third() {
+    let store = Watched::new();
+    let stage = Stage::on(store.clone());
+    let mut tasks = Vec::new();
+    for number in 0..900 {
+        let user = user_of(number % PARTITIONS);
+        tasks.push((user, stage.submit(Draft { user, ..draft("work") }).await));
+    }
+    let done = Arc::new(AtomicU32::new(0));
+    let (counted, hanging) = (done.clone(), store.clone());
+    let work = handler("work", move |_, _| {
+        // By now each has given all that it was asked for.
+        if counted.fetch_add(1, Ordering::SeqCst) == 100 {
+            hanging.hangs.store((1 << 1) | (1 << 2), Ordering::SeqCst);
+        }
+        async {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            Ok(json!(0))
+        }
+    });
+    let twelve = Settings { concurrency: 12, ..settings() };
+    let _running = start(worker(stage.store.clone(), "w-1", twelve, vec![work]));
+    let before = std::time::Instant::now();
+    for (_, task) in tasks.iter().filter(|(user, _)| *user == user_of(0)) {
+        stage.wait(task, "completed").await;
+    }
+    let took = before.elapsed();
+    assert!(took < Duration::from_secs(4), "it waited for those that hang: {took:?}");
 }
 
 #[tokio::test]
