@@ -408,19 +408,15 @@ fn divided(give: u64, lacks: &[(usize, u128, u64)]) -> Vec<(usize, u64)> {
     parts
 }
 
-/// What each partition is asked to say: when a task starts, if others wait for what it leaves; and not
-/// that it has nothing, if that is known.
+/// What each partition is asked to say: when a task starts, since a start counts from when it is heard
+/// of; and not that it has nothing, if that is known.
 #[must_use]
 pub fn asked(seen: &[Option<Seen>], targets: &[u64]) -> Vec<Asked> {
-    let is_short =
-        |(seen, target): (&Option<Seen>, &u64)| seen.is_some_and(|seen| *target < seen.waiting);
-    let short: Vec<bool> = seen.iter().zip(targets).map(is_short).collect();
-    let count = short.iter().filter(|is_short| **is_short).count();
-    let one = |(is_short, target): (&bool, &u64)| Asked {
-        ends: *target > 0 && count > usize::from(*is_short),
-        quiet: *is_short && *target == 0,
+    let one = |(seen, target): (&Option<Seen>, &u64)| Asked {
+        ends: *target > 0,
+        quiet: *target == 0 && seen.is_some_and(|seen| seen.waiting > 0),
     };
-    short.iter().zip(targets).map(one).collect()
+    seen.iter().zip(targets).map(one).collect()
 }
 
 /// What partitions are told before anything more is granted: that they have less, or what was granted to
