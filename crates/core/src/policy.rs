@@ -8,6 +8,8 @@ pub mod gcra;
 pub mod permits;
 mod retention;
 mod rules;
+#[cfg(test)]
+mod seed;
 pub mod starts;
 pub mod turns;
 

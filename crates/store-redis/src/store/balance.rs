@@ -7,16 +7,27 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 use redis::{Pipeline, Value, cmd};
 use tasktonic_core::Name;
+use tasktonic_core::policy::permits::Asked;
+use tasktonic_core::routing::PartitionId;
 use tasktonic_store::{Error, Result};
 
 use super::RedisStore;
+use crate::durability;
 use crate::keys::LimitKeys;
 use crate::router::Place;
-use crate::wire::{Shared, Uneven};
+use crate::script::Script;
+use crate::wire::{Shared, Uneven, items, number};
 
+/// How often one balance begins anew, where others change what it goes by.
+pub(super) const ROUNDS_MAX: usize = 6;
+/// Numbers of a pool that is new are at least the time in ms, times this: above whatever was said of
+/// one that is lost.
+pub(super) const NUMBERS_PER_MS: u64 = 1_000;
 /// The mark of a second in which somebody balances what still is uneven is kept for this long.
 const SECOND_KEPT_MS: u64 = 5_000;
 
@@ -30,6 +41,20 @@ impl Shared {
             Self::Starts => 25,
         }
     }
+}
+
+/// What a partition has after it was told: how many run or have started, how many may under which
+/// number, and what it is asked to say.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Answered {
+    pub(super) count: u64,
+    pub(super) n: u64,
+    pub(super) v: u64,
+    pub(super) asked: Asked,
+}
+
+pub(super) fn said(asked: u8) -> Asked {
+    Asked { ends: asked & 1 > 0, quiet: asked & 2 > 0 }
 }
 
 /// What this process knows of its own balancing.
@@ -142,6 +167,26 @@ impl RedisStore {
         let place = Place::Slot(LimitKeys::of(queue).slot());
         let answers = self.shared.router.commands(place, &set, false).await?;
         Ok(matches!(answers[..], [Value::Okay]))
+    }
+
+    /// Tells partitions, in the words of a verb of theirs, what they have from now on. What each answers:
+    /// nothing where there is no such limit.
+    pub(super) async fn tell_partitions(
+        &self,
+        told: impl Iterator<Item = (u16, Vec<Bytes>)>,
+    ) -> Result<Vec<(u16, Option<Answered>)>> {
+        let promise = durability::promise(self.shared.options.class);
+        let one = |(p, words): (u16, Vec<Bytes>)| async move {
+            let router = &self.shared.router;
+            // Repeatable: under one number it is only ever less.
+            let run = router.run_promised(PartitionId(p), Script::Control, &words, true, promise);
+            let reply = run.await?;
+            let [count, n, v, asked] = items(&reply)? else { return Ok((p, None)) };
+            let (count, n, v) = (number(count)?, number(n)?, number(v)?);
+            Ok((p, Some(Answered { count, n, v, asked: said(number(asked)?) })))
+        };
+        // All are told, also where one of them cannot be reached.
+        join_all(told.map(one)).await.into_iter().collect()
     }
 
     pub(super) fn now_ms(&self) -> u64 {

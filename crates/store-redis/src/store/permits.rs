@@ -1,13 +1,11 @@
 //! A limit over all users of a queue, shared by the partitions: in which steps. Who takes them and
-//! when, `balance` knows; what the steps decide is in `permits` of `core`; what they change, in the scripts. Never
-//! knows what a task is.
-//!
-//! Any process may balance, several at once, and each may end half way: see `core`.
+//! when, `balance` knows; what the steps decide is in `permits` of `core`; what they change, in the
+//! scripts. Never knows what a task is.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::try_join_all;
 use redis::{Pipeline, Value, cmd};
 use tasktonic_core::Name;
 use tasktonic_core::policy::permits::{
@@ -15,20 +13,15 @@ use tasktonic_core::policy::permits::{
 };
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::settings::QueueSettings;
-use tasktonic_store::{Error, Result};
+use tasktonic_store::Result;
 
 use super::RedisStore;
+use super::balance::{Answered, NUMBERS_PER_MS, ROUNDS_MAX, said};
 use crate::durability;
 use crate::keys::LimitKeys;
 use crate::router::Place;
 use crate::script::Script;
 use crate::wire::{self, Shared, items, number, pairs, parsed, strange, text, word};
-
-/// How often one balance begins anew, where others change what it goes by.
-pub(super) const ROUNDS_MAX: usize = 6;
-/// Numbers of a pool that is new are at least the time in ms, times this: above whatever was said of
-/// one that is lost.
-pub(super) const NUMBERS_PER_MS: u64 = 1_000;
 
 /// The field of `meta` that says how many tasks of a queue run, where something limits that.
 pub(crate) fn total_field(queue: &Name) -> String {
@@ -55,10 +48,6 @@ impl Running {
         let seen = Seen { allowance: Allowance { n, v }, running, waiting: 0, asked: said(asked) };
         Ok(Self { running, seen: Some(seen) })
     }
-}
-
-pub(super) fn said(asked: u8) -> Asked {
-    Asked { ends: asked & 1 > 0, quiet: asked & 2 > 0 }
 }
 
 /// The partitions, as they were seen one after the other.
@@ -163,28 +152,18 @@ impl RedisStore {
         seen: &mut [Option<Seen>],
     ) -> Result<()> {
         let now_ms = self.shared.options.script_now_ms();
-        let promise = durability::promise(self.shared.options.class);
-        let one = |(p, to, asked)| async move {
-            let words = wire::permits(now_ms, queue, to, asked);
-            let router = &self.shared.router;
-            // Repeatable: under one number it is only ever less.
-            let run = router.run_promised(PartitionId(p), Script::Control, &words, true, promise);
-            let reply = run.await?;
-            let [running, n, v, asked] = items(&reply)? else { return Ok((p, None)) };
-            let allowance = Allowance { n: number(n)?, v: number(v)? };
-            let asked = said(number(asked)?);
-            Ok::<_, Error>((p, Some((number::<u32>(running)?, allowance, asked))))
-        };
-        // All are told, also where one of them cannot be reached.
-        for answer in join_all(told.into_iter().map(one)).await {
-            let (p, answer) = answer?;
+        let words = |(p, to, asked)| (p, wire::permits(now_ms, queue, to, asked));
+        for (p, answer) in self.tell_partitions(told.into_iter().map(words)).await? {
             let of = &mut seen[usize::from(p)];
-            *of = answer.map(|(running, allowance, asked)| Seen {
-                allowance,
-                running,
-                asked,
-                waiting: of.map_or(0, |seen| seen.waiting),
-            });
+            let waiting = of.map_or(0, |seen| seen.waiting);
+            *of = match answer {
+                None => None,
+                Some(Answered { count, n, v, asked }) => {
+                    let n = u32::try_from(n).map_err(|_| strange())?;
+                    let running = u32::try_from(count).map_err(|_| strange())?;
+                    Some(Seen { allowance: Allowance { n, v }, running, waiting, asked })
+                }
+            };
         }
         Ok(())
     }

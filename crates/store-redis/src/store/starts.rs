@@ -3,7 +3,7 @@
 //! Never knows what a task is.
 
 use bytes::Bytes;
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::try_join_all;
 use redis::{Pipeline, Value, cmd};
 use tasktonic_core::Name;
 use tasktonic_core::policy::gcra::Rate;
@@ -14,10 +14,11 @@ use tasktonic_core::policy::starts::{
 };
 use tasktonic_core::routing::PartitionId;
 use tasktonic_core::settings::QueueSettings;
-use tasktonic_store::{Error, Result};
+use tasktonic_store::Result;
 
 use super::RedisStore;
-use super::permits::{NUMBERS_PER_MS, ROUNDS_MAX, Running, fields_of, said, total_field};
+use super::balance::{Answered, NUMBERS_PER_MS, ROUNDS_MAX, said};
+use super::permits::{Running, fields_of, total_field};
 use crate::durability;
 use crate::keys::LimitKeys;
 use crate::router::Place;
@@ -182,27 +183,13 @@ impl RedisStore {
         seen: &mut [Option<Seen>],
     ) -> Result<()> {
         let now_ms = self.shared.options.script_now_ms();
-        let promise = durability::promise(self.shared.options.class);
-        let one = |(p, told)| async move {
-            let words = wire::hand(now_ms, queue, told);
-            let router = &self.shared.router;
-            // Repeatable: under one number it is only ever less.
-            let run = router.run_promised(PartitionId(p), Script::Control, &words, true, promise);
-            let reply = run.await?;
-            let [started, n, v, asked] = items(&reply)? else { return Ok((p, None)) };
-            let mark = Mark { n: number(n)?, v: number(v)? };
-            let asked = said(number(asked)?);
-            Ok::<_, Error>((p, Some((number::<u64>(started)?, mark, asked))))
-        };
-        // All are told, also where one of them cannot be reached.
-        for answer in join_all(told.into_iter().map(one)).await {
-            let (p, answer) = answer?;
+        let words = |(p, told)| (p, wire::hand(now_ms, queue, told));
+        for (p, answer) in self.tell_partitions(told.into_iter().map(words)).await? {
             let of = &mut seen[usize::from(p)];
-            *of = answer.map(|(started, mark, asked)| Seen {
-                started,
-                mark,
-                asked,
-                waiting: of.map_or(0, |seen| seen.waiting),
+            let waiting = of.map_or(0, |seen| seen.waiting);
+            *of = answer.map(|Answered { count: started, n, v, asked }| {
+                let mark = Mark { n, v };
+                Seen { started, mark, waiting, asked }
             });
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::super::seed::Seed;
 use super::*;
 
 fn seen(running: u32, waiting: u64) -> Option<Seen> {
@@ -81,21 +82,6 @@ fn those_who_end_and_those_who_are_short_are_asked_for_what_others_need() {
     assert_eq!(asked, [says(true, true), says(true, false), says(true, false), says(true, false)]);
     let quiet = super::asked(&[seen(1, 0), seen(0, 0)], &[2, 2]);
     assert_eq!(quiet, [Asked::default(); 2]);
-}
-
-/// A small generator of numbers: the same walk every time.
-struct Seed(u64);
-
-impl Seed {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from((self.0 >> 33) % limit as u64).unwrap()
-    }
-
-    fn small(&mut self, limit: usize) -> u32 {
-        u32::try_from(self.below(limit)).unwrap()
-    }
 }
 
 /// One partition: what it was told, what runs, who waits, and the limit that it knows.

@@ -1,21 +1,7 @@
 //! The law of the rate under every disorder, and who gets what.
 
+use super::super::seed::Seed;
 use super::*;
-
-/// A small generator of numbers: the same walk every time.
-struct Seed(u64);
-
-impl Seed {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from((self.0 >> 33) % limit as u64).unwrap()
-    }
-
-    fn number(&mut self, limit: usize) -> u32 {
-        u32::try_from(self.below(limit)).unwrap()
-    }
-}
 
 /// One partition: what it knows, who waits, and how far its lease time is behind.
 #[derive(Debug, Clone, Copy)]
@@ -241,9 +227,9 @@ impl Fleet {
 fn walk(number: u64, steps: u64) {
     let mut seed = Seed(number);
     let rate = Rate {
-        tasks: 1 + seed.number(40),
-        per_ms: 100 + seed.number(4_000),
-        burst: 1 + seed.number(if number.is_multiple_of(2) { 3 } else { 12 }),
+        tasks: 1 + seed.small(40),
+        per_ms: 100 + seed.small(4_000),
+        burst: 1 + seed.small(if number.is_multiple_of(2) { 3 } else { 12 }),
     };
     let (parts, own) = (5, 3);
     let mut fleet = Fleet::new(rate, parts, own + 1);
@@ -263,11 +249,11 @@ fn walk(number: u64, steps: u64) {
             26..36 => {
                 fleet.start(seed.below(parts));
             }
-            36 => fleet.parts[seed.below(parts)].waiting = u64::from(seed.number(5)),
-            37..41 => fleet.now_ms += i64::from(seed.number(60)),
+            36 => fleet.parts[seed.below(parts)].waiting = u64::from(seed.small(5)),
+            37..41 => fleet.now_ms += i64::from(seed.small(60)),
             41 => fleet.now_ms += i64::from(rate.per_ms) / i64::from(rate.tasks),
             // Nobody looks: lease time stands still.
-            42 => fleet.parts[seed.below(parts)].behind_ms += i64::from(seed.number(20)),
+            42 => fleet.parts[seed.below(parts)].behind_ms += i64::from(seed.small(20)),
             43 if seed.below(150) == 0 => {
                 fleet.pool = None;
                 forgot += 1;

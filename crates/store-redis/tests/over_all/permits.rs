@@ -1,94 +1,25 @@
-//! A limit over all users of a queue, shared by partitions: by several processes at once, with what they
-//! share it by lost under their hands.
-
-#![expect(clippy::unwrap_used, reason = "these are tests")]
+//! A limit on what runs at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use tasktonic_core::command::{Claim, Control, NewTask, Op, Report, Submit, Sync, Write};
-use tasktonic_core::reply::{Controlled, Submitted};
-use tasktonic_core::routing::{PartitionId, partition_of, tag};
+use tasktonic_core::UserId;
+use tasktonic_core::routing::{PartitionId, partition_of};
 use tasktonic_core::settings::QueueSettings;
-use tasktonic_core::{TaskId, Text, UserId};
-use tasktonic_store::clock::Clock;
-use tasktonic_store::{Held, Store, SyncReply};
-use tasktonic_store_redis::{Options, RedisStore};
+use tasktonic_store_redis::RedisStore;
 use tasktonic_testkit::redis::{Options as OfServer, Redis};
 
-const PARTITIONS: u16 = 8;
-const USERS: u64 = 40;
+use super::{ALL_DONE, PARTITIONS, USERS, meta, open, submit, sync};
+
 /// Each user's.
 const TASKS: u64 = 12;
 const LIMIT: u32 = 5;
-/// Only a failing test waits that long.
-const ALL_DONE: Duration = Duration::from_secs(90);
 const POOL: &str = "tt:{lim:mail}:permits";
 
-/// Where the facts of a partition are.
-fn meta(p: u16) -> String {
-    format!("tt:{{{}}}:meta", tag(PartitionId(p), PARTITIONS))
-}
-
-async fn open(redis: &Redis) -> RedisStore {
-    let options =
-        Options { partitions: PARTITIONS, reconcile_every: None, ..Options::new(Clock::system()) };
-    RedisStore::open(&redis.url().parse().unwrap(), options).await.unwrap()
-}
-
-async fn set(store: &RedisStore, version: u64, limit: Option<u32>) {
-    for p in (0..PARTITIONS).map(PartitionId) {
-        let settings = QueueSettings { running_total_max: limit, ..QueueSettings::default() };
-        let queues = vec![("mail".parse().unwrap(), settings)];
-        let answer = store.control(p, Control::Queues { version, queues }).await.unwrap();
-        assert_eq!(answer, [Controlled::Done]);
-    }
-}
-
-async fn submit(store: &RedisStore, users: std::ops::Range<u64>, each: u64, from: u64) {
-    let mut number = from;
-    for user in users.map(|user| UserId::encode(&format!("user-{user}"))) {
-        let mut tasks = Vec::new();
-        for _ in 0..each {
-            number += 1;
-            tasks.push(NewTask::new(
-                user.clone(),
-                TaskId::new(1, number),
-                "mail".parse().unwrap(),
-                r#"{"v":1,"k":"mail","q":"mail","at":1,"max":2,"p":{}}"#,
-            ));
-        }
-        let batch = Submit { created_ms: 1, tasks };
-        let told = store.submit(partition_of(&user, PARTITIONS), batch).await.unwrap();
-        assert!(told.iter().all(|one| *one == Submitted::Accepted), "{told:?}");
-    }
-}
-
-async fn sync(
-    store: &RedisStore,
-    worker: &str,
-    call: &mut u64,
-    p: PartitionId,
-    over: Option<Held>,
-    limit: u32,
-) -> SyncReply {
-    *call += 1;
-    let ack = |held: Held| {
-        let write = Write { n: held.n + 1, body: Text::from(r#""st":5"#), event: None };
-        Op { lease: held.lease, report: Report::Ack { write, keep_s: 60 } }
-    };
-    let claim = Claim::new(vec!["mail".parse().unwrap()], limit);
-    let request = Sync {
-        worker: worker.parse().unwrap(),
-        call: *call,
-        lease_ms: 30_000,
-        ops: over.into_iter().map(ack).collect(),
-        claim: (limit > 0).then_some(claim),
-        woken: Vec::new(),
-        park: false,
-    };
-    store.sync(p, request).await.unwrap()
+async fn set(store: &RedisStore, version: u64, running_total_max: Option<u32>) {
+    super::set(store, version, QueueSettings { running_total_max, ..QueueSettings::default() })
+        .await;
 }
 
 /// What runs at this moment, and the most that ever did.
@@ -105,14 +36,14 @@ async fn work(store: RedisStore, name: String, watch: Arc<Watch>) {
     let mut call = 0;
     while !watch.ends.load(Ordering::SeqCst) {
         for p in (0..PARTITIONS).map(PartitionId) {
-            let mut held = sync(&store, &name, &mut call, p, None, 2).await.claimed;
+            let mut held = sync(&store, &name, &mut call, p, Vec::new(), 2).await.claimed;
             while let Some(over) = held.pop() {
                 let now = watch.running.fetch_add(1, Ordering::SeqCst) + 1;
                 watch.most.fetch_max(now, Ordering::SeqCst);
                 tokio::time::sleep(Duration::from_millis(3)).await;
                 // It ends in the store a moment after this, never before.
                 watch.running.fetch_sub(1, Ordering::SeqCst);
-                sync(&store, &name, &mut call, p, Some(over), 0).await;
+                sync(&store, &name, &mut call, p, vec![over], 0).await;
                 watch.done.fetch_add(1, Ordering::SeqCst);
             }
         }
@@ -191,28 +122,26 @@ async fn idle_permits_are_spread_and_a_grant_that_was_never_told_is() {
         let lives =
             |user: &u64| partition_of(&UserId::encode(&format!("user-{user}")), PARTITIONS) == p;
         let user = (0..).find(lives).unwrap();
-        submit(&store, user..user + 1, 1, 10_000 * (user + 1)).await;
-        let taken = sync(&store, "w-1", &mut call, p, None, 9).await.claimed;
+        submit(&store, user..user + 1, 1, 500).await;
+        let taken = sync(&store, "w-1", &mut call, p, Vec::new(), 9).await.claimed;
         assert_eq!(taken.len(), 1, "{p:?}");
-        sync(&store, "w-1", &mut call, p, taken.into_iter().next(), 0).await;
+        sync(&store, "w-1", &mut call, p, taken, 0).await;
     }
     submit(&store, 0..USERS, 1, 0).await;
     // As if somebody had granted all to one partition, and died.
     for p in 0..PARTITIONS {
         let (n, v) = if p == 3 { (8, 9_000_000_000_000_000_u64) } else { (0, 1) };
         redis.cli(&["HSET", POOL, &format!("p{p}"), &format!("{n},{v}")]);
-        let meta =
-            format!("tt:{{{}}}:meta", tasktonic_core::routing::tag(PartitionId(p), PARTITIONS));
-        redis.cli(&["HSET", &meta, "t:mail", "0,0,1,0"]);
+        redis.cli(&["HSET", &meta(p), "t:mail", "0,0,1,0"]);
     }
     let began = Instant::now();
     let mut started = 0;
     while started < USERS {
         assert!(began.elapsed() < ALL_DONE, "{started} have started");
         for p in (0..PARTITIONS).map(PartitionId) {
-            for held in sync(&store, "w-1", &mut call, p, None, 2).await.claimed {
+            for held in sync(&store, "w-1", &mut call, p, Vec::new(), 2).await.claimed {
                 started += 1;
-                sync(&store, "w-1", &mut call, p, Some(held), 0).await;
+                sync(&store, "w-1", &mut call, p, vec![held], 0).await;
             }
         }
         tokio::time::sleep(Duration::from_millis(2)).await;

@@ -1,7 +1,4 @@
-//! A rate over all users of a queue, shared by partitions: by several processes at once, with what they
-//! share it by lost under their hands.
-
-#![expect(clippy::unwrap_used, reason = "these are tests")]
+//! A rate: in which time tasks start.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,86 +6,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tasktonic_core::command::{Claim, Control, NewTask, Op, Report, Submit, Sync, Write};
-use tasktonic_core::reply::{Controlled, Submitted};
-use tasktonic_core::routing::{PartitionId, partition_of, tag};
+use tasktonic_core::routing::PartitionId;
 use tasktonic_core::settings::{QueueSettings, Rate};
-use tasktonic_core::{TaskId, Text, UserId};
-use tasktonic_store::clock::Clock;
-use tasktonic_store::{Held, Store, SyncReply};
-use tasktonic_store_redis::{Options, RedisStore};
+use tasktonic_store_redis::RedisStore;
 use tasktonic_testkit::redis::{Options as OfServer, Redis};
 
-const PARTITIONS: u16 = 8;
-const USERS: u64 = 40;
+use super::{ALL_DONE, PARTITIONS, USERS, meta, open, submit, sync};
+
 /// Each user's.
 const TASKS: u64 = 8;
 const RATE: Rate = Rate { tasks: 40, per_ms: 1_000, burst: 10 };
-/// Only a failing test waits that long.
-const ALL_DONE: Duration = Duration::from_secs(90);
 const POOL: &str = "tt:{lim:mail}:starts";
 
-/// Where the facts of a partition are.
-fn meta(p: u16) -> String {
-    format!("tt:{{{}}}:meta", tag(PartitionId(p), PARTITIONS))
-}
-
-async fn open(redis: &Redis) -> RedisStore {
-    let options =
-        Options { partitions: PARTITIONS, reconcile_every: None, ..Options::new(Clock::system()) };
-    RedisStore::open(&redis.url().parse().unwrap(), options).await.unwrap()
-}
-
 async fn set(store: &RedisStore, version: u64, rate_total: Option<Rate>) {
-    for p in (0..PARTITIONS).map(PartitionId) {
-        let settings = QueueSettings { rate_total, ..QueueSettings::default() };
-        let queues = vec![("mail".parse().unwrap(), settings)];
-        let answer = store.control(p, Control::Queues { version, queues }).await.unwrap();
-        assert_eq!(answer, [Controlled::Done]);
-    }
-}
-
-async fn submit(store: &RedisStore, users: std::ops::Range<u64>, each: u64) {
-    for number in users {
-        let user = UserId::encode(&format!("user-{number}"));
-        let task = |at| {
-            NewTask::new(
-                user.clone(),
-                TaskId::new(1, number * 1_000 + at),
-                "mail".parse().unwrap(),
-                r#"{"v":1,"k":"mail","q":"mail","at":1,"max":2,"p":{}}"#,
-            )
-        };
-        let batch = Submit { created_ms: 1, tasks: (0..each).map(task).collect() };
-        let told = store.submit(partition_of(&user, PARTITIONS), batch).await.unwrap();
-        assert!(told.iter().all(|one| *one == Submitted::Accepted), "{told:?}");
-    }
-}
-
-async fn sync(
-    store: &RedisStore,
-    worker: &str,
-    call: &mut u64,
-    p: PartitionId,
-    over: Vec<Held>,
-    limit: u32,
-) -> SyncReply {
-    *call += 1;
-    let ack = |held: Held| {
-        let write = Write { n: held.n + 1, body: Text::from(r#""st":5"#), event: None };
-        Op { lease: held.lease, report: Report::Ack { write, keep_s: 60 } }
-    };
-    let claim = Claim::new(vec!["mail".parse().unwrap()], limit);
-    let request = Sync {
-        worker: worker.parse().unwrap(),
-        call: *call,
-        lease_ms: 30_000,
-        ops: over.into_iter().map(ack).collect(),
-        claim: (limit > 0).then_some(claim),
-        woken: Vec::new(),
-        park: false,
-    };
-    store.sync(p, request).await.unwrap()
+    super::set(store, version, QueueSettings { rate_total, ..QueueSettings::default() }).await;
 }
 
 /// One start: not before the call was sent, and not after it was answered.
@@ -142,7 +73,7 @@ async fn several_processes_share_a_rate_and_never_pass_it_whatever_is_lost() {
     let redis = Redis::start(OfServer::default());
     let store = open(&redis).await;
     set(&store, 1, Some(RATE)).await;
-    submit(&store, 0..USERS, TASKS).await;
+    submit(&store, 0..USERS, TASKS, 0).await;
     let (starts, ends) = (Arc::default(), Arc::<AtomicBool>::default());
     let mut workers = Vec::new();
     for number in 0..4 {
@@ -199,7 +130,7 @@ async fn what_the_rate_gives_is_used() {
     let store = open(&redis).await;
     let rate = Rate { tasks: 100, per_ms: 1_000, burst: 20 };
     set(&store, 1, Some(rate)).await;
-    submit(&store, 0..USERS, 6).await;
+    submit(&store, 0..USERS, 6, 0).await;
     let (starts, ends) = (Arc::default(), Arc::<AtomicBool>::default());
     let mut workers = Vec::new();
     for number in 0..3 {
@@ -252,7 +183,7 @@ async fn a_grant_that_was_never_told_is() {
     let store = open(&redis).await;
     let rate = Rate { tasks: 1_000, per_ms: 1_000, burst: 30 };
     set(&store, 1, Some(rate)).await;
-    submit(&store, 0..USERS, 1).await;
+    submit(&store, 0..USERS, 1, 0).await;
     // As if somebody had granted all to one partition, and died.
     for p in 0..PARTITIONS {
         let (n, v) = if p == 3 { (30, 9_000_000_000_000_000_u64) } else { (0, 1) };
