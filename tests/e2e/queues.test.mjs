@@ -225,6 +225,39 @@ suite("queues", {}, ({ scenario }) => {
     },
   );
 
+  scenario("an operator says how many of everybody's tasks start in which time", async ({ product, visit }) => {
+    await product.kind("noop");
+    const olga = await operator(product, visit, "/queues/noop", { viewport: PHONE });
+    const together = olga.page.getByLabel("Tasks that start together");
+    const burst = olga.page.getByLabel(/^Together after a rest/);
+    const save = olga.page.getByRole("button", { name: "Save" });
+    await together.fill("0");
+    await save.click();
+    await olga.page.getByText("A whole number from 1 to 1,000,000, or nothing.").waitFor();
+    await together.fill("1");
+    await burst.fill("1");
+    for (const colorScheme of ["light", "dark"]) {
+      await olga.page.emulateMedia({ colorScheme });
+      await graceful(olga.page);
+    }
+    await save.click();
+    await until("it is saved", async () => !(await save.isEnabled()));
+
+    const first = await product.submit("noop", { sleep_ms: 1 });
+    await product.reached(first.id, ["completed"]);
+    const second = await product.submit("noop", { sleep_ms: 1 });
+    const visitor = await visit();
+    const { page } = visitor;
+    await visitor.signIn(product, { next: `/tasks/${second.id}` });
+    await why(page).getByText("Only so many of everybody may start").waitFor();
+    assert.deepEqual(await product.attempts(second.id), []);
+
+    await together.fill("");
+    await burst.fill("");
+    await save.click();
+    await statusIs(page.locator("article"), "completed");
+  });
+
   scenario("an operator says that people share time, and everybody reads it", async ({ product, visit }) => {
     await product.kind("noop");
     const olga = await operator(product, visit, "/queues/noop", { viewport: PHONE });

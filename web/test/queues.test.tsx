@@ -429,7 +429,7 @@ describe("why a task is not running", () => {
     const together = whyWords(task, why("queue_rate" as WhyReason, { good_in_ms: 1_200 } as Partial<Why>));
     expect([together?.calm, together?.text]).toEqual([
       true,
-      "Only so many of everybody may start in a given time in mail. The next one may start in 1.2 s, whosever turn it is.",
+      "Only so many of everybody may start in a given time in mail. The next one may start in 1.2 s, whoever's turn it is.",
     ]);
   });
 

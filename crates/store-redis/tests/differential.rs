@@ -23,7 +23,7 @@ use tasktonic_store_redis::RedisStore;
 use tasktonic_testkit::redis::{self, Redis, Server};
 
 /// Walks of one run of the tests.
-const SEEDS: u64 = 24;
+const SEEDS: u64 = 30;
 /// Steps of each.
 const STEPS: u32 = 300;
 const P: PartitionId = PartitionId(0);
@@ -72,7 +72,7 @@ async fn redis_and_the_model_walk_the_same_way() {
 async fn plain_calls_and_the_model_walk_the_same_way() {
     for sort in Server::installed() {
         let redis = common::server(sort);
-        let walks = if sort == Server::Redis { 16 } else { 3 };
+        let walks = if sort == Server::Redis { 20 } else { 3 };
         for seed in seeds(2_000..2_000 + walks) {
             let (clock, hand) = Clock::manual(NOW_MS);
             redis.cli(&["FLUSHALL"]);

@@ -95,7 +95,7 @@ const IN_THE_WAY: Record<Exclude<WhyReason, Plain>, Say> & Record<string, Say> =
   }),
   queue_rate: ({ queue }, { good_in_ms }) => ({
     title: "Tasks there start one after the other, not all at once",
-    text: `Only so many of everybody may start in a given time in ${queue}.${good_in_ms === undefined ? "" : ` The next one may start ${good_in_ms < 1_000 ? "now" : `in ${duration(good_in_ms)}`}, whosever turn it is.`}`,
+    text: `Only so many of everybody may start in a given time in ${queue}.${good_in_ms === undefined ? "" : ` The next one may start ${good_in_ms < 1_000 ? "now" : `in ${duration(good_in_ms)}`}, whoever's turn it is.`}`,
     cures: ["queue"],
     calm: true,
   }),
