@@ -67,6 +67,8 @@ pub(crate) struct Attempt {
     pub(crate) places: u32,
     descriptor: Descriptor,
     started_ms: i64,
+    /// Since when its handler runs.
+    pub(crate) since: Instant,
     trust: Trust,
     cancel: CancellationToken,
     why: Arc<WhyStop>,
@@ -136,6 +138,7 @@ impl Attempt {
             places: shop.places_of(&descriptor.kind),
             descriptor,
             started_ms: shop.clock.now_ms(),
+            since: now,
             trust,
             cancel,
             why,

@@ -46,6 +46,16 @@ pub const SYNC_BYTES_MAX: usize = 512 * 1_024;
 pub const REPORT_EVERY: Duration = Duration::from_millis(100);
 /// An idle worker looks at a partition at least this often, whatever wakes it missed.
 pub const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// Into how many calls all places of a worker are divided, where more waits than there are places.
+pub const CALLS_OF_ALL_PLACES: u32 = 2;
+/// A call that fills so many places is not held back for more.
+pub const FULL_CALL: u32 = 16;
+/// How long a call that would fill few places is held back at most, where more waits than there are
+/// places and tasks are over in less.
+pub const HELD_AT_MOST: Duration = Duration::from_millis(2);
+/// How long places that fall free in a partition in which more waits stay there, while more waits in
+/// others too.
+pub const TURN: Duration = Duration::from_millis(20);
 /// How long a worker keeps places free for a task that takes several before it asks for it, though
 /// there are too few.
 pub const SAVE_FOR: Duration = Duration::from_secs(1);

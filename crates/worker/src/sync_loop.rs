@@ -23,7 +23,7 @@ use crate::AnyHandler;
 use crate::announce::Runs;
 use crate::attempt::{Attempt, Shop};
 use crate::conclude::Cause;
-use crate::limits::{LEAVE_WITHIN, STORE_WAIT_FIRST};
+use crate::limits::{HELD_AT_MOST, LEAVE_WITHIN, STORE_WAIT_FIRST};
 use answers::Answer;
 use partition::Partition;
 use places::Saving;
@@ -56,6 +56,8 @@ pub(crate) struct SyncLoop {
     calls: u64,
     /// Places asked for by syncs in flight.
     reserved: u32,
+    /// Whether the last attempt that ended was over before a call would be held back for it.
+    is_quick: bool,
     /// Places that are kept free for a task that takes several.
     saving: Option<Saving>,
     /// Since when the worker drains.
@@ -75,6 +77,7 @@ impl SyncLoop {
             next_key: 0,
             calls: 0,
             reserved: 0,
+            is_quick: false,
             saving: None,
             draining: None,
             drain_is_over: false,
@@ -122,6 +125,9 @@ impl SyncLoop {
         for key in self.setup.shop.mailbox.take() {
             if let Some(attempt) = self.attempts.get_mut(&key) {
                 attempt.read_desk(&self.setup.shop);
+                if attempt.has_end() {
+                    self.is_quick = attempt.since.elapsed() < HELD_AT_MOST;
+                }
             }
         }
         self.attempts.retain(|_, attempt| !attempt.is_done());

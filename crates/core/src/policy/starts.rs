@@ -136,7 +136,8 @@ pub struct Grant {
     pub mark: Mark,
     /// Tasks of it that are known to have started.
     pub used: u64,
-    /// From when on all that it has may start, and when last one did, µs of the pool's clock.
+    /// From when on all that it has may start, and when last one did, µs of the pool's clock. 0 where
+    /// it was granted by a former rate: that is taken back.
     pub at_us: i64,
 }
 
@@ -145,6 +146,11 @@ impl Grant {
     #[must_use]
     pub fn in_hand(&self) -> u64 {
         self.mark.n.saturating_sub(self.used)
+    }
+
+    /// Those of them that it is to keep.
+    fn kept(&self) -> u64 {
+        if self.at_us == 0 { 0 } else { self.in_hand() }
     }
 }
 
@@ -164,6 +170,8 @@ pub struct Raise {
 pub struct Pool {
     /// The version of what is set of queues by which it grants. Who knows another grants nothing.
     pub version: u64,
+    /// What one task takes by the rate of that version, µs.
+    pub emission_us: i64,
     /// When all that is known to have started is made up for, µs of the pool's clock.
     pub full_us: i64,
     /// Grants.
@@ -184,8 +192,8 @@ impl Pool {
             let mark = Mark { n: seen.keeps(), v: seen.mark.v };
             (*p, Grant { mark, used: seen.started, at_us: now_us })
         };
-        let mut pool =
-            Self { version, grants: seen.iter().map(grant).collect(), ..Self::default() };
+        let grants = seen.iter().map(grant).collect();
+        let mut pool = Self { version, emission_us: rate.emission_us(), full_us: 0, grants };
         if !is_first {
             let left = u64::from(rate.burst).saturating_sub(pool.out());
             pool.full_us = now_us.saturating_add(rate.time_us(left));
@@ -205,19 +213,33 @@ impl Pool {
         self.grants.values().map(Grant::in_hand).sum()
     }
 
-    /// From now on it grants by `version`, if it did by `before`; what has started by another rate counts
-    /// as if by this one. Answers whether it did.
-    pub fn agree(&mut self, before: u64, version: u64, rate: Rate, now_us: i64) -> bool {
+    /// From now on it grants by `version`, if it did by `before`. Answers whether it did. What partitions
+    /// that know `version` were seen to have used, they have by the rate before: it is heard of by that
+    /// one, and then counts for no more than a burst of the new one makes up for. Whatever may still
+    /// reach a hand was granted by that one too, and is taken back.
+    pub fn agree(
+        &mut self,
+        before: u64,
+        version: u64,
+        rate: Rate,
+        now_us: i64,
+        seen: &[(u16, Seen)],
+    ) -> bool {
         let is_right = self.version == before;
         if is_right {
+            self.hear(now_us, seen);
             self.version = version;
+            self.emission_us = rate.emission_us();
             self.full_us = self.kept_us(rate, now_us);
+            for grant in self.grants.values_mut().filter(|grant| grant.in_hand() > 0) {
+                grant.at_us = 0;
+            }
         }
         is_right
     }
 
     /// What partitions were seen to have used, and not to have any more.
-    pub fn hear(&mut self, rate: Rate, now_us: i64, seen: &[(u16, Seen)]) {
+    pub fn hear(&mut self, now_us: i64, seen: &[(u16, Seen)]) {
         for (p, seen) in seen {
             let grant = self.grants.entry(*p).or_default();
             let started = if seen.mark.v > grant.mark.v {
@@ -230,7 +252,7 @@ impl Pool {
             } else if seen.mark.v == grant.mark.v {
                 let more = seen.started.saturating_sub(grant.used);
                 grant.used += more;
-                if more > 0 {
+                if more > 0 && grant.at_us > 0 {
                     grant.at_us = grant.at_us.max(now_us);
                 }
                 grant.mark.n = grant.mark.n.min(seen.keeps());
@@ -240,7 +262,8 @@ impl Pool {
                 0
             };
             if started > 0 {
-                self.full_us = self.full_us.max(now_us).saturating_add(rate.time_us(started));
+                let time_us = times(self.emission_us, started);
+                self.full_us = self.full_us.max(now_us).saturating_add(time_us);
             }
         }
     }
@@ -273,6 +296,9 @@ impl Pool {
         raises: &[Raise],
     ) -> Vec<Option<Told>> {
         let mut told = Vec::new();
+        if self.version == version {
+            self.full_us = self.kept_us(rate, now_us);
+        }
         for raise in raises {
             let grant = self.of(raise.p);
             // One that has something for a time to come gets no more until then.
@@ -307,7 +333,7 @@ impl Pool {
 impl Rate {
     /// What so many tasks take, µs.
     fn time_us(&self, tasks: u64) -> i64 {
-        self.emission_us().saturating_mul(i64::try_from(tasks).unwrap_or(i64::MAX))
+        times(self.emission_us(), tasks)
     }
 
     /// When all is made up for, not further ahead than a burst goes: what was kept may be of another rate
@@ -315,6 +341,10 @@ impl Rate {
     fn kept_us(&self, full_us: i64, now_us: i64) -> i64 {
         full_us.min(now_us.saturating_add(self.time_us(u64::from(self.burst))))
     }
+}
+
+fn times(us: i64, tasks: u64) -> i64 {
+    us.saturating_mul(i64::try_from(tasks).unwrap_or(i64::MAX))
 }
 
 /// In how many ms a time is, rounded up.
@@ -342,7 +372,7 @@ pub fn targets(pool: &Pool, rate: Rate, now_us: i64, seen: &[Option<Seen>]) -> V
     let weights: u64 = seen.iter().flatten().map(|seen| seen.waiting).sum();
     let mut targets = vec![0; seen.len()];
     for (p, _) in numbered(seen) {
-        targets[usize::from(p)] = pool.of(p).in_hand();
+        targets[usize::from(p)] = pool.of(p).kept();
     }
     if weights == 0 {
         return targets;
@@ -427,9 +457,9 @@ pub fn tells(pool: &Pool, now_us: i64, seen: &[Option<Seen>], targets: &[u64]) -
     let told = |(p, seen): (u16, Seen)| {
         let (grant, target) = (pool.of(p), targets[usize::from(p)]);
         let asked = asked[usize::from(p)];
-        let n = grant.mark.n.min(seen.started.saturating_add(target));
+        let n = grant.mark.n.min(seen.started.saturating_add(target.min(grant.kept())));
         // One that is to have more is told so when it is granted.
-        let is_asked = asked == seen.asked || target > grant.in_hand();
+        let is_asked = asked == seen.asked || target > grant.kept();
         let is_told =
             seen.mark.v >= grant.mark.v && seen.keeps() <= n.max(seen.started) && is_asked;
         let in_ms = ms_until(grant.at_us, now_us);

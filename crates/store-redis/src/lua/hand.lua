@@ -116,7 +116,7 @@ function V.is_resting(queue)
 end
 
 -- The rate over all users was set, changed or taken back: then there is none. What was granted by the
--- former one is gone, and what has started by it counts as if by this one.
+-- former one is gone; what has started by it counts by it, for a burst of this one at most.
 function V.change_rate_total(queue, rate)
   M.th = M.th - call('ZREM', THROTTLED, queue)
   if not rate then

@@ -5,7 +5,8 @@
 --          make: version, now in microseconds or '' to ask the server, what one task takes in microseconds
 --          and how many at once, '1' if nothing was ever granted, a count and what partitions have:
 --          partition, started, mark, number
---          agree: the version so far, now, what one task takes, how many at once, the version from now on
+--          agree: the version so far, now, what one task takes, how many at once, the version from now on,
+--          a count and what partitions have
 --          share: version, now, what one task takes, how many at once, how far ahead in microseconds, a
 --          count and what partitions have, a count and what they lack: partition, starts, number
 --          drop: version
@@ -13,7 +14,8 @@
 --          that lacks some, or '' thrice
 -- moves:   nothing
 --
--- The pool is a HASH: version, full, and p<partition> = mark,number,used,at.
+-- The pool is a HASH: version, emission (what one task takes by the rate of that version), full, and
+-- p<partition> = mark,number,used,at (0 where it was granted by a former rate).
 local at = 2
 local function take()
   at = at + 1
@@ -34,7 +36,7 @@ for i = 1, #fields, 2 do
     known[fields[i]] = fields[i + 1]
   end
 end
-local version, asked = known.version, take()
+local version, asked = known.emission and known.version, take()
 if verb == 'drop' then
   if not version or tonumber(version) > tonumber(asked) then return { '0' } end
   redis.call('UNLINK', pool)
@@ -61,8 +63,28 @@ local function out()
 end
 -- Not further ahead than a burst goes: what was kept may be of another rate or another clock.
 local function kept() return math.min(full, now + emission * burst) end
-local function keep(text)
-  redis.call('HSET', pool, 'version', text, 'full', int(full), unpack(written))
+local function keep(text, by)
+  redis.call('HSET', pool, 'version', text, 'emission', by, 'full', int(full), unpack(written))
+end
+-- What partitions have used, by the rate before, and have no more.
+local function hear()
+  for _ = 1, tonumber(take()) do
+    local p, started, n, v = take(), tonumber(take()), tonumber(take()), tonumber(take())
+    local grant = grants[p] or { n = 0, v = 0, used = 0, at = 0 }
+    local keeps, more = math.max(n, started), 0
+    if v > grant.v then
+      -- Of another life: what was in its hand has started, for all that is known.
+      more = in_hand(grant)
+      write(p, { n = keeps, v = v, used = started, at = now })
+    elseif v == grant.v then
+      more = math.max(0, started - grant.used)
+      if more > 0 or keeps < grant.n then
+        local since = more > 0 and grant.at > 0 and math.max(grant.at, now) or grant.at
+        write(p, { n = math.min(grant.n, keeps), v = v, used = grant.used + more, at = since })
+      end
+    end
+    if more > 0 then full = math.max(full, now) + tonumber(known.emission) * more end
+  end
 end
 
 if verb == 'make' then
@@ -73,34 +95,24 @@ if verb == 'make' then
     write(p, { n = math.max(n, started), v = v, used = started, at = now })
   end
   if not is_first then full = now + emission * math.max(0, burst - out()) end
-  keep(asked)
+  keep(asked, int(emission))
   return { '1' }
 end
 
 if version ~= asked then return { '0' } end
 if verb == 'agree' then
+  local agreed = take()
+  hear()
   full = kept()
-  keep(take())
+  for p, grant in pairs(grants) do
+    if in_hand(grant) > 0 then write(p, { n = grant.n, v = grant.v, used = grant.used, at = 0 }) end
+  end
+  keep(agreed, int(emission))
   return { '1' }
 end
 local ahead = tonumber(take())
-for _ = 1, tonumber(take()) do
-  local p, started, n, v = take(), tonumber(take()), tonumber(take()), tonumber(take())
-  local grant = grants[p] or { n = 0, v = 0, used = 0, at = 0 }
-  local keeps, more = math.max(n, started), 0
-  if v > grant.v then
-    -- Of another life: what was in its hand has started, for all that is known.
-    more = in_hand(grant)
-    write(p, { n = keeps, v = v, used = started, at = now })
-  elseif v == grant.v then
-    more = math.max(0, started - grant.used)
-    if more > 0 or keeps < grant.n then
-      local since = more > 0 and math.max(grant.at, now) or grant.at
-      write(p, { n = math.min(grant.n, keeps), v = v, used = grant.used + more, at = since })
-    end
-  end
-  if more > 0 then full = math.max(full, now) + emission * more end
-end
+hear()
+full = kept()
 
 local told = { '1' }
 for _ = 1, tonumber(take()) do
@@ -123,5 +135,5 @@ for _ = 1, tonumber(take()) do
   end
   for i = 1, 3 do told[#told + 1] = answer[i] end
 end
-keep(version)
+keep(version, known.emission)
 return told

@@ -70,6 +70,8 @@ struct Looked {
     seen: Vec<Option<Seen>>,
     /// Whether none of them was ever told anything.
     is_new: bool,
+    /// Whether all of them know that version.
+    is_agreed: bool,
 }
 
 /// One of them.
@@ -96,7 +98,8 @@ impl RedisStore {
     /// than the partitions.
     async fn share_starts(&self, queue: &Name) -> Result<bool> {
         let (pool, now_us) = self.starts(queue).await?;
-        let Looked { version, rate, mut seen, is_new } = self.look_for_starts(queue).await?;
+        let Looked { version, rate, mut seen, is_new, is_agreed } =
+            self.look_for_starts(queue).await?;
         let Some(rate) = rate else {
             self.change_starts(queue, "drop", vec![version.to_string()]).await?;
             return Ok(true);
@@ -106,18 +109,23 @@ impl RedisStore {
             return Ok(false);
         };
         if pool.version != version {
+            // Before all have heard of another rate, some start by the former one.
+            if !is_agreed {
+                return Ok(false);
+            }
             let mut words = self.rate_words(pool.version, rate);
             words.push(version.to_string());
+            put_seen(&mut words, &numbered(&seen));
             self.change_starts(queue, "agree", words).await?;
             return Ok(false);
         }
 
         let before = pool.clone();
-        pool.hear(rate, now_us, &numbered(&seen));
+        pool.hear(now_us, &numbered(&seen));
         let targets = targets(&pool, rate, now_us, &seen);
         self.hand_out(queue, tells(&pool, now_us, &seen, &targets), &mut seen).await?;
         let raises = raises(&seen, &targets);
-        pool.hear(rate, now_us, &numbered(&seen));
+        pool.hear(now_us, &numbered(&seen));
         if raises.is_empty() && pool == before {
             return Ok(true);
         }
@@ -202,7 +210,9 @@ impl RedisStore {
         let newest = looks.iter().max_by_key(|look| look.version).ok_or_else(strange)?;
         let (version, rate) = (newest.version, newest.rate);
         let is_new = looks.iter().all(|look| look.is_new);
-        Ok(Looked { version, rate, is_new, seen: looks.iter().map(|look| look.seen).collect() })
+        let is_agreed = looks.iter().all(|look| look.version == version);
+        let seen = looks.iter().map(|look| look.seen).collect();
+        Ok(Looked { version, rate, is_new, is_agreed, seen })
     }
 
     async fn look_at_hand(&self, p: PartitionId, queue: &Name) -> Result<Look> {
@@ -257,7 +267,10 @@ impl RedisStore {
             }
         };
         let fields = fields_of(pool)?;
-        let Some(version) = fields.get("version") else { return Ok((None, now_us)) };
+        let (Some(version), Some(emission)) = (fields.get("version"), fields.get("emission"))
+        else {
+            return Ok((None, now_us));
+        };
         let field = |name: &str| fields.get(name).map_or("0", String::as_str);
         let grant = |(field, text): (&String, &String)| {
             let p = field.strip_prefix('p')?.parse().ok()?;
@@ -269,6 +282,7 @@ impl RedisStore {
         };
         let pool = Pool {
             version: parsed(version)?,
+            emission_us: parsed(emission)?,
             full_us: parsed(field("full"))?,
             grants: fields.iter().filter_map(grant).collect(),
         };

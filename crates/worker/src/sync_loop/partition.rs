@@ -88,10 +88,14 @@ impl Partition {
         self.failures == 0 && !self.ask_held
     }
 
+    /// Whether something may be said to it now.
+    pub(super) fn hears(&self, now: Instant) -> bool {
+        !self.in_flight && self.wait_until <= now
+    }
+
     /// Whether it would be asked for work now, if there are places: `free` of them.
     pub(super) fn may_be_asked_for_work(&self, now: Instant, free: u32) -> bool {
-        let answers = self.answers() && self.wait_until <= now;
-        answers && !self.in_flight && self.wants_a_look(now, free)
+        self.answers() && self.hears(now) && self.wants_a_look(now, free)
     }
 
     /// A part of what was said was not heard: it is said again in a moment.

@@ -13,14 +13,10 @@ use super::SyncLoop;
 use super::answers::{Answer, Carried};
 use super::partition::Partition;
 use crate::attempt::{Attempt, bytes_of};
-use crate::limits::{LOOK_EVERY, REPORT_EVERY, SYNC_BYTES_MAX, answer_within};
-
-/// Into how many calls all places of a worker are divided, where more waits than there are places.
-const CALLS_OF_ALL_PLACES: u32 = 2;
-/// How long partitions in which more waits are asked before those that were asked longer ago.
-const TURN: Duration = Duration::from_millis(5);
-/// How long a small call is held back at most.
-const HELD_AT_MOST: Duration = Duration::from_millis(2);
+use crate::limits::{
+    CALLS_OF_ALL_PLACES, FULL_CALL, HELD_AT_MOST, LOOK_EVERY, REPORT_EVERY, SYNC_BYTES_MAX, TURN,
+    answer_within,
+};
 
 /// What makes a sync of one partition due.
 #[derive(Debug, Clone, Copy, Default)]
@@ -29,6 +25,8 @@ struct Due {
     now: bool,
     /// There is progress or a line.
     news: bool,
+    /// Places that are free once what is to be said there is on its way.
+    frees: u32,
     /// When something becomes due by itself.
     at: Option<Instant>,
 }
@@ -44,11 +42,16 @@ impl SyncLoop {
     pub(super) fn send_what_is_due(&mut self, now: Instant) -> Instant {
         let mut next = now + LOOK_EVERY;
         let mut dues = vec![Due::default(); self.partitions.len()];
+        let mut any_runs = false;
         for attempt in self.attempts.values() {
             let due = &mut dues[self.partition_of(attempt)];
             due.now |= attempt.has_end() || attempt.has_mark();
             due.news |= attempt.has_news();
+            if attempt.has_end() {
+                due.frees += attempt.takes();
+            }
             if attempt.renews() {
+                any_runs = true;
                 due.now |= attempt.renew_at <= now;
                 due.by(attempt.renew_at);
             }
@@ -65,24 +68,35 @@ impl SyncLoop {
             let until = saved_until.filter(|until| *until > now);
             next = next.min(until.unwrap_or(next));
         }
-        // A place is free once the end of its task is on its way: so whose turn it is may have to be
-        // looked at again, before others take it.
+        // A place is free once the end of its task is on its way. The claim that rides with the end takes
+        // it, unless it is the turn of another partition: that one is looked at again after the end.
         let (order, first) = self.in_turn(&dues, now);
         let first = &order[..first];
+        let more_may_come = any_runs && self.is_quick;
         for index in order.iter().chain(&order).copied() {
             let asks = |p: &usize| self.partitions[*p].may_be_asked_for_work(now, free.max(1));
-            let is_turn_of_others =
-                self.saving.is_none() && !first.contains(&index) && first.iter().any(asks);
-            let may_claim = !is_turn_of_others && self.may_claim(index, free, now);
+            let before = || first.iter().take_while(|p| **p != index);
+            let is_turn_of_others = self.saving.is_none() && before().any(asks);
+            let free_here = free + if is_turn_of_others { 0 } else { dues[index].frees };
+            let may_claim = (first.contains(&index) || !is_turn_of_others)
+                && self.may_claim(index, free_here, now);
             let partition = &self.partitions[index];
-            let asked_for_work = partition.may_be_asked_for_work(now, free);
+            let asked_for_work = partition.may_be_asked_for_work(now, free_here);
             let mut due = dues[index];
             due.now |= !partition.has_nothing_to_settle() || !partition.woken.is_empty();
             due.now |= due.news && partition.report_from <= now;
             if due.news {
                 due.by(partition.report_from);
             }
-            let wants_work = may_claim && partition.wants_a_look(now, free);
+            // Where more waits than there are places, few full calls do more than many small ones: of
+            // those that say what has ended, the last takes all the places.
+            let is_full = asked_for_work && partition.has_backlog && self.takes_one_each();
+            let frees_more = |(p, due): (usize, &Due)| {
+                p != index && due.frees > 0 && self.partitions[p].hears(now)
+            };
+            let leaves_it =
+                is_full && self.is_small(free_here) && dues.iter().enumerate().any(frees_more);
+            let wants_work = may_claim && !leaves_it && partition.wants_a_look(now, free_here);
             // One that did not answer is asked without a claim first: places must not wait there.
             let claims = wants_work && asked_for_work;
             due.now |= wants_work;
@@ -94,20 +108,24 @@ impl SyncLoop {
                 continue;
             }
             let wait_until = partition.wait_until;
-            // Where more waits than there are places, few full calls do more than many small ones.
-            let is_full = asked_for_work && partition.has_backlog && self.takes_one_each();
-            let full = self.full_call(free);
+            let full = self.full_call(free_here);
             if due.now
                 && is_full
-                && let Some(until) = self.held_until(index, free, now)
+                && (self.reserved > 0 || more_may_come)
+                && let Some(until) = self.held_until(index, free + due.frees, now)
             {
                 next = next.min(until);
                 continue;
             }
             if due.now && wait_until <= now {
-                let share = if is_full { full } else { self.share(free, self.askable(free, now)) };
+                let share = if is_full {
+                    full
+                } else {
+                    self.share(free_here, self.askable(free_here, now))
+                };
                 self.send(index, if claims { share } else { 0 }, now);
                 free = self.free_places();
+                dues[index].frees = 0;
             } else if due.now {
                 next = next.min(wait_until);
             } else if let Some(at) = due.at {
@@ -153,12 +171,16 @@ impl SyncLoop {
         full.min(free.saturating_sub(share)).max(share.max(1)).min(free)
     }
 
-    /// Until when a call is held back because it would fill only a few places, while others that are
-    /// in flight may leave more: places that fall free one by one make small calls, and small calls
-    /// cost the store more for each task. `None` if it is sent now.
+    /// Whether a call that fills so many places is a small one.
+    fn is_small(&self, free: u32) -> bool {
+        free < self.setup.concurrency.div_ceil(CALLS_OF_ALL_PLACES).min(FULL_CALL)
+    }
+
+    /// Until when a call is held back that would fill only a few places, `free` of them, while more of them
+    /// may soon be: places that fall free one by one make small calls, and small calls cost the store
+    /// more for each task. `None` if it is sent now.
     fn held_until(&mut self, index: usize, free: u32, now: Instant) -> Option<Instant> {
-        let is_small = free < self.setup.concurrency.div_ceil(CALLS_OF_ALL_PLACES);
-        if !is_small || self.reserved == 0 {
+        if !self.is_small(free) {
             return None;
         }
         let since = *self.partitions[index].held_since.get_or_insert(now);
@@ -172,7 +194,9 @@ impl SyncLoop {
             return;
         }
         let (ops, carried) = self.gather(index, now);
-        let limit = places.min(if self.takes_one_each() { CLAIM_MAX } else { PLACES_MAX });
+        // Ends that did not fit keep their places.
+        let most = if self.takes_one_each() { CLAIM_MAX } else { PLACES_MAX };
+        let limit = places.min(self.free_places()).min(most);
         let (claim, saved) = match limit {
             0 => (None, None),
             _ => {

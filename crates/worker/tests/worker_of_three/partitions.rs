@@ -128,19 +128,23 @@ async fn every_partition_is_served_and_never_more_runs_than_the_worker_may() {
     }
 }
 
-#[tokio::test]
-async fn a_worker_with_one_place_starves_no_partition() {
+/// How the only place of a worker went round among partitions, from the start until one of them had no
+/// more to do: each has as many tasks, which take so long.
+async fn went_round(tasks_each: usize, for_ms: u64) -> Vec<u16> {
     let stage = Stage::on(Watched::new());
     let order: Arc<Mutex<Vec<u16>>> = Arc::default();
     let seen = order.clone();
     let work = handler("work", move |_, cx| {
         let p = partition_of(cx.user(), PARTITIONS).0;
         seen.lock().unwrap().push(p);
-        async { Ok(json!(0)) }
+        async move {
+            tokio::time::sleep(Duration::from_millis(for_ms)).await;
+            Ok(json!(0))
+        }
     });
     let mut tasks = Vec::new();
     for p in 0..PARTITIONS {
-        for _ in 0..20 {
+        for _ in 0..tasks_each {
             tasks.push(stage.submit(Draft { user: user_of(p), ..draft("work") }).await);
         }
     }
@@ -149,12 +153,32 @@ async fn a_worker_with_one_place_starves_no_partition() {
     for task in &tasks {
         stage.wait(task, "completed").await;
     }
-    let order = order.lock().unwrap();
-    // While each has work, any stretch of six has work of each.
-    for stretch in order[..45].windows(2 * usize::from(PARTITIONS)) {
+    let mut order = order.lock().unwrap().clone();
+    let of = |upto: &[u16], p: u16| upto.iter().filter(|one| **one == p).count();
+    let all_of_one =
+        (0..order.len()).find(|at| (0..PARTITIONS).any(|p| of(&order[..*at], p) == tasks_each));
+    order.truncate(all_of_one.unwrap());
+    order
+}
+
+fn assert_each_has_its_turn_within(stretch: usize, order: &[u16]) {
+    for stretch in order.windows(stretch) {
         let served: BTreeSet<u16> = stretch.iter().copied().collect();
         assert_eq!(served.len(), usize::from(PARTITIONS), "{order:?}");
     }
+}
+
+#[tokio::test]
+async fn the_only_place_goes_round_within_a_turn() {
+    // Twenty of one ms are a turn, and the others have had one before.
+    let order = went_round(80, 1).await;
+    assert_each_has_its_turn_within(20 + 2 * usize::from(PARTITIONS), &order);
+}
+
+#[tokio::test]
+async fn the_only_place_goes_round_with_every_task_that_is_longer_than_a_turn() {
+    let order = went_round(12, 30).await;
+    assert_each_has_its_turn_within(2 * usize::from(PARTITIONS), &order);
 }
 
 /// Runs 30 tasks of the partitions other than 1 beside whatever is wrong with that one.
@@ -213,6 +237,26 @@ async fn two_partitions_that_hang_with_more_to_do_leave_places_to_the_third() {
     }
     let took = before.elapsed();
     assert!(took < Duration::from_secs(4), "it waited for those that hang: {took:?}");
+}
+
+/// The end of a task and the claim of the next one are one call, also where there is one place.
+#[tokio::test]
+async fn the_claim_of_a_place_rides_with_the_end_that_frees_it() {
+    let store = Watched::new();
+    let stage = Stage::on(store.clone());
+    let mut tasks = Vec::new();
+    for _ in 0..200 {
+        let user = user_of(1);
+        tasks.push(stage.submit(Draft { user, ..draft("work") }).await);
+    }
+    let work = handler("work", |_, _| async { Ok(json!(0)) });
+    let one = Settings { concurrency: 1, ..settings() };
+    let _running = start(worker(stage.store.clone(), "w-1", one, vec![work]));
+    for task in &tasks {
+        stage.wait(task, "completed").await;
+    }
+    let syncs = store.syncs.load(Ordering::SeqCst);
+    assert!(syncs < 240, "{syncs} calls for 200 tasks");
 }
 
 #[tokio::test]

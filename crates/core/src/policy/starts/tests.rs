@@ -46,6 +46,9 @@ struct Balancer {
     life: u64,
     at: Stage,
     pool: Option<Pool>,
+    /// What the partitions knew of the rate when it looked.
+    version: u64,
+    rate: Option<Rate>,
     seen: Vec<Option<Seen>>,
     targets: Vec<u64>,
     /// Answers that are to come.
@@ -116,7 +119,9 @@ impl Fleet {
 
     /// The next step of one who balances.
     fn step(&mut self, by: usize) {
-        let (now_us, rate, version) = (self.now_us(), self.rate, self.version);
+        let now_us = self.now_us();
+        let who = &self.balancers[by];
+        let (rate, version) = (who.rate.unwrap_or(self.rate), who.version);
         match self.balancers[by].at {
             Stage::Rests => {
                 let who = &mut self.balancers[by];
@@ -125,7 +130,9 @@ impl Fleet {
             }
             Stage::Looks(p) if p < self.parts.len() => {
                 let seen = self.parts[p].seen();
+                let (version, rate) = (self.version, self.rate);
                 let who = &mut self.balancers[by];
+                (who.version, who.rate) = (version, Some(rate));
                 who.seen.push(Some(seen));
                 who.at = Stage::Looks(p + 1);
             }
@@ -143,12 +150,13 @@ impl Fleet {
                 if pool.version != version {
                     who.at = Stage::Rests;
                     let before = pool.version;
+                    let seen = numbered(&who.seen);
                     if let Some(pool) = &mut self.pool {
-                        pool.agree(before, version, rate, now_us);
+                        pool.agree(before, version, rate, now_us, &seen);
                     }
                     return;
                 }
-                pool.hear(rate, now_us, &numbered(&who.seen));
+                pool.hear(now_us, &numbered(&who.seen));
                 who.targets = targets(pool, rate, now_us, &who.seen);
                 let told = tells(pool, now_us, &who.seen, &who.targets);
                 who.at = Stage::Lowers;
@@ -174,7 +182,7 @@ impl Fleet {
                 if pool.version != version {
                     return;
                 }
-                pool.hear(rate, now_us, &seen);
+                pool.hear(now_us, &seen);
                 let raised = pool.raise(version, rate, now_us, &raises);
                 let told = raises.iter().zip(raised).filter_map(|(raise, told)| {
                     Some((raise.p, Told { asked: asked[usize::from(raise.p)], ..told? }))
@@ -199,6 +207,17 @@ impl Fleet {
                 }
             }
         }
+    }
+
+    /// Another rate: every partition is told, and then somebody balances.
+    fn change(&mut self, rate: Rate, by: usize) {
+        self.rate = rate;
+        self.version += 1;
+        for part in &mut self.parts {
+            part.hand.begin_anew();
+        }
+        self.full_us = rate.counted_us(self.full_us, self.now_ms);
+        self.settle(by);
     }
 
     /// A task starts where it may, and then it must be right to.
@@ -265,7 +284,14 @@ fn walk(number: u64, steps: u64) {
                     Hand { mark: Mark { n: 0, v: v.max(part.hand.mark.v + 1) }, ..Hand::default() };
                 forgot += 1;
             }
-            43 if seed.below(20) == 0 => fleet.version += 1,
+            43 if seed.below(20) == 0 => {
+                fleet.version += 1;
+            }
+            43 if seed.below(20) == 0 => {
+                let tasks = 1 + seed.small(40);
+                let burst = 1 + seed.small(12);
+                fleet.change(Rate { tasks, burst, ..fleet.rate }, own);
+            }
             _ => {}
         }
     }
@@ -278,6 +304,7 @@ fn walk(number: u64, steps: u64) {
         part.waiting = 3;
     }
     fleet.settle(own);
+    let rate = fleet.rate;
     fleet.now_ms += rate.emission_us() * i64::from(rate.burst) / US + HELD_MS + 1_000;
     for _ in 0..20 {
         fleet.settle(own);

@@ -76,8 +76,9 @@ async fn the_pool_of_starts_is_changed_as_core_changes_it() {
             }
             (Some(pool), 1 | 2) => {
                 words.push((1 - version).to_string());
+                put_seen(&mut words, &seen);
                 store.change_starts(&queue, "agree", words).await.unwrap();
-                pool.agree(version, 1 - version, rate, now_us);
+                pool.agree(version, 1 - version, rate, now_us, &seen);
             }
             (Some(pool), _) => {
                 let mut raises = Vec::new();
@@ -97,7 +98,7 @@ async fn the_pool_of_starts_is_changed_as_core_changes_it() {
                 assert_eq!(is_known, pool.version == version);
                 if is_known {
                     let before = pool.full_us;
-                    pool.hear(rate, now_us, &seen);
+                    pool.hear(now_us, &seen);
                     heard += u32::from(pool.full_us > before);
                     let expected = pool.raise(version, rate, now_us, &raises);
                     for (to, expected) in told.chunks_exact(3).zip(expected) {
