@@ -1,7 +1,7 @@
 //! A proxy in front of one Redis server that plays a chosen fault at a chosen call. It reads the
 //! protocol, so that it knows calls and their answers; it never knows what they mean.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -59,8 +59,24 @@ struct Shared {
     plans: Mutex<Vec<Plan>>,
     played: AtomicU64,
     closing: AtomicBool,
-    streams: Mutex<Vec<TcpStream>>,
-    downs: Mutex<Vec<Arc<Mutex<Down>>>>,
+    /// Connections that are open, by their number.
+    lines: Mutex<BTreeMap<u64, Line>>,
+    opened: AtomicU64,
+}
+
+/// One connection: both its ends, and the client's side of it.
+#[derive(Debug)]
+struct Line {
+    ends: [TcpStream; 2],
+    down: Arc<Mutex<Down>>,
+}
+
+impl Line {
+    fn close(&self) {
+        for end in &self.ends {
+            let _: io::Result<()> = end.shutdown(Shutdown::Both);
+        }
+    }
 }
 
 /// A running proxy. Dropping it closes its connections.
@@ -84,8 +100,8 @@ impl FaultProxy {
             plans: Mutex::default(),
             played: AtomicU64::new(0),
             closing: AtomicBool::new(false),
-            streams: Mutex::default(),
-            downs: Mutex::default(),
+            lines: Mutex::default(),
+            opened: AtomicU64::new(0),
         });
         let serving = shared.clone();
         std::thread::spawn(move || {
@@ -133,9 +149,9 @@ impl FaultProxy {
     /// Lets connections on which channels were subscribed fall silent, and stay open: nothing is
     /// heard on them any more, and nobody says so. How many there were.
     pub fn hush_listeners(&self) -> usize {
-        let downs = lock(&self.shared.downs);
-        let listening = downs.iter().filter(|down| {
-            let mut down = lock(down);
+        let lines = lock(&self.shared.lines);
+        let listening = lines.values().filter(|line| {
+            let mut down = lock(&line.down);
             let fresh = down.listens && !down.silent;
             down.silent |= fresh;
             fresh
@@ -145,9 +161,7 @@ impl FaultProxy {
 
     /// Resets all connections.
     pub fn cut(&self) {
-        for stream in lock(&self.shared.streams).drain(..) {
-            let _: io::Result<()> = stream.shutdown(Shutdown::Both);
-        }
+        std::mem::take(&mut *lock(&self.shared.lines)).values().for_each(Line::close);
     }
 }
 
@@ -191,31 +205,33 @@ fn serve(shared: &Arc<Shared>, client: TcpStream) -> io::Result<()> {
     let server = TcpStream::connect(("127.0.0.1", shared.target))?;
     for stream in [&client, &server] {
         stream.set_nodelay(true)?;
-        lock(&shared.streams).push(stream.try_clone()?);
     }
-    let ends = [client.try_clone()?, server.try_clone()?];
     let down = Arc::new(Mutex::new(Down {
         client: client.try_clone()?,
         plays: VecDeque::new(),
         silent: false,
         listens: false,
     }));
-    lock(&shared.downs).push(down.clone());
+    let ends = [client.try_clone()?, server.try_clone()?];
+    let number = shared.opened.fetch_add(1, Ordering::SeqCst);
     let (up, answers) = ((client, server.try_clone()?), server);
-    let (shared, for_calls, for_answers) = (shared.clone(), down.clone(), down);
-    let [a, b] = ends;
-    let other_ends = [a.try_clone()?, b.try_clone()?];
-    std::thread::spawn(move || {
-        let _: io::Result<()> = calls(&shared, up.0, up.1, &for_calls);
-        for end in [a, b] {
-            let _: io::Result<()> = end.shutdown(Shutdown::Both);
+    lock(&shared.lines).insert(number, Line { ends, down: down.clone() });
+    // Whichever way ends first ends the other, and nothing of it is kept.
+    let close = move |shared: &Shared| {
+        if let Some(line) = lock(&shared.lines).remove(&number) {
+            line.close();
         }
+    };
+    let (for_calls, for_answers) = ((shared.clone(), down.clone()), (shared.clone(), down));
+    std::thread::spawn(move || {
+        let (shared, down) = for_calls;
+        let _: io::Result<()> = calls(&shared, up.0, up.1, &down);
+        close(&shared);
     });
     std::thread::spawn(move || {
-        let _: io::Result<()> = relay(answers, &for_answers);
-        for end in other_ends {
-            let _: io::Result<()> = end.shutdown(Shutdown::Both);
-        }
+        let (shared, down) = for_answers;
+        let _: io::Result<()> = relay(answers, &down);
+        close(&shared);
     });
     Ok(())
 }
@@ -338,6 +354,7 @@ fn first_words(frame: &[u8]) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::redis::{Conversation, Options, Redis};
+    use crate::wait;
 
     #[test]
     fn each_fault_happens_where_it_was_planned_and_nowhere_else() {
@@ -365,5 +382,18 @@ mod tests {
             assert_eq!(after - before, i64::from(carried_out), "{fault:?}");
         }
         assert_eq!(proxy.played(), 5);
+    }
+
+    #[test]
+    fn what_is_over_is_not_kept() {
+        let redis = Redis::start(Options::default());
+        let proxy = FaultProxy::start(redis.port());
+        for _ in 0..20 {
+            let mut talk = Conversation::open(proxy.port()).unwrap();
+            assert_eq!(talk.ask(&["PING"]).unwrap().text(), "PONG");
+        }
+        wait::until("all are closed", Duration::from_secs(5), || {
+            lock(&proxy.shared.lines).is_empty()
+        });
     }
 }

@@ -41,7 +41,10 @@ pub(super) fn modes(world: &World<'_>) -> Found {
         // The first event of a task says all of it, the others what changed.
         let is_new = line.facts.kind.is_some();
         let Some((mode, key, window_ms)) = key_of(world, task).filter(|_| is_new) else { return };
-        for (older, last) in of_key(world, known, task, (mode, key)) {
+        let others = of_key(world, known, task, (mode, key));
+        // One that has run and waits again lost the key to whoever came meanwhile.
+        let holder = others.iter().map(|(older, _)| *older).max_by_key(|older| asked(world, older));
+        for (older, last) in others {
             found.look();
             let was = status(last);
             let waits = !is_running(was) && !is_end(Some(was));
@@ -52,7 +55,7 @@ pub(super) fn modes(world: &World<'_>) -> Found {
                 "until_started" if waits => {
                     found.say(format!("{key} became task {task} while {older} was {was}"));
                 }
-                "debounce" | "replace" | "latest" | "restart" if waits => {
+                "debounce" | "replace" | "latest" | "restart" if waits && holder == Some(older) => {
                     gave_way.insert(older, task);
                 }
                 "throttle" => {
@@ -73,11 +76,17 @@ pub(super) fn modes(world: &World<'_>) -> Found {
     found
 }
 
+/// When a task was first asked for. Of one user that is the order in which tasks were taken.
+fn asked(world: &World<'_>, task: &str) -> Option<u64> {
+    let (_, intent) = world.intent(task)?;
+    intent.sendings.iter().map(|call| call.invoked.t).min()
+}
+
 /// From when to when a task may have been taken: after it was asked for, and before anybody knew of
 /// it. What a server stamped on it may be long before, if the server was frozen meanwhile.
 fn taken(world: &World<'_>, task: &str) -> Option<(u64, u64)> {
+    let asked = asked(world, task)?;
     let (_, intent) = world.intent(task)?;
-    let asked = intent.sendings.iter().map(|call| call.invoked.t).min()?;
     let answered = intent.sendings.iter().filter_map(|call| call.ended);
     let answered = answered.filter(|end| end.task.as_deref() == Some(task)).map(|end| end.t);
     let heard = world.tasks.get(task)?.events.iter().map(|event| event.t);

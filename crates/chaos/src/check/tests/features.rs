@@ -149,6 +149,38 @@ fn a_key_that_did_not_mean_what_its_mode_says_is_found() {
     assert_eq!(keyed("throttle", &done, &[]), [Law::Modes], "within its window");
 }
 
+/// The worker of the first died, and it waits again; the key is of the second, which gives way to the
+/// third.
+#[test]
+fn one_that_has_run_and_waits_again_gives_way_to_nobody() {
+    for mode in ["replace", "debounce", "latest"] {
+        let third = |gives_way: &'static str, goes_on: &'static str| {
+            let facts =
+                Facts { mode: Some(mode.into()), bound: Some("key".into()), ..Facts::default() };
+            with(move |tale| {
+                tale.submit_as(2_000, "k1", "t-k1", Some("k"), &facts);
+                for (seq, status) in [(4, "queued"), (5, "running")] {
+                    tale.heard(2_010 + seq, "t-k1", seq, status);
+                }
+                tale.submit_as(2_100, "k2", "t-k2", Some("k"), &facts);
+                tale.heard(2_110, "t-k2", 6, "queued");
+                tale.heard(2_120, "t-k1", 7, "queued");
+                tale.submit_as(2_200, "k3", "t-k3", Some("k"), &facts);
+                tale.heard(2_210, "t-k3", 8, "queued");
+                tale.heard(2_220, gives_way, 9, "cancelled");
+                tale.heard(2_230, goes_on, 10, "running");
+                tale.heard(2_240, "t-k3", 11, "cancelled");
+                tale.heard(2_250, goes_on, 12, "cancelled");
+                for (task, nonce) in [("t-k1", "k1"), ("t-k2", "k2"), ("t-k3", "k3")] {
+                    tale.closes(task, nonce, "cancelled", 0);
+                }
+            })
+        };
+        assert_eq!(third("t-k2", "t-k1"), [], "{mode}");
+        assert_eq!(third("t-k1", "t-k2"), [Law::Modes], "{mode}: the wrong one");
+    }
+}
+
 /// The server of the second was frozen when it had stamped it: its answer comes late, and so does
 /// what is heard of it.
 #[test]
