@@ -168,7 +168,8 @@ impl Client {
         self.change(id, "cancel", Code::AlreadyEnded).await
     }
 
-    /// Sends a task that failed or was cancelled back to its queue, attempts counted anew.
+    /// Sends a task that failed or was cancelled back to its queue, attempts counted anew. The call is
+    /// repeated after a lost answer, and sends it back once more if it has failed again by then.
     ///
     /// # Errors
     /// A problem `not_retryable` for any other.
