@@ -246,6 +246,27 @@ fn a_second_end_in_one_life_is_found_and_one_after_a_redrive_is_right() {
 }
 
 #[test]
+fn a_redrive_that_is_repeated_because_its_answer_was_lost_may_do_it_twice() {
+    let twice = |answered: u64| {
+        with(move |tale| {
+            tale.call(1_500, Op::Retry, Phase::Ok, |line| line.task = Some("t1".into()));
+            tale.lines.last_mut().unwrap().t = answered;
+            for (at, seq, rev, token) in [(2_000, 4, 300, 12), (2_100, 7, 400, 13)] {
+                tale.event(at, "t1", seq, rev, "queued");
+                tale.event(at + 10, "t1", seq + 1, rev + 1, "running");
+                tale.attempt(at + 20, Op::Start, "t1", "n1", token, 1);
+                tale.attempt(at + 30, Op::Commit, "t1", "n1", token, 1);
+                tale.event(at + 40, "t1", seq + 2, rev + 2, "completed");
+            }
+            let end = tale.lines.iter_mut().find(|line| line.op == Op::Final).unwrap();
+            (end.rev, end.token) = (Some(402), Some(13));
+        })
+    };
+    assert_eq!(twice(2_110), []);
+    assert_eq!(twice(1_520), [Law::EndsOnce]);
+}
+
+#[test]
 fn an_end_progress_or_log_of_a_superseded_attempt_is_found() {
     let second_start = |tale: &mut Tale| tale.attempt(1_040, Op::Start, "t1", "n1", 12, 2);
     assert_eq!(with(second_start), [Law::Stale], "the end is of fence 11");

@@ -33,6 +33,11 @@ pub(super) struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// Whether it was asked for at `t` and not answered yet.
+    pub(super) fn was_under_way(&self, t: u64) -> bool {
+        self.invoked.t <= t && self.ended.is_none_or(|end| t <= end.t)
+    }
+
     /// Whether it may have been carried out.
     pub(super) fn may_have_happened(&self) -> bool {
         self.ended.is_none_or(|end| end.phase != Phase::Fail)
