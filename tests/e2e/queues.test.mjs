@@ -167,6 +167,8 @@ suite("queues", {}, ({ scenario }) => {
       const mine = (await product.api("/api/v1/me/queues")).queues.find(({ queue }) => queue === "noop");
       assert.deepEqual([mine.weight, mine.waiting_max], [3, 7]);
 
+      // What says that it is saved stays as long as the pointer is on it.
+      await page.mouse.move(0, 0);
       await person.getByRole("button", { name: `Change what is set of ${product.user}` }).click();
       await dialog.getByRole("button", { name: "As everybody" }).click();
       await page.getByText("Nothing is set of anybody.").waitFor();
@@ -241,7 +243,7 @@ suite("queues", {}, ({ scenario }) => {
       await graceful(olga.page);
     }
     await save.click();
-    await until("it is saved", async () => !(await save.isEnabled()));
+    await olga.page.getByText("It holds for everybody in noop from now on").waitFor();
 
     const first = await product.submit("noop", { sleep_ms: 1 });
     await product.reached(first.id, ["completed"]);
