@@ -53,6 +53,8 @@ pub const FULL_CALL: u32 = 16;
 /// How long a call that would fill few places is held back at most, where more waits than there are
 /// places and tasks are over in less.
 pub const HELD_AT_MOST: Duration = Duration::from_millis(2);
+/// How often one partition is asked for work in a row, while others are to be asked too.
+pub const IN_A_ROW_MAX: u32 = 2;
 /// How long places that fall free in a partition in which more waits stay there, while more waits in
 /// others too.
 pub const TURN: Duration = Duration::from_millis(20);

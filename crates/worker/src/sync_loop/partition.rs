@@ -21,6 +21,8 @@ pub(crate) struct Partition {
     pub(super) has_backlog: bool,
     /// When it was last asked for work.
     pub(super) asked_at: Instant,
+    /// How often it was asked for work since another one was.
+    pub(super) in_a_row: u32,
     /// Since when what is to be said there is held back, to be said together with more.
     pub(super) held_since: Option<Instant>,
     /// Queues for which it was woken since the last call.
@@ -51,6 +53,7 @@ impl Partition {
             hot: true,
             has_backlog: false,
             asked_at: now,
+            in_a_row: 0,
             held_since: None,
             woken: BTreeSet::new(),
             look_at: now + LOOK_EVERY,

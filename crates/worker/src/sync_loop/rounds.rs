@@ -14,8 +14,8 @@ use super::answers::{Answer, Carried};
 use super::partition::Partition;
 use crate::attempt::{Attempt, bytes_of};
 use crate::limits::{
-    CALLS_OF_ALL_PLACES, FULL_CALL, HELD_AT_MOST, LOOK_EVERY, REPORT_EVERY, SYNC_BYTES_MAX, TURN,
-    answer_within,
+    CALLS_OF_ALL_PLACES, FULL_CALL, HELD_AT_MOST, IN_A_ROW_MAX, LOOK_EVERY, REPORT_EVERY,
+    SYNC_BYTES_MAX, TURN, answer_within,
 };
 
 /// What makes a sync of one partition due.
@@ -76,7 +76,10 @@ impl SyncLoop {
         for index in order.iter().chain(&order).copied() {
             let asks = |p: &usize| self.partitions[*p].may_be_asked_for_work(now, free.max(1));
             let before = || first.iter().take_while(|p| **p != index);
-            let is_turn_of_others = self.saving.is_none() && before().any(asks);
+            let has_had_its_turn = self.partitions[index].in_a_row >= IN_A_ROW_MAX
+                && order.iter().any(|p| *p != index && asks(p));
+            let is_turn_of_others =
+                self.saving.is_none() && (has_had_its_turn || before().any(asks));
             let free_here = free + if is_turn_of_others { 0 } else { dues[index].frees };
             let may_claim = (first.contains(&index) || !is_turn_of_others)
                 && self.may_claim(index, free_here, now);
@@ -218,9 +221,12 @@ impl SyncLoop {
         self.calls += 1;
         self.reserved += limit;
         if limit > 0 {
-            partition.asked_at = now;
-            partition.hot = false;
+            let in_a_row = partition.in_a_row + 1;
+            self.partitions.iter_mut().for_each(|other| other.in_a_row = 0);
+            let partition = &mut self.partitions[index];
+            (partition.asked_at, partition.in_a_row, partition.hot) = (now, in_a_row, false);
         }
+        let partition = &mut self.partitions[index];
         partition.held_since = None;
         partition.in_flight = true;
         partition.report_from = now + REPORT_EVERY;
