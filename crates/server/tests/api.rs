@@ -1,4 +1,5 @@
-//! The API through the real router and the real door, in process, on the model store.
+//! The API through the real router and the real door, in process: on the model store, and on each
+//! store where that could make a difference to what people see.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as loudly as the tests")]
 

@@ -21,6 +21,9 @@ const RUNNERS: &[&str] = &[
     "crates/store-redis/tests/cluster.rs",
 ];
 
+/// What begins a list of tests that have one body and run on each store.
+const ON_EACH: &str = "on_each_store! {";
+
 /// What a task may be kept in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Store {
@@ -114,6 +117,9 @@ fn stores(test: &str) -> Result<BTreeSet<Store>, String> {
         return suite(name);
     }
     let text = read(file)?;
+    if runs_on_each(&text, name) {
+        return Ok(Store::ALL.into());
+    }
     let body = body_of(&text, name);
     let says = |word: &str| body.contains(word);
     let mut stores = BTreeSet::new();
@@ -148,6 +154,12 @@ fn stores(test: &str) -> Result<BTreeSet<Store>, String> {
         stores.insert(if embedded { Store::Embedded } else { Store::Model });
     }
     Ok(stores)
+}
+
+/// Whether the test has one body for all stores.
+fn runs_on_each(text: &str, name: &str) -> bool {
+    let lists = text.split(ON_EACH).skip(1).filter_map(|rest| rest.split('}').next());
+    lists.flat_map(str::lines).any(|line| line.trim() == name)
 }
 
 /// Where a scenario of the suite runs: wherever a file runs the suite.
@@ -208,6 +220,13 @@ mod tests {
         assert_eq!(of(crash), [Store::Embedded]);
         assert_eq!(of("tests/e2e/tap.test.mjs::anything"), [Store::Redis]);
         assert_eq!(of("crates/core/src/ids.rs::distinct_subjects_give_distinct_users"), []);
+    }
+
+    #[test]
+    fn a_test_with_one_body_for_each_store_is_told_from_its_neighbours() {
+        let of = |name: &str| stores(&format!("crates/server/tests/api/read.rs::{name}")).unwrap();
+        assert_eq!(of("counts_follow_every_status"), Store::ALL.into());
+        assert_eq!(of("a_query_that_cannot_be_meant_is_refused"), [Store::Model].into());
     }
 
     #[test]

@@ -44,18 +44,19 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("bench", &["core", "protocol", "store", "client", "gateway"]),
     ("instructions", &["core", "protocol", "auth"]),
     ("testkit", &["core", "protocol", "store", "gateway"]),
+    ("each-store", &["store", "store-embedded", "store-redis", "testkit"]),
     ("chaos", &["protocol", "client", "testkit"]),
     ("xtask", &["core", "protocol"]),
 ];
 
-/// What tests may use on top: the test kit everywhere, a store to run against, and for the tests
-/// of a crate whatever stands on the same floor of the table or below.
+/// What tests may use on top: the test kit everywhere, a store to run against or each of them, and
+/// for the tests of a crate whatever stands on the same floor of the table or below.
 const TESTS_MAY_DEPEND: &[(&str, &[&str])] = &[
-    ("worker", &["store-embedded"]),
-    ("bulk", &["store-embedded", "store-redis"]),
+    ("worker", &["each-store"]),
+    ("bulk", &["each-store"]),
     ("handlers", &["store", "store-embedded"]),
     ("client", &["server", "store-embedded", "auth", "worker"]),
-    ("server", &["store-embedded", "worker", "client"]),
+    ("server", &["each-store", "store-embedded", "worker", "client"]),
     ("auth-ffi", &["gateway", "server", "store", "files"]),
     ("cli", &["auth-ffi"]),
 ];

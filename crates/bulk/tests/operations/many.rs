@@ -3,27 +3,11 @@
 use std::collections::BTreeSet;
 
 use tasktonic_core::TaskId;
+use tasktonic_each_store::{On, on_each_store};
 use tasktonic_protocol::http::{BulkDone, BulkFilter, BulkVerb};
 use tasktonic_protocol::status::TaskStatus;
 
 use crate::stage::{Stage, of_kind};
-
-macro_rules! on_each_store {
-    ($($(#[$doc:meta])* $name:ident)*) => {
-        mod model { $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() { super::$name(crate::stage::Stage::model()).await; }
-        )* }
-        mod embedded { $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() { super::$name(crate::stage::Stage::embedded()).await; }
-        )* }
-        mod redis { $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() { super::$name(crate::stage::Stage::redis().await).await; }
-        )* }
-    };
-}
 
 on_each_store! {
     ten_thousand_dead_letters_are_sent_back_with_an_abort_none_lost_none_doubled
@@ -44,9 +28,8 @@ async fn dead(stage: &Stage, name: &str, count: usize) -> Vec<TaskId> {
 
 /// Row by row: after the abort a task is either as it was or sent back, and after the second
 /// operation each is claimed exactly once.
-async fn ten_thousand_dead_letters_are_sent_back_with_an_abort_none_lost_none_doubled(
-    stage: Stage,
-) {
+async fn ten_thousand_dead_letters_are_sent_back_with_an_abort_none_lost_none_doubled(on: On) {
+    let stage = Stage::over(on).await;
     const COUNT: usize = 10_000;
     let ids = dead(&stage, "ana", COUNT).await;
     dead(&stage, "ben", 100).await;
@@ -86,7 +69,8 @@ async fn ten_thousand_dead_letters_are_sent_back_with_an_abort_none_lost_none_do
     assert!(ben.values().all(|task| task.status == TaskStatus::Failed), "another user's stay");
 }
 
-async fn an_operation_goes_on_after_a_restart_and_does_nothing_twice(stage: Stage) {
+async fn an_operation_goes_on_after_a_restart_and_does_nothing_twice(on: On) {
+    let stage = Stage::over(on).await;
     const COUNT: usize = 2_000;
     let ids = dead(&stage, "ana", COUNT).await;
     let operation = stage.order("ana", BulkVerb::Retry, of_kind("mail")).await;
@@ -113,7 +97,8 @@ async fn an_operation_goes_on_after_a_restart_and_does_nothing_twice(stage: Stag
     assert_eq!(revs, 0, "none was sent back twice");
 }
 
-async fn a_cancel_by_filter_stops_what_matches_and_nothing_else(stage: Stage) {
+async fn a_cancel_by_filter_stops_what_matches_and_nothing_else(on: On) {
+    let stage = Stage::over(on).await;
     let mail = stage.submit("ana", "mail", 300).await;
     let media = stage.submit("ana", "media", 20).await;
     let running = stage.claim("ana", "mail", 3).await;
@@ -143,7 +128,8 @@ async fn a_cancel_by_filter_stops_what_matches_and_nothing_else(stage: Stage) {
     assert!(media.iter().chain(&later).all(|id| all[id].status == TaskStatus::Cancelled));
 }
 
-async fn a_purge_by_filter_removes_what_has_ended_and_nothing_else(stage: Stage) {
+async fn a_purge_by_filter_removes_what_has_ended_and_nothing_else(on: On) {
+    let stage = Stage::over(on).await;
     let ended = dead(&stage, "ana", 150).await;
     let others = dead(&stage, "ben", 5).await;
     let waiting = stage.submit("ana", "mail", 10).await;
@@ -161,7 +147,8 @@ async fn a_purge_by_filter_removes_what_has_ended_and_nothing_else(stage: Stage)
     assert!(others.iter().all(|id| ben[id].status == TaskStatus::Failed));
 }
 
-async fn a_retry_is_for_what_failed_unless_it_says_otherwise(stage: Stage) {
+async fn a_retry_is_for_what_failed_unless_it_says_otherwise(on: On) {
+    let stage = Stage::over(on).await;
     let failed = dead(&stage, "ana", 5).await;
     let cancelled = stage.submit("ana", "mail", 5).await;
     for id in &cancelled {

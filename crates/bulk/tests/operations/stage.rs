@@ -14,17 +14,14 @@ use tasktonic_core::command::{
 use tasktonic_core::reply::{Controlled, Submitted};
 use tasktonic_core::routing::{PartitionId, partition_of};
 use tasktonic_core::{TaskId, UserId, WorkerId};
+use tasktonic_each_store::{On, Opened};
 use tasktonic_protocol::http::{BULK_KIND, BulkDone, BulkFilter, BulkPayload, BulkVerb};
 use tasktonic_protocol::task::Task;
 use tasktonic_store::clock::Clock;
-use tasktonic_store::model::ModelStore;
 use tasktonic_store::{
     Durability, Error, EventStream, Held, Query, QueryReply, Registry, Store, SyncReply,
     TaskFilter, WakeStream,
 };
-use tasktonic_store_embedded::EmbeddedStore;
-use tasktonic_store_redis::RedisStore;
-use tasktonic_testkit::redis::{self, Redis};
 use tasktonic_worker::testing::NoFiles;
 use tasktonic_worker::{RunError, Settings, Worker};
 use tokio::task::JoinHandle;
@@ -32,12 +29,14 @@ use tokio_util::sync::CancellationToken;
 
 /// How long anything may take before the test fails: a deadline, no measurement.
 const SOON: Duration = Duration::from_secs(120);
+/// Partitions of the stores that can have several.
+const PARTITIONS: u16 = 3;
 
 pub(crate) struct Stage {
     pub(crate) store: Arc<dyn Store>,
     next: AtomicU64,
     /// What the store is on; ends with it.
-    _under: Box<dyn Send + Sync>,
+    _under: Opened,
 }
 
 pub(crate) struct Running {
@@ -67,30 +66,9 @@ pub(crate) fn of_kind(kind: &str) -> BulkFilter {
 }
 
 impl Stage {
-    fn on(store: Arc<dyn Store>, under: impl Send + Sync + 'static) -> Self {
-        Self { store, next: AtomicU64::new(1), _under: Box::new(under) }
-    }
-
-    pub(crate) fn model() -> Self {
-        Self::on(Arc::new(ModelStore::with_partitions(Clock::system(), 3)), ())
-    }
-
-    pub(crate) fn embedded() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let options = tasktonic_store_embedded::Options::new(Clock::system());
-        let store = EmbeddedStore::open(folder.path(), options).unwrap();
-        Self::on(Arc::new(store), folder)
-    }
-
-    pub(crate) async fn redis() -> Self {
-        let server = Redis::start(redis::Options::default());
-        let options = tasktonic_store_redis::Options {
-            partitions: 2,
-            ..tasktonic_store_redis::Options::new(Clock::system())
-        };
-        let url = server.url().parse().unwrap();
-        let store = RedisStore::open(&url, options).await.unwrap();
-        Self::on(Arc::new(store), server)
+    pub(crate) async fn over(on: On) -> Self {
+        let under = on.open(PARTITIONS).await;
+        Self { store: under.store.clone(), next: AtomicU64::new(1), _under: under }
     }
 
     /// The product's own worker.

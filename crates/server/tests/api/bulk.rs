@@ -1,24 +1,30 @@
 //! Many tasks by what they have in common, ended tasks removed, and dead letters corrected.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
+use tasktonic_each_store::{On, on_each_store};
 use tasktonic_protocol::http::BULK_KIND;
 use tasktonic_protocol::worker::KindRecord;
-use tasktonic_server::Limits;
 use tasktonic_store::clock::Clock;
-use tasktonic_store::model::ModelStore;
-use tasktonic_store::{Expect, Registry as _, Table};
+use tasktonic_store::{Expect, Table};
 
 use crate::support::{Site, ack, bury};
 
+on_each_store! {
+    a_dry_run_counts_what_matches_and_changes_nothing
+    an_operation_is_a_task_of_its_user_and_a_repetition_finds_it
+    an_order_that_makes_no_sense_is_refused_with_what_to_do
+    the_products_own_kinds_are_nobodys_to_submit_or_to_serve
+    an_ended_task_is_removed_at_once_and_one_that_lives_is_not
+    a_dead_letter_is_corrected_and_sent_back_in_one_step
+}
+
 /// A server beside which the product's own worker has announced itself.
-async fn site() -> Site {
+async fn site(on: On) -> Site {
     let (clock, hand) = Clock::manual(1_700_000_000_000);
-    let store = ModelStore::with_partitions(clock.clone(), crate::PARTITIONS);
+    let under = on.open_at(clock.clone(), crate::PARTITIONS).await;
     let record = serde_json::to_string(&KindRecord::new(BULK_KIND)).unwrap();
-    store.put(Table::Kinds, BULK_KIND, record, Expect::Any).await.unwrap();
-    Site::on(Arc::new(store), clock, hand, Limits::default()).await
+    under.store.registry().put(Table::Kinds, BULK_KIND, record, Expect::Any).await.unwrap();
+    Site::standing(under, clock, hand).await
 }
 
 /// A dead letter of `ana`.
@@ -29,9 +35,8 @@ async fn dead(site: &Site) -> String {
     id
 }
 
-#[tokio::test]
-async fn a_dry_run_counts_what_matches_and_changes_nothing() {
-    let site = site().await;
+async fn a_dry_run_counts_what_matches_and_changes_nothing(on: On) {
+    let site = site(on).await;
     for _ in 0..3 {
         dead(&site).await;
     }
@@ -52,9 +57,8 @@ async fn a_dry_run_counts_what_matches_and_changes_nothing() {
     assert_eq!((&counts["queued"], &counts["failed"]), (&json!(250), &json!(3)));
 }
 
-#[tokio::test]
-async fn an_operation_is_a_task_of_its_user_and_a_repetition_finds_it() {
-    let site = site().await;
+async fn an_operation_is_a_task_of_its_user_and_a_repetition_finds_it(on: On) {
+    let site = site(on).await;
     let order = json!({
         "verb": "retry", "filter": { "status": ["failed"] }, "idempotency_key": "once",
     });
@@ -71,9 +75,8 @@ async fn an_operation_is_a_task_of_its_user_and_a_repetition_finds_it() {
     assert_eq!(aborted["status"], "cancelled");
 }
 
-#[tokio::test]
-async fn an_order_that_makes_no_sense_is_refused_with_what_to_do() {
-    let site = site().await;
+async fn an_order_that_makes_no_sense_is_refused_with_what_to_do(on: On) {
+    let site = site(on).await;
     for (order, word) in [
         (json!({ "verb": "purge", "filter": {} }), "`all`"),
         (json!({ "verb": "purge", "filter": { "all": true, "kind": "x" } }), "`all`"),
@@ -90,9 +93,8 @@ async fn an_order_that_makes_no_sense_is_refused_with_what_to_do() {
     site.post("ana", "/api/v1/tasks/bulk", unknown).await.refused(400, "bad_request");
 }
 
-#[tokio::test]
-async fn the_products_own_kinds_are_nobodys_to_submit_or_to_serve() {
-    let site = site().await;
+async fn the_products_own_kinds_are_nobodys_to_submit_or_to_serve(on: On) {
+    let site = site(on).await;
     let payload = json!({ "verb": "purge", "filter": { "all": true } });
     for task in [
         json!({ "kind": BULK_KIND, "payload": payload }),
@@ -119,9 +121,8 @@ async fn the_products_own_kinds_are_nobodys_to_submit_or_to_serve() {
     }
 }
 
-#[tokio::test]
-async fn an_ended_task_is_removed_at_once_and_one_that_lives_is_not() {
-    let site = site().await;
+async fn an_ended_task_is_removed_at_once_and_one_that_lives_is_not(on: On) {
+    let site = site(on).await;
     let id = site.echo("ana").await;
     let path = format!("/api/v1/tasks/{id}");
     let purge = format!("{path}/purge");
@@ -148,9 +149,8 @@ async fn an_ended_task_is_removed_at_once_and_one_that_lives_is_not() {
     assert_ne!(again["id"], first.as_str());
 }
 
-#[tokio::test]
-async fn a_dead_letter_is_corrected_and_sent_back_in_one_step() {
-    let site = site().await;
+async fn a_dead_letter_is_corrected_and_sent_back_in_one_step(on: On) {
+    let site = site(on).await;
     let mail = json!({ "kind": "mail", "payload": { "to": [] } });
     let task = site.submit("ana", mail).await;
     let path = format!("/api/v1/tasks/{}", task["id"].as_str().unwrap());

@@ -1,6 +1,7 @@
 //! Cancelling and sending back.
 
 use serde_json::{Value, json};
+use tasktonic_each_store::{On, on_each_store};
 
 use crate::support::{Site, ack, bury};
 
@@ -8,9 +9,15 @@ async fn change(site: &Site, user: &str, id: &str, verb: &str) -> crate::support
     site.post(user, &format!("/api/v1/tasks/{id}/{verb}"), "").await
 }
 
-#[tokio::test]
-async fn a_waiting_task_is_cancelled_at_once_and_can_be_sent_back() {
-    let site = Site::open().await;
+on_each_store! {
+    a_waiting_task_is_cancelled_at_once_and_can_be_sent_back
+    a_running_task_is_asked_to_stop_and_its_worker_is_told
+    a_failed_task_is_tried_again_and_keeps_its_history
+    many_are_changed_at_once_and_each_says_what_became_of_it
+}
+
+async fn a_waiting_task_is_cancelled_at_once_and_can_be_sent_back(on: On) {
+    let site = Site::over(on).await;
     let id = site.echo("ana").await;
     let task = change(&site, "ana", &id, "cancel").await.expect(200);
     assert_eq!(
@@ -26,9 +33,8 @@ async fn a_waiting_task_is_cancelled_at_once_and_can_be_sent_back() {
     assert_eq!(attempts["attempts"], json!([]), "what never ran was no attempt");
 }
 
-#[tokio::test]
-async fn a_running_task_is_asked_to_stop_and_its_worker_is_told() {
-    let site = Site::open().await;
+async fn a_running_task_is_asked_to_stop_and_its_worker_is_told(on: On) {
+    let site = Site::over(on).await;
     let id = site.echo("ana").await;
     let (lease, n) = site.claim("w-1", 1).await.remove(0);
     let task = change(&site, "ana", &id, "cancel").await.expect(200);
@@ -44,9 +50,8 @@ async fn a_running_task_is_asked_to_stop_and_its_worker_is_told() {
     assert_eq!(attempts["attempts"][0]["outcome"], "cancelled");
 }
 
-#[tokio::test]
-async fn a_failed_task_is_tried_again_and_keeps_its_history() {
-    let site = Site::open().await;
+async fn a_failed_task_is_tried_again_and_keeps_its_history(on: On) {
+    let site = Site::over(on).await;
     let id = site.echo("ana").await;
     let (lease, n) = site.claim("w-1", 1).await.remove(0);
     change(&site, "ana", &id, "retry").await.refused(409, "not_retryable");
@@ -70,9 +75,8 @@ async fn a_failed_task_is_tried_again_and_keeps_its_history() {
     change(&site, "ana", &id, "retry").await.refused(409, "not_retryable");
 }
 
-#[tokio::test]
-async fn many_are_changed_at_once_and_each_says_what_became_of_it() {
-    let site = Site::open().await;
+async fn many_are_changed_at_once_and_each_says_what_became_of_it(on: On) {
+    let site = Site::over(on).await;
     let mut ids = Vec::new();
     for _ in 0..300 {
         ids.push(site.echo("ana").await);

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use tasktonic_auth::Role;
+use tasktonic_each_store::{On, on_each_store};
 
 use crate::support::{Site, ack};
 
@@ -15,9 +16,13 @@ fn ask(lease: &str) -> Value {
     json!({ "v": 1, "lease": lease })
 }
 
-#[tokio::test]
-async fn a_worker_reads_the_outputs_its_own_task_waited_for_and_no_others() {
-    let site = Site::open().await;
+on_each_store! {
+    a_worker_reads_the_outputs_its_own_task_waited_for_and_no_others
+    a_stale_worker_is_told_nothing_more
+}
+
+async fn a_worker_reads_the_outputs_its_own_task_waited_for_and_no_others(on: On) {
+    let site = Site::over(on).await;
     let body = json!({ "tasks": [
         task("fetch", json!([])),
         task("report", json!([{ "task": "fetch", "on_failure": "continue" }])),
@@ -58,9 +63,8 @@ async fn a_worker_reads_the_outputs_its_own_task_waited_for_and_no_others() {
     site.post_as(Role::Worker, "crew", INPUTS, ask(&lease)).await.refused(409, "lost_lease");
 }
 
-#[tokio::test]
-async fn a_stale_worker_is_told_nothing_more() {
-    let site = Site::open().await;
+async fn a_stale_worker_is_told_nothing_more(on: On) {
+    let site = Site::over(on).await;
     let body = json!({ "tasks": [task("fetch", json!([])), task("report", json!(["fetch"]))] });
     site.post("ana", "/api/v1/flows", body).await.expect(202);
     let (lease, n) = site.claim("w-1", 1).await.remove(0);

@@ -1,14 +1,11 @@
 //! Outputs, in the record and in files: who reads them, byte for byte, and what becomes of one that its
 //! task did not end with.
 
-use std::sync::Arc;
-
 use axum::body::Body;
 use serde_json::{Value, json};
 use tasktonic_auth::Role;
-use tasktonic_server::Limits;
+use tasktonic_each_store::{On, on_each_store};
 use tasktonic_store::clock::Clock;
-use tasktonic_store::model::ModelStore;
 
 use crate::support::{Answer, Site, ack};
 
@@ -36,16 +33,20 @@ fn ends_with(file: &Value, n: u64) -> Value {
     json!({ "report": "ack", "keep_s": 9 * 3_600, "write": { "n": n + 1, "body": body } })
 }
 
-async fn on_time() -> Site {
+async fn on_time(on: On) -> Site {
     // Objects of the folder have the machine's times, so the clock begins there.
     let (clock, hand) = Clock::manual(Clock::system().now_ms());
-    let store = Arc::new(ModelStore::new(clock.clone()));
-    Site::on(store, clock, hand, Limits::default()).await
+    Site::standing(on.open_at(clock.clone(), crate::PARTITIONS).await, clock, hand).await
 }
 
-#[tokio::test]
-async fn an_output_is_read_byte_for_byte_wherever_it_is() {
-    let site = Site::open().await;
+on_each_store! {
+    an_output_is_read_byte_for_byte_wherever_it_is
+    an_output_of_a_stale_worker_is_never_shown_and_swept_and_that_of_the_task_goes_with_it
+    what_a_task_ends_with_later_is_kept_while_it_may
+}
+
+async fn an_output_is_read_byte_for_byte_wherever_it_is(on: On) {
+    let site = Site::over(on).await;
     let short = site.echo("ana").await;
     let path = |id: &str| format!("/api/v1/tasks/{id}/output");
     site.get("ana", &path(&short)).await.refused(404, "not_found");
@@ -110,9 +111,10 @@ async fn only_the_holder_of_a_task_keeps_its_output() {
     send(&site, "POST", path, ("tasktonic-lease", &lease), b"[]").await.refused(409, "lost_lease");
 }
 
-#[tokio::test]
-async fn an_output_of_a_stale_worker_is_never_shown_and_swept_and_that_of_the_task_goes_with_it() {
-    let site = on_time().await;
+async fn an_output_of_a_stale_worker_is_never_shown_and_swept_and_that_of_the_task_goes_with_it(
+    on: On,
+) {
+    let site = on_time(on).await;
     let id = site.echo("ana").await;
     let (stale, n) = site.claim("w-1", 1).await.remove(0);
     let lost = keep(&site, &stale, br#""stale""#).await;
@@ -149,9 +151,8 @@ async fn an_output_of_a_stale_worker_is_never_shown_and_swept_and_that_of_the_ta
     assert!(!there(&kept).await && !there(&own).await);
 }
 
-#[tokio::test]
-async fn what_a_task_ends_with_later_is_kept_while_it_may() {
-    let site = on_time().await;
+async fn what_a_task_ends_with_later_is_kept_while_it_may(on: On) {
+    let site = on_time(on).await;
     let id = site.echo("ana").await;
     let (lease, n) = site.claim("w-1", 1).await.remove(0);
     let kept = keep(&site, &lease, br#""late""#).await;

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tasktonic_core::limits::LOG_LINES_MAX;
+use tasktonic_each_store::{On, on_each_store};
 
 use crate::support::{Site, ack, bury};
 
@@ -11,9 +13,19 @@ fn ids(page: &Value) -> Vec<String> {
     tasks.iter().map(|task| task["id"].as_str().unwrap().to_owned()).collect()
 }
 
-#[tokio::test]
-async fn pages_hold_every_task_once_newest_first_while_others_arrive() {
-    let site = Site::open().await;
+on_each_store! {
+    pages_hold_every_task_once_newest_first_while_others_arrive
+    filters_narrow_a_list_together
+    a_task_that_waits_for_its_next_attempt_is_retrying_and_not_scheduled
+    counts_follow_every_status
+    an_ended_task_shows_output_and_the_attempt_that_made_it
+    a_wait_is_answered_when_the_task_ends_and_not_before
+    logs_are_numbered_and_read_on_from_any_line
+    of_a_hundred_thousand_lines_the_newest_are_kept_and_the_log_says_that_it_was_cut
+}
+
+async fn pages_hold_every_task_once_newest_first_while_others_arrive(on: On) {
+    let site = Site::over(on).await;
     let mut expected = Vec::new();
     for _ in 0..25 {
         site.hand.advance(1);
@@ -35,9 +47,8 @@ async fn pages_hold_every_task_once_newest_first_while_others_arrive() {
     assert_eq!(found, expected);
 }
 
-#[tokio::test]
-async fn filters_narrow_a_list_together() {
-    let site = Site::open().await;
+async fn filters_narrow_a_list_together(on: On) {
+    let site = Site::over(on).await;
     let a = site.submit("ana", json!({ "kind": "echo", "payload": 1, "tags": ["x", "é &"] })).await;
     site.hand.advance(1_000);
     let b =
@@ -98,9 +109,8 @@ async fn a_query_that_cannot_be_meant_is_refused() {
     site.get("ana", "/api/v1/tasks?limit=1").await.expect(200);
 }
 
-#[tokio::test]
-async fn a_task_that_waits_for_its_next_attempt_is_retrying_and_not_scheduled() {
-    let site = Site::open().await;
+async fn a_task_that_waits_for_its_next_attempt_is_retrying_and_not_scheduled(on: On) {
+    let site = Site::over(on).await;
     let id = site.echo("ana").await;
     let (lease, n) = site.claim("w-1", 1).await.remove(0);
     let nack = json!({
@@ -124,9 +134,8 @@ async fn a_task_that_waits_for_its_next_attempt_is_retrying_and_not_scheduled() 
     assert_eq!(attempts[0]["error"]["message"], "y");
 }
 
-#[tokio::test]
-async fn counts_follow_every_status() {
-    let site = Site::open().await;
+async fn counts_follow_every_status(on: On) {
+    let site = Site::over(on).await;
     for _ in 0..4 {
         site.echo("ana").await;
     }
@@ -144,9 +153,8 @@ async fn counts_follow_every_status() {
     assert_eq!(site.get("ben", "/api/v1/tasks/counts").await.expect(200)["all"], 0);
 }
 
-#[tokio::test]
-async fn an_ended_task_shows_output_and_the_attempt_that_made_it() {
-    let site = Site::open().await;
+async fn an_ended_task_shows_output_and_the_attempt_that_made_it(on: On) {
+    let site = Site::over(on).await;
     let id = site.echo("ana").await;
     let path = format!("/api/v1/tasks/{id}");
     let (lease, n) = site.claim("w-1", 1).await.remove(0);
@@ -164,9 +172,8 @@ async fn an_ended_task_shows_output_and_the_attempt_that_made_it() {
     assert_eq!(done["attempts"][0]["outcome"], "succeeded");
 }
 
-#[tokio::test]
-async fn a_wait_is_answered_when_the_task_ends_and_not_before() {
-    let site = std::sync::Arc::new(Site::open().await);
+async fn a_wait_is_answered_when_the_task_ends_and_not_before(on: On) {
+    let site = std::sync::Arc::new(Site::over(on).await);
     let id = site.echo("ana").await;
     let path = format!("/api/v1/tasks/{id}/wait");
     let short = site.get("ana", &format!("{path}?timeout_ms=0")).await.expect(200);
@@ -184,9 +191,8 @@ async fn a_wait_is_answered_when_the_task_ends_and_not_before() {
     assert_eq!(at_once["status"], "completed");
 }
 
-#[tokio::test]
-async fn logs_are_numbered_and_read_on_from_any_line() {
-    let site = Site::open().await;
+async fn logs_are_numbered_and_read_on_from_any_line(on: On) {
+    let site = Site::over(on).await;
     let id = site.echo("ana").await;
     let path = format!("/api/v1/tasks/{id}/logs");
     let none = site.get("ana", &path).await.expect(200);
@@ -207,4 +213,40 @@ async fn logs_are_numbered_and_read_on_from_any_line() {
     site.get("ana", &format!("{path}?limit=10000")).await.expect(200);
     site.get("ana", &format!("{path}?limit=10001")).await.refused(400, "bad_request");
     site.get("ana", &format!("{path}?after=-1")).await.refused(400, "bad_request");
+}
+
+async fn of_a_hundred_thousand_lines_the_newest_are_kept_and_the_log_says_that_it_was_cut(on: On) {
+    const LINES: u64 = 100_000;
+    let kept = u64::from(LOG_LINES_MAX);
+    let site = Site::over(on).await;
+    let id = site.echo("ana").await;
+    let (lease, _) = site.claim("w-1", 1).await.remove(0);
+    let line = |n: u64| format!(r#"{{"at":1700000000000,"l":"info","x":"line {n}"}}"#);
+    let read = async |after: u64| {
+        let path = format!("/api/v1/tasks/{id}/logs?after={after}&limit=10000");
+        site.get("ana", &path).await.expect(200)
+    };
+    // Whoever follows reads on from the last line it has.
+    let mut followed = 0;
+    for chunk in 0..LINES / 1_000 {
+        let lines: Vec<_> = (1..=1_000).map(|n| line(chunk * 1_000 + n)).collect();
+        assert!(site.report("w-1", &lease, json!({ "report": "log", "lines": lines })).await);
+        if chunk % 9 == 0 || chunk == LINES / 1_000 - 1 {
+            let page = read(followed).await;
+            for line in page["lines"].as_array().unwrap() {
+                followed += 1;
+                assert_eq!(line["n"], followed, "no gap and no repeat");
+                assert_eq!(line["text"], format!("line {followed}"));
+            }
+        }
+    }
+    assert_eq!(followed, LINES);
+    let whole = read(0).await;
+    assert_eq!(
+        (&whole["first"], &whole["last"], &whole["capped"]),
+        (&json!(LINES - kept + 1), &json!(LINES), &json!(true))
+    );
+    let lines = whole["lines"].as_array().unwrap();
+    assert_eq!(lines.len() as u64, kept);
+    assert_eq!(lines[0]["text"], format!("line {}", LINES - kept + 1));
 }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use axum::body::Body;
 use serde_json::{Value, json};
 use tasktonic_auth::Role;
+use tasktonic_each_store::{On, on_each_store};
 use tasktonic_server::Limits;
 
 use crate::support::Site;
@@ -15,16 +16,22 @@ async fn count(site: &Site, user: &str) -> u64 {
     site.get(user, "/api/v1/tasks/counts").await.expect(200)["all"].as_u64().unwrap()
 }
 
-#[tokio::test]
-async fn an_accepted_task_is_answered_whole_and_can_be_read() {
-    let site = Site::open().await;
+on_each_store! {
+    an_accepted_task_is_answered_whole_and_can_be_read
+    a_payload_that_does_not_fit_is_refused_with_its_places_and_nothing_is_stored
+    a_key_finds_its_task_and_refuses_another_body
+    of_a_thousand_with_ten_bad_ones_the_others_are_accepted_once
+}
+
+async fn an_accepted_task_is_answered_whole_and_can_be_read(on: On) {
+    let site = Site::over(on).await;
     let body = json!({ "kind": "mail", "payload": { "to": ["a"] }, "tags": ["x"], "idempotency_key": "k" });
     let answer = site.post("ana", TASKS, body).await;
     let place = answer.header("location").to_owned();
     let task = answer.expect(202);
     assert_eq!(place, format!("{TASKS}/{}", task["id"].as_str().unwrap()));
     assert_eq!(task["status"], "queued");
-    assert_eq!(task["durability"], "memory");
+    assert_eq!(task["durability"], on.durability());
     assert_eq!((&task["attempts_max"], &task["timeout_ms"]), (&json!(2), &json!(60_000)));
     let read = site.get("ana", &place).await.expect(200);
     assert_eq!(read, task);
@@ -47,9 +54,8 @@ async fn a_payload_is_kept_byte_for_byte() {
     assert!(descriptor.contains(payload), "{descriptor}");
 }
 
-#[tokio::test]
-async fn a_payload_that_does_not_fit_is_refused_with_its_places_and_nothing_is_stored() {
-    let site = Site::open().await;
+async fn a_payload_that_does_not_fit_is_refused_with_its_places_and_nothing_is_stored(on: On) {
+    let site = Site::over(on).await;
     let body = json!({ "kind": "mail", "payload": { "to": ["a", 7], "secret": "hunter2" } });
     let refused = site.post("ana", TASKS, body).await.refused(422, "payload_invalid");
     let mut places: Vec<_> = refused["errors"]
@@ -81,9 +87,8 @@ async fn a_kind_announced_anew_is_checked_by_its_new_schema() {
     site.post("ana", TASKS, body).await.refused(422, "payload_invalid");
 }
 
-#[tokio::test]
-async fn a_key_finds_its_task_and_refuses_another_body() {
-    let site = Site::open().await;
+async fn a_key_finds_its_task_and_refuses_another_body(on: On) {
+    let site = Site::over(on).await;
     let body = json!({ "kind": "echo", "payload": { "n": 1 }, "idempotency_key": "k" });
     let task = site.post("ana", TASKS, &body).await.expect(202);
     assert_eq!(site.post("ana", TASKS, &body).await.expect(200)["id"], task["id"]);
@@ -440,9 +445,8 @@ async fn a_batch_of_a_thousand_is_taken_whole_and_one_more_is_refused() {
     site.post("ana", "/api/v1/tasks/batch", body(0)).await.refused(400, "bad_request");
 }
 
-#[tokio::test]
-async fn of_a_thousand_with_ten_bad_ones_the_others_are_accepted_once() {
-    let site = Site::open().await;
+async fn of_a_thousand_with_ten_bad_ones_the_others_are_accepted_once(on: On) {
+    let site = Site::over(on).await;
     let task = |n: usize| match n % 100 {
         7 => json!({ "kind": "mail", "payload": { "to": [n] }, "idempotency_key": n.to_string() }),
         _ => json!({ "kind": "echo", "payload": n, "idempotency_key": n.to_string() }),

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tasktonic_auth::Role;
+use tasktonic_each_store::{On, Opened};
 use tasktonic_files::{FileLimits, Files};
 use tasktonic_server::{Config, Identity, Limits, Server};
 use tasktonic_store::Store;
@@ -27,6 +28,8 @@ pub(crate) struct Site {
     host: String,
     server: Server,
     _folder: tempfile::TempDir,
+    /// What its store is on, if it is on anything.
+    _under: Option<Opened>,
 }
 
 /// An answer, whole.
@@ -78,6 +81,18 @@ impl Site {
         Self::on(Arc::new(store), clock, hand, limits).await
     }
 
+    /// The same on another store.
+    pub(crate) async fn over(on: On) -> Self {
+        let (clock, hand) = Clock::manual(1_700_000_000_000);
+        Self::standing(on.open_at(clock.clone(), crate::PARTITIONS).await, clock, hand).await
+    }
+
+    /// A server on this store, which stays as long as it.
+    pub(crate) async fn standing(under: Opened, clock: Clock, hand: ManualClock) -> Self {
+        let site = Self::on(under.store.clone(), clock, hand, Limits::default()).await;
+        Self { _under: Some(under), ..site }
+    }
+
     /// A server on a store of several partitions.
     pub(crate) async fn with_partitions(count: u16) -> Self {
         let (clock, hand) = Clock::manual(1_700_000_000_000);
@@ -115,7 +130,15 @@ impl Site {
         let server =
             Server::bind(config, store.clone(), files, identity.clone(), clock).await.unwrap();
         let host = format!("localhost:{}", server.local_addr().port());
-        let site = Self { router: server.router(), hand, identity, host, server, _folder: folder };
+        let site = Self {
+            router: server.router(),
+            hand,
+            identity,
+            host,
+            server,
+            _folder: folder,
+            _under: None,
+        };
         site.announce("crew").await;
         site
     }

@@ -1,7 +1,8 @@
-//! Why a task does not run.
+//! Why a task does not run, on each store.
 
 use serde_json::{Value, json};
 use tasktonic_auth::Role;
+use tasktonic_each_store::{On, on_each_store};
 
 use crate::support::{Site, ack};
 
@@ -11,9 +12,14 @@ async fn why(site: &Site, task: &str) -> Value {
     answer
 }
 
-#[tokio::test]
-async fn a_task_that_does_not_run_says_what_is_in_its_way() {
-    let site = Site::open().await;
+on_each_store! {
+    a_task_that_does_not_run_says_what_is_in_its_way
+    a_task_behind_another_of_its_serial_key_says_which
+    a_low_task_says_that_the_others_of_its_user_go_first
+}
+
+async fn a_task_that_does_not_run_says_what_is_in_its_way(on: On) {
+    let site = Site::over(on).await;
     let task = site.echo("ana").await;
     let says = async |reason: &str| {
         let answer = why(&site, &task).await;
@@ -56,9 +62,8 @@ async fn a_task_that_does_not_run_says_what_is_in_its_way() {
     site.get("ben", &foreign).await.refused(404, "not_found");
 }
 
-#[tokio::test]
-async fn a_task_behind_another_of_its_serial_key_says_which() {
-    let site = Site::open().await;
+async fn a_task_behind_another_of_its_serial_key_says_which(on: On) {
+    let site = Site::over(on).await;
     site.announce("crew").await;
     let body = json!({ "kind": "echo", "payload": {}, "serial_key": "orders" });
     let first = site.submit("ana", body.clone()).await["id"].clone();
@@ -74,9 +79,8 @@ async fn a_task_behind_another_of_its_serial_key_says_which() {
     assert_eq!(why(&site, &second).await["reason"], "turn");
 }
 
-#[tokio::test]
-async fn a_low_task_says_that_the_others_of_its_user_go_first() {
-    let site = Site::open().await;
+async fn a_low_task_says_that_the_others_of_its_user_go_first(on: On) {
+    let site = Site::over(on).await;
     site.announce("crew").await;
     let mut tasks = Vec::new();
     for priority in ["low", "normal", "high"] {

@@ -1,10 +1,11 @@
-//! Every way an attempt can end.
+//! Every way an attempt can end, on each store.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tasktonic_each_store::{On, on_each_store};
 use tasktonic_store::Table;
 use tasktonic_worker::limits::{LOG_LINES_BURST, OUTPUT_FILE_BYTES_MAX, TIMEOUT_GRACE};
 use tasktonic_worker::{Action, Failure, Rule, RunError, Stop};
@@ -12,9 +13,26 @@ use tokio_util::sync::CancellationToken;
 
 use super::stage::{Draft, Stage, draft, handler, settings, start, worker};
 
-#[tokio::test]
-async fn a_task_runs_and_ends_with_output_progress_and_log() {
-    let stage = Stage::new();
+on_each_store! {
+    a_task_runs_and_ends_with_output_progress_and_log
+    a_failed_attempt_is_followed_by_another_after_its_wait_until_there_are_none
+    a_panic_is_a_failed_attempt_and_leaves_the_worker_at_work
+    a_final_failure_ends_the_task_at_once
+    a_snooze_comes_back_later_and_is_not_counted
+    a_running_task_is_cancelled_and_says_that_it_is_stopping
+    an_attempt_past_its_time_is_failed_whether_it_listens_or_not
+    a_handler_is_told_at_the_soft_limit_and_cut_off_at_the_hard_one
+    rules_say_what_follows_an_error
+    three_failed_attempts_are_three_rows_with_times_of_their_own
+    a_flood_of_progress_is_sent_ten_times_a_second_and_the_last_is_kept
+    phases_carry_the_bar_from_part_to_part
+    a_flood_of_lines_is_cut_and_all_that_is_kept_comes_before_the_end
+    a_task_nobody_has_a_handler_for_waits_and_does_not_fail
+    a_worker_that_cannot_serve_its_queues_says_so_and_does_not_start
+}
+
+async fn a_task_runs_and_ends_with_output_progress_and_log(on: On) {
+    let stage = Stage::over(on).await;
     let echo = handler("echo", async |payload, cx| {
         cx.progress(1, 2, "words", Some("half".to_owned()));
         cx.info("said it");
@@ -38,9 +56,8 @@ async fn a_task_runs_and_ends_with_output_progress_and_log() {
     assert!(registry.get(Table::Workers, "w-1").await.unwrap().is_none(), "it has left");
 }
 
-#[tokio::test]
-async fn a_failed_attempt_is_followed_by_another_after_its_wait_until_there_are_none() {
-    let stage = Stage::new();
+async fn a_failed_attempt_is_followed_by_another_after_its_wait_until_there_are_none(on: On) {
+    let stage = Stage::over(on).await;
     let fails = handler("fails", async |_, cx| {
         Err(Failure::attempt("no_luck", format!("attempt {}", cx.attempt())))
     });
@@ -57,9 +74,8 @@ async fn a_failed_attempt_is_followed_by_another_after_its_wait_until_there_are_
     assert!(attempts[1].st.unwrap() >= attempts[0].en + 50, "the backoff was waited for");
 }
 
-#[tokio::test]
-async fn a_panic_is_a_failed_attempt_and_leaves_the_worker_at_work() {
-    let stage = Stage::new();
+async fn a_panic_is_a_failed_attempt_and_leaves_the_worker_at_work(on: On) {
+    let stage = Stage::over(on).await;
     let panics = handler("panics", async |_, cx| {
         if cx.attempt() == 1 {
             panic!("the secret is 4711");
@@ -75,9 +91,8 @@ async fn a_panic_is_a_failed_attempt_and_leaves_the_worker_at_work() {
     assert!(!error.message.contains("4711"), "the text of a panic may hold a payload");
 }
 
-#[tokio::test]
-async fn a_final_failure_ends_the_task_at_once() {
-    let stage = Stage::new();
+async fn a_final_failure_ends_the_task_at_once(on: On) {
+    let stage = Stage::over(on).await;
     let bad = handler("bad", async |_, _| Err(Failure::fatal("bad_file", "no photo")));
     let huge = handler("huge", async |_, _| Ok(json!("x".repeat(OUTPUT_FILE_BYTES_MAX))));
     let _running = start(worker(stage.store.clone(), "w-1", settings(), vec![bad, huge]));
@@ -91,9 +106,8 @@ async fn a_final_failure_ends_the_task_at_once() {
     assert_eq!(why.as_deref(), Some("its handler wants no further attempt"));
 }
 
-#[tokio::test]
-async fn a_snooze_comes_back_later_and_is_not_counted() {
-    let stage = Stage::new();
+async fn a_snooze_comes_back_later_and_is_not_counted(on: On) {
+    let stage = Stage::over(on).await;
     let calls = Arc::new(AtomicU32::new(0));
     let counted = calls.clone();
     let sleepy = handler("sleepy", move |_, cx| {
@@ -114,9 +128,8 @@ async fn a_snooze_comes_back_later_and_is_not_counted() {
     assert!(stage.attempts(&task).await.iter().all(|attempt| attempt.o == "snoozed"));
 }
 
-#[tokio::test]
-async fn a_running_task_is_cancelled_and_says_that_it_is_stopping() {
-    let stage = Stage::new();
+async fn a_running_task_is_cancelled_and_says_that_it_is_stopping(on: On) {
+    let stage = Stage::over(on).await;
     let (go, gone) = (Arc::new(tokio::sync::Notify::new()), CancellationToken::new());
     let (let_go, saw) = (go.clone(), gone.clone());
     let waits = handler("waits", move |_, cx| {
@@ -140,9 +153,8 @@ async fn a_running_task_is_cancelled_and_says_that_it_is_stopping() {
     assert_eq!(seen.body.why.as_deref(), Some("cancelled on request"));
 }
 
-#[tokio::test]
-async fn an_attempt_past_its_time_is_failed_whether_it_listens_or_not() {
-    let stage = Stage::new();
+async fn an_attempt_past_its_time_is_failed_whether_it_listens_or_not(on: On) {
+    let stage = Stage::over(on).await;
     let listens = handler("listens", async |_, cx| {
         cx.cancelled().await;
         Err(Failure::Cancelled)
@@ -162,9 +174,8 @@ async fn an_attempt_past_its_time_is_failed_whether_it_listens_or_not() {
     }
 }
 
-#[tokio::test]
-async fn a_handler_is_told_at_the_soft_limit_and_cut_off_at_the_hard_one() {
-    let stage = Stage::new();
+async fn a_handler_is_told_at_the_soft_limit_and_cut_off_at_the_hard_one(on: On) {
+    let stage = Stage::over(on).await;
     let saves = handler("saves", async |_, cx| {
         let since = Instant::now();
         cx.cancelled().await;
@@ -208,9 +219,8 @@ async fn a_handler_is_told_at_the_soft_limit_and_cut_off_at_the_hard_one() {
     assert!(took < TIMEOUT_GRACE, "it was told before, so there is no grace after: {took:?}");
 }
 
-#[tokio::test]
-async fn rules_say_what_follows_an_error() {
-    let stage = Stage::new();
+async fn rules_say_what_follows_an_error(on: On) {
+    let stage = Stage::over(on).await;
     let fails = handler("fails", async |payload, _| {
         Err(Failure::attempt(payload.as_str().unwrap_or_default(), "no luck"))
     });
@@ -235,9 +245,8 @@ async fn rules_say_what_follows_an_error() {
     assert_eq!(stage.wait(&task, "dead").await.stored.unwrap().a, 3, "no rule: the backoff");
 }
 
-#[tokio::test]
-async fn three_failed_attempts_are_three_rows_with_times_of_their_own() {
-    let stage = Stage::new();
+async fn three_failed_attempts_are_three_rows_with_times_of_their_own(on: On) {
+    let stage = Stage::over(on).await;
     let fails = handler("fails", async |_, cx| {
         if cx.attempt() == 4 {
             return Ok(json!(4));
@@ -261,9 +270,8 @@ async fn three_failed_attempts_are_three_rows_with_times_of_their_own() {
     }
 }
 
-#[tokio::test]
-async fn a_flood_of_progress_is_sent_ten_times_a_second_and_the_last_is_kept() {
-    let stage = Stage::new();
+async fn a_flood_of_progress_is_sent_ten_times_a_second_and_the_last_is_kept(on: On) {
+    let stage = Stage::over(on).await;
     let counts = handler("counts", async |_, cx| {
         let since = Instant::now();
         let mut done = 0;
@@ -287,9 +295,8 @@ async fn a_flood_of_progress_is_sent_ten_times_a_second_and_the_last_is_kept() {
     assert!((2..=15).contains(&sent), "{sent} writes of {done} reports");
 }
 
-#[tokio::test]
-async fn phases_carry_the_bar_from_part_to_part() {
-    let stage = Stage::new();
+async fn phases_carry_the_bar_from_part_to_part(on: On) {
+    let stage = Stage::over(on).await;
     let steps = handler("steps", async |_, cx| {
         cx.phase("fetch", 0.25);
         cx.progress(2, 2, "files", None);
@@ -306,9 +313,8 @@ async fn phases_carry_the_bar_from_part_to_part() {
     assert_eq!(progress.note.as_deref(), Some("back to the first"));
 }
 
-#[tokio::test]
-async fn a_flood_of_lines_is_cut_and_all_that_is_kept_comes_before_the_end() {
-    let stage = Stage::new();
+async fn a_flood_of_lines_is_cut_and_all_that_is_kept_comes_before_the_end(on: On) {
+    let stage = Stage::over(on).await;
     let talks = handler("talks", async |_, cx| {
         for i in 0..LOG_LINES_BURST * 2 {
             cx.info(format!("line {i}"));
@@ -325,9 +331,8 @@ async fn a_flood_of_lines_is_cut_and_all_that_is_kept_comes_before_the_end() {
     assert!(log.last().unwrap().ends_with("left out: too many at once"), "{:?}", log.last());
 }
 
-#[tokio::test]
-async fn a_task_nobody_has_a_handler_for_waits_and_does_not_fail() {
-    let stage = Stage::new();
+async fn a_task_nobody_has_a_handler_for_waits_and_does_not_fail(on: On) {
+    let stage = Stage::over(on).await;
     // Submitted to a queue of this worker, but of another kind.
     let task = stage.submit(draft("known")).await;
     let other = super::trouble::renamed(stage.store.clone(), "unheard_of");
@@ -338,9 +343,8 @@ async fn a_task_nobody_has_a_handler_for_waits_and_does_not_fail() {
     assert!(seen.due.unwrap() > seen.at + 29_000);
 }
 
-#[tokio::test]
-async fn a_worker_that_cannot_serve_its_queues_says_so_and_does_not_start() {
-    let stage = Stage::new();
+async fn a_worker_that_cannot_serve_its_queues_says_so_and_does_not_start(on: On) {
+    let stage = Stage::over(on).await;
     let run = |handlers, settings| {
         let worker = worker(stage.store.clone(), "w-1", settings, handlers);
         worker.run_until(CancellationToken::new())

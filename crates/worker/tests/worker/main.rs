@@ -1,5 +1,5 @@
-//! Workers over the model store, with handlers made of closures. Nothing here knows another
-//! store.
+//! Workers with handlers made of closures: over the model store, and over each store where that
+//! could make a difference to what people see.
 
 #![expect(clippy::unwrap_used, reason = "in tests and what only tests use")]
 

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use tasktonic_core::Lease;
+use tasktonic_each_store::{On, on_each_store};
 use tasktonic_files::{Content, Error, FileId, FileMeta, TaskFiles};
 use tasktonic_protocol::stored::OutputFile;
 use tasktonic_worker::Worker;
@@ -91,9 +92,12 @@ fn of(bytes: usize) -> Draft {
     Draft { payload: json!({ "bytes": bytes }), ..draft("long") }
 }
 
-#[tokio::test]
-async fn a_long_output_becomes_a_file_and_whoever_waited_reads_it_whole() {
-    let (stage, files) = (Stage::new(), Arc::new(Memory::default()));
+on_each_store! {
+    a_long_output_becomes_a_file_and_whoever_waited_reads_it_whole
+}
+
+async fn a_long_output_becomes_a_file_and_whoever_waited_reads_it_whole(on: On) {
+    let (stage, files) = (Stage::over(on).await, Arc::new(Memory::default()));
     let _running = start(long(&stage, files.clone()));
     let sizes = [OUTPUT_BYTES_MAX, OUTPUT_BYTES_MAX + 1, OUTPUT_FILE_BYTES_MAX];
     let nodes: Vec<_> = sizes.iter().map(|bytes| stage.node(of(*bytes), &[])).collect();

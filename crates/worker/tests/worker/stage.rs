@@ -12,6 +12,7 @@ use tasktonic_core::policy::Backoff;
 use tasktonic_core::reply::Submitted;
 use tasktonic_core::routing::partition_of;
 use tasktonic_core::{Labels, Name, TaskId, UserId};
+use tasktonic_each_store::{On, Opened};
 use tasktonic_protocol::policy::Rule;
 use tasktonic_protocol::stored::{AttemptRecord, Descriptor, StoredState};
 use tasktonic_protocol::worker::KindRecord;
@@ -28,6 +29,8 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 pub(crate) struct Stage {
     pub(crate) store: Arc<dyn Store>,
     next: AtomicU64,
+    /// What the store is on, if it is on anything.
+    _under: Option<Opened>,
 }
 
 /// What a task looks like now.
@@ -76,7 +79,12 @@ impl Stage {
     }
 
     pub(crate) fn on(store: Arc<dyn Store>) -> Self {
-        Self { store, next: AtomicU64::new(1) }
+        Self { store, next: AtomicU64::new(1), _under: None }
+    }
+
+    pub(crate) async fn over(on: On) -> Self {
+        let under = on.open(crate::PARTITIONS).await;
+        Self { store: under.store.clone(), next: AtomicU64::new(1), _under: Some(under) }
     }
 
     pub(crate) async fn submit(&self, draft: Draft) -> (UserId, TaskId) {
