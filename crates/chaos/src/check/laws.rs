@@ -461,10 +461,12 @@ fn agreement(world: &World<'_>, story: &Story<'_>, found: &mut Found) {
     };
     found.look();
     let same = last.rev == end.rev && last.status == end.status;
+    if same || end.status.as_deref() == Some("absent") {
+        return;
+    }
     // A snapshot holds the newest tasks; of an older one that changed before it nothing is heard.
     let stream = world.streams.get(last.proc.as_str());
-    let reset = stream.is_some_and(|all| all.iter().any(|l| l.op == Op::Reset && l.t >= last.t));
-    if same || reset || end.status.as_deref() == Some("absent") {
+    if stream.is_some_and(|all| all.iter().any(|l| l.op == Op::Reset && l.t >= last.t)) {
         return;
     }
     let text = |line: &Line| {
