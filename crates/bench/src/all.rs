@@ -74,9 +74,10 @@ fn keep(run: &Run, folder: &Path) -> Result<()> {
 }
 
 /// Pages of other benches, and what they show.
-const BESIDE: [(&str, &str); 2] = [
+const BESIDE: [(&str, &str); 3] = [
     ("curves.md", "what follows when there is more of something"),
     ("peers.md", "beside its peers"),
+    ("chaos.md", "half an hour of faults"),
 ];
 
 /// The page; it names those pages of other benches that `is_there`.
