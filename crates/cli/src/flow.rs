@@ -1,12 +1,14 @@
 //! `tasktonic flow submit | show | add | cancel | retry` and `tasktonic batch open | add | seal |
 //! show | cancel | retry`.
 
+use std::collections::{HashMap, VecDeque};
+
 use anyhow::{Context, Result};
 use clap::Subcommand;
 use serde::de::DeserializeOwned;
 use tasktonic_client::{Client, submission};
 use tasktonic_protocol::http::{
-    BatchOpenRequest, Flow, FlowRequest, FlowSort, FlowTask, OnFailure, RollUp,
+    BatchOpenRequest, Flow, FlowNode, FlowRequest, FlowSort, FlowTask, OnFailure, RollUp,
 };
 
 use crate::api::Remote;
@@ -208,7 +210,7 @@ fn show(flow: &Flow, json: bool) -> Result<u8> {
         flow.task.id,
         flow.task.status.name(),
     ));
-    for node in &flow.tasks {
+    for node in in_order(&flow.tasks) {
         let name = node.name.as_deref().unwrap_or(&node.kind);
         let after: Vec<String> = node
             .after
@@ -228,4 +230,31 @@ fn show(flow: &Flow, json: bool) -> Result<u8> {
         screen::say(&harmless(&format!("  {}  {:<10} {name}{after}", node.id, node.status.name())));
     }
     Ok(crate::DONE)
+}
+
+/// The tasks of a flow as they can run: none stands before one that it waits for.
+fn in_order(nodes: &[FlowNode]) -> Vec<&FlowNode> {
+    let at: HashMap<&str, usize> =
+        nodes.iter().enumerate().map(|(at, node)| (node.id.as_str(), at)).collect();
+    let mut waits_for = vec![0; nodes.len()];
+    let mut followers = vec![Vec::new(); nodes.len()];
+    for (follower, node) in nodes.iter().enumerate() {
+        // What is not among these, as in an answer that shows a part of a flow, is before them all.
+        for older in node.after.iter().filter_map(|tie| at.get(tie.id.as_str())) {
+            waits_for[follower] += 1;
+            followers[*older].push(follower);
+        }
+    }
+    let mut ready: VecDeque<usize> = (0..nodes.len()).filter(|at| waits_for[*at] == 0).collect();
+    let mut order = Vec::with_capacity(nodes.len());
+    while let Some(next) = ready.pop_front() {
+        order.push(&nodes[next]);
+        for follower in &followers[next] {
+            waits_for[*follower] -= 1;
+            if waits_for[*follower] == 0 {
+                ready.push_back(*follower);
+            }
+        }
+    }
+    order
 }

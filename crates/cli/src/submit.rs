@@ -5,7 +5,7 @@ mod batch;
 mod policy;
 mod watch;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -160,6 +160,11 @@ pub(crate) fn payload(data: &str) -> Result<Value> {
 /// JSON given as such, or as a file.
 pub(crate) fn text_of(data: &str) -> Result<String> {
     Ok(match data.strip_prefix('@') {
+        None if Path::new(data).is_file() => {
+            return Err(bad_use(format!(
+                "{data} is a file; what is in it is written with an @: '@{data}'"
+            )));
+        }
         None => data.to_owned(),
         Some("-") => std::io::read_to_string(std::io::stdin()).context("reading standard input")?,
         Some(path) => {

@@ -10,6 +10,7 @@ mod doctor;
 mod erase;
 mod exec;
 mod fleet;
+mod flows;
 mod labels;
 mod large_batch;
 mod pages;
