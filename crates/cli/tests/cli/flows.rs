@@ -21,7 +21,10 @@ fn a_flow_is_handed_over_added_to_stopped_and_sent_back() {
     let flow = |args: &[&str]| said(installation.client().arg("flow").args(args));
     said(installation.client().arg("pause"));
 
-    let noop = |name: &str, after: &[&str]| json!({ "name": name, "after": after, "task": { "kind": "noop", "payload": {} } });
+    let noop = |name: &str, after: &[&str]| {
+        let task = json!({ "kind": "noop", "payload": {} });
+        json!({ "name": name, "after": after, "task": task })
+    };
     let tasks = [
         noop("report", &["resize", "count"]),
         noop("count", &["fetch"]),

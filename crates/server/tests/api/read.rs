@@ -217,6 +217,10 @@ async fn logs_are_numbered_and_read_on_from_any_line(on: On) {
 
 async fn of_a_hundred_thousand_lines_the_newest_are_kept_and_the_log_says_that_it_was_cut(on: On) {
     const LINES: u64 = 100_000;
+    const REPORTS: u64 = 100;
+    const PER_REPORT: u64 = LINES / REPORTS;
+    /// Reports that come before whoever follows reads on: of fewer lines than are kept.
+    const READ_AFTER: u64 = 9;
     let kept = u64::from(LOG_LINES_MAX);
     let site = Site::over(on).await;
     let id = site.echo("ana").await;
@@ -228,10 +232,11 @@ async fn of_a_hundred_thousand_lines_the_newest_are_kept_and_the_log_says_that_i
     };
     // Whoever follows reads on from the last line it has.
     let mut followed = 0;
-    for chunk in 0..LINES / 1_000 {
-        let lines: Vec<_> = (1..=1_000).map(|n| line(chunk * 1_000 + n)).collect();
+    for report in 1..=REPORTS {
+        let before = (report - 1) * PER_REPORT;
+        let lines: Vec<_> = (1..=PER_REPORT).map(|n| line(before + n)).collect();
         assert!(site.report("w-1", &lease, json!({ "report": "log", "lines": lines })).await);
-        if chunk % 9 == 0 || chunk == LINES / 1_000 - 1 {
+        if report % READ_AFTER == 0 || report == REPORTS {
             let page = read(followed).await;
             for line in page["lines"].as_array().unwrap() {
                 followed += 1;
