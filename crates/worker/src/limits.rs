@@ -50,8 +50,8 @@ pub const LOOK_EVERY: Duration = Duration::from_secs(60);
 pub const CALLS_OF_ALL_PLACES: u32 = 2;
 /// A call that fills so many places is not held back for more.
 pub const FULL_CALL: u32 = 16;
-/// How long a call that would fill few places is held back at most, where more waits than there are
-/// places and tasks are over in less.
+/// How long a small call is held back at most: where more waits than there are places, for more places
+/// to fall free, if tasks are over in less; elsewhere, for the answer to a call that is no older.
 pub const HELD_AT_MOST: Duration = Duration::from_millis(2);
 /// How often one partition is asked for work in a row, while others are to be asked too.
 pub const IN_A_ROW_MAX: u32 = 2;

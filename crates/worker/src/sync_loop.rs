@@ -56,6 +56,8 @@ pub(crate) struct SyncLoop {
     calls: u64,
     /// Places asked for by syncs in flight.
     reserved: u32,
+    /// The partition that was last asked for work, and how often in a row.
+    asked_last: Option<(usize, u32)>,
     /// Whether the last attempt that ended was over before a call would be held back for it.
     is_quick: bool,
     /// Places that are kept free for a task that takes several.
@@ -77,6 +79,7 @@ impl SyncLoop {
             next_key: 0,
             calls: 0,
             reserved: 0,
+            asked_last: None,
             is_quick: false,
             saving: None,
             draining: None,

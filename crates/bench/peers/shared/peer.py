@@ -82,7 +82,8 @@ async def serve_async(one, many):
                 at = start + offset
                 rest = at - time.monotonic_ns()
                 if rest > 0:
-                    await asyncio.sleep(rest / 1e9)
+                    # Timers of asyncio count in milliseconds.
+                    time.sleep(rest / 1e9)
                 await one(task(first + i, at, pad))
             answer(took_ns=time.monotonic_ns() - start, waits_ns=waits)
             continue

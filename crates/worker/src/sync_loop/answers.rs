@@ -57,7 +57,7 @@ impl SyncLoop {
         match answer {
             Answer::Sync { index, sent, limit, saved, carried, woken, reply, losses } => {
                 self.reserved -= limit;
-                self.partitions[index].in_flight = false;
+                self.partitions[index].is_back();
                 match reply {
                     Ok(reply) => {
                         let stopped_at = reply.stopped_at.clone();
@@ -77,7 +77,7 @@ impl SyncLoop {
                 }
             }
             Answer::Held { index, reply, losses } => {
-                self.partitions[index].in_flight = false;
+                self.partitions[index].is_back();
                 match reply {
                     Ok(QueryReply::Held(held)) => {
                         self.partitions[index].answered();

@@ -8,23 +8,21 @@ use tasktonic_core::command::Op;
 use tasktonic_core::limits::MAINTENANCE_MS;
 use tasktonic_core::routing::PartitionId;
 
-use crate::limits::{LOOK_EVERY, STORE_WAIT_FIRST, STORE_WAIT_MAX};
+use crate::limits::{HELD_AT_MOST, LOOK_EVERY, STORE_WAIT_FIRST, STORE_WAIT_MAX};
 
 #[derive(Debug)]
 pub(crate) struct Partition {
     pub(super) id: PartitionId,
-    /// Whether a request is on its way: there is one at most.
-    pub(super) in_flight: bool,
+    /// Since when a request is on its way: there is one at most.
+    in_flight_since: Option<Instant>,
     /// Whether there may be work.
     pub(super) hot: bool,
     /// Whether it gave all that it was last asked for: more may wait there.
     pub(super) has_backlog: bool,
     /// When it was last asked for work.
     pub(super) asked_at: Instant,
-    /// How often it was asked for work since another one was.
-    pub(super) in_a_row: u32,
     /// Since when what is to be said there is held back, to be said together with more.
-    pub(super) held_since: Option<Instant>,
+    held_since: Option<Instant>,
     /// Queues for which it was woken since the last call.
     pub(super) woken: BTreeSet<Name>,
     /// When to look though nobody woke it.
@@ -49,11 +47,10 @@ impl Partition {
     pub(super) fn new(p: u16, now: Instant) -> Self {
         Self {
             id: PartitionId(p),
-            in_flight: false,
+            in_flight_since: None,
             hot: true,
             has_backlog: false,
             asked_at: now,
-            in_a_row: 0,
             held_since: None,
             woken: BTreeSet::new(),
             look_at: now + LOOK_EVERY,
@@ -91,9 +88,35 @@ impl Partition {
         self.failures == 0 && !self.ask_held
     }
 
+    pub(super) fn is_in_flight(&self) -> bool {
+        self.in_flight_since.is_some()
+    }
+
+    /// Whether a request is on its way that went out a moment ago. One that hangs keeps nobody waiting.
+    pub(super) fn is_heard_soon(&self, now: Instant) -> bool {
+        self.in_flight_since.is_some_and(|since| now < since + HELD_AT_MOST)
+    }
+
+    /// Until when what is to be said there is held back from now on; `None` if it was for long enough.
+    pub(super) fn held_until(&mut self, now: Instant) -> Option<Instant> {
+        let since = *self.held_since.get_or_insert(now);
+        Some(since + HELD_AT_MOST).filter(|until| now < *until)
+    }
+
+    /// A request with all that is to be said is on its way.
+    pub(super) fn is_sent(&mut self, now: Instant) {
+        self.in_flight_since = Some(now);
+        self.held_since = None;
+    }
+
+    /// There is an answer, or there will be none.
+    pub(super) fn is_back(&mut self) {
+        self.in_flight_since = None;
+    }
+
     /// Whether something may be said to it now.
     pub(super) fn hears(&self, now: Instant) -> bool {
-        !self.in_flight && self.wait_until <= now
+        !self.is_in_flight() && self.wait_until <= now
     }
 
     /// Whether it would be asked for work now, if there are places: `free` of them.
@@ -136,5 +159,35 @@ impl Partition {
         let before = self.look_at;
         self.set_next_look(now, next_in_ms, chance);
         self.look_at = self.look_at.min(before.max(now));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_back_is_said_in_time_whatever_else_is_on_its_way() {
+        let begun = Instant::now();
+        let mut partition = Partition::new(0, begun);
+        let until = partition.held_until(begun).unwrap();
+        assert_eq!(until, begun + HELD_AT_MOST);
+        let later = begun + HELD_AT_MOST / 2;
+        assert_eq!(partition.held_until(later), Some(until), "looking again adds nothing");
+        assert_eq!(partition.held_until(until), None);
+        partition.is_sent(until);
+        assert_eq!(partition.held_until(until), Some(until + HELD_AT_MOST), "the next begins anew");
+    }
+
+    #[test]
+    fn a_request_is_waited_for_while_it_is_young() {
+        let begun = Instant::now();
+        let mut partition = Partition::new(0, begun);
+        assert!(!partition.is_heard_soon(begun) && partition.hears(begun));
+        partition.is_sent(begun);
+        assert!(partition.is_heard_soon(begun) && !partition.hears(begun));
+        assert!(!partition.is_heard_soon(begun + HELD_AT_MOST), "it hangs: others go on");
+        partition.is_back();
+        assert!(!partition.is_heard_soon(begun) && partition.hears(begun));
     }
 }

@@ -14,8 +14,8 @@ use super::answers::{Answer, Carried};
 use super::partition::Partition;
 use crate::attempt::{Attempt, bytes_of};
 use crate::limits::{
-    CALLS_OF_ALL_PLACES, FULL_CALL, HELD_AT_MOST, IN_A_ROW_MAX, LOOK_EVERY, REPORT_EVERY,
-    SYNC_BYTES_MAX, TURN, answer_within,
+    CALLS_OF_ALL_PLACES, FULL_CALL, IN_A_ROW_MAX, LOOK_EVERY, REPORT_EVERY, SYNC_BYTES_MAX, TURN,
+    answer_within,
 };
 
 /// What makes a sync of one partition due.
@@ -76,8 +76,9 @@ impl SyncLoop {
         for index in order.iter().chain(&order).copied() {
             let asks = |p: &usize| self.partitions[*p].may_be_asked_for_work(now, free.max(1));
             let before = || first.iter().take_while(|p| **p != index);
-            let has_had_its_turn = self.partitions[index].in_a_row >= IN_A_ROW_MAX
-                && order.iter().any(|p| *p != index && asks(p));
+            let has_had_its_turn =
+                self.asked_last.is_some_and(|(last, times)| last == index && times >= IN_A_ROW_MAX)
+                    && order.iter().any(|p| *p != index && asks(p));
             let is_turn_of_others =
                 self.saving.is_none() && (has_had_its_turn || before().any(asks));
             let free_here = free + if is_turn_of_others { 0 } else { dues[index].frees };
@@ -107,15 +108,19 @@ impl SyncLoop {
                 due.by(partition.look_at);
             }
             // An answer that is awaited wakes the loop by itself.
-            if partition.in_flight {
+            if partition.is_in_flight() {
                 continue;
             }
             let wait_until = partition.wait_until;
             let full = self.full_call(free_here);
+            let waits_for_more = if is_full {
+                (self.reserved > 0 || more_may_come) && self.is_small(free + due.frees)
+            } else {
+                due.frees < FULL_CALL && self.is_heard_soon(now)
+            };
             if due.now
-                && is_full
-                && (self.reserved > 0 || more_may_come)
-                && let Some(until) = self.held_until(index, free + due.frees, now)
+                && waits_for_more
+                && let Some(until) = self.partitions[index].held_until(now)
             {
                 next = next.min(until);
                 continue;
@@ -174,20 +179,17 @@ impl SyncLoop {
         full.min(free.saturating_sub(share)).max(share.max(1)).min(free)
     }
 
-    /// Whether a call that fills so many places is a small one.
+    /// Whether a call that fills so many places is a small one. It waits for more, if more of them may
+    /// soon be free: places that fall free one by one make small calls, and small calls cost the store
+    /// more for each task.
     fn is_small(&self, free: u32) -> bool {
         free < self.setup.concurrency.div_ceil(CALLS_OF_ALL_PLACES).min(FULL_CALL)
     }
 
-    /// Until when a call is held back that would fill only a few places, `free` of them, while more of them
-    /// may soon be: places that fall free one by one make small calls, and small calls cost the store
-    /// more for each task. `None` if it is sent now.
-    fn held_until(&mut self, index: usize, free: u32, now: Instant) -> Option<Instant> {
-        if !self.is_small(free) {
-            return None;
-        }
-        let since = *self.partitions[index].held_since.get_or_insert(now);
-        Some(since + HELD_AT_MOST).filter(|until| *until > now)
+    /// Whether a call is on its way that is soon answered. Where more waits in none, a small call waits
+    /// for it: the busier the store, the more each call says.
+    fn is_heard_soon(&self, now: Instant) -> bool {
+        self.partitions.iter().any(|partition| partition.is_heard_soon(now))
     }
 
     /// Sends a sync that asks for tasks for up to `places` places.
@@ -221,14 +223,11 @@ impl SyncLoop {
         self.calls += 1;
         self.reserved += limit;
         if limit > 0 {
-            let in_a_row = partition.in_a_row + 1;
-            self.partitions.iter_mut().for_each(|other| other.in_a_row = 0);
-            let partition = &mut self.partitions[index];
-            (partition.asked_at, partition.in_a_row, partition.hot) = (now, in_a_row, false);
+            (partition.asked_at, partition.hot) = (now, false);
+            let in_a_row = self.asked_last.filter(|(last, _)| *last == index);
+            self.asked_last = Some((index, in_a_row.map_or(1, |(_, times)| times + 1)));
         }
-        let partition = &mut self.partitions[index];
-        partition.held_since = None;
-        partition.in_flight = true;
+        partition.is_sent(now);
         partition.report_from = now + REPORT_EVERY;
         let (p, store) = (partition.id, self.setup.store.clone());
         let within = answer_within(self.setup.lease);
@@ -244,7 +243,7 @@ impl SyncLoop {
 
     fn ask_what_is_held(&mut self, index: usize) {
         let partition = &mut self.partitions[index];
-        partition.in_flight = true;
+        partition.is_sent(Instant::now());
         let (p, store) = (partition.id, self.setup.store.clone());
         let query = Query::Held { worker: self.setup.id.clone() };
         let within = answer_within(self.setup.lease);
