@@ -312,7 +312,7 @@ describe("a dead letter", () => {
     fireEvent.change(screen.getByLabelText("To"), { target: { value: "y" } });
     fireEvent.click(screen.getByRole("button", { name: "Try again" }));
     await waitFor(() => expect(router.push).toHaveBeenCalledWith("/tasks/a"));
-    expect(actions.retryTask.mock.calls).toEqual([[{ id: "a", payload: { to: "y" }, tags: [] }]]);
+    expect(actions.retryTask.mock.calls).toEqual([[{ id: "a", payload: { to: "y" }, tags: [], rev: task.rev }]]);
     expect(live.store.get("a")).toMatchObject({ status: "queued" });
   });
 

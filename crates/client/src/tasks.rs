@@ -165,25 +165,31 @@ impl Client {
     /// # Errors
     /// A problem `already_ended` if there is nothing left to stop.
     pub async fn cancel(&self, id: &str) -> Result<Task> {
-        self.change(id, "cancel", Code::AlreadyEnded).await
+        let ask = Ask::post(&["api", "v1", "tasks", check(id)?, "cancel"], Repeat::Always);
+        self.change(id, &ask, Code::AlreadyEnded).await
     }
 
-    /// Sends a task that failed or was cancelled back to its queue, attempts counted anew. The call is
-    /// repeated after a lost answer, and sends it back once more if it has failed again by then.
+    /// Sends a task that failed or was cancelled back to its queue, attempts counted anew. It is looked at
+    /// first: a call that is repeated after a lost answer sends nothing back that has failed anew.
     ///
     /// # Errors
-    /// A problem `not_retryable` for any other.
+    /// A problem `not_retryable` for any other, `changed_meanwhile` if it changed at the same moment.
     pub async fn retry(&self, id: &str) -> Result<Task> {
-        self.change(id, "retry", Code::NotRetryable).await
+        let rev = Some(self.task(id).await?.rev);
+        self.retry_with(id, &RetryRequest { rev, ..RetryRequest::default() }).await
     }
 
-    /// The same with another payload, other labels, or both.
+    /// The same with another payload, other labels, or both. It is sent back from the end that
+    /// `request.rev` names and no other; without one, a call that
+    /// is repeated after a lost answer sends back once more what has failed again by then.
     ///
     /// # Errors
     /// As [`Client::retry`]; a problem `payload_invalid` if the payload does not fit its kind.
     pub async fn retry_with(&self, id: &str, request: &RetryRequest) -> Result<Task> {
         let ask = Ask::post(&["api", "v1", "tasks", check(id)?, "retry"], Repeat::Always);
-        self.ask(ask.json(request)?).await
+        let ask = ask.json(request)?;
+        let done_before = request.rev.map_or(Code::NotRetryable, |_| Code::ChangedMeanwhile);
+        self.change(id, &ask, done_before).await
     }
 
     /// Removes a task that has ended, with all that is kept of it.
@@ -220,10 +226,10 @@ impl Client {
         self.ask(ask.json(request)?).await
     }
 
-    async fn change(&self, id: &str, verb: &str, done_before: Code) -> Result<Task> {
-        let ask = Ask::post(&["api", "v1", "tasks", check(id)?, verb], Repeat::Always);
+    /// Asks for a change; `done_before` refuses it where it is done already.
+    async fn change(&self, id: &str, ask: &Ask, done_before: Code) -> Result<Task> {
         let mut unsure = false;
-        match self.answer(&ask, &mut unsure).await {
+        match self.answer(ask, &mut unsure).await {
             Ok(answer) => self.read(&answer),
             // The first sending, whose answer was lost, did it.
             Err(error) if unsure && error.code() == Some(done_before) => self.task(id).await,

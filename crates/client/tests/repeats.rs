@@ -190,6 +190,32 @@ async fn a_token_is_not_carried_to_another_address() {
 }
 
 #[tokio::test]
+async fn a_task_whose_sending_back_got_no_answer_is_sent_back_from_the_end_that_was_seen() {
+    let fake = Fake::start(|n, request| match n {
+        0 => json(200, task(ID, "failed", 7)),
+        1 => Say::Nothing,
+        _ if request.target.ends_with("/retry") => {
+            problem(Code::ChangedMeanwhile, "It was sent back.", None)
+        }
+        _ => json(200, task(ID, "failed", 12)),
+    })
+    .await;
+    assert_eq!(fake.client().retry(ID).await.unwrap().rev, 12, "it has failed anew by then");
+    let seen = fake.seen();
+    let said: Vec<&[u8]> = seen[1..3].iter().map(|request| &request.body[..]).collect();
+    assert_eq!(said, [br#"{"rev":7}"#, br#"{"rev":7}"#]);
+
+    // Whoever has an answer is told.
+    let fake = Fake::start(|n, _| match n {
+        0 => json(200, task(ID, "failed", 7)),
+        _ => problem(Code::ChangedMeanwhile, "Somebody was quicker.", None),
+    })
+    .await;
+    let error = fake.client().retry(ID).await.unwrap_err();
+    assert_eq!(error.code(), Some(Code::ChangedMeanwhile));
+}
+
+#[tokio::test]
 async fn a_cancellation_whose_answer_was_lost_succeeds_when_it_was_done() {
     let fake = Fake::start(|n, request| match n {
         0 => Say::Nothing,

@@ -125,4 +125,8 @@ pub struct RetryRequest {
     /// The labels from now on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
+    /// The rev of the end that is to be tried again; any end if absent. A request that names it may be
+    /// repeated: it sends nothing back that has failed anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rev: Option<u64>,
 }

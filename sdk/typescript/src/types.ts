@@ -330,7 +330,12 @@ export type BulkCount = { tasks: number; more: boolean };
 export type BulkDone = { changed: number; asked: number; skipped: number };
 
 /** Another payload or other labels for the new life of a task that is tried again. */
-export type RetryRequest = { payload?: Json; tags?: string[] };
+export type RetryRequest = {
+  payload?: Json;
+  tags?: string[];
+  /** Of the end that is to be tried again; any end if absent. */
+  rev?: number;
+};
 
 /** How far the erasure of all that is kept of a user is. */
 export type Erasure = {

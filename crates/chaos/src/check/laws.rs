@@ -217,8 +217,8 @@ fn ends_once(world: &World<'_>, story: &Story<'_>, found: &mut Found) {
         ends.entry(line.rev.unwrap_or(0)).or_insert(line);
     }
     found.looked_at = ends.len();
-    // A client repeats a call whose answer was lost: what ended meanwhile may have been sent back anew.
-    let meanwhile = |end: &&&Line| world.sendings_back(story).any(|call| call.was_under_way(end.t));
+    // A call for a whole flow that is repeated because its answer was lost may send back what ended meanwhile.
+    let meanwhile = |end: &&&Line| world.may_have_sent_flow_back(story, end.t);
     let lives = 1 + world.sendings_back(story).count() + ends.values().filter(meanwhile).count();
     let last = ends.values().map(|line| line.t).max().unwrap_or(0);
     let kept = ends.values().filter(|line| !world.may_be_forgotten(line.t, last)).count();

@@ -254,10 +254,23 @@ impl<'a> World<'a> {
         &'b self,
         story: &'b Story<'a>,
     ) -> impl Iterator<Item = &'b Call<'a>> {
-        let flow = story.task.and_then(|task| self.facts(task)?.flow.as_deref());
-        let flow = flow.filter(|flow| Some(*flow) != story.task);
-        let of_flow = flow.and_then(|flow| self.tasks.get(flow));
-        story.calls_of(Op::Retry).chain(of_flow.into_iter().flat_map(|s| s.calls_of(Op::Retry)))
+        let of_another = self.flow_of(story).filter(|flow| flow.task != story.task);
+        story.calls_of(Op::Retry).chain(of_another.into_iter().flat_map(|s| s.calls_of(Op::Retry)))
+    }
+
+    /// Whether its flow as a whole may have been sent back at `t`.
+    pub(super) fn may_have_sent_flow_back(&self, story: &Story<'a>, t: u64) -> bool {
+        let mut calls = self.flow_of(story).into_iter().flat_map(|flow| flow.calls_of(Op::Retry));
+        calls.any(|call| call.was_under_way(t))
+    }
+
+    /// The flow that a task is of, which may be the task itself.
+    fn flow_of<'b>(&'b self, story: &'b Story<'a>) -> Option<&'b Story<'a>> {
+        let task = story.task?;
+        if self.flows.contains_key(task) {
+            return Some(story);
+        }
+        self.tasks.get(self.facts(task)?.flow.as_deref()?)
     }
 
     /// Whether what was true at `t` may have been forgotten since, before `seen`.

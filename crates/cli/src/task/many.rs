@@ -131,8 +131,10 @@ pub(super) async fn again(asked: Again) -> Result<u8> {
     };
     let payload = data.map(|data| submit::payload(&data)).transpose()?;
     let payload = payload.map(|payload| serde_json::value::to_raw_value(&payload)).transpose()?;
-    let request = RetryRequest { payload, tags: (!labels.is_empty()).then_some(labels) };
-    let task = many.remote.client()?.retry_with(id, &request).await?;
+    let client = many.remote.client()?;
+    let rev = Some(client.task(id).await?.rev);
+    let request = RetryRequest { payload, tags: (!labels.is_empty()).then_some(labels), rev };
+    let task = client.retry_with(id, &request).await?;
     if many.json {
         print_json(&task)?;
     } else {

@@ -13,7 +13,7 @@ use tasktonic_core::reply::{Controlled, Refusal as Refused};
 use tasktonic_core::{TaskId, TaskState, UserId};
 use tasktonic_protocol::http::{BulkItem, BulkReply, BulkRequest, IDS_MAX, RetryRequest};
 use tasktonic_protocol::problem::Code;
-use tasktonic_protocol::stored::{Descriptor, EditEvent};
+use tasktonic_protocol::stored::{Descriptor, EditEvent, rev};
 use tasktonic_protocol::task::Task;
 use tasktonic_store::{StoredTask, change};
 
@@ -24,6 +24,7 @@ use super::read::{Named, id, known, shown, some};
 use super::submit::{
     AROUND_BYTES_MAX, bytes_full, check_payload, check_size, check_tags, partition,
 };
+use super::waiting::seen;
 use crate::App;
 use crate::door::Caller;
 use crate::problem::Refusal;
@@ -42,13 +43,14 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::post("/api/v1/tasks/{id}/retry", "tasks", retry)
             .about(
                 "Sends a task that failed or was cancelled back to its queue, with another payload \
-                 or other tags if the body has them.",
+                 or other tags if the body has them; with a `rev`, only if the task still has it.",
             )
             .takes(Body::Json("RetryRequest"))
             .answers(200, "The task as it is now.", Body::Json("Task"))
             .refuses(&[
                 Code::NotFound,
                 Code::NotRetryable,
+                Code::ChangedMeanwhile,
                 Code::BytesExceeded,
                 Code::PayloadTooLarge,
                 Code::MediaTypeUnsupported,
@@ -109,57 +111,83 @@ async fn retry(
     let stored = known(&app, user, task).await?;
     let bytes_max = app.limits.body_bytes_max.min(app.limits.payload_bytes_max + AROUND_BYTES_MAX);
     let asked: RetryRequest = body::read(&app, &caller, &parts, content, bytes_max).await?;
-    if asked.payload.is_none() && asked.tags.is_none() {
-        return change_one(&app, user, Verb::Retry, task).await;
-    }
     retry_with(&app, user, stored, asked).await
 }
 
-/// Sends a task back with another payload or other labels, as one step.
+/// Sends a task back as one step: with another payload or other labels, and only from the end that was
+/// named, if one was.
 async fn retry_with(
     app: &App,
     user: &UserId,
     mut stored: StoredTask,
     asked: RetryRequest,
 ) -> Result<Json<Task>, Refusal> {
-    let (task, RetryRequest { payload, tags }) = (stored.id, asked);
-    if let Some(tags) = &tags {
+    let task = stored.id;
+    if let Some(tags) = &asked.tags {
         check_tags(tags)?;
     }
     for look in 0..LOOKS_MAX {
-        let mut descriptor = Descriptor::parse(&stored.descriptor)
-            .map_err(|error| Refusal::internal(&format!("task {task}: {error}")))?;
-        if let Some(payload) = &payload {
-            if look == 0 {
-                check_size(app, payload)?;
-                let kind = app.api.kinds.find(&*app.store, &descriptor.kind).await?;
-                check_payload(app, user, &kind, payload, task).await?;
-            }
-            descriptor.payload.clone_from(payload);
+        let (claim, n) = seen(&stored)?;
+        if asked.rev.is_some_and(|asked| asked != rev(claim, n)) {
+            return Err(Refusal::new(
+                Code::ChangedMeanwhile,
+                "Nothing was sent back: the task has another `rev` by now. Look at it again.",
+            ));
         }
-        if let Some(tags) = &tags {
-            descriptor.tags.clone_from(tags);
+        if look == 0
+            && let Some(payload) = &asked.payload
+        {
+            check_size(app, payload)?;
+            let kind = Descriptor::parse(&stored.descriptor)
+                .map_err(|error| Refusal::internal(&format!("task {task}: {error}")))?
+                .kind;
+            let kind = app.api.kinds.find(&*app.store, &kind).await?;
+            check_payload(app, user, &kind, payload, task).await?;
         }
-        // Whoever shows the task knows by this that the payload may be another one.
-        let event = EditEvent { ed: descriptor.tags.clone() }.members();
-        let text = descriptor.text();
-        let (descriptor, bytes_max) = (text.clone(), app.api.settings.bytes_max());
-        let change = Some(Rewrite { descriptor, bytes_max, event });
-        let asked = Redrive { change, ..change::redrive(&stored)? };
+        let change = rewritten(app, &stored, &asked)?;
+        let text = change.as_ref().map(|change| change.descriptor.clone());
+        let redrive = Redrive { change, ..change::redrive(&stored)? };
         let at_ms = app.clock.now_ms();
-        let control = Control::Redrive { at_ms, user: user.clone(), tasks: vec![asked] };
+        let control = Control::Redrive { at_ms, user: user.clone(), tasks: vec![redrive] };
         let answers = app.store.control(partition(app, user), control).await?;
         let outcome = answers.first().copied().unwrap_or(Controlled::Absent);
         let before = std::mem::replace(&mut stored, known(app, user, task).await?);
-        if stored.descriptor == text && has_become(Verb::Retry, &before, Some(&stored))? {
+        let is_as_asked = text.as_ref().is_none_or(|text| stored.descriptor == *text);
+        if is_as_asked && has_become(Verb::Retry, &before, Some(&stored))? {
             break;
         }
         if outcome != Controlled::Changed || look + 1 == LOOKS_MAX {
-            refused(Verb::Retry, outcome)?;
+            if text.is_some() || !sent_back_by_parts(app, user, task, outcome).await? {
+                refused(Verb::Retry, outcome)?;
+            }
+            stored = known(app, user, task).await?;
             break;
         }
     }
     Ok(Json(shown(app, &stored, true)?))
+}
+
+/// A task with what is asked to be other from now on, if anything is.
+fn rewritten(
+    app: &App,
+    stored: &StoredTask,
+    asked: &RetryRequest,
+) -> Result<Option<Rewrite>, Refusal> {
+    if asked.payload.is_none() && asked.tags.is_none() {
+        return Ok(None);
+    }
+    let mut descriptor = Descriptor::parse(&stored.descriptor)
+        .map_err(|error| Refusal::internal(&format!("task {}: {error}", stored.id)))?;
+    if let Some(payload) = &asked.payload {
+        descriptor.payload.clone_from(payload);
+    }
+    if let Some(tags) = &asked.tags {
+        descriptor.tags.clone_from(tags);
+    }
+    // Whoever shows the task knows by this that the payload may be another one.
+    let event = EditEvent { ed: descriptor.tags.clone() }.members();
+    let (descriptor, bytes_max) = (descriptor.text(), app.api.settings.bytes_max());
+    Ok(Some(Rewrite { descriptor, bytes_max, event }))
 }
 
 async fn single(app: &App, caller: &Caller, verb: Verb, task: &str) -> Result<Json<Task>, Refusal> {
@@ -175,15 +203,23 @@ async fn change_one(
 ) -> Result<Json<Task>, Refusal> {
     let outcome = ask_store(app, user, verb, vec![task]).await?.remove(&task);
     let outcome = outcome.unwrap_or(Controlled::Absent);
-    // What ends with its parts is tried again by trying these again.
-    let by_parts = verb == Verb::Retry
-        && matches!(outcome, Controlled::Unfit(TaskState::Dead | TaskState::Cancelled))
-        && super::flows::is_flow(app, user, task).await?;
-    if !by_parts || super::flows::send_back(app, user, task).await? == 0 {
+    if verb != Verb::Retry || !sent_back_by_parts(app, user, task, outcome).await? {
         refused(verb, outcome)?;
     }
     let stored = known(app, user, task).await?;
     Ok(Json(shown(app, &stored, true)?))
+}
+
+/// What ends with its parts is tried again by trying these again: whether some were sent back.
+async fn sent_back_by_parts(
+    app: &App,
+    user: &UserId,
+    task: TaskId,
+    outcome: Controlled,
+) -> Result<bool, Refusal> {
+    let by_parts = matches!(outcome, Controlled::Unfit(TaskState::Dead | TaskState::Cancelled))
+        && super::flows::is_flow(app, user, task).await?;
+    Ok(by_parts && super::flows::send_back(app, user, task).await? > 0)
 }
 
 async fn purge(

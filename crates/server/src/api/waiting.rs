@@ -198,7 +198,7 @@ async fn edit(
 }
 
 /// Claim number and writes on it of a task as it was read.
-fn seen(stored: &StoredTask) -> Result<(u32, u32), Refusal> {
+pub(super) fn seen(stored: &StoredTask) -> Result<(u32, u32), Refusal> {
     let Some(text) = stored.state.as_deref() else { return Ok((1, 0)) };
     let state: StoredState = serde_json::from_str(text)
         .map_err(|error| Refusal::internal(&format!("task {}: {error}", stored.id)))?;

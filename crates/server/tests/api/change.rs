@@ -13,6 +13,7 @@ on_each_store! {
     a_waiting_task_is_cancelled_at_once_and_can_be_sent_back
     a_running_task_is_asked_to_stop_and_its_worker_is_told
     a_failed_task_is_tried_again_and_keeps_its_history
+    a_failure_that_was_named_is_tried_again_once_however_often_it_is_asked
     many_are_changed_at_once_and_each_says_what_became_of_it
 }
 
@@ -73,6 +74,29 @@ async fn a_failed_task_is_tried_again_and_keeps_its_history(on: On) {
         .collect();
     assert_eq!(outcomes, ["failed", "succeeded"]);
     change(&site, "ana", &id, "retry").await.refused(409, "not_retryable");
+}
+
+async fn a_failure_that_was_named_is_tried_again_once_however_often_it_is_asked(on: On) {
+    let site = Site::over(on).await;
+    let id = site.echo("ana").await;
+    let path = format!("/api/v1/tasks/{id}");
+    let (lease, n) = site.claim("w-1", 1).await.remove(0);
+    assert!(site.report("w-1", &lease, bury(n)).await);
+    let rev = site.get("ana", &path).await.expect(200)["rev"].clone();
+    let again = async |body: Value| site.post("ana", &format!("{path}/retry"), body).await;
+    again(json!({ "rev": 1 })).await.refused(409, "changed_meanwhile");
+    assert_eq!(again(json!({ "rev": rev })).await.expect(200)["status"], "queued");
+    again(json!({ "rev": rev })).await.refused(409, "changed_meanwhile");
+
+    // It fails anew before the same request comes once more, with other labels or without.
+    let (lease, n) = site.claim("w-1", 1).await.remove(0);
+    assert!(site.report("w-1", &lease, bury(n)).await);
+    again(json!({ "rev": rev })).await.refused(409, "changed_meanwhile");
+    again(json!({ "rev": rev, "tags": ["late"] })).await.refused(409, "changed_meanwhile");
+    let failed = site.get("ana", &path).await.expect(200);
+    assert_eq!((&failed["status"], &failed["tags"]), (&json!("failed"), &json!([])));
+    let sent = again(json!({ "rev": failed["rev"], "tags": ["seen"] })).await.expect(200);
+    assert_eq!((&sent["status"], &sent["tags"]), (&json!("queued"), &json!(["seen"])));
 }
 
 async fn many_are_changed_at_once_and_each_says_what_became_of_it(on: On) {

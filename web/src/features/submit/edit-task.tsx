@@ -63,7 +63,7 @@ export function EditTask({ kind, task }: { kind: KindInfo; task: Task }) {
     setSending(true);
     payload.forget();
     const { result, now }: Saved = again
-      ? { result: await call(() => retryTask({ id: task.id, ...change })) }
+      ? { result: await call(() => retryTask({ id: task.id, ...change, rev: task.rev })) }
       : await save(change, seen, api);
     if (result.ok) {
       store.seed(result.value);
@@ -72,9 +72,9 @@ export function EditTask({ kind, task }: { kind: KindInfo; task: Task }) {
       router.push(page);
       return;
     }
-    const late = again ? "not_retryable" : "not_waiting";
-    if (result.code === late || (now && !canEdit(now.status))) {
-      toast.error("Not saved", { id: `verb-${task.id}`, description: tooLate(late, result.message) });
+    const isLate = (again ? ["not_retryable", "changed_meanwhile"] : ["not_waiting"]).includes(result.code);
+    if (isLate || (now && !canEdit(now.status))) {
+      toast.error("Not saved", { id: `verb-${task.id}`, description: tooLate(isLate ? result.code : "not_waiting", result.message) });
       if (now) store.seed(now);
       router.push(page);
       return;

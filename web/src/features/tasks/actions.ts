@@ -76,7 +76,12 @@ const Move = z.union([
 ]);
 const Edit = z.strictObject({ id: TaskId, payload: JsonValue, tags: Tags, rev: z.int().min(0) });
 
-const Again = z.strictObject({ id: TaskId, payload: JsonValue.optional(), tags: Tags.optional() });
+const Again = z.strictObject({
+  id: TaskId,
+  payload: JsonValue.optional(),
+  tags: Tags.optional(),
+  rev: z.int().min(0).optional(),
+});
 
 const Word = z.string().min(1).max(128).optional();
 const Order = z.strictObject({

@@ -47,6 +47,32 @@ fn a_part_that_begins_before_what_it_waits_for_is_found() {
     assert_eq!(flow(2_050, "failed", (&[], &["p1"])), [Law::Ties]);
 }
 
+/// Whether it was found that the part of a flow ended twice more, after one call to send the flow back
+/// that was answered at `answered`.
+fn ends_again_and_again(answered: u64) -> bool {
+    let laws = with(move |tale| {
+        tale.submit_as(2_000, "p1", "t-p1", None, &of_flow(&[], &[]));
+        tale.call(3_000, Op::Retry, Phase::Ok, |line| line.task = Some("f".into()));
+        tale.lines.last_mut().unwrap().t = answered;
+        let lives = [(2_010, 4, 300, 21), (3_010, 7, 400, 22), (3_110, 10, 500, 23)];
+        for (at, seq, rev, token) in lives {
+            tale.event(at, "t-p1", seq, rev, "queued");
+            tale.event(at + 10, "t-p1", seq + 1, rev + 1, "running");
+            tale.attempt(at + 20, Op::Start, "t-p1", "p1", token, 1);
+            tale.event(at + 40, "t-p1", seq + 2, rev + 2, "failed");
+        }
+        tale.end(40_000, "t-p1", "p1", "failed", 23, 502);
+        tale.end(40_000, "f", "", "failed", 0, 300);
+    });
+    laws.contains(&Law::EndsOnce)
+}
+
+#[test]
+fn a_flow_that_is_sent_back_by_a_repeated_call_may_be_sent_back_twice() {
+    assert!(!ends_again_and_again(3_200));
+    assert!(ends_again_and_again(3_020), "by then the call was over");
+}
+
 #[test]
 fn half_a_flow_is_found() {
     let half = with(|tale| {
