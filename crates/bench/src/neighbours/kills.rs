@@ -101,8 +101,7 @@ pub(crate) async fn measure(options: &Options, scratch: &Path, store: Store) -> 
     staff.stop().await?;
     product.stop().await?;
     let status = ended.status.name().to_owned();
-    let reason = ended.reason.clone().or(ended.error.map(|error| error.code));
-    let reason = reason.unwrap_or_default();
+    let reason = cause(ended.error.map(|error| error.code), ended.reason);
     anyhow::ensure!(
         status == "failed" && reason == "worker_lost",
         "the task that kills its workers ended {status} ({reason}) after {kills} kills, not failed \
@@ -120,6 +119,12 @@ pub(crate) async fn measure(options: &Options, scratch: &Path, store: Store) -> 
         tasks,
         completed,
     })
+}
+
+/// Why a task ended: the code of its last error, else the first word of the reason given.
+fn cause(code: Option<String>, reason: Option<String>) -> String {
+    let first = |reason: String| Some(reason.split_whitespace().next()?.to_owned());
+    code.or_else(|| reason.and_then(first)).unwrap_or_default()
 }
 
 fn secs(since: Instant) -> f64 {
@@ -203,5 +208,18 @@ impl Others {
             sum += one.completed;
         }
         Ok(sum)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_one_word() {
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(cause(some("worker_lost"), some("it was")), "worker_lost");
+        assert_eq!(cause(None, some("worker_lost 3 times: it may be the task")), "worker_lost");
+        assert_eq!(cause(None, None), "");
     }
 }
