@@ -74,8 +74,9 @@ fn keep(run: &Run, folder: &Path) -> Result<()> {
 }
 
 /// Pages of other benches, and what they show.
-const BESIDE: [(&str, &str); 3] = [
+const BESIDE: [(&str, &str); 4] = [
     ("curves.md", "what follows when there is more of something"),
+    ("neighbours.md", "what one does to the others"),
     ("peers.md", "beside its peers"),
     ("chaos.md", "half an hour of faults"),
 ];
@@ -88,8 +89,8 @@ fn text(run: &Run, is_there: impl Fn(&str) -> bool) -> String {
          Written by `cargo xtask bench -- all`; every run so far is a line of \
          [figures.jsonl](figures.jsonl). Rates and times hold for this machine and this moment: \
          compare them with the floors measured in the same run, not with other machines.\n\n\
-         `cargo xtask bench -- everything` measures this, the curves and the peers, one after the \
-         other, in about half an hour{}.\n\n\
+         `cargo xtask bench -- everything` measures this, the curves, what one does to the \
+         others and the peers, one after the other, in about forty minutes{}.\n\n\
          | | |\n|---|---|\n\
          | When | {at} |\n{}{}",
         beside(is_there),

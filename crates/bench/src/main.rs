@@ -12,6 +12,7 @@ mod goals;
 mod lifecycles;
 mod lists;
 mod machine;
+mod neighbours;
 mod peers;
 mod pickup;
 mod plot;
@@ -86,7 +87,10 @@ enum Verb {
     /// What follows when there is more: tasks that wait, users, masters, kills; and what rests
     /// costs. Written to `docs/benchmarks/curves.md`
     Curves(curves::CurvesOptions),
-    /// `all`, `peers` and `curves`, one after the other on a machine that has come to rest
+    /// What one user or one kind of task does to the others: a long queue, a rate limit, a bulk
+    /// operation, a task that kills its workers. Written to `docs/benchmarks/neighbours.md`
+    Neighbours(neighbours::NeighboursOptions),
+    /// `all`, `peers`, `curves` and `neighbours`, one after the other on a machine that has come to rest
     Everything,
     /// The single figures, written to `docs/benchmarks` of the repository
     All {
@@ -131,7 +135,7 @@ impl Options {
     }
 }
 
-/// All three benches. Each begins when the load of the one before has faded.
+/// All four benches. Each begins when the load of the one before has faded.
 async fn everything(options: &Options) -> Result<Vec<Figure>> {
     let repository = machine::repository(None)?;
     machine::settle().await;
@@ -142,6 +146,9 @@ async fn everything(options: &Options) -> Result<Vec<Figure>> {
     machine::settle().await;
     let asked = curves::CurvesOptions::default();
     figures.extend(curves::measure(options, &asked, &repository).await?);
+    machine::settle().await;
+    let asked = neighbours::NeighboursOptions::default();
+    figures.extend(neighbours::measure(options, &asked, &repository).await?);
     Ok(figures)
 }
 
@@ -165,6 +172,9 @@ fn main() -> Result<()> {
             }
             Verb::Curves(asked) => {
                 curves::measure(&options, &asked, &machine::repository(None)?).await
+            }
+            Verb::Neighbours(asked) => {
+                neighbours::measure(&options, &asked, &machine::repository(None)?).await
             }
             Verb::Everything => everything(&options).await,
             Verb::All { repository } => {

@@ -24,14 +24,7 @@ pub(crate) async fn measure(options: &Options) -> Result<Vec<Figure>> {
     let product = Product::start(options, scratch.path(), &[]).await?;
     product.wait_for_kind().await?;
     let client = Client::new(&product.url(), Some(Token::new(&product.token)))?;
-    let mut socket = client.socket().await?;
-    let watch = Watch::default();
-    socket.say(&ClientFrame::Hello { v: V, cursor: None, watch }).await?;
-    loop {
-        if let ServerFrame::Snapshot { .. } = hear(&mut socket).await? {
-            break;
-        }
-    }
+    let mut socket = watching(&client).await?;
     let (warm, tasks) = if options.quick { (2, 20) } else { (WARM, TASKS) };
     let (mut accepted, mut running, mut ended) =
         (Times::default(), Times::default(), Times::default());
@@ -53,13 +46,24 @@ pub(crate) async fn measure(options: &Options) -> Result<Vec<Figure>> {
     .concat())
 }
 
-struct Seen {
-    accepted: Duration,
-    running: Duration,
-    ended: Duration,
+/// How long after its submission what was seen of a task.
+pub(crate) struct Seen {
+    pub(crate) accepted: Duration,
+    pub(crate) running: Duration,
+    pub(crate) ended: Duration,
 }
 
-async fn one(client: &Client, socket: &mut Socket) -> Result<Seen> {
+/// A socket that hears of every task of its user from now on.
+pub(crate) async fn watching(client: &Client) -> Result<Socket> {
+    let mut socket = client.socket().await?;
+    let watch = Watch::default();
+    socket.say(&ClientFrame::Hello { v: V, cursor: None, watch }).await?;
+    while !matches!(hear(&mut socket).await?, ServerFrame::Snapshot { .. }) {}
+    Ok(socket)
+}
+
+/// Submits a task that does nothing, and watches it to its end. Its user has no other.
+pub(crate) async fn one(client: &Client, socket: &mut Socket) -> Result<Seen> {
     let payload = serde_json::value::to_raw_value(&serde_json::json!({}))?;
     let request: SubmitRequest = tasktonic_client::submission(KIND, payload);
     let since = Instant::now();

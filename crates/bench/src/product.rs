@@ -144,17 +144,36 @@ impl Product {
     pub(crate) async fn tokens(&self, count: usize) -> Result<Vec<String>> {
         let mut tokens = Vec::with_capacity(count);
         for n in 0..count {
-            let output = Command::new(&self.program)
-                .args(["token", "mint", "--ttl", "12h", "--user", &format!("bench-{n}"), "--data"])
-                .arg(&self.folder)
-                .stderr(Stdio::inherit())
-                .output()
-                .await
-                .context("minting a token")?;
-            anyhow::ensure!(output.status.success(), "minting a token: {}", output.status);
-            tokens.push(String::from_utf8(output.stdout)?.trim().to_owned());
+            tokens.push(self.mint(&format!("bench-{n}"), "user").await?);
         }
         Ok(tokens)
+    }
+
+    /// A token of `user`, who may do what `role` allows.
+    pub(crate) async fn mint(&self, user: &str, role: &str) -> Result<String> {
+        let output = Command::new(&self.program)
+            .args(["token", "mint", "--ttl", "12h", "--user", user, "--role", role, "--data"])
+            .arg(&self.folder)
+            .stderr(Stdio::inherit())
+            .output()
+            .await
+            .context("minting a token")?;
+        anyhow::ensure!(output.status.success(), "minting a token: {}", output.status);
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+
+    /// The program, to be started with `verb` and nothing of the caller's own settings.
+    pub(crate) fn command(&self, verb: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .arg(verb)
+            .env_remove("TASKTONIC_DATA")
+            .env_remove("TASKTONIC_STORE")
+            .env_remove("TASKTONIC_URL")
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        command
     }
 
     /// Waits until [`KIND`] can be submitted.
