@@ -316,11 +316,14 @@ describe("a dead letter", () => {
     expect(live.store.get("a")).toMatchObject({ status: "queued" });
   });
 
-  it("that somebody else sent back is shown as it is", async () => {
-    actions.retryTask.mockResolvedValue(refused("not_retryable", "Too late."));
+  it.each([
+    ["not_retryable", /sent back by somebody else/],
+    ["changed_meanwhile", /changed at the same time/],
+  ] as const)("that somebody else sent back (%s) is shown as it is", async (code, words) => {
+    actions.retryTask.mockResolvedValue(refused(code, "Too late."));
     render(<EditTask kind={kind} task={task} />, aWorld());
     fireEvent.click(screen.getByRole("button", { name: "Try again" }));
     await waitFor(() => expect(router.push).toHaveBeenCalledWith("/tasks/a"));
-    expect(toast.error.mock.lastCall?.[1].description).toMatch(/sent back by somebody else/);
+    expect(toast.error.mock.lastCall?.[1].description).toMatch(words);
   });
 });

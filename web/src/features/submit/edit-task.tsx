@@ -74,7 +74,8 @@ export function EditTask({ kind, task }: { kind: KindInfo; task: Task }) {
     }
     const isLate = (again ? ["not_retryable", "changed_meanwhile"] : ["not_waiting"]).includes(result.code);
     if (isLate || (now && !canEdit(now.status))) {
-      toast.error("Not saved", { id: `verb-${task.id}`, description: tooLate(isLate ? result.code : "not_waiting", result.message) });
+      const why = tooLate(isLate ? result.code : "not_waiting", result.message);
+      toast.error("Not saved", { id: `verb-${task.id}`, description: why });
       if (now) store.seed(now);
       router.push(page);
       return;
