@@ -152,7 +152,7 @@ async fn beside_rate(
     waiting: &mut Waiting,
     amount: Amount,
 ) -> Result<(Times, f64)> {
-    let rate = RateChange { tasks: RATE_PER_S, per_ms: 1_000, burst: Some(1) };
+    let rate = RateChange { tasks: RATE_PER_S, per_ms: 1_000, burst: None };
     let user = busy.name.to_owned();
     let change = QueueUserChange { user, rate: Some(Some(rate)), ..QueueUserChange::default() };
     operator.set_queue_user(KIND, &change).await.context("setting a user's rate")?;
