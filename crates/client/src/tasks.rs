@@ -180,8 +180,8 @@ impl Client {
     }
 
     /// The same with another payload, other labels, or both. It is sent back from the end that
-    /// `request.rev` names and no other; without one, a call that
-    /// is repeated after a lost answer sends back once more what has failed again by then.
+    /// `request.rev` names and no other; without one, a call that is repeated after a lost answer sends
+    /// back once more what has failed again by then.
     ///
     /// # Errors
     /// As [`Client::retry`]; a problem `payload_invalid` if the payload does not fit its kind.

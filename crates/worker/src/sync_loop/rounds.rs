@@ -186,8 +186,8 @@ impl SyncLoop {
         free < self.setup.concurrency.div_ceil(CALLS_OF_ALL_PLACES).min(FULL_CALL)
     }
 
-    /// Whether a call is on its way that is soon answered. Where more waits in none, a small call waits
-    /// for it: the busier the store, the more each call says.
+    /// Whether a call is on its way that is soon answered. A small call waits for it, where no more waits
+    /// than there are places: the busier the store, the more each call says.
     fn is_heard_soon(&self, now: Instant) -> bool {
         self.partitions.iter().any(|partition| partition.is_heard_soon(now))
     }
