@@ -47,7 +47,7 @@ use crate::changes::{Changes, Place, TaskControl};
 use crate::command::{Command, Sync};
 use crate::ids::{Name, TaskId, UserId, WorkerId};
 use crate::lease_time::LeaseTime;
-use crate::limits::{LEASE_TIME_STEP_MS_MAX, LOOK_MS_MAX, UNWATCHED_MS};
+use crate::limits::{LEASE_TIME_STEP_MS_MAX, LOOK_MS_MAX, MAINTENANCE_MS, UNWATCHED_MS};
 use crate::links::Links;
 use crate::reply::{Claimed, Reply, Synced};
 use crate::schedule::Schedule;
@@ -341,9 +341,12 @@ impl Partition {
         if self.behind {
             return Some(0);
         }
-        let due = self.due.first().map(|(at, ..)| at.saturating_sub(now_ms));
-        let over = self.unstarted.first().map(|(at, ..)| at.saturating_sub(now_ms));
-        let lost = self.leases.first().map(|(at, ..)| at - self.lease_time(now_ms));
+        // Maintenance finds these, and before it is due nobody does.
+        let since = now_ms.saturating_sub(self.mt);
+        let found = if (0..MAINTENANCE_MS).contains(&since) { MAINTENANCE_MS - since } else { 0 };
+        let due = self.due.first().map(|(at, ..)| at.saturating_sub(now_ms).max(found));
+        let over = self.unstarted.first().map(|(at, ..)| at.saturating_sub(now_ms).max(found));
+        let lost = self.leases.first().map(|(at, ..)| (at - self.lease_time(now_ms)).max(found));
         let led = self.leads.front().map(|_| 0);
         let good = self.good.first().map(|(at, ..)| at).into_iter().chain(self.resting.values());
         let good = good.min().map(|at| at - self.lease_time(now_ms));

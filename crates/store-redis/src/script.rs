@@ -31,6 +31,12 @@ const SCHEMA_MIN: u32 = 1;
 const WAKE_TRIES_MAX: usize = 64;
 /// Queues known to have tasks with a priority, by partition; with more, all are taken to have some.
 pub(crate) const PRIORITY_QUEUES_MAX: usize = 64;
+/// Of so many tasks that leave a lane with too many dead references, one call takes some of those out.
+const CLEAR_EVERY: usize = 64;
+/// How many entries of the lane it then looks at: more than have left, so that it gets ahead.
+const CLEAR_LOOKS: usize = 256;
+/// What stands in a lane for a dead reference until the call that found it has taken it out.
+const CLEARED: &str = "-";
 /// Values of one command; Lua hands on at most a few thousand. Even, for pairs.
 const UNPACK_MAX: usize = 512;
 /// The longest life of an idempotency key that Redis is told, ms: about 300 years. Longer ones
@@ -358,6 +364,9 @@ fn constants() -> String {
     constant("WAKES_MAX", &WAKES_MAX);
     constant("WAKE_TRIES_MAX", &WAKE_TRIES_MAX);
     constant("LANE_DEAD_MAX", &LANE_DEAD_MAX);
+    constant("CLEAR_EVERY", &CLEAR_EVERY);
+    constant("CLEAR_LOOKS", &CLEAR_LOOKS);
+    constant("CLEARED", &format!("'{CLEARED}'"));
     constant("LOW_TURN", &LOW_TURN);
     constant("TIMED_LOOKS_MAX", &TIMED_LOOKS_MAX);
     constant("TURN_MS_DEFAULT", &TURN_MS_DEFAULT);

@@ -46,6 +46,11 @@ pub const SYNC_BYTES_MAX: usize = 512 * 1_024;
 pub const REPORT_EVERY: Duration = Duration::from_millis(100);
 /// An idle worker looks at a partition at least this often, whatever wakes it missed.
 pub const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// And at most this often, whatever the store expects when: a rate above one task in this time starts
+/// as many at once as its burst allows.
+pub const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// A look that the store said when to take is late by so much at most.
+pub const LATE_AT_MOST: Duration = Duration::from_millis(100);
 /// Into how many calls all places of a worker are divided, where more waits than there are places.
 pub const CALLS_OF_ALL_PLACES: u32 = 2;
 /// A call that fills so many places is not held back for more.

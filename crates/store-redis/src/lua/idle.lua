@@ -31,21 +31,20 @@ local function next_in(count, maintained, leads)
   local lost = count == 0 and M.first_lease or call('ZRANGE', LEASES, 0, 0, 'WITHSCORES')
   local good = M.th > 0 and call('ZRANGE', THROTTLED, 0, 0, 'WITHSCORES') or {}
   local over = M.ex > 0 and call('ZRANGE', UNSTARTED, 0, 0, 'WITHSCORES') or {}
+  -- Maintenance finds what is due, over or lost, and before it is due nobody does.
+  local since, found = now() - M.mt, 0
+  if since >= 0 and since < MAINTENANCE_MS then found = MAINTENANCE_MS - since end
   local next_ms = -1
-  if due[2] then next_ms = math.max(0, tonumber(due[2]) - now()) end
-  if over[2] then
-    local wait = math.max(0, tonumber(over[2]) - now())
+  local function by(wait)
     if next_ms < 0 or wait < next_ms then next_ms = wait end
   end
-  local first = tonumber(lost[2])
-  if good[2] then first = math.min(first or math.huge, tonumber(good[2])) end
-  if first then
-    local wait = math.max(0, first - lease_time())
-    -- Lease time moves by looks: where nobody else looks, a lease would end late, and a rate would be
-    -- good late.
-    wait = math.min(wait, M.unwatched and LEASE_TIME_STEP_MS_MAX or LOOK_MS_MAX)
-    if next_ms < 0 or wait < next_ms then next_ms = wait end
-  end
+  if due[2] then by(math.max(found, tonumber(due[2]) - now())) end
+  if over[2] then by(math.max(found, tonumber(over[2]) - now())) end
+  -- Lease time moves by looks: where nobody else looks, a lease would end late, and a rate would be
+  -- good late.
+  local most = M.unwatched and LEASE_TIME_STEP_MS_MAX or LOOK_MS_MAX
+  if lost[2] then by(math.min(most, math.max(found, tonumber(lost[2]) - lease_time()))) end
+  if good[2] then by(math.min(most, math.max(0, tonumber(good[2]) - lease_time()))) end
   return leads > 0 and 0 or next_ms
 end
 

@@ -1,6 +1,6 @@
 -- lane: a user's part of a queue, the ring of those that are not empty, and what waits there.
 --
--- reads:   meta fields x:<queue>:<user> = dead,scheduled,passed; pr, see V.has_priorities
+-- reads:   meta fields x:<queue>:<user> = dead,scheduled,passed,cleared; pr, see V.has_priorities
 -- replies: nothing
 -- moves:   nothing; it is where queued tasks are put
 --
@@ -8,7 +8,8 @@
 -- for a time or for the end of others. The numbers are kept only where they are not 0.
 --
 -- A lane is one list where no task of its queue has a priority, else one for each. How many turns in
--- a row have passed over its low tasks is the third number.
+-- a row have passed over its low tasks is the third number. The fourth is up to which of its entries
+-- dead references have been taken out, where there were many.
 
 -- The lists of a lane in the order in which they are taken, and where it is the turn of the low ones.
 local LISTS, LOW_FIRST = { 'h', 'q', 'l' }, { 'l', 'h', 'q' }
@@ -52,10 +53,12 @@ function V.extra(user, queue, text)
   local x = extras[name]
   if not x then
     if text == nil then text = call('HGET', META, name) end
-    local dead, scheduled, passed = string.match(text or '', '^(%d+),(%d+),?(%d*)')
+    local dead, scheduled, passed, cleared =
+      string.match(text or '', '^(%d+),(%d+),?(%d*),?(%d*)')
     x = {
-      name = name, dead = tonumber(dead) or 0, scheduled = tonumber(scheduled) or 0,
-      passed = tonumber(passed) or 0,
+      name = name, user = user, queue = queue, dead = tonumber(dead) or 0,
+      scheduled = tonumber(scheduled) or 0, passed = tonumber(passed) or 0,
+      cleared = tonumber(cleared) or 0, left = 0,
     }
     extras[name] = x
   end
@@ -86,15 +89,89 @@ function V.set_passed(x, passed)
   end
 end
 
+-- Which of a user's entries stand for their tasks.
+local function standing(user, entries)
+  local stands, asked, names, each = {}, {}, {}, {}
+  for i = 1, #entries do
+    local task, _, claim = V.read_entry(entries[i])
+    each[i] = { r = V.record(user, task or ''), c = claim }
+    V.want(each[i].r)
+  end
+  V.fetch()
+  for i = 1, #each do
+    local r = each[i].r
+    if r.s == 'queued' and not r.gone and int(r.c) == each[i].c then
+      asked[#asked + 1] = i
+      names[#names + 1] = r.U .. 'd:' .. r.t
+    end
+  end
+  -- What has no state is queued, if it is there at all.
+  local found = V.which_exist(names)
+  for i = 1, #asked do stands[asked[i]] = found[i] end
+  return stands
+end
+
+-- Takes the dead references out of the next `looks` entries of a list from `at` on: how many, and
+-- how many entries are left of those.
+local function clear_list(user, name, at, looks)
+  local entries = call('LRANGE', name, int(at), int(at + looks - 1))
+  local stands, head, dead = standing(user, entries), 0, 0
+  if at == 0 then
+    while head < #entries and not stands[head + 1] do head = head + 1 end
+    if head > 0 then call('LTRIM', name, int(head), -1) end
+  end
+  for i = head + 1, #entries do
+    if not stands[i] then
+      call('LSET', name, int(at + i - 1 - head), CLEARED)
+      dead = dead + 1
+    end
+  end
+  if dead > 0 then call('LREM', name, int(dead), CLEARED) end
+  return head + dead, #entries - head - dead
+end
+
+-- A reference to a task that waits stays in its lane, dead, when it leaves. Who cancels and submits
+-- again, while nobody claims, must not grow the lane for ever: where more are dead than should be, the
+-- calls that leave look at `CLEAR_LOOKS` of its entries for each `CLEAR_EVERY` that have left, one after
+-- another. To search each time for the one that leaves would take longer the longer the lane is. It
+-- looks at fewer than there are, so that no lane loses its last entry here.
+local function clear(x)
+  local times = math.floor(x.dead / CLEAR_EVERY) - math.floor((x.dead - x.left) / CLEAR_EVERY)
+  if times <= 0 then return end
+  local length = V.length(x.user, x.queue)
+  if x.dead <= 2 * (length - x.dead) + LANE_DEAD_MAX then return end
+  if x.cleared >= length then x.cleared = 0 end
+  local before = 0
+  for i = 1, #LISTS do
+    local name = N.lane(x.user, x.queue, LISTS[i])
+    local entries = call('LLEN', name)
+    if x.cleared < before + entries then
+      local looks = math.min(times * CLEAR_LOOKS, LANE_DEAD_MAX)
+      local taken, left = clear_list(x.user, name, x.cleared - before, looks)
+      V.add_dead(x, -taken)
+      x.cleared = x.cleared + left
+      return
+    end
+    before = before + entries
+  end
+end
+
 function V.keep_lanes()
   for i = 1, #extra_order do
     local x = extra_order[i]
+    if x.left > 0 then clear(x) end
+    if x.dead == 0 then x.cleared = 0 end
     if x.dead == 0 and x.scheduled == 0 and x.passed == 0 then
       call('HDEL', META, x.name)
     else
       M.set[#M.set + 1] = x.name
-      local passed = x.passed > 0 and ',' .. int(x.passed) or ''
-      M.set[#M.set + 1] = int(x.dead) .. ',' .. int(x.scheduled) .. passed
+      local more = ''
+      if x.cleared > 0 then
+        more = ',' .. int(x.passed) .. ',' .. int(x.cleared)
+      elseif x.passed > 0 then
+        more = ',' .. int(x.passed)
+      end
+      M.set[#M.set + 1] = int(x.dead) .. ',' .. int(x.scheduled) .. more
     end
     -- A call touches at most as many lanes as it touches tasks.
     if #M.set >= UNPACK_MAX then
@@ -264,19 +341,6 @@ function V.leave_queue(user, queue)
   call('SREM', N.user(user) .. 'z', queue)
 end
 
--- A reference to a task that waits stays in its lane, dead. Who cancels and submits again, while
--- nobody claims, must not grow the lane for ever: then it is taken out.
-local function leave_lane(r, queue)
-  local x = V.extra(r.u, queue)
-  V.add_dead(x, 1)
-  local length = V.length(r.u, queue)
-  if x.dead > 2 * (length - x.dead) + LANE_DEAD_MAX then
-    local removed = call('LREM', N.lane(r.u, queue, r.p), 1, V.entry(r.t, r.a, r.c))
-    V.add_dead(x, -removed)
-    if removed == length then V.leave_queue(r.u, queue) end
-  end
-end
-
 -- Takes a task that waits from where its state says that it does.
 function V.leave_waiting(r, queue)
   if V.leave_line(r, queue) then return end
@@ -286,7 +350,9 @@ function V.leave_waiting(r, queue)
   elseif r.s == 'waiting' then
     V.add_scheduled(V.extra(r.u, queue), -1)
   else
-    leave_lane(r, queue)
+    local x = V.extra(r.u, queue)
+    x.left = x.left + 1
+    V.add_dead(x, 1)
   end
 end
 

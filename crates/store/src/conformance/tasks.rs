@@ -79,7 +79,7 @@ pub async fn a_delayed_task_is_not_claimed_before_its_time(scene: Scene) {
     assert_eq!(scene.state("ana", task).await, "scheduled");
     scene.pass(4_900);
     let reply = scene.sync("w1", Vec::new(), 1, false).await;
-    assert_eq!((reply.claimed.len(), reply.next_in_ms), (0, Some(100)));
+    assert_eq!((reply.claimed.len(), reply.next_in_ms), (0, Some(200)));
     scene.pass(200);
     assert_eq!(scene.claim_one("w1").await.lease.task, task);
 }

@@ -8,7 +8,9 @@ use tasktonic_core::command::Op;
 use tasktonic_core::limits::MAINTENANCE_MS;
 use tasktonic_core::routing::PartitionId;
 
-use crate::limits::{HELD_AT_MOST, LOOK_EVERY, STORE_WAIT_FIRST, STORE_WAIT_MAX};
+use crate::limits::{
+    HELD_AT_MOST, LATE_AT_MOST, LOOK_AGAIN, LOOK_EVERY, STORE_WAIT_FIRST, STORE_WAIT_MAX,
+};
 
 #[derive(Debug)]
 pub(crate) struct Partition {
@@ -147,11 +149,15 @@ impl Partition {
 
     /// When to look next though nobody wakes it, from what the store said.
     pub(super) fn set_next_look(&mut self, now: Instant, next_in_ms: Option<u64>, chance: f64) {
-        // A little late, so that a server that looks too comes first; not before maintenance is
-        // due, since it would find nothing.
-        let least_ms = MAINTENANCE_MS.unsigned_abs();
-        let next = next_in_ms.map_or(LOOK_EVERY, |ms| Duration::from_millis(ms.max(least_ms)));
-        self.look_at = now + next.min(LOOK_EVERY) + Duration::from_millis(100).mul_f64(chance);
+        let next = match next_in_ms {
+            None => LOOK_EVERY,
+            // What is left of maintenance goes on at its pace: it is not to keep a store busy.
+            Some(0) => Duration::from_millis(MAINTENANCE_MS.unsigned_abs()),
+            Some(ms) => Duration::from_millis(ms).clamp(LOOK_AGAIN, LOOK_EVERY),
+        };
+        // A little late, so that a server that looks too comes first. What is limited by a rate of one
+        // at a time loses what is late, so it is a part of the wait.
+        self.look_at = now + next + (next / 10).min(LATE_AT_MOST).mul_f64(chance);
     }
 
     /// The same from an answer to a call that claimed nothing: sooner perhaps, later never.
@@ -177,6 +183,19 @@ mod tests {
         assert_eq!(partition.held_until(until), None);
         partition.is_sent(until);
         assert_eq!(partition.held_until(until), Some(until + HELD_AT_MOST), "the next begins anew");
+    }
+
+    #[test]
+    fn a_look_is_late_by_a_part_of_its_wait() {
+        let (now, mut partition) = (Instant::now(), Partition::new(0, Instant::now()));
+        let mut look = |next_in_ms, chance| {
+            partition.set_next_look(now, next_in_ms, chance);
+            (partition.look_at - now).as_millis()
+        };
+        assert_eq!((look(Some(20), 0.0), look(Some(20), 1.0)), (20, 22), "the next of a rate");
+        assert_eq!((look(Some(5_000), 0.0), look(Some(5_000), 1.0)), (5_000, 5_100));
+        assert_eq!((look(Some(1), 0.0), look(None, 1.0)), (5, 60_100));
+        assert_eq!(look(Some(0), 0.0), 200, "what is left of maintenance goes on at its pace");
     }
 
     #[test]
