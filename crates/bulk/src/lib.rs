@@ -2,6 +2,7 @@
 //! task of that user. It never knows HTTP, nor which store there is.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use serde_json::json;
@@ -16,6 +17,9 @@ use tasktonic_worker::{AnyHandler, Context, Failure, Outcome};
 /// Attempts of one operation. Each goes on where the one before stopped, and only a store that does
 /// not answer ends one.
 pub const ATTEMPTS_MAX: u32 = 25;
+/// For so many times as long as a step of an operation took, the next one is not begun: an operation may
+/// take longer, tasks that people wait for may not.
+const REST: u32 = 1;
 
 /// The handler.
 pub struct Bulk {
@@ -42,10 +46,12 @@ impl Bulk {
         tell(cx, &done, total);
         let mut cursor = None;
         loop {
-            let page = self.answered(selection.page(&*self.store, cursor).await, cx, &done)?;
+            let page = politely(selection.page(&*self.store, cursor)).await;
+            let page = self.answered(page, cx, &done)?;
             for chunk in page.tasks.chunks(CHUNK) {
                 self.go_on(cx, &done, total)?;
-                let changed = selection.carry_out(&*self.store, self.clock.now_ms(), chunk).await;
+                let now_ms = self.clock.now_ms();
+                let changed = politely(selection.carry_out(&*self.store, now_ms, chunk)).await;
                 let BulkDone { changed, asked, skipped } = self.answered(changed, cx, &done)?;
                 done.changed += changed;
                 done.asked += asked;
@@ -66,7 +72,8 @@ impl Bulk {
         let (mut total, mut cursor) = (0, None);
         let none = BulkDone::default();
         loop {
-            let page = self.answered(selection.page(&*self.store, cursor).await, cx, &none)?;
+            let page = politely(selection.page(&*self.store, cursor)).await;
+            let page = self.answered(page, cx, &none)?;
             total += page.tasks.len() as u64;
             cursor = page.next;
             if cursor.is_none() {
@@ -97,6 +104,15 @@ impl Bulk {
             Failure::attempt("store_unavailable", error.to_string())
         })
     }
+}
+
+/// Asks the store, and then leaves it to others for [`REST`] times as long as that took: longer where
+/// it is busy.
+async fn politely<T>(asked: impl Future<Output = T>) -> T {
+    let since = Instant::now();
+    let answer = asked.await;
+    tokio::time::sleep(since.elapsed() * REST).await;
+    answer
 }
 
 fn tell(cx: &Context, done: &BulkDone, total: u64) {

@@ -15,12 +15,13 @@ use tasktonic_protocol::status::TaskStatus;
 use tasktonic_protocol::task::Task;
 use tasktonic_protocol::time::parse_rfc3339;
 
-use crate::limits::LIST_MAX;
 use crate::{Cursor, Error, Query, QueryReply, Result, Store, StoredTask, TaskFilter, change};
 
-/// Tasks changed with one command, fewer than there may be: other calls to the partition get their
+/// Tasks changed with one command, far fewer than there may be: other calls to the partition get their
 /// turn between two of them.
-pub const CHUNK: usize = 64;
+pub const CHUNK: usize = 8;
+/// Tasks looked at together, for the same reason.
+const PAGE: u32 = 4 * CHUNK as u32;
 /// What cancelled tasks say.
 const REASON: &str = "cancelled by user";
 
@@ -117,7 +118,7 @@ impl Selection {
             user: self.user.clone(),
             filter: self.filter.clone(),
             cursor: cursor.or(Some(Cursor(self.before))),
-            limit: LIST_MAX,
+            limit: PAGE,
         };
         let p = partition_of(&self.user, store.partitions());
         let QueryReply::List(page) = store.read(p, query).await? else {

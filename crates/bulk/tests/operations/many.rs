@@ -6,6 +6,7 @@ use tasktonic_core::TaskId;
 use tasktonic_each_store::{On, on_each_store};
 use tasktonic_protocol::http::{BulkDone, BulkFilter, BulkVerb};
 use tasktonic_protocol::status::TaskStatus;
+use tasktonic_store::bulk::CHUNK;
 
 use crate::stage::{Stage, of_kind};
 
@@ -76,7 +77,7 @@ async fn an_operation_goes_on_after_a_restart_and_does_nothing_twice(on: On) {
     let operation = stage.order("ana", BulkVerb::Retry, of_kind("mail")).await;
     let worker = stage.work_until(3);
     let far = |task: &tasktonic_protocol::task::Task| {
-        task.progress.as_ref().is_some_and(|progress| progress.done >= 3 * 64)
+        task.progress.as_ref().is_some_and(|progress| progress.done >= 3 * CHUNK as u64)
     };
     stage.wait("ana", operation, far).await;
     worker.stop().await;

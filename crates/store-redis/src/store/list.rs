@@ -182,13 +182,13 @@ impl RedisStore {
             page.looked += slice.looked;
             let meant = slice.entries.iter().filter(|entry| entry.may_be_meant(&sieve));
             let ids: Vec<TaskId> = meant.map(|entry| entry.id).collect();
-            let ids = match source {
-                Source::All if !filter.states.is_empty() => {
-                    self.in_states(p, user, &ids, &filter.states).await?
-                }
-                _ => ids,
+            let by_record = source == Source::All && !filter.states.is_empty();
+            let is_done = if by_record {
+                self.take_in_states(p, user, filter, &ids, &mut page).await?
+            } else {
+                self.take(p, user, filter, &ids, &mut page).await?
             };
-            if self.take(p, user, filter, &ids, &mut page).await? {
+            if is_done {
                 return Ok(page.page);
             }
             let Some(next) = slice.next else { return Ok(page.page) };
@@ -228,6 +228,28 @@ impl RedisStore {
                 }
                 page.page.tasks.push(task);
             }
+        }
+        Ok(false)
+    }
+
+    /// The same of those of `ids` that are in one of the states asked for. What is left of the page is
+    /// looked at first: nearly always that is enough, and a long look keeps others waiting.
+    async fn take_in_states(
+        &self,
+        p: PartitionId,
+        user: &UserId,
+        filter: &TaskFilter,
+        ids: &[TaskId],
+        page: &mut Page,
+    ) -> Result<bool> {
+        let (mut left, mut count) = (ids, page.limit + 1 - page.page.tasks.len());
+        while !left.is_empty() {
+            let (part, others) = left.split_at(count.min(left.len()));
+            let found = self.in_states(p, user, part, &filter.states).await?;
+            if self.take(p, user, filter, &found, page).await? {
+                return Ok(true);
+            }
+            (left, count) = (others, (count * 2).min(SLICE_MIN));
         }
         Ok(false)
     }
@@ -320,20 +342,18 @@ impl RedisStore {
         states: &[TaskState],
     ) -> Result<Vec<TaskId>> {
         let keys = self.keys(p)?;
+        let mut asked = Pipeline::new();
+        for id in ids {
+            let state = keys.state(user, *id);
+            asked.add_command(cmd("GETRANGE").arg(state).arg(0).arg(STATE_BYTES).clone());
+        }
         let mut left = Vec::new();
-        for ids in ids.chunks(SLICE_MIN) {
-            let mut asked = Pipeline::new();
-            for id in ids {
-                let state = keys.state(user, *id);
-                asked.add_command(cmd("GETRANGE").arg(state).arg(0).arg(STATE_BYTES).clone());
-            }
-            for (id, state) in ids.iter().zip(self.ask(p, &asked).await?) {
-                // Cut anywhere, and empty where there is none.
-                let state = text_of(&state);
-                let head = StateHead::of((!state.is_empty()).then_some(&*state));
-                if head.is_some_and(|head| states.contains(&head.state)) {
-                    left.push(*id);
-                }
+        for (id, state) in ids.iter().zip(self.ask(p, &asked).await?) {
+            // Cut anywhere, and empty where there is none.
+            let state = text_of(&state);
+            let head = StateHead::of((!state.is_empty()).then_some(&*state));
+            if head.is_some_and(|head| states.contains(&head.state)) {
+                left.push(*id);
             }
         }
         Ok(left)

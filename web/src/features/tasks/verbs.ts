@@ -74,16 +74,21 @@ export function useVerbs() {
 
   const tryAgain = useCallback(
     async (id: string) => {
-      const result = await call(() => retryTask({ id }));
+      // The end that is seen here: a second press, or a call repeated after its answer was lost, sends
+      // nothing back that has ended anew meanwhile.
+      const seen = store.get(id);
+      const result = await call(() => retryTask(seen ? { id, rev: seen.rev } : { id }));
       if (result.ok) {
         store.seed(result.value);
         toast.success("Back in line", { id: `verb-${id}`, description: "It starts with its first attempt again." });
-      } else {
-        toast.error("Not tried again", { id: `verb-${id}`, description: result.message });
+        return true;
       }
-      return result.ok;
+      toast.error("Not tried again", { id: `verb-${id}`, description: tooLate(result.code, result.message) });
+      // The page is behind: what it did not know of is news to it.
+      await live.read(id).catch(() => undefined);
+      return false;
     },
-    [store],
+    [live, store],
   );
 
   const cancel = useCallback(
