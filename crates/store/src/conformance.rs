@@ -200,6 +200,7 @@ macro_rules! conformance {
             a_start_that_is_due_wakes_who_is_idle
             a_user_starts_as_many_as_their_rate_says_and_delays_nobody
             a_rate_that_is_good_again_is_announced_and_wakes_who_is_idle
+            a_rate_of_one_at_a_time_starts_each_at_its_time
             a_rate_is_changed_and_taken_back_while_lanes_wait
             an_ended_task_is_gone_after_its_retention
             a_forgotten_key_may_be_used_again

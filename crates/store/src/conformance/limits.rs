@@ -230,6 +230,22 @@ pub async fn a_rate_that_is_good_again_is_announced_and_wakes_who_is_idle(scene:
     }
 }
 
+/// The next start of a rate is not found by maintenance, and does not wait for it: who looks when they
+/// are told to look finds every task at its time.
+pub async fn a_rate_of_one_at_a_time_starts_each_at_its_time(scene: Scene) {
+    scene.set_queue(1, paced(Rate { tasks: 50, per_ms: 1_000, burst: 1 })).await;
+    for _ in 0..8 {
+        scene.submit("ana").await;
+    }
+    assert_eq!(scene.claim("w1", 10).await.len(), 1);
+    for _ in 0..7 {
+        let reply = scene.sync("w1", Vec::new(), 10, false).await;
+        assert_eq!((reply.claimed.len(), reply.next_in_ms), (0, Some(20)));
+        scene.pass(20);
+        assert_eq!(scene.claim("w1", 10).await.len(), 1);
+    }
+}
+
 /// A user's own rate goes before the queue's; one that is taken back lets all start.
 pub async fn a_rate_is_changed_and_taken_back_while_lanes_wait(scene: Scene) {
     scene.set_queue(1, paced(RATE)).await;
