@@ -16,7 +16,7 @@ use crate::seed::Seed;
 
 /// The pause before something unknown is asked about again, ms: from, up to.
 pub(super) const AGAIN_MS: (u64, u64) = (100, 600);
-/// How long what is unknown is asked about once faults have stopped.
+/// How long one call of unknown outcome is asked about once faults have stopped.
 pub(super) const SETTLE_WITHIN_MS: u64 = 30_000;
 
 /// One user's calls.

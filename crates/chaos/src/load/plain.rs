@@ -88,15 +88,19 @@ impl User {
     /// Asks until it is known what became of every submission under a key; `false` if it is not
     /// in time.
     pub(crate) async fn settle(&mut self, stopped: &AtomicBool) -> bool {
-        let since = now();
+        let mut since = now();
         while let Some(one) = self.unsettled.pop() {
             if now() - since > SETTLE_WITHIN_MS || stopped.load(Ordering::SeqCst) {
                 self.unsettled.push(one);
                 return false;
             }
+            let others = self.unsettled.len();
             self.send(one.0, one.1, one.2).await;
-            if !self.unsettled.is_empty() {
+            if self.unsettled.len() > others {
                 self.by.rest(AGAIN_MS).await;
+            } else {
+                // However many they are: the time is for one that nobody answers.
+                since = now();
             }
         }
         true
