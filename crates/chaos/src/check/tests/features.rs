@@ -292,6 +292,35 @@ fn more_at_once_than_may_run_are_found() {
     assert_eq!(third_runs(2_150), [Law::Running]);
 }
 
+/// Where one may run, one runs and then another; before their events comes a snapshot that says of
+/// the second that it runs, as of this `rev`.
+#[test]
+fn what_a_snapshot_tells_early_is_not_taken_for_the_time_before_its_event() {
+    let snapshot_of = |rev: u64| {
+        with(move |tale| {
+            let queue = Some("q".into());
+            let limit = Facts { queue: queue.clone(), max: Some(1), ..Facts::default() };
+            tale.fact(1_900, Op::Limit, Phase::Ok, &limit);
+            let facts = Facts { queue, bound: Some("limit".into()), ..Facts::default() };
+            for (task, nonce) in [("t-s1", "s1"), ("t-s2", "s2")] {
+                tale.submit_as(2_000, nonce, task, None, &facts);
+            }
+            tale.event(2_050, "t-s2", 3, rev, "running");
+            tale.lines.last_mut().unwrap().op = Op::Snapshot;
+            for (begins, seq, (task, nonce)) in
+                [(2_100, 4, ("t-s1", "s1")), (2_200, 6, ("t-s2", "s2"))]
+            {
+                tale.heard(begins, task, seq, "running");
+                tale.work((begins + 1, 3), task, nonce, 20 + seq);
+                tale.heard(begins + 50, task, seq + 1, "completed");
+                tale.closes(task, nonce, "completed", 20 + seq);
+            }
+        })
+    };
+    assert_eq!(snapshot_of(10_006), [], "its event comes behind it");
+    assert_eq!(snapshot_of(10_003), [Law::Running], "it ran before the first");
+}
+
 /// Of two users one task each, in a queue in which one may run: the second begins at `second`.
 #[test]
 fn more_of_all_users_at_once_than_may_run_are_found() {
