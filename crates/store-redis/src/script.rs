@@ -32,9 +32,9 @@ const WAKE_TRIES_MAX: usize = 64;
 /// Queues known to have tasks with a priority, by partition; with more, all are taken to have some.
 pub(crate) const PRIORITY_QUEUES_MAX: usize = 64;
 /// Of so many tasks that leave a lane with too many dead references, one call takes some of those out.
-const CLEAR_EVERY: usize = 64;
+const CLEAR_EVERY: usize = 8;
 /// How many entries of the lane it then looks at: more than have left, so that it gets ahead.
-const CLEAR_LOOKS: usize = 256;
+const CLEAR_LOOKS: usize = 32;
 /// What stands in a lane for a dead reference until the call that found it has taken it out.
 const CLEARED: &str = "-";
 /// Values of one command; Lua hands on at most a few thousand. Even, for pairs.

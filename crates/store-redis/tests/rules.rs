@@ -220,6 +220,25 @@ async fn dead_references_are_taken_out_between_tasks_that_stay() {
     whole(store).await;
 }
 
+/// All others wait while a call looks at a lane, so that one that cancels few looks at few.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_cancels_a_few_takes_out_a_few_dead_references() {
+    let (store, redis) = &fresh().await;
+    let lane = format!("tt:{{{}}}:u:ana:q:mail", tag(P, 1));
+    for first in (0..1_600).step_by(100) {
+        submit(store, &ana(), first..first + 100).await;
+    }
+    let mut length = 1_600;
+    for first in (0..1_592).step_by(8) {
+        cancel(store, &ana(), first..first + 8).await;
+        let left: usize = redis.cli(&["LLEN", &lane]).parse().unwrap();
+        assert!(length - left <= 32, "{} taken out at once", length - left);
+        length = left;
+    }
+    assert!(length < 1_600, "nothing was taken out");
+    whole(store).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lane_of_nothing_but_dead_references_leaves_the_ring() {
     let (store, redis) = &fresh().await;

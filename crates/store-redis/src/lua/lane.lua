@@ -111,9 +111,9 @@ local function standing(user, entries)
   return stands
 end
 
--- Takes the dead references out of the next `looks` entries of a list from `at` on: how many, and
--- how many entries are left of those.
-local function clear_list(user, name, at, looks)
+-- Takes the dead references out of the next `looks` entries from `at` on of a list of this `length`:
+-- how many, and how many entries are left of those.
+local function clear_list(user, name, length, at, looks)
   local entries = call('LRANGE', name, int(at), int(at + looks - 1))
   local stands, head, dead = standing(user, entries), 0, 0
   if at == 0 then
@@ -126,15 +126,17 @@ local function clear_list(user, name, at, looks)
       dead = dead + 1
     end
   end
-  if dead > 0 then call('LREM', name, int(dead), CLEARED) end
+  -- A count below zero searches from the tail, which is less to read where it is nearer.
+  if dead > 0 then call('LREM', name, int(2 * at < length and dead or -dead), CLEARED) end
   return head + dead, #entries - head - dead
 end
 
 -- A reference to a task that waits stays in its lane, dead, when it leaves. Who cancels and submits
 -- again, while nobody claims, must not grow the lane for ever: where more are dead than should be, the
 -- calls that leave look at `CLEAR_LOOKS` of its entries for each `CLEAR_EVERY` that have left, one after
--- another. To search each time for the one that leaves would take longer the longer the lane is. It
--- looks at fewer than there are, so that no lane loses its last entry here.
+-- another: few at a time, for all others wait meanwhile. To search each time for the one that leaves
+-- would take longer the longer the lane is. It looks at fewer than there are, so that no lane loses its
+-- last entry here.
 local function clear(x)
   local times = math.floor(x.dead / CLEAR_EVERY) - math.floor((x.dead - x.left) / CLEAR_EVERY)
   if times <= 0 then return end
@@ -147,7 +149,7 @@ local function clear(x)
     local entries = call('LLEN', name)
     if x.cleared < before + entries then
       local looks = math.min(times * CLEAR_LOOKS, LANE_DEAD_MAX)
-      local taken, left = clear_list(x.user, name, x.cleared - before, looks)
+      local taken, left = clear_list(x.user, name, entries, x.cleared - before, looks)
       V.add_dead(x, -taken)
       x.cleared = x.cleared + left
       return
