@@ -135,6 +135,44 @@ describe("a move", () => {
   });
 });
 
+describe("another try", () => {
+  function Retrier({ id }: { id: string }) {
+    const { tryAgain } = useVerbs();
+    return (
+      <button type="button" onClick={() => void tryAgain(id)}>
+        Try again
+      </button>
+    );
+  }
+  const press = () => fireEvent.click(screen.getByRole("button", { name: "Try again" }));
+
+  it("is of the end that was seen, and shows at once", async () => {
+    const { live, wrapper } = aWorld();
+    live.store.seed(aTask("a", { status: "failed", rev: REV + 3 }));
+    actions.retryTask.mockResolvedValue(done(aTask("a", { status: "queued", rev: 2 * REV })));
+    render(<Retrier id="a" />, { wrapper });
+    press();
+    await waitFor(() => expect(toast.success.mock.lastCall?.[0]).toBe("Back in line"));
+    expect(actions.retryTask).toHaveBeenCalledWith({ id: "a", rev: REV + 3 });
+    expect(live.store.get("a")?.status).toBe("queued");
+  });
+
+  it.each([
+    ["not_retryable", /sent back by somebody else/],
+    ["changed_meanwhile", /changed at the same time/],
+    ["unreachable", /^No\.$/],
+  ])("that is refused (%s) says why, and shows the task as it is", async (code, why) => {
+    const { live, wrapper } = aWorld(() => aTask("a", { status: "running", rev: 2 * REV }));
+    live.store.seed(aTask("a", { status: "failed", rev: REV + 3 }));
+    actions.retryTask.mockResolvedValue(refused(code, "No."));
+    render(<Retrier id="a" />, { wrapper });
+    press();
+    await waitFor(() => expect(live.store.get("a")?.status).toBe("running"));
+    expect(toast.error.mock.lastCall?.[0]).toBe("Not tried again");
+    expect(toast.error.mock.lastCall?.[1].description).toMatch(why);
+  });
+});
+
 describe("the menu of a task", () => {
   const menu = (some: Partial<Record<"move" | "edit" | "mend" | "remove", boolean>>) => {
     const can = { move: false, edit: false, mend: false, remove: false, ...some };
