@@ -26,6 +26,7 @@ mod position;
 mod priorities;
 mod queue_limits;
 mod queue_rates;
+mod races;
 mod registry;
 mod replay;
 mod scene;
@@ -56,6 +57,7 @@ pub use position::*;
 pub use priorities::*;
 pub use queue_limits::*;
 pub use queue_rates::*;
+pub use races::*;
 pub use registry::*;
 pub use replay::seeds;
 pub use scene::Scene;
@@ -102,6 +104,9 @@ macro_rules! conformance {
             a_buried_task_can_be_redriven
             a_waiting_task_is_cancelled_at_once
             a_running_task_is_asked_to_stop_and_its_cancellation_sticks
+            a_cancellation_outlives_the_worker_that_was_asked
+            ten_thousand_cancellations_race_ends_to_one_end_each
+            cancellations_that_race_claims_stop_a_task_or_ask_its_holder
             a_task_expires_within_its_time_and_never_runs_after
             a_claim_and_an_expiry_race_to_one_end
             a_delayed_task_may_expire_before_it_is_due
@@ -109,6 +114,7 @@ macro_rules! conformance {
             a_waiting_task_goes_to_the_front_or_the_back_of_its_line
             an_edit_is_seen_by_the_run_or_refused
             an_edit_keeps_the_place_in_line_and_the_time
+            ten_thousand_edits_race_claims_and_are_seen_or_refused
             a_task_waits_for_all_that_it_comes_after
             a_failure_goes_as_far_as_the_ties_say
             a_flow_with_one_task_refused_leaves_nothing
@@ -141,6 +147,7 @@ macro_rules! conformance {
             a_task_keeps_its_priority_until_its_end
             limits_count_tasks_of_every_priority
             a_user_of_long_tasks_gets_no_more_time_than_a_user_of_short_ones
+            a_user_of_minutes_gets_no_more_time_than_a_user_of_seconds
             weights_hold_in_run_time_as_well
             turns_by_run_time_leave_no_place_idle
             an_attempt_is_charged_for_what_it_took_however_it_ends
@@ -167,6 +174,8 @@ macro_rules! conformance {
             a_delayed_serial_task_stands_in_line_when_it_is_due
             of_a_key_the_newest_runs_next_and_alone
             of_a_thousand_that_restart_each_other_one_runs_and_the_last_wins
+            of_a_thousand_of_a_running_key_the_policy_says_who_waits
+            of_a_thousand_of_one_serial_key_one_runs
             a_schedule_is_changed_only_by_who_saw_it_last
             a_schedule_is_due_from_its_time_until_it_went_on
             a_tick_is_taken_once_and_makes_its_task_in_the_same_step
@@ -176,7 +185,9 @@ macro_rules! conformance {
             a_user_has_so_many_schedules_and_no_more
             users_take_turns
             users_take_turns_by_their_weights
+            weights_of_one_three_and_one_get_80_240_and_80_of_400_turns
             a_user_waits_with_as_many_tasks_as_is_set
+            a_thousand_submits_at_once_never_pass_the_limit_of_what_waits
             a_paused_queue_hands_out_nothing_and_loses_nothing
             a_resume_wakes_who_is_idle
             a_paused_user_delays_nobody_else

@@ -64,7 +64,7 @@ fn accepted(answers: &[(TaskId, Submitted)]) -> Vec<TaskId> {
 /// conflict, and another user another task.
 pub async fn a_thousand_submits_of_one_key_at_once_make_one_task(scene: Scene) {
     let one = |_| scene.keyed("ana", 1, DAY_MS, KeyMode::Ttl);
-    let mut drafts: Vec<_> = (1..MANY).map(one).collect();
+    let mut drafts: Vec<_> = (0..MANY).map(one).collect();
     drafts.push(scene.keyed("ben", 2, DAY_MS, KeyMode::Ttl));
     let bens = drafts.last().unwrap().task;
     let answers = scene.at_once(drafts).await;

@@ -11,7 +11,7 @@ use crate::{Held, Query, QueryReply};
 
 impl Scene {
     /// A task of `user` that runs beside no other of the serial key `key`.
-    fn serial(&self, user: &str, key: u128) -> NewTask {
+    pub(super) fn serial(&self, user: &str, key: u128) -> NewTask {
         let serial = Some(NewSerial { key, stops_running: false });
         NewTask { serial, ..self.draft(user) }
     }
@@ -29,7 +29,7 @@ impl Scene {
 
     /// A task that takes the place of those of its key: of one that waits at once, of one that runs
     /// as soon as that has ended.
-    fn newest(&self, user: &str, stops_running: bool) -> NewTask {
+    pub(super) fn newest(&self, user: &str, stops_running: bool) -> NewTask {
         let replaced = Replaced { body: r#""why":"replaced""#.into(), keep_s: 60 };
         let key = Idempotency::new("k", 1, 86_400_000);
         NewTask {

@@ -45,9 +45,14 @@ impl Scene {
         self.now_ms.load(Ordering::SeqCst)
     }
 
+    /// A number that nothing else has here.
+    pub(super) fn number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::SeqCst)
+    }
+
     /// A fresh task of `user`, not yet submitted.
     pub fn draft(&self, user: &str) -> NewTask {
-        let number = self.next.fetch_add(1, Ordering::SeqCst);
+        let number = self.number();
         let at = self.now_ms();
         NewTask {
             event: Text::from(r#""k":"mail","q":"mail","max":2"#),
@@ -88,7 +93,7 @@ impl Scene {
             let claim = Claim::new(vec![MAIL.parse().expect("a name")], limit);
             let request = Sync {
                 worker: worker.parse().expect("a worker id"),
-                call: self.next.fetch_add(1, Ordering::SeqCst),
+                call: self.number(),
                 lease_ms: 10_000,
                 ops,
                 claim: (limit > 0).then_some(claim),
@@ -114,7 +119,7 @@ impl Scene {
     pub(super) async fn claim_from(&self, p: PartitionId, claim: Claim) -> Vec<Held> {
         let request = Sync {
             worker: "w1".parse().expect("a worker id"),
-            call: self.next.fetch_add(1, Ordering::SeqCst),
+            call: self.number(),
             lease_ms: 10_000,
             ops: Vec::new(),
             claim: Some(claim),

@@ -258,6 +258,23 @@ pub async fn users_take_turns_by_their_weights(scene: Scene) {
     assert_eq!((of(&taken, &light), of(&taken, &heavy)), (2, 6));
 }
 
+/// Of four hundred turns each of three users gets what their weight says, however much all have.
+pub async fn weights_of_one_three_and_one_get_80_240_and_80_of_400_turns(scene: Scene) {
+    let names = scene.neighbours(3);
+    for name in &names {
+        for _ in 0..300 {
+            scene.submit(name).await;
+        }
+    }
+    scene.set_user(&names[1], UserSettings { weight: 3, ..UserSettings::default() }).await;
+    let mut taken = Vec::new();
+    for _ in 0..400 {
+        taken.extend(scene.claim("w1", 1).await);
+    }
+    let served: Vec<_> = names.iter().map(|name| of(&taken, name)).collect();
+    assert_eq!(served, [80, 240, 80]);
+}
+
 /// How many tasks of a user may wait: what is set of them there, of the queue, or asked.
 pub async fn a_user_waits_with_as_many_tasks_as_is_set(scene: Scene) {
     scene.set_queue(1, QueueSettings { waiting_max: Some(2), ..QueueSettings::default() }).await;

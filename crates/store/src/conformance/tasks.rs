@@ -7,7 +7,7 @@ use tasktonic_core::routing::PartitionId;
 use tasktonic_core::{TaskState, Text};
 
 use super::scene::{Scene, ack, nack, write};
-use crate::{Error, Query, QueryReply};
+use crate::{Error, Query, QueryReply, settle};
 
 /// submit, claim, ack: the task is there throughout.
 pub async fn a_submitted_task_is_claimed_acked_and_kept(scene: Scene) {
@@ -156,14 +156,37 @@ pub async fn a_running_task_is_asked_to_stop_and_its_cancellation_sticks(scene: 
     assert_eq!(scene.state("ana", task).await, "cancelled");
 }
 
+/// A cancellation is kept with its task: where the worker that was asked is never heard of again, whoever
+/// adopts the task carries it out.
+pub async fn a_cancellation_outlives_the_worker_that_was_asked(scene: Scene) {
+    let task = scene.submit("ana").await;
+    let held = scene.claim_one("dead").await;
+    assert_eq!(scene.cancel("ana", task).await, Controlled::Asked);
+    let (mut adopted, mut asked) = (Vec::new(), Vec::new());
+    for _ in 0..12 {
+        scene.pass(1_000);
+        let reply = scene.sync("w2", Vec::new(), 0, false).await;
+        adopted.extend(reply.adopted);
+        asked.extend(reply.cancelled);
+    }
+    assert_eq!(adopted.len(), 1);
+    assert_eq!(asked, [adopted[0].lease.clone()], "it is told with the task");
+    let ops = settle(&adopted, &asked, scene.now_ms(), || 0.5);
+    assert!(scene.sync("w2", ops, 0, false).await.refused.is_empty());
+    assert_eq!(scene.state("ana", task).await, "cancelled");
+    assert!(!scene.report(&held.lease, ack(9)).await, "who wakes up late changes nothing");
+    assert_eq!(scene.claim("w2", 5).await, Vec::new());
+}
+
 /// A flood of one user does not delay the first task of another.
 pub async fn users_take_turns(scene: Scene) {
+    let names = scene.neighbours(2);
     for _ in 0..50 {
-        scene.submit("flood").await;
+        scene.submit(&names[0]).await;
     }
-    let task = scene.submit("ana").await;
+    let task = scene.submit(&names[1]).await;
     let users: Vec<_> = scene.claim("w1", 2).await.into_iter().map(|h| h.lease.task).collect();
-    assert!(users.contains(&task), "ana's turn comes with the second task");
+    assert!(users.contains(&task), "their turn comes with the second task");
 }
 
 /// Retention removes a task and all that was kept of it.

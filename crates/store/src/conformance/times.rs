@@ -22,7 +22,7 @@ const BY_TIME: QueueSettings = QueueSettings {
 
 impl Scene {
     /// Users of one partition.
-    fn neighbours(&self, count: usize) -> Vec<String> {
+    pub(super) fn neighbours(&self, count: usize) -> Vec<String> {
         let partitions = self.store.partitions();
         let home = partition_of(&"ana".parse().unwrap(), partitions);
         let names = (0..).map(|number| format!("user-{number}"));
@@ -38,10 +38,10 @@ impl Scene {
             let (over, on): (Vec<_>, Vec<_>) =
                 running.into_iter().partition(|(_, _, until)| *until <= second);
             running = on;
-            let ops: Vec<Op> = over
-                .iter()
-                .map(|(held, ..)| Op { lease: held.lease.clone(), report: ack(held.n + 1) })
-                .collect();
+            let says = |held: &Held, report| Op { lease: held.lease.clone(), report };
+            let ended = over.iter().map(|(held, ..)| says(held, ack(held.n + 1)));
+            let beats = running.iter().map(|(held, ..)| says(held, Report::Heartbeat));
+            let ops: Vec<Op> = ended.chain(beats).collect();
             for (_, user, _) in &over {
                 self.submit(&users[*user].0).await;
             }
@@ -71,6 +71,21 @@ pub async fn a_user_of_long_tasks_gets_no_more_time_than_a_user_of_short_ones(sc
     }
     scene.set_queue(1, BY_TIME).await;
     let had = scene.work(&users, 240).await;
+    let part = had[0] * 100 / (had[0] + had[1]);
+    assert!((45..=55).contains(&part), "{had:?} seconds");
+}
+
+/// However far apart their lengths are: a minute and a second.
+pub async fn a_user_of_minutes_gets_no_more_time_than_a_user_of_seconds(scene: Scene) {
+    let names = scene.neighbours(2);
+    let users = [(names[0].clone(), 60), (names[1].clone(), 1)];
+    scene.set_queue(1, BY_TIME).await;
+    for _ in 0..4 {
+        for (user, _) in &users {
+            scene.submit(user).await;
+        }
+    }
+    let had = scene.work(&users, 1_800).await;
     let part = had[0] * 100 / (had[0] + had[1]);
     assert!((45..=55).contains(&part), "{had:?} seconds");
 }
