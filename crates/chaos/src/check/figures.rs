@@ -123,13 +123,15 @@ fn recoveries(world: &World<'_>) -> (Vec<u64>, Vec<u64>) {
             let is_of_it = begun.proc == death.proc && begun.t + UNDER_WAY_MS >= death.t;
             let is_done = story.commits.iter().any(|c| c.token == begun.token && c.t <= death.t);
             let next = story.starts.iter().find(|s| s.t > death.t && s.token > begun.token);
-            if !is_of_it || is_done {
-                continue;
-            }
             let heard = story.events.iter().chain(&story.snapshots).filter(|line| {
-                line.t > death.t && line.status.as_deref().is_some_and(|is| !is_running(is))
+                line.t > begun.t && line.status.as_deref().is_some_and(|is| !is_running(is))
             });
             let over = heard.map(|line| line.t).chain(next.map(|next| next.t)).min();
+            // An attempt that had failed before was nobody's any more: its task waited for its turn.
+            let was_over = over.is_some_and(|t| t <= death.t);
+            if !is_of_it || is_done || was_over {
+                continue;
+            }
             taken.extend(over.map(|t| t - death.t));
             begun_again.extend(next.map(|next| next.t - death.t));
         }

@@ -2,12 +2,13 @@
 //! hold. Here are those of single tasks and of what is heard of them.
 
 mod flows;
+mod keys;
 mod limits;
 mod lines;
 mod many;
 mod ticks;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::Law;
 use super::world::{Story, World, is_built_in, is_end};
@@ -44,7 +45,7 @@ pub(super) fn judge(law: Law, world: &World<'_>) -> Found {
         Law::Unended => unended(world),
         Law::Late => late(world),
         Law::Unexpected => unexpected(world),
-        Law::Keys => keys(world),
+        Law::Keys => keys::keys(world),
         Law::EndsOnce => each(world, ends_once),
         Law::Stale => each(world, stale),
         Law::Fences => each(world, fences),
@@ -174,38 +175,6 @@ fn unexpected(world: &World<'_>) -> Found {
         if let Some(end) = story.ends {
             judge(end, "is there");
         }
-    }
-    found
-}
-
-fn keys(world: &World<'_>) -> Found {
-    let mut found = Found::default();
-    // One intent, one task: by what was answered, what ran and what is there.
-    let mut tasks_of: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    let mut nonces_of_key: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
-    for (nonce, intent, tasks) in world.accepted() {
-        tasks_of.entry(nonce).or_default().extend(tasks);
-        for call in intent.sendings.iter().filter(|call| call.done_at().is_some()) {
-            let is_plain = call.invoked.facts.mode.is_none();
-            if let (true, Some(user), Some(key)) = (is_plain, &call.invoked.user, &call.invoked.key)
-            {
-                nonces_of_key.entry((user, key)).or_default().insert(nonce);
-            }
-        }
-    }
-    for (task, story) in &world.tasks {
-        for line in story.starts.iter().chain(story.ends.iter()) {
-            if let Some(nonce) = line.nonce.as_deref().filter(|n| !world.is_of_schedule(n)) {
-                tasks_of.entry(nonce).or_default().insert(task);
-            }
-        }
-    }
-    found.looked_at = tasks_of.len() + nonces_of_key.len();
-    for (nonce, tasks) in tasks_of.iter().filter(|(_, tasks)| tasks.len() > 1) {
-        found.say(format!("{nonce} became {} tasks: {tasks:?}", tasks.len()));
-    }
-    for ((user, key), nonces) in nonces_of_key.iter().filter(|(_, nonces)| nonces.len() > 1) {
-        found.say(format!("key {key} of {user} was accepted with {} bodies", nonces.len()));
     }
     found
 }

@@ -180,6 +180,29 @@ fn one_that_goes_on_16_s_after_all_was_healed_is_late() {
     assert_eq!(at(30_000 + 16_000, Some(40_000)), [], "its time came later");
 }
 
+/// A worker that dies had begun a task, of which its attempt had failed at `failed`, if it had.
+#[test]
+fn a_task_is_taken_over_from_who_still_had_it() {
+    let taken_over = |failed: Option<u64>| {
+        let mut tale = good();
+        tale.submit(2_000, "n2", "t2");
+        tale.event(2_010, "t2", 4, 101, "running");
+        tale.attempt(2_020, Op::Start, "t2", "n2", 21, 1);
+        if let Some(t) = failed {
+            tale.event(t, "t2", 5, 200, "queued");
+        }
+        tale.line(3_000, "worker-1", Op::Fault, Phase::Ok).status =
+            Some("kill -9 of a worker".into());
+        tale.attempt(9_000, Op::Start, "t2", "n2", 22, 2);
+        tale.lines.sort_by_key(|line| line.t);
+        let figures = check(&tale.lines).figures;
+        (figures.taken_over, figures.taken_over_max_ms)
+    };
+    assert_eq!(taken_over(None), (1, 6_000));
+    assert_eq!(taken_over(Some(3_500)), (1, 500));
+    assert_eq!(taken_over(Some(2_500)), (0, 0), "it waited for its turn when the worker died");
+}
+
 #[test]
 fn what_nobody_asked_for_and_what_was_refused_must_not_run() {
     let nobody = with(|tale| tale.attempt(2_000, Op::Start, "t2", "n2", 21, 1));
@@ -205,6 +228,22 @@ fn a_key_that_became_two_tasks_or_took_two_bodies_is_found() {
         tale.end(40_000, "t2", "n1", "cancelled", 0, 300);
     });
     assert_eq!(two_tasks, [Law::Keys]);
+    // The first of a key is removed, the next one is heard: when, and in which place of the stream.
+    let removed = |gone: (u64, u64), next: (u64, u64)| {
+        with(move |tale| {
+            tale.submit(2_000, "n2", "t2");
+            tale.call(3_000, Op::Purge, Phase::Ok, |line| line.task = Some("t2".into()));
+            tale.event(gone.0, "t2", gone.1, 300, "");
+            tale.lines.last_mut().unwrap().status = None;
+            tale.event(next.0, "t3", next.1, 100, "queued");
+            tale.event(next.0 + 10, "t3", next.1 + 1, 101, "cancelled");
+            tale.end(40_000, "t2", "n2", "absent", 0, 300);
+            tale.end(40_000, "t3", "n2", "cancelled", 0, 101);
+        })
+    };
+    assert_eq!(removed((3_010, 4), (3_020, 5)), [], "its key was free again");
+    assert_eq!(removed((3_040, 6), (3_020, 4)), [Law::Keys], "it was not free yet");
+    assert_eq!(removed((3_010, 6), (2_900, 4)), [Law::Keys], "nobody had asked for that yet");
     let ran_twice = with(|tale| tale.attempt(2_000, Op::Start, "t2", "n1", 21, 1));
     assert_eq!(ran_twice, [Law::Keys]);
     let two_bodies = with(|tale| {
