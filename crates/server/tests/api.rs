@@ -49,6 +49,8 @@ mod schedules;
 mod submit;
 #[path = "api/support.rs"]
 mod support;
+#[path = "api/wait.rs"]
+mod wait;
 #[path = "api/waiting.rs"]
 mod waiting;
 #[path = "api/why.rs"]

@@ -32,6 +32,8 @@ mod schedules;
 mod submit;
 #[path = "api/support.rs"]
 mod support;
+#[path = "api/wait.rs"]
+mod wait;
 #[path = "api/waiting.rs"]
 mod waiting;
 #[path = "api/worker.rs"]

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::conclude::{Cause, Conclusion};
 use crate::context::{Context, Inner, Stop, Trust, WhyStop};
 use crate::inputs::TellsInputs;
-use crate::limits::{CANCEL_GRACE, DRAIN_GRACE, LOST_GRACE, TIMEOUT_GRACE};
+use crate::limits::{CANCEL_GRACE, DRAIN_GRACE, LOST_GRACE, REPORT_EVERY, TIMEOUT_GRACE};
 use crate::shared::{Desk, EndOnDrop, Ended, Mailbox, Pen};
 use crate::{AnyHandler, Outcome, output};
 
@@ -83,6 +83,8 @@ pub(crate) struct Attempt {
     progress: Option<Progress>,
     /// The state in the store lacks the newest progress.
     progress_due: bool,
+    /// Before then no more progress is sent than its state has to be written for.
+    progress_from: Instant,
     /// The state in the store does not yet say that it is stopping.
     mark_due: bool,
 }
@@ -152,6 +154,7 @@ impl Attempt {
             timeout_at: timeout_ms.and_then(after),
             progress: None,
             progress_due: false,
+            progress_from: sent,
             mark_due: false,
         }
     }
@@ -310,13 +313,19 @@ impl Attempt {
         self.renews() && self.mark_due
     }
 
-    /// Whether there is progress or a line to be sent.
-    pub(crate) fn has_news(&self) -> bool {
-        self.renews() && (self.progress_due || !self.desk.lines(|lines| lines.is_empty()))
+    /// Whether there is progress or a line that may be sent now.
+    pub(crate) fn has_news(&self, now: Instant) -> bool {
+        let has_progress = self.progress_due && self.progress_from <= now;
+        self.renews() && (has_progress || !self.desk.lines(|lines| lines.is_empty()))
+    }
+
+    /// When there is progress that may be sent: in a call of its own, or in any other.
+    pub(crate) fn progress_at(&self) -> Option<Instant> {
+        (self.renews() && self.progress_due).then_some(self.progress_from)
     }
 
     /// The renewal, with the newest state if there is one.
-    pub(crate) fn renewal(&mut self, shop: &Shop) -> Op {
+    pub(crate) fn renewal(&mut self, shop: &Shop, now: Instant) -> Op {
         let newest = self.desk.catch_up();
         self.note(newest);
         let lease = self.lease.clone();
@@ -324,6 +333,7 @@ impl Attempt {
             return Op { lease, report: Report::Heartbeat };
         }
         self.progress_due = false;
+        self.progress_from = now + REPORT_EVERY;
         self.mark_due = false;
         self.n += 1;
         let body = StateBody {
@@ -338,11 +348,11 @@ impl Attempt {
     }
 
     /// A renewal, if it says something new.
-    pub(crate) fn renewal_if_new(&mut self, shop: &Shop) -> Option<Op> {
+    pub(crate) fn renewal_if_new(&mut self, shop: &Shop, now: Instant) -> Option<Op> {
         // Also where only lines are sent, what is said from now on has to be announced again.
         let newest = self.desk.catch_up();
         self.note(newest);
-        (self.renews() && self.progress_due).then(|| self.renewal(shop))
+        self.progress_at().filter(|at| *at <= now).map(|_| self.renewal(shop, now))
     }
 
     /// The last report, which is now on its way.

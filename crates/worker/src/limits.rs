@@ -41,8 +41,9 @@ pub const INPUTS_ALL_BYTES_MAX: usize = 64 * 1_024 * 1_024;
 
 /// Bytes of reports in one sync.
 pub const SYNC_BYTES_MAX: usize = 512 * 1_024;
-/// Progress and log lines alone cause a sync of a partition no more often than this; with any
-/// other sync they go at once.
+/// Progress and log lines alone cause a sync of a partition no more often than this. With any other
+/// sync lines go at once, and so does progress, but for that of an attempt which sent some within this
+/// time.
 pub const REPORT_EVERY: Duration = Duration::from_millis(100);
 /// An idle worker looks at a partition at least this often, whatever wakes it missed.
 pub const LOOK_EVERY: Duration = Duration::from_secs(60);

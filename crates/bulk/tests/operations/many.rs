@@ -1,12 +1,16 @@
 //! What an operation does, on each store.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use tasktonic_core::TaskId;
+use tasktonic_core::transitions::TaskState;
 use tasktonic_each_store::{On, on_each_store};
 use tasktonic_protocol::http::{BulkDone, BulkFilter, BulkVerb};
 use tasktonic_protocol::status::TaskStatus;
+use tasktonic_protocol::task::Task;
 use tasktonic_store::bulk::CHUNK;
+use tokio::sync::Semaphore;
 
 use crate::stage::{Stage, of_kind};
 
@@ -34,13 +38,19 @@ async fn ten_thousand_dead_letters_are_sent_back_with_an_abort_none_lost_none_do
     const COUNT: usize = 10_000;
     let ids = dead(&stage, "ana", COUNT).await;
     dead(&stage, "ben", 100).await;
-    let worker = stage.work();
+    // It waits half-way until it knows that it is aborted, however fast it is.
+    const HALF: usize = COUNT / 2;
+    let changes = Arc::new(Semaphore::new(HALF / CHUNK));
+    let worker = stage.work_through(changes.clone());
     let first = stage.order("ana", BulkVerb::Retry, of_kind("mail")).await;
-    let far = |task: &tasktonic_protocol::task::Task| {
-        task.progress.as_ref().is_some_and(|progress| progress.done >= 1_000)
-    };
-    stage.wait("ana", first, far).await;
+    let done = |task: &Task| task.progress.as_ref().map_or(0, |progress| progress.done);
+    let half = stage.wait("ana", first, |task| done(task) == HALF as u64).await;
     stage.cancel("ana", first).await;
+    // Its worker says so once it knows.
+    stage
+        .wait("ana", first, |task| task.status == TaskStatus::Cancelling && task.rev > half.rev)
+        .await;
+    changes.add_permits(COUNT);
     let aborted = stage.wait("ana", first, |task| task.ended_at.is_some()).await;
     assert_eq!(aborted.status, TaskStatus::Cancelled);
     let all = stage.all("ana").await;
@@ -48,9 +58,15 @@ async fn ten_thousand_dead_letters_are_sent_back_with_an_abort_none_lost_none_do
     let sent_back = ids.iter().filter(|id| is(id, TaskStatus::Queued)).count();
     let as_they_were = ids.iter().filter(|id| is(id, TaskStatus::Failed)).count();
     assert_eq!(sent_back + as_they_were, COUNT);
-    assert!(sent_back >= 1_000 && as_they_were > 0, "{sent_back} sent back");
+    assert!((HALF..=HALF + COUNT / 100).contains(&sent_back), "{sent_back} sent back");
     let said = stage.log("ana", first).await;
     assert!(said.contains(&format!("Stopped with {sent_back} of {COUNT} tasks changed")), "{said}");
+    let shown = aborted.progress.as_ref().unwrap();
+    assert_eq!((shown.done, shown.total), (sent_back as u64, COUNT as u64), "as its bar says");
+    let counts = stage.counts("ana").await;
+    let counted = (counts.of(TaskState::Queued), counts.of(TaskState::Dead));
+    assert_eq!(counted, (sent_back as u64, as_they_were as u64));
+    assert_eq!(counts.all(), COUNT as u64 + 1, "with the operation itself");
 
     let second = stage.order("ana", BulkVerb::Retry, of_kind("mail")).await;
     let done = stage.done("ana", second).await;
@@ -76,7 +92,7 @@ async fn an_operation_goes_on_after_a_restart_and_does_nothing_twice(on: On) {
     let ids = dead(&stage, "ana", COUNT).await;
     let operation = stage.order("ana", BulkVerb::Retry, of_kind("mail")).await;
     let worker = stage.work_until(3);
-    let far = |task: &tasktonic_protocol::task::Task| {
+    let far = |task: &Task| {
         task.progress.as_ref().is_some_and(|progress| progress.done >= 3 * CHUNK as u64)
     };
     stage.wait("ana", operation, far).await;

@@ -19,11 +19,12 @@ use tasktonic_protocol::http::{BULK_KIND, BulkDone, BulkFilter, BulkPayload, Bul
 use tasktonic_protocol::task::Task;
 use tasktonic_store::clock::Clock;
 use tasktonic_store::{
-    Durability, Error, EventStream, Held, Query, QueryReply, Registry, Store, SyncReply,
+    Counts, Durability, Error, EventStream, Held, Query, QueryReply, Registry, Store, SyncReply,
     TaskFilter, WakeStream,
 };
 use tasktonic_worker::testing::NoFiles;
 use tasktonic_worker::{RunError, Settings, Worker};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -77,8 +78,13 @@ impl Stage {
     }
 
     /// The same over a store that stops answering after so many changes.
-    pub(crate) fn work_until(&self, controls: u64) -> Running {
-        self.work_over(Arc::new(Stuck { store: self.store.clone(), left: controls.into() }))
+    pub(crate) fn work_until(&self, controls: usize) -> Running {
+        self.work_through(Arc::new(Semaphore::new(controls)))
+    }
+
+    /// The same over a store in which each change takes one of these.
+    pub(crate) fn work_through(&self, left: Arc<Semaphore>) -> Running {
+        self.work_over(Arc::new(Stuck { store: self.store.clone(), left }))
     }
 
     fn work_over(&self, store: Arc<dyn Store>) -> Running {
@@ -202,6 +208,17 @@ impl Stage {
         }
     }
 
+    /// How many tasks of a user there are, as the store counts them.
+    pub(crate) async fn counts(&self, name: &str) -> Counts {
+        let user = user(name);
+        let p = partition_of(&user, self.store.partitions());
+        let QueryReply::Counts(counts) = self.store.read(p, Query::Counts { user }).await.unwrap()
+        else {
+            panic!()
+        };
+        counts
+    }
+
     /// One task of a user, once it is as `ready` says.
     pub(crate) async fn wait(&self, name: &str, id: TaskId, ready: impl Fn(&Task) -> bool) -> Task {
         let (user, since) = (user(name), std::time::Instant::now());
@@ -240,10 +257,11 @@ impl Stage {
     }
 }
 
-/// A store that does not answer any more once it was asked to change something so often.
+/// A store that does not answer once it was asked to change something so often, until there is more
+/// left.
 struct Stuck {
     store: Arc<dyn Store>,
-    left: AtomicU64,
+    left: Arc<Semaphore>,
 }
 
 #[async_trait]
@@ -255,10 +273,7 @@ impl Store for Stuck {
         self.store.sync(p, request).await
     }
     async fn control(&self, p: PartitionId, control: Control) -> Result<Vec<Controlled>, Error> {
-        if self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_err()
-        {
-            std::future::pending::<()>().await;
-        }
+        self.left.acquire().await.expect("it is not closed").forget();
         self.store.control(p, control).await
     }
     async fn read(&self, p: PartitionId, query: Query) -> Result<QueryReply, Error> {

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use tasktonic_store::clock::Clock;
 use tasktonic_testkit::wait;
 
+use crate::sites::{Site, ms, started_ms};
 use crate::support::{Installation, PATIENCE, refused, said, write};
 
 const CONFIG: &str = r#"
@@ -72,6 +74,77 @@ fn a_cancelled_program_is_killed_with_all_it_has_started() {
         let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
         stat.is_empty() || stat.contains(") Z")
     });
+}
+
+/// A program that loops for ever beside a child that does, each attempt of which leaves both their
+/// process ids; and one that pays no attention to being asked to end.
+const LOOPING: &str = r#"
+[[exec]]
+kind = "loops"
+command = ["sh", "-c", "while :; do :; done & echo $$ $! >> loops.pids; while :; do :; done"]
+
+[[exec]]
+kind = "loops.on"
+command = ["sh", "-c", "trap '' TERM; while :; do :; done & echo $$ $! >> loops.on.pids; while :; do :; done"]
+"#;
+const LIMIT_MS: i64 = 500;
+/// How long a worker leaves to a handler whose time is over.
+const GRACE_MS: i64 = 5_000;
+const LOOPED_ATTEMPTS: usize = 2;
+
+fn loops_no_longer_than_it_may(site: &Site) {
+    let config = site.installation.scratch.join("tasktonic.toml");
+    write(&config, LOOPING);
+    let config = config.to_str().expect("a path of ours");
+    let worker = site.worker(&["--kinds", "loops,loops.on", "--config", config]);
+    site.wait_until_known([&worker]);
+    let clock = Clock::system();
+    for kind in ["loops", "loops.on"] {
+        let task = serde_json::json!({
+            "kind": kind, "payload": {}, "timeout_ms": LIMIT_MS, "attempts_max": LOOPED_ATTEMPTS,
+            "backoff": { "form": "fixed", "wait_ms": 0, "jitter": 0.0 },
+        });
+        let id = site.submit(&site.demo(), &[task]).remove(0).id;
+        // The end is on record after the programs have ended, never before.
+        site.installation.wait_for(&id, "failed", PATIENCE);
+        let pids = site.installation.scratch.join(format!("{kind}.pids"));
+        let pids = std::fs::read_to_string(pids).expect("they wrote it");
+        let left: Vec<&str> = pids.split_whitespace().filter(|pid| !is_gone(pid)).collect();
+        let seen_ms = clock.now_ms();
+        assert!(left.is_empty(), "{kind}: {left:?} of {pids:?} go on");
+        assert_eq!(pids.split_whitespace().count(), 2 * LOOPED_ATTEMPTS, "{kind}: {pids:?}");
+
+        let history = site.histories(&site.demo(), &[id]).remove(0);
+        let error = history.task.error.as_ref().map(|error| error.code.as_str());
+        assert_eq!(error, Some("timed_out"), "{history:?}");
+        assert_eq!(history.rows.len(), LOOPED_ATTEMPTS, "{history:?}");
+        let longest_ms = LIMIT_MS + GRACE_MS;
+        for row in &history.rows {
+            let code = row.error.as_ref().map(|error| error.code.as_str());
+            assert_eq!((row.outcome.as_str(), code), ("failed", Some("timed_out")), "{history:?}");
+            let took = ms(row.ended_at.as_deref()) - started_ms(row);
+            assert!((LIMIT_MS..longest_ms).contains(&took), "{kind}: {took} ms: {history:?}");
+        }
+        let last = history.rows.last().expect("there are rows");
+        let gone_after = seen_ms - started_ms(last);
+        eprintln!("{kind}: both were gone {gone_after} ms after the start");
+        assert!(gone_after < longest_ms, "{kind}: gone after {gone_after} ms: {history:?}");
+    }
+}
+
+fn is_gone(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.is_empty() || stat.contains(") Z")
+}
+
+#[test]
+fn a_program_that_loops_is_cut_off_at_its_limit_with_its_child_on_an_embedded_store() {
+    loops_no_longer_than_it_may(&Site::embedded());
+}
+
+#[test]
+fn a_program_that_loops_is_cut_off_at_its_limit_with_its_child_on_redis() {
+    loops_no_longer_than_it_may(&Site::redis());
 }
 
 #[test]

@@ -105,13 +105,15 @@ async fn wait(
     // Listen first, then look: nothing can end in between unnoticed.
     let mut events = app.store.events(user);
     let needle = format!("\"{task}\"");
+    // Progress is no event that ends a wait: what is answered in the end is read then.
+    let mut is_over = wait_ms == 0;
     loop {
         let stored = known(&app, user, task).await?;
         let now = shown(&app, &stored, true)?;
-        let over = now.ended_at.is_some() || Instant::now() >= until;
-        if over || !changed(&mut events, &needle, until, &app.stop).await {
+        if is_over || now.ended_at.is_some() {
             return Ok(Json(now));
         }
+        is_over = !changed(&mut events, &needle, until, &app.stop).await;
     }
 }
 

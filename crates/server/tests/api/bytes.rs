@@ -1,9 +1,18 @@
 //! How many bytes the tasks of a user may hold, over HTTP.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use tasktonic_auth::Role;
+use tasktonic_each_store::{On, on_each_store};
+use tasktonic_server::Limits;
 
-use crate::support::{Answer, Site};
+use crate::support::{Answer, Site, UNLIMITED};
+
+on_each_store! {
+    what_tasks_hold_is_limited_for_everybody_and_for_one_user
+    a_thousand_submissions_at_once_hold_no_more_bytes_than_they_may
+}
 
 async fn set(site: &Site, path: &str, bytes_max: Value) -> Answer {
     site.post_as(Role::Operator, "olga", path, json!({ "bytes_max": bytes_max })).await
@@ -13,16 +22,15 @@ fn echo(size: usize) -> Value {
     json!({ "kind": "echo", "payload": { "text": "x".repeat(size) } })
 }
 
-#[tokio::test]
-async fn what_tasks_hold_is_limited_for_everybody_and_for_one_user() {
-    let site = Site::open().await;
+async fn what_tasks_hold_is_limited_for_everybody_and_for_one_user(on: On) {
+    let site = Site::over(on).await;
     let held = site.get("ana", "/api/v1/me/bytes").await.expect(200);
     assert_eq!(held, json!({ "bytes": 0, "bytes_max": null, "own_max": null }));
     let limit = set(&site, "/api/v1/bytes", json!(2_000)).await.expect(200);
     assert_eq!(limit, json!({ "bytes_max": 2_000 }));
     site.post("ana", "/api/v1/tasks", echo(1_000)).await.expect(202);
     let answer = site.post("ana", "/api/v1/tasks", echo(1_000)).await;
-    assert!(answer.headers.contains_key("retry-after"), "{:?}", answer.headers);
+    assert_eq!(answer.header("retry-after"), "60");
     answer.refused(429, "bytes_exceeded");
     let held = site.get("ana", "/api/v1/me/bytes").await.expect(200);
     assert!((1_000..2_000).contains(&held["bytes"].as_u64().unwrap()), "{held}");
@@ -50,6 +58,25 @@ async fn what_tasks_hold_is_limited_for_everybody_and_for_one_user() {
     site.post("ana", "/api/v1/tasks", echo(10)).await.refused(429, "bytes_exceeded");
     set(&site, "/api/v1/bytes", Value::Null).await.expect(200);
     site.post("ana", "/api/v1/tasks", echo(3_000)).await.expect(202);
+}
+
+async fn a_thousand_submissions_at_once_hold_no_more_bytes_than_they_may(on: On) {
+    const BYTES_MAX: u64 = 50_000;
+    const PAYLOAD: usize = 1_000;
+    let limits = Limits { requests: UNLIMITED, ..Limits::default() };
+    let site = Arc::new(Site::over_with(on, limits).await);
+    set(&site, "/api/v1/bytes", json!(BYTES_MAX)).await.expect(200);
+    let answers = site.submit_at_once(vec![("ana", echo(PAYLOAD)); 1_000]).await;
+    let (taken, refused): (Vec<_>, Vec<_>) =
+        answers.into_iter().partition(|answer| answer.status == 202);
+    for answer in refused {
+        assert_eq!(answer.header("retry-after"), "60");
+        answer.refused(429, "bytes_exceeded");
+    }
+    let held = site.get("ana", "/api/v1/me/bytes").await.expect(200)["bytes"].as_u64().unwrap();
+    assert!(held <= BYTES_MAX, "{held} bytes");
+    let one = held / taken.len() as u64;
+    assert!(held + one > BYTES_MAX, "one more had fitted: {held} bytes in {}", taken.len());
 }
 
 #[tokio::test]

@@ -1,10 +1,13 @@
 //! What a key of a submission means, by its mode.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tasktonic_each_store::{On, on_each_store};
+use tasktonic_server::Limits;
 
-use crate::support::Site;
+use crate::support::{Site, UNLIMITED};
 
 const TASKS: &str = "/api/v1/tasks";
 
@@ -25,6 +28,44 @@ fn id(task: &Value) -> String {
 
 async fn task(site: &Site, id: &str) -> Value {
     site.get("ana", &format!("{TASKS}/{id}")).await.expect(200)
+}
+
+on_each_store! {
+    of_a_thousand_submissions_of_one_key_at_once_one_makes_the_task
+}
+
+async fn of_a_thousand_submissions_of_one_key_at_once_one_makes_the_task(on: On) {
+    const OF_ANA: usize = 1_000;
+    const OF_BEN: usize = 100;
+    let limits = Limits { requests: UNLIMITED, ..Limits::default() };
+    let site = Arc::new(Site::over_with(on, limits).await);
+    let body = |n: u32| json!({ "kind": "echo", "payload": { "n": n }, "idempotency_key": "once" });
+    // Ben's come in the middle of ana's.
+    let user = |n: usize| if n % 11 == 10 { "ben" } else { "ana" };
+    let crowd = (0..OF_ANA + OF_BEN).map(|n| (user(n), body(1))).collect();
+    let answers = site.submit_at_once(crowd).await;
+    let mut made = Vec::new();
+    for (name, count) in [("ana", OF_ANA), ("ben", OF_BEN)] {
+        let of = |(n, answer)| (user(n) == name).then_some(answer);
+        let own: Vec<_> = answers.iter().enumerate().filter_map(of).collect();
+        assert_eq!(own.len(), count);
+        let new = own.iter().filter(|answer| answer.status == 202).count();
+        let known = own.iter().filter(|answer| answer.status == 200).count();
+        assert_eq!((new, known), (1, count - 1), "of {name}");
+        let ids: HashSet<_> = own.iter().map(|answer| id(&answer.json())).collect();
+        assert_eq!(ids.len(), 1, "{name} has one task: {ids:?}");
+        let counts = site.get(name, "/api/v1/tasks/counts").await.expect(200);
+        assert_eq!(counts["all"], 1, "of {name}");
+        made.extend(ids);
+    }
+    assert_ne!(made[0], made[1], "keys are per user");
+
+    for answer in site.submit_at_once(vec![("ana", body(2)); 100]).await {
+        answer.refused(409, "idempotency_conflict");
+    }
+    let task = task(&site, &made[0]).await;
+    assert_eq!(task["payload"], json!({ "n": 1 }), "it is the one of the first body");
+    assert_eq!(site.get("ana", "/api/v1/tasks/counts").await.expect(200)["all"], 1);
 }
 
 #[tokio::test]

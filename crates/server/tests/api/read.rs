@@ -1,6 +1,4 @@
-//! Lists, counts, waiting, attempts and logs.
-
-use std::time::Duration;
+//! Lists, counts, attempts and logs.
 
 use serde_json::{Value, json};
 use tasktonic_core::limits::LOG_LINES_MAX;
@@ -19,7 +17,8 @@ on_each_store! {
     a_task_that_waits_for_its_next_attempt_is_retrying_and_not_scheduled
     counts_follow_every_status
     an_ended_task_shows_output_and_the_attempt_that_made_it
-    a_wait_is_answered_when_the_task_ends_and_not_before
+    each_task_of_a_list_is_member_by_member_as_it_is_read_alone
+    three_failed_attempts_are_three_rows_each_with_its_own_times
     logs_are_numbered_and_read_on_from_any_line
     of_a_hundred_thousand_lines_the_newest_are_kept_and_the_log_says_that_it_was_cut
 }
@@ -172,23 +171,141 @@ async fn an_ended_task_shows_output_and_the_attempt_that_made_it(on: On) {
     assert_eq!(done["attempts"][0]["outcome"], "succeeded");
 }
 
-async fn a_wait_is_answered_when_the_task_ends_and_not_before(on: On) {
-    let site = std::sync::Arc::new(Site::over(on).await);
-    let id = site.echo("ana").await;
-    let path = format!("/api/v1/tasks/{id}/wait");
-    let short = site.get("ana", &format!("{path}?timeout_ms=0")).await.expect(200);
-    assert_eq!(short["status"], "queued");
-    let waiting = tokio::spawn({
-        let (site, path) = (site.clone(), format!("{path}?timeout_ms=50000"));
-        async move { site.get("ana", &path).await.expect(200) }
+/// A failed attempt of 500 ms that began now, and the wait after it.
+fn nack(site: &Site, attempt: u32, n: u64) -> Value {
+    let now_ms = site.clock.now_ms();
+    let row = json!({
+        "a": attempt, "o": "failed", "wk": "w-1", "st": now_ms, "en": now_ms + 500,
+        "err": { "code": "no_luck", "message": format!("attempt {attempt}") },
     });
-    let (lease, n) = site.claim("w-1", 1).await.remove(0);
-    assert!(!waiting.is_finished());
-    assert!(site.report("w-1", &lease, ack(n)).await);
-    let ended = tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("it ends");
-    assert_eq!(ended.unwrap()["status"], "completed");
-    let at_once = site.get("ana", &path).await.expect(200);
-    assert_eq!(at_once["status"], "completed");
+    json!({
+        "report": "nack", "due_ms": now_ms + 60_000, "keep_s": 60, "attempt": row.to_string(),
+        "write": { "n": n + 1, "body": r#""err":{"code":"no_luck","message":"again"}"# },
+    })
+}
+
+async fn each_task_of_a_list_is_member_by_member_as_it_is_read_alone(on: On) {
+    /// What only the whole task has.
+    const ONLY_WHOLE: [&str; 4] = ["payload", "output", "policy", "serial_key"];
+    let site = Site::over(on).await;
+    let echo = |more: Value| {
+        let mut body = json!({ "kind": "echo", "payload": { "n": 1 } });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    // One of each status, by what is done with the tasks in their order.
+    let report = json!({ "report": "progress", "write": { "n": 2, "body": r#""p":{"done":1,"total":3,"unit":"rows","note":"one"}"# } });
+    for number in 0..5 {
+        site.submit(
+            "ana",
+            echo(json!({ "tags": ["x", "é &"], "idempotency_key": number.to_string() })),
+        )
+        .await;
+        site.hand.advance(1_500);
+        let (lease, n) = site.claim("w-1", 1).await.remove(0);
+        let said = match number {
+            0 => ack(n),
+            1 => bury(n),
+            2 => nack(&site, 1, n),
+            _ => report.clone(),
+        };
+        assert!(site.report("w-1", &lease, said).await);
+        if number == 4 {
+            let task = lease.split('|').nth(2).unwrap();
+            site.post("ana", &format!("/api/v1/tasks/{task}/cancel"), "").await.expect(200);
+        }
+    }
+    site.submit("ana", echo(json!({ "serial_key": "orders", "priority": "high" }))).await;
+    site.submit("ana", echo(json!({ "expire_after_ms": 60_000, "needs": ["gpu"] }))).await;
+    site.submit("ana", echo(json!({ "delay_ms": 90_000, "timeout_ms": 5_000 }))).await;
+    let stopped = site.echo("ana").await;
+    site.post("ana", &format!("/api/v1/tasks/{stopped}/cancel"), "").await.expect(200);
+    // The flow itself waits too.
+    let parts = json!([
+        { "name": "a", "after": [], "task": echo(json!({})) },
+        { "name": "b", "after": ["a"], "task": echo(json!({})) },
+    ]);
+    site.post("ana", "/api/v1/flows", json!({ "tasks": parts })).await.expect(202);
+
+    let all = site.get("ana", "/api/v1/tasks?limit=200").await.expect(200);
+    let all = all["tasks"].as_array().unwrap();
+    let counts = site.get("ana", "/api/v1/tasks/counts").await.expect(200);
+    assert_eq!(all.len() as u64, counts["all"].as_u64().unwrap());
+    let mut statuses: Vec<_> = all.iter().map(|task| task["status"].as_str().unwrap()).collect();
+    statuses.sort_unstable();
+    let mut expected = Vec::new();
+    for (status, count) in [
+        ("cancelled", 1),
+        ("cancelling", 1),
+        ("completed", 1),
+        ("failed", 1),
+        ("queued", 3),
+        ("retrying", 1),
+        ("running", 1),
+        ("scheduled", 1),
+        ("waiting", 2),
+    ] {
+        expected.extend(vec![status; count]);
+        // The same, whatever list it is in.
+        let list = site.get("ana", &format!("/api/v1/tasks?status={status}")).await.expect(200);
+        let own = all.iter().filter(|task| task["status"] == status).collect::<Vec<_>>();
+        assert_eq!(list["tasks"].as_array().unwrap().iter().collect::<Vec<_>>(), own, "{status}");
+    }
+    assert_eq!(statuses, expected);
+    for task in all {
+        let path = format!("/api/v1/tasks/{}", task["id"].as_str().unwrap());
+        let mut whole = site.get("ana", &path).await.expect(200);
+        let members = whole.as_object_mut().unwrap();
+        assert!(members.contains_key("payload") && members.contains_key("policy"), "{task}");
+        assert_eq!(members.contains_key("output"), task["has_output"] == true, "{task}");
+        members.retain(|name, _| !ONLY_WHOLE.contains(&name.as_str()));
+        assert_eq!(task, &whole);
+    }
+}
+
+async fn three_failed_attempts_are_three_rows_each_with_its_own_times(on: On) {
+    let site = Site::over(on).await;
+    let id = site.echo("ana").await;
+    let path = format!("/api/v1/tasks/{id}/attempts");
+    let rows =
+        async || site.get("ana", &path).await.expect(200)["attempts"].as_array().unwrap().clone();
+    let mut first = Value::Null;
+    for attempt in 1..=3 {
+        let (lease, n) = site.claim("w-1", 1).await.remove(0);
+        let mut said = nack(&site, attempt, n);
+        if attempt == 3 {
+            // The last one stands in the record of the task.
+            let at = site.clock.now_ms();
+            let body =
+                format!(r#""st":{at},"wk":"w-1","err":{{"code":"no_luck","message":"attempt 3"}}"#);
+            said = json!({ "report": "bury", "keep_s": 60, "write": { "n": n + 1, "body": body } });
+            site.hand.advance(500);
+        }
+        assert!(site.report("w-1", &lease, said).await);
+        let rows = rows().await;
+        assert_eq!(rows.len(), attempt as usize, "{rows:?}");
+        if attempt == 1 {
+            first = rows[0].clone();
+        }
+        site.hand.advance(60_000);
+    }
+    let rows = rows().await;
+    assert_eq!(rows[0], first, "it never changes after it ended");
+    let of = |row: &Value| {
+        ["number", "outcome", "worker", "started_at", "ended_at", "duration_ms"]
+            .map(|name| row[name].clone())
+    };
+    for (row, start, end) in [
+        (&rows[0], "2023-11-14T22:13:20.000Z", "2023-11-14T22:13:20.500Z"),
+        (&rows[1], "2023-11-14T22:14:20.000Z", "2023-11-14T22:14:20.500Z"),
+        (&rows[2], "2023-11-14T22:15:20.000Z", "2023-11-14T22:15:20.500Z"),
+    ] {
+        let number = row["number"].as_u64().unwrap();
+        let expected = json!([number, "failed", "w-1", start, end, 500]);
+        assert_eq!(json!(of(row)), expected);
+        assert_eq!(row["error"]["message"], format!("attempt {number}"));
+    }
+    assert_eq!(rows.iter().map(|row| &row["number"]).collect::<Vec<_>>(), [1, 2, 3]);
 }
 
 async fn logs_are_numbered_and_read_on_from_any_line(on: On) {

@@ -1,6 +1,7 @@
 //! Submitting, one and many.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use axum::body::Body;
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ use tasktonic_auth::Role;
 use tasktonic_each_store::{On, on_each_store};
 use tasktonic_server::Limits;
 
-use crate::support::Site;
+use crate::support::{Site, UNLIMITED};
 
 const TASKS: &str = "/api/v1/tasks";
 
@@ -21,6 +22,8 @@ on_each_store! {
     a_payload_that_does_not_fit_is_refused_with_its_places_and_nothing_is_stored
     a_key_finds_its_task_and_refuses_another_body
     of_a_thousand_with_ten_bad_ones_the_others_are_accepted_once
+    a_full_line_refuses_one_more_and_says_when_to_come_back
+    a_thousand_submissions_at_once_do_not_go_above_the_limit
 }
 
 async fn an_accepted_task_is_answered_whole_and_can_be_read(on: On) {
@@ -125,26 +128,6 @@ async fn the_header_is_the_member_and_they_may_not_differ() {
     assert_eq!(task["idempotency_key"], "k");
     assert_eq!(send("k", Some("k")).await.expect(200)["id"], task["id"]);
     send("k", Some("other")).await.refused(400, "bad_request");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_submissions_of_one_key_at_once_make_one_task() {
-    let site = std::sync::Arc::new(Site::open().await);
-    let mut calls = tokio::task::JoinSet::new();
-    for _ in 0..100 {
-        let site = site.clone();
-        calls.spawn(async move {
-            let body = json!({ "kind": "echo", "payload": {}, "idempotency_key": "once" });
-            let answer = site.post("ana", TASKS, body).await;
-            (answer.status.as_u16(), answer.json()["id"].as_str().unwrap().to_owned())
-        });
-    }
-    let answers = calls.join_all().await;
-    let ids: HashSet<_> = answers.iter().map(|(_, id)| id).collect();
-    assert_eq!(ids.len(), 1);
-    assert_eq!(answers.iter().filter(|(status, _)| *status == 202).count(), 1);
-    assert!(answers.iter().all(|(status, _)| matches!(status, 200 | 202)));
-    assert_eq!(count(&site, "ana").await, 1);
 }
 
 #[tokio::test]
@@ -340,10 +323,9 @@ async fn a_payload_at_the_limit_is_taken_and_one_byte_more_is_not() {
     site.post("ana", TASKS, nested(65)).await.refused(400, "bad_request");
 }
 
-#[tokio::test]
-async fn a_full_line_refuses_one_more_and_says_when_to_come_back() {
+async fn a_full_line_refuses_one_more_and_says_when_to_come_back(on: On) {
     let limits = Limits { lane_max: 3, ..Limits::default() };
-    let site = Site::open_with(limits).await;
+    let site = Site::over_with(on, limits).await;
     for _ in 0..3 {
         site.echo("ana").await;
     }
@@ -352,6 +334,22 @@ async fn a_full_line_refuses_one_more_and_says_when_to_come_back() {
     assert_eq!(answer.header("retry-after"), "10");
     answer.refused(429, "quota_exceeded");
     site.post("ben", TASKS, &body).await.expect(202);
+}
+
+async fn a_thousand_submissions_at_once_do_not_go_above_the_limit(on: On) {
+    const LANE_MAX: u32 = 100;
+    let limits = Limits { lane_max: LANE_MAX, requests: UNLIMITED, ..Limits::default() };
+    let site = Arc::new(Site::over_with(on, limits).await);
+    let echo = json!({ "kind": "echo", "payload": {} });
+    let answers = site.submit_at_once(vec![("ana", echo); 1_000]).await;
+    let (taken, refused): (Vec<_>, Vec<_>) =
+        answers.into_iter().partition(|answer| answer.status == 202);
+    assert_eq!(taken.len(), LANE_MAX as usize);
+    for answer in refused {
+        assert_eq!(answer.header("retry-after"), "10");
+        answer.refused(429, "quota_exceeded");
+    }
+    assert_eq!(count(&site, "ana").await, u64::from(LANE_MAX));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! A server without a connection, a cast of callers, and short words for calls.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -11,22 +12,32 @@ use serde_json::{Value, json};
 use tasktonic_auth::Role;
 use tasktonic_each_store::{On, Opened};
 use tasktonic_files::{FileLimits, Files};
-use tasktonic_server::{Config, Identity, Limits, Server};
+use tasktonic_server::{Config, Identity, Limits, RequestLimit, Server};
 use tasktonic_store::Store;
 use tasktonic_store::clock::{Clock, ManualClock};
 use tasktonic_store::model::ModelStore;
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::ServiceExt as _;
 
 /// Files in tests: small enough to meet the limits.
 pub(crate) const FILE_BYTES_MAX: u64 = 100_000;
 
+/// For more calls at once than one user may make.
+pub(crate) const UNLIMITED: RequestLimit = RequestLimit { per_s: 0, burst: 0 };
+
 /// A server in process.
 pub(crate) struct Site {
     pub(crate) router: Router,
     pub(crate) hand: ManualClock,
+    pub(crate) clock: Clock,
     identity: Identity,
     host: String,
-    server: Server,
+    /// Gone once it serves.
+    server: Option<Server>,
+    /// Ends what it does by itself.
+    _stop: Option<DropGuard>,
     _folder: tempfile::TempDir,
     /// What its store is on, if it is on anything.
     _under: Option<Opened>,
@@ -83,14 +94,31 @@ impl Site {
 
     /// The same on another store.
     pub(crate) async fn over(on: On) -> Self {
+        Self::over_with(on, Limits::default()).await
+    }
+
+    pub(crate) async fn over_with(on: On, limits: Limits) -> Self {
         let (clock, hand) = Clock::manual(1_700_000_000_000);
-        Self::standing(on.open_at(clock.clone(), crate::PARTITIONS).await, clock, hand).await
+        let under = on.open_at(clock.clone(), crate::PARTITIONS).await;
+        let site = Self::on(under.store.clone(), clock, hand, limits).await;
+        Self { _under: Some(under), ..site }
     }
 
     /// A server on this store, which stays as long as it.
     pub(crate) async fn standing(under: Opened, clock: Clock, hand: ManualClock) -> Self {
         let site = Self::on(under.store.clone(), clock, hand, Limits::default()).await;
         Self { _under: Some(under), ..site }
+    }
+
+    /// A server that serves, with the time of the machine and all that it does by itself.
+    pub(crate) async fn serving(on: On) -> Self {
+        // Nothing reads what this hand shows.
+        let (_, hand) = Clock::manual(0);
+        let under = on.open(crate::PARTITIONS).await;
+        let mut site = Self::standing(under, Clock::system(), hand).await;
+        let (server, stop) = (site.server.take().unwrap(), CancellationToken::new());
+        tokio::spawn(server.run_until(stop.clone()));
+        Self { _stop: Some(stop.drop_guard()), ..site }
     }
 
     /// A server on a store of several partitions.
@@ -128,14 +156,16 @@ impl Site {
             limits,
         };
         let server =
-            Server::bind(config, store.clone(), files, identity.clone(), clock).await.unwrap();
+            Server::bind(config, store, files, identity.clone(), clock.clone()).await.unwrap();
         let host = format!("localhost:{}", server.local_addr().port());
         let site = Self {
             router: server.router(),
             hand,
+            clock,
             identity,
             host,
-            server,
+            server: Some(server),
+            _stop: None,
             _folder: folder,
             _under: None,
         };
@@ -186,17 +216,17 @@ impl Site {
 
     /// Tells the server to stop, as far as requests under way notice.
     pub(crate) fn stop(&self) {
-        self.server.begin_stop();
+        self.server.as_ref().unwrap().begin_stop();
     }
 
     /// What housekeeping does once an hour.
     pub(crate) async fn clean(&self) {
-        self.server.clean().await;
+        self.server.as_ref().unwrap().clean().await;
     }
 
     /// Takes the ticks that are due, as housekeeping does.
     pub(crate) async fn ticks(&self) {
-        self.server.ticks().await;
+        self.server.as_ref().unwrap().ticks().await;
     }
 
     /// A request with everything that the door wants.
@@ -260,6 +290,32 @@ impl Site {
 
     pub(crate) async fn post(&self, user: &str, path: &str, body: impl ToString) -> Answer {
         self.post_as(Role::User, user, path, body).await
+    }
+
+    /// Submits all of these at once, each for its user; the answers in the same order.
+    pub(crate) async fn submit_at_once(
+        self: &Arc<Self>,
+        tasks: Vec<(&'static str, Value)>,
+    ) -> Vec<Answer> {
+        let (start, mut calls) = (Arc::new(Barrier::new(tasks.len())), JoinSet::new());
+        let mut tokens = HashMap::new();
+        for (number, (user, body)) in tasks.into_iter().enumerate() {
+            let token = tokens.entry(user).or_insert_with(|| self.token(user, Role::User));
+            let request = self
+                .request(Some(token), "POST", "/api/v1/tasks")
+                .header("content-type", "application/json")
+                .header("content-length", body.to_string().len())
+                .body(Body::from(body.to_string()))
+                .unwrap();
+            let (site, start) = (self.clone(), start.clone());
+            calls.spawn(async move {
+                start.wait().await;
+                (number, site.send(request).await)
+            });
+        }
+        let mut answers = calls.join_all().await;
+        answers.sort_by_key(|(number, _)| *number);
+        answers.into_iter().map(|(_, answer)| answer).collect()
     }
 
     /// Submits and answers the task.

@@ -1,10 +1,19 @@
 //! Moving and changing tasks that wait, and those that nobody takes in time.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use tasktonic_auth::Role;
+use tasktonic_each_store::{On, on_each_store};
+use tasktonic_protocol::time::parse_rfc3339;
 
 use crate::support::Site;
 
 const TASKS: &str = "/api/v1/tasks";
+
+on_each_store! {
+    a_task_that_expires_is_cancelled_within_two_seconds_where_no_worker_is
+}
 
 fn path(task: &Value) -> String {
     format!("{TASKS}/{}", task["id"].as_str().unwrap())
@@ -127,4 +136,59 @@ async fn a_task_that_nobody_takes_in_time_is_cancelled_and_says_why() {
     assert!(site.claim("w-1", 1).await.is_empty());
     let ended = site.get("ana", &path(&late)).await.expect(200);
     assert_eq!((&ended["status"], &ended["reason"]), (&json!("cancelled"), &json!("expired")));
+}
+
+async fn a_task_that_expires_is_cancelled_within_two_seconds_where_no_worker_is(on: On) {
+    const WITHIN_MS: i64 = 2_000;
+    let site = Site::serving(on).await;
+    // Once nothing comes due a server looks less often, and has to notice what came then.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let pause = json!({ "paused": true });
+    let operator = |path: &'static str| site.post_as(Role::Operator, "olga", path, pause.clone());
+    operator("/api/v1/queues/mail/settings").await.expect(200);
+    operator("/api/v1/users/cem/pause").await.expect(200);
+    let mut tasks = Vec::new();
+    for (user, kind, payload, after_ms) in [
+        ("ana", "echo", json!(1), 1),
+        ("ana", "echo", json!(1), 700),
+        ("ben", "echo", json!(1), 1_300),
+        ("ben", "mail", json!({ "to": [] }), 1_600),
+        ("cem", "echo", json!(1), 2_900),
+        ("dee", "echo", json!(1), 4_100),
+    ] {
+        let body = json!({ "kind": kind, "payload": payload, "expire_after_ms": after_ms });
+        let task = site.submit(user, body).await;
+        tasks.push((
+            user,
+            path(&task),
+            parse_rfc3339(task["expires_at"].as_str().unwrap()).unwrap(),
+        ));
+    }
+    // One that waits for its time first, and one that is not to expire.
+    let body = json!({ "kind": "echo", "payload": 1, "delay_ms": 500, "expire_after_ms": 1_900 });
+    let task = site.submit("dee", body).await;
+    tasks.push(("dee", path(&task), parse_rfc3339(task["expires_at"].as_str().unwrap()).unwrap()));
+    let stays = site.submit("ana", json!({ "kind": "echo", "payload": 1 })).await;
+    tasks.sort_by_key(|(_, _, at_ms)| *at_ms);
+    for (user, path, at_ms) in tasks {
+        let ended = loop {
+            let asked_ms = site.clock.now_ms();
+            let task = site.get(user, &path).await.expect(200);
+            if task["status"] == "cancelled" {
+                break task;
+            }
+            let late_ms = asked_ms - at_ms;
+            assert!(late_ms <= WITHIN_MS, "{late_ms} ms after its time it is {task}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        };
+        assert_eq!(
+            (&ended["reason"], &ended["attempt"]),
+            (&json!("expired"), &json!(0)),
+            "{ended}"
+        );
+        let late_ms = parse_rfc3339(ended["ended_at"].as_str().unwrap()).unwrap() - at_ms;
+        assert!((0..=WITHIN_MS).contains(&late_ms), "{late_ms} ms: {ended}");
+    }
+    let read = site.get("ana", &path(&stays)).await.expect(200);
+    assert_eq!(read["status"], "queued");
 }

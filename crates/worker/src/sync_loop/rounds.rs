@@ -46,7 +46,10 @@ impl SyncLoop {
         for attempt in self.attempts.values() {
             let due = &mut dues[self.partition_of(attempt)];
             due.now |= attempt.has_end() || attempt.has_mark();
-            due.news |= attempt.has_news();
+            due.news |= attempt.has_news(now);
+            if let Some(at) = attempt.progress_at().filter(|at| *at > now) {
+                due.by(at);
+            }
             if attempt.has_end() {
                 due.frees += attempt.takes();
             }
@@ -288,7 +291,7 @@ impl SyncLoop {
         for (key, attempt) in &mut attempts {
             let renew = any_due && attempt.renew_at <= soon;
             if attempt.renews() && (renew || attempt.has_mark()) && !load.is_full() {
-                load.renew(*key, attempt.renewal(shop));
+                load.renew(*key, attempt.renewal(shop, now));
             }
         }
         for (key, attempt) in &mut attempts {
@@ -304,8 +307,8 @@ impl SyncLoop {
             }
         }
         for (key, attempt) in &mut attempts {
-            if attempt.has_news() && !load.is_full() {
-                let progress = attempt.renewal_if_new(shop);
+            if attempt.has_news(now) && !load.is_full() {
+                let progress = attempt.renewal_if_new(shop, now);
                 if let Some(op) = progress {
                     load.renew(*key, op);
                 }

@@ -8,6 +8,7 @@ mod inputs;
 mod labels;
 mod leases;
 mod output;
+mod pauses;
 mod places;
 mod reports;
 mod sharing;

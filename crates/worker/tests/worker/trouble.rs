@@ -1,14 +1,15 @@
 //! Stores that give trouble, and what workers make of it.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use serde_json::json;
 use tasktonic_core::UserId;
 use tasktonic_core::WorkerId;
-use tasktonic_core::command::{Control, Submit, Sync as SyncCommand};
+use tasktonic_core::command::{Control, Report, Submit, Sync as SyncCommand};
 use tasktonic_core::reply::{Controlled, Submitted};
 use tasktonic_core::routing::PartitionId;
 use tasktonic_store::clock::Clock;
@@ -21,6 +22,16 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::stage::{Stage, draft, handler, settings, start, worker};
+
+/// A sync that said how far a task is. It was sent between these two: not before the one before it
+/// was answered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Told {
+    pub(crate) after: Instant,
+    pub(crate) by: Instant,
+    /// It said nothing else and asked for nothing.
+    pub(crate) only: bool,
+}
 
 /// A store that behaves as it is told.
 pub(crate) struct Troubled {
@@ -39,6 +50,10 @@ pub(crate) struct Troubled {
     /// Descriptors are handed out with this kind.
     pub(crate) kind: Option<String>,
     pub(crate) syncs: AtomicU32,
+    /// Every sync that said how far a task is.
+    pub(crate) told: Mutex<Vec<Told>>,
+    /// When the last sync of each partition was answered.
+    pub(crate) answered: Mutex<BTreeMap<PartitionId, Instant>>,
     pub(crate) at_once: AtomicU32,
     pub(crate) at_once_max: AtomicU32,
 }
@@ -55,6 +70,8 @@ impl Troubled {
             takes: Duration::ZERO,
             kind: None,
             syncs: AtomicU32::new(0),
+            told: Mutex::default(),
+            answered: Mutex::default(),
             at_once: AtomicU32::new(0),
             at_once_max: AtomicU32::new(0),
         }
@@ -78,6 +95,12 @@ impl Store for Troubled {
 
     async fn sync(&self, p: PartitionId, request: SyncCommand) -> Result<SyncReply> {
         let number = self.syncs.fetch_add(1, Ordering::SeqCst) + 1;
+        let by = Instant::now();
+        if request.ops.iter().any(|op| matches!(op.report, Report::Progress { .. })) {
+            let after = self.answered.lock().unwrap().get(&p).copied().unwrap_or(by);
+            let only = request.ops.len() == 1 && request.claim.is_none();
+            self.told.lock().unwrap().push(Told { after, by, only });
+        }
         if self.down.load(Ordering::SeqCst) {
             return Err(Error::Unavailable("it is down".into()));
         }
@@ -96,6 +119,7 @@ impl Store for Troubled {
         self.at_once_max.fetch_max(at_once, Ordering::SeqCst);
         tokio::time::sleep(self.takes).await;
         let mut reply = self.inner.sync(p, request).await;
+        self.answered.lock().unwrap().insert(p, Instant::now());
         self.at_once.fetch_sub(1, Ordering::SeqCst);
         if self.lose_every > 0 && number.is_multiple_of(self.lose_every) {
             return Err(Error::OutcomeUnknown);
@@ -220,7 +244,7 @@ async fn an_idle_worker_does_not_poll() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(store.syncs.load(Ordering::SeqCst), before);
     let task = stage.submit(draft("quick")).await;
-    let since = std::time::Instant::now();
+    let since = Instant::now();
     stage.wait(&task, "completed").await;
     assert!(since.elapsed() < Duration::from_secs(1), "it was woken");
 }

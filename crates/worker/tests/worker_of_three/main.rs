@@ -10,6 +10,8 @@ mod labels;
 #[path = "../worker/leases.rs"]
 mod leases;
 mod partitions;
+#[path = "../worker/pauses.rs"]
+mod pauses;
 #[path = "../worker/places.rs"]
 mod places;
 #[path = "../worker/sharing.rs"]
