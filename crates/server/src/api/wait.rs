@@ -113,7 +113,7 @@ async fn wait(
         if is_over || now.ended_at.is_some() {
             return Ok(Json(now));
         }
-        is_over = !changed(&mut events, &needle, until, &app.stop).await;
+        is_over = !changed(&mut events, &needle, until, &app.stop).await || Instant::now() >= until;
     }
 }
 
