@@ -83,7 +83,7 @@ pub(crate) struct Attempt {
     progress: Option<Progress>,
     /// The state in the store lacks the newest progress.
     progress_due: bool,
-    /// Before then no more progress is sent than its state has to be written for.
+    /// Before then progress goes only where the state is written for another reason.
     progress_from: Instant,
     /// The state in the store does not yet say that it is stopping.
     mark_due: bool,
