@@ -289,13 +289,28 @@ impl Recorder {
     }
 }
 
-/// All lines of a history by time.
+/// All lines of a history that nobody writes any more, by time.
 ///
 /// # Errors
 /// When it cannot be read, or holds something else.
 pub(crate) fn read(path: &Path) -> Result<Vec<Line>> {
     let text =
         std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    lines(path, &text)
+}
+
+/// The lines that a history has so far, by time. A line that is being written does not count yet: a
+/// reader may see the half of it.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_so_far(path: &Path) -> Result<Vec<Line>> {
+    let text = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+    lines(path, std::str::from_utf8(&text[..whole])?)
+}
+
+fn lines(path: &Path, text: &str) -> Result<Vec<Line>> {
     let mut lines: Vec<Line> = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let line = serde_json::from_str(line)
@@ -337,5 +352,21 @@ mod tests {
         assert!(lines.is_sorted_by_key(|line| line.t));
         let of_one: Vec<_> = lines.iter().filter(|l| l.proc == "p2").collect();
         assert!(of_one.is_sorted_by_key(|line| line.token), "each writer's order is kept");
+    }
+
+    #[test]
+    fn half_a_line_at_the_end_counts_only_once_nobody_writes() {
+        let scratch = Scratch::new();
+        let path = scratch.join("history.jsonl");
+        let recorder = Recorder::open(&path).unwrap();
+        let said = Line { why: Some("ä".into()), ..Line::new("p", Op::Start, Phase::Ok) };
+        recorder.say(&said);
+        let whole = std::fs::read(&path).unwrap();
+        for cut in 1..whole.len() {
+            std::fs::write(&path, [&whole[..], &whole[..cut]].concat()).unwrap();
+            assert_eq!(read_so_far(&path).unwrap().len(), 1, "cut after {cut} bytes");
+            // The last cut lacks but the end of the line, which is no part of what it says.
+            assert_eq!(read(&path).is_err(), cut < whole.len() - 1, "cut after {cut} bytes");
+        }
     }
 }

@@ -56,6 +56,7 @@ impl User {
         while !over.load(Ordering::SeqCst) {
             self.by.rest(PAUSE_MS).await;
             match self.by.seed.below(10) {
+                0..6 if self.by.has_enough().await => {}
                 0..6 => self.submit().await,
                 6 | 7 => self.change(Verb::Cancel).await,
                 8 => self.change(Verb::Retry).await,

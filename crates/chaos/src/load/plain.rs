@@ -68,6 +68,7 @@ impl User {
         while !over.load(Ordering::SeqCst) {
             self.by.rest(PAUSE_MS).await;
             match self.by.seed.below(100) {
+                0..56 if self.by.has_enough().await => {}
                 0..56 => self.submit().await,
                 56..64 => self.submit_again().await,
                 64..67 => self.submit_other_body().await,
