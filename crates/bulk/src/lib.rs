@@ -2,7 +2,6 @@
 //! task of that user. It never knows HTTP, nor which store there is.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use async_trait::async_trait;
 use serde_json::json;
@@ -13,6 +12,7 @@ use tasktonic_store::bulk::{CHUNK, Selection};
 use tasktonic_store::clock::Clock;
 use tasktonic_store::{Error, Store};
 use tasktonic_worker::{AnyHandler, Context, Failure, Outcome};
+use tokio::time::Instant;
 
 /// Attempts of one operation. Each goes on where the one before stopped, and only a store that does
 /// not answer ends one.
@@ -160,6 +160,26 @@ impl AnyHandler for Bulk {
                 }
             },
             Err(failure) => Outcome::Failed(failure),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn after_an_answer_the_store_has_as_long_for_others_as_it_took() {
+        for took in [3, 250].map(Duration::from_millis) {
+            let since = Instant::now();
+            let answer = politely(async {
+                tokio::time::sleep(took).await;
+                7
+            });
+            assert_eq!(answer.await, 7);
+            assert_eq!(since.elapsed(), took * (1 + REST));
         }
     }
 }

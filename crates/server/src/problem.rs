@@ -56,6 +56,13 @@ impl Refusal {
         Self::new(Code::NotFound, "Check the address. It may belong to somebody else, or be gone.")
     }
 
+    /// The same for a task, whose retention may be over.
+    pub(crate) fn no_task() -> Self {
+        let detail = "Check the id. The task may belong to somebody else, have been removed, or \
+                      have gone with its output when its retention was over.";
+        Self::new(Code::NotFound, detail)
+    }
+
     /// Something that should not happen; the cause is in the log and nowhere else.
     pub(crate) fn internal(cause: &dyn std::fmt::Display) -> Self {
         tracing::error!(%cause, "a request failed inside the server");

@@ -2,5 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
+mod hundred_thousand;
 mod many;
 mod stage;

@@ -286,7 +286,7 @@ async fn many(
             if verb == Verb::Purge {
                 return Ok(None);
             }
-            let stored = known.and_then(|task| after.get(&task)).ok_or_else(Refusal::not_found)?;
+            let stored = known.and_then(|task| after.get(&task)).ok_or_else(Refusal::no_task)?;
             shown(app, stored, false).map(Some)
         });
         match result {
@@ -302,7 +302,7 @@ pub(super) fn refused(verb: Verb, outcome: Controlled) -> Result<(), Refusal> {
     match (outcome, verb) {
         (Controlled::Done | Controlled::Asked, _) => Ok(()),
         (Controlled::Refused(Refused::BytesFull), _) => Err(bytes_full()),
-        (Controlled::Absent | Controlled::Refused(_), _) => Err(Refusal::not_found()),
+        (Controlled::Absent | Controlled::Refused(_), _) => Err(Refusal::no_task()),
         (Controlled::Full, _) => Err(Refusal::internal(&"the store has no room for a change")),
         (Controlled::Unfit(_) | Controlled::Changed, Verb::Cancel) => Err(Refusal::new(
             Code::AlreadyEnded,

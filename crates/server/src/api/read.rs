@@ -116,7 +116,7 @@ pub(super) async fn one(
 
 /// A task of a user, which has to be there.
 pub(super) async fn known(app: &App, user: &UserId, task: TaskId) -> Result<StoredTask, Refusal> {
-    one(app, user, task).await?.ok_or_else(Refusal::not_found)
+    one(app, user, task).await?.ok_or_else(Refusal::no_task)
 }
 
 /// A store that answered another question than was asked.

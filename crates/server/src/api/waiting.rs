@@ -223,7 +223,7 @@ async fn done(app: &App, caller: &Caller, control: Control) -> Result<bool, Refu
             "A worker has the task, it waits for others, or it has ended. Nothing was changed.",
         )),
         Some(Controlled::Refused(Refused::BytesFull)) => Err(bytes_full()),
-        Some(Controlled::Absent | Controlled::Refused(_)) | None => Err(Refusal::not_found()),
+        Some(Controlled::Absent | Controlled::Refused(_)) | None => Err(Refusal::no_task()),
     }
 }
 

@@ -43,6 +43,7 @@ on_each_store! {
     an_output_is_read_byte_for_byte_wherever_it_is
     an_output_of_a_stale_worker_is_never_shown_and_swept_and_that_of_the_task_goes_with_it
     what_a_task_ends_with_later_is_kept_while_it_may
+    an_output_whose_retention_is_over_says_so
 }
 
 async fn an_output_is_read_byte_for_byte_wherever_it_is(on: On) {
@@ -93,6 +94,31 @@ async fn an_output_is_read_byte_for_byte_wherever_it_is(on: On) {
     assert!(site.report("w-1", &lease, own).await);
     let got = site.get("ana", &path(&id)).await;
     assert_eq!(got.json(), json!({ "file": file["id"] }));
+}
+
+async fn an_output_whose_retention_is_over_says_so(on: On) {
+    let site = Site::over(on).await;
+    let task = site.echo("ana").await;
+    let (lease, n) = site.claim("w-1", 1).await.remove(0);
+    let kept = json!({
+        "report": "ack", "keep_s": 60,
+        "write": { "n": n + 1, "body": r#""st":5,"ho":true,"out":[1]"# },
+    });
+    assert!(site.report("w-1", &lease, kept).await);
+    let task = format!("/api/v1/tasks/{task}");
+    let output = format!("{task}/output");
+    assert_eq!(site.get("ana", &output).await.expect(200), json!([1]));
+    site.hand.advance(62_000);
+    // Maintenance comes with every sync.
+    site.claim("w-1", 1).await;
+    for path in [&task, &output] {
+        let gone = site.get("ana", path).await.refused(404, "not_found");
+        let detail = gone["detail"].as_str().unwrap();
+        assert!(detail.contains("retention"), "{detail}");
+        // Nobody learns by it what others had.
+        let others = site.get("ben", path).await.refused(404, "not_found");
+        assert_eq!(others["detail"], gone["detail"]);
+    }
 }
 
 #[tokio::test]
