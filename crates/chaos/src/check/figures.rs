@@ -115,12 +115,18 @@ fn recoveries(world: &World<'_>) -> (Vec<u64>, Vec<u64>) {
                 .is_some_and(|name| name.contains("kill") || name.contains("dies"))
     });
     let (mut taken, mut begun_again) = (Vec::new(), Vec::new());
+    let stories = world.tasks.values();
+    let mut begins: Vec<_> =
+        stories.flat_map(|story| story.starts.iter().map(move |start| (*start, story))).collect();
+    begins.sort_by_key(|(start, _)| start.t);
     for death in deaths {
-        for story in world.tasks.values() {
+        let before = begins.partition_point(|(start, _)| start.t <= death.t);
+        let first = begins[..before].partition_point(|(start, _)| start.t + UNDER_WAY_MS < death.t);
+        for (start, story) in &begins[first..before] {
             let Some(begun) = story.starts.iter().rfind(|start| start.t <= death.t) else {
                 continue;
             };
-            let is_of_it = begun.proc == death.proc && begun.t + UNDER_WAY_MS >= death.t;
+            let is_of_it = begun.proc == death.proc && std::ptr::eq(*begun, *start);
             let is_done = story.commits.iter().any(|c| c.token == begun.token && c.t <= death.t);
             let next = story.starts.iter().find(|s| s.t > death.t && s.token > begun.token);
             let heard = story.events.iter().chain(&story.snapshots).filter(|line| {

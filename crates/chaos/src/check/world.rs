@@ -108,6 +108,11 @@ pub(super) struct World<'a> {
     /// The intent of each task, and the tasks of each.
     nonces: BTreeMap<&'a str, &'a str>,
     by_nonce: BTreeMap<&'a str, Vec<&'a str>>,
+    /// The tasks of each flow, of each key by its mode, and of each serial key: a long history has
+    /// too many of them to look at all for each.
+    by_flow: BTreeMap<&'a str, Vec<&'a str>>,
+    by_key: BTreeMap<(&'a str, &'a str), Vec<&'a str>>,
+    by_serial: BTreeMap<&'a str, Vec<&'a str>>,
     of_schedules: BTreeSet<&'a str>,
     forgets: Vec<u64>,
 }
@@ -218,7 +223,34 @@ impl<'a> World<'a> {
         }
         for (task, nonce) in &self.nonces {
             self.by_nonce.entry(nonce).or_default().push(task);
+            let intent = self.intents.get(nonce);
+            let Some(first) = intent.and_then(|it| it.sendings.first()) else { continue };
+            let facts = &first.invoked.facts;
+            if let Some(flow) = facts.flow.as_deref() {
+                self.by_flow.entry(flow).or_default().push(task);
+            }
+            if let (Some(mode), Some(key)) = (facts.mode.as_deref(), first.invoked.key.as_deref()) {
+                self.by_key.entry((mode, key)).or_default().push(task);
+            }
+            if let Some(serial) = facts.serial.as_deref() {
+                self.by_serial.entry(serial).or_default().push(task);
+            }
         }
+    }
+
+    /// The tasks whose submission named a flow or batch, itself too where it did.
+    pub(super) fn of_flow(&self, flow: &str) -> &[&'a str] {
+        self.by_flow.get(flow).map_or(&[], Vec::as_slice)
+    }
+
+    /// The tasks of a key in a mode.
+    pub(super) fn of_key(&self, mode: &'a str, key: &'a str) -> &[&'a str] {
+        self.by_key.get(&(mode, key)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The tasks of a serial key.
+    pub(super) fn of_serial(&self, serial: &str) -> &[&'a str] {
+        self.by_serial.get(serial).map_or(&[], Vec::as_slice)
     }
 
     /// The intent of a task, where one is known.

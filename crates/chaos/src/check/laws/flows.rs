@@ -86,10 +86,8 @@ pub(super) fn whole(world: &World<'_>) -> Found {
 
 /// The parts of a flow or batch.
 fn parts<'a, 'w>(world: &'w World<'a>, flow: &str) -> Vec<(&'a str, &'w Story<'a>)> {
-    let is_part = |(task, _): &(&&'a str, &'w Story<'a>)| {
-        **task != flow && world.facts(task).is_some_and(|facts| facts.flow.as_deref() == Some(flow))
-    };
-    world.tasks.iter().filter(is_part).map(|(task, story)| (*task, story)).collect()
+    let others = world.of_flow(flow).iter().filter(|task| **task != flow);
+    others.filter_map(|task| Some((*task, world.tasks.get(task)?))).collect()
 }
 
 /// The numbers of a flow are those of its parts, and it ends as they did, after them.

@@ -99,14 +99,11 @@ fn of_key<'a>(
     world: &World<'a>,
     known: &Known<'a>,
     task: &str,
-    (mode, key): (&str, &str),
+    (mode, key): (&'a str, &'a str),
 ) -> Vec<(&'a str, &'a Line)> {
-    let same = |older: &str| {
-        older != task && key_of(world, older).is_some_and(|(m, k, _)| (m, k) == (mode, key))
-    };
-    let there =
-        known.iter().filter(|(older, last)| same(older) && !was_sent_back(world, older, last.t));
-    there.map(|(older, last)| (*older, *last)).collect()
+    let others = world.of_key(mode, key).iter().filter(|older| **older != task);
+    let there = others.filter_map(|older| Some((*older, *known.get(older)?)));
+    there.filter(|(older, last)| !was_sent_back(world, older, last.t)).collect()
 }
 
 /// Of a serial key one task runs at a time, whose turn it is keeps it until it ends, and turns go in
@@ -141,9 +138,8 @@ pub(super) fn serial(world: &World<'_>) -> Found {
             return;
         }
         found.look();
-        let others =
-            known.iter().filter(|(other, _)| **other != task && key(other) == Some(serial));
-        for (other, last) in others {
+        let others = world.of_serial(serial).iter().filter(|other| **other != task);
+        for (other, last) in others.filter_map(|other| Some((*other, known.get(other)?))) {
             if is_running(status(last)) {
                 found.say(format!("{task} and {other} of serial key {serial} ran at once"));
             }
