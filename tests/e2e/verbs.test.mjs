@@ -58,6 +58,39 @@ suite("verbs", {}, ({ scenario }) => {
     await statusIs(page.locator("article"), "completed");
   });
 
+  scenario("a form's Server Action answers with the task that GET shows by its id", async (world) => {
+    const { product, visit, atEnd } = world;
+    await product.kind("noop");
+    // Nothing starts meanwhile, so the task stays as it was accepted.
+    const pause = (paused) => product.api("/api/v1/me/pause", { body: { paused } });
+    atEnd(() => pause(false));
+    await pause(true);
+    const visitor = await visit();
+    const { page } = visitor;
+    await visitor.signIn(product, { next: "/new?kind=noop" });
+    await page.getByLabel("Duration (ms)").fill("100");
+    // Read on its way: once the page has moved on, the browser no longer has it.
+    const answers = [];
+    await page.route("**/new?*", async (route) => {
+      if (!("next-action" in route.request().headers())) return route.continue();
+      const response = await route.fetch();
+      answers.push(await response.text());
+      return route.fulfill({ response });
+    });
+    await page.getByRole("button", { name: "Run it" }).click();
+    await page.waitForURL(/\/tasks\/[\w-]{16}$/);
+    assert.equal(answers.length, 1);
+    const { ok, value: task } = returned(answers[0]);
+    assert.ok(ok && task.rev > 0, JSON.stringify(task));
+    assert.match(task.durability, /^(disk|fast|replicated)$/);
+    assert.equal(task.status, "queued");
+    assert.equal(page.url(), `${product.url}/tasks/${task.id}`);
+    assert.deepEqual(await product.task(task.id), task);
+    await statusIs(page.locator("article"), "queued");
+    await pause(false);
+    await statusIs(page.locator("article"), "completed");
+  });
+
   scenario("a value the kind refuses is told at its field, by the page or by the API", async ({ product, visit }) => {
     await product.kind("noop");
     const visitor = await visit();
@@ -267,3 +300,10 @@ suite("verbs", {}, ({ scenario }) => {
     await page.waitForURL(/#L1$/);
   });
 });
+
+/** What a Server Action returned: one row of the text in which React sends values. */
+function returned(text) {
+  const row = text.split("\n").find((line) => /^[0-9a-f]+:\{"ok":/.test(line));
+  assert.ok(row, text);
+  return JSON.parse(row.slice(row.indexOf(":") + 1));
+}

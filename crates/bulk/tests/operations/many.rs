@@ -31,23 +31,20 @@ async fn dead(stage: &Stage, name: &str, count: usize) -> Vec<TaskId> {
     ids
 }
 
-async fn ten_thousand_dead_letters_are_sent_back_with_an_abort_none_lost_none_doubled(on: On) {
-    sent_back_with_an_abort::<10_000>(on).await;
-}
-
 /// Row by row: after the abort a task is either as it was or sent back, and after the second
 /// operation each is claimed exactly once.
-pub(crate) async fn sent_back_with_an_abort<const COUNT: usize>(on: On) {
+async fn ten_thousand_dead_letters_are_sent_back_with_an_abort_none_lost_none_doubled(on: On) {
     let stage = Stage::over(on).await;
+    const COUNT: usize = 10_000;
     let ids = dead(&stage, "ana", COUNT).await;
     dead(&stage, "ben", 100).await;
     // It waits half-way until it knows that it is aborted, however fast it is.
-    let half_way = COUNT / 2;
-    let changes = Arc::new(Semaphore::new(half_way / CHUNK));
+    const HALF: usize = COUNT / 2;
+    let changes = Arc::new(Semaphore::new(HALF / CHUNK));
     let worker = stage.work_through(changes.clone());
     let first = stage.order("ana", BulkVerb::Retry, of_kind("mail")).await;
     let done = |task: &Task| task.progress.as_ref().map_or(0, |progress| progress.done);
-    let half = stage.wait("ana", first, |task| done(task) == half_way as u64).await;
+    let half = stage.wait("ana", first, |task| done(task) == HALF as u64).await;
     stage.cancel("ana", first).await;
     // Its worker says so once it knows.
     stage
@@ -61,7 +58,7 @@ pub(crate) async fn sent_back_with_an_abort<const COUNT: usize>(on: On) {
     let sent_back = ids.iter().filter(|id| is(id, TaskStatus::Queued)).count();
     let as_they_were = ids.iter().filter(|id| is(id, TaskStatus::Failed)).count();
     assert_eq!(sent_back + as_they_were, COUNT);
-    assert!((half_way..=half_way + COUNT / 100).contains(&sent_back), "{sent_back} sent back");
+    assert!((HALF..=HALF + COUNT / 100).contains(&sent_back), "{sent_back} sent back");
     let said = stage.log("ana", first).await;
     assert!(said.contains(&format!("Stopped with {sent_back} of {COUNT} tasks changed")), "{said}");
     let shown = aborted.progress.as_ref().unwrap();

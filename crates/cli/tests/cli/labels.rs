@@ -1,8 +1,8 @@
 //! Workers that have something which others have not, as processes of their own: over HTTP on an
-//! embedded store, with the store on Redis, and those that `up` starts.
+//! embedded store, with the store on Redis and on a cluster, and those that `up` starts.
 
 use serde_json::Value;
-use tasktonic_testkit::{Process, wait};
+use tasktonic_testkit::{Cluster, Process, Redis, redis, wait};
 
 use crate::support::{Installation, PATIENCE, refused, said, tasktonic};
 
@@ -73,13 +73,12 @@ fn a_task_that_needs_a_label_never_starts_elsewhere_on_an_embedded_store() {
     assert!(code == 1 && told.contains("needs"), "{code}: {told}");
 }
 
-#[test]
-fn a_task_that_needs_a_label_never_starts_elsewhere_on_redis() {
-    let redis = tasktonic_testkit::Redis::start(tasktonic_testkit::redis::Options::default());
+/// The same where workers ask a store at `url` themselves.
+fn never_starts_elsewhere_over(url: &str) {
     let mut installation = Installation::new();
     let ours = |verb: &str, data: &std::path::Path| {
         let mut command = tasktonic();
-        command.arg(verb).arg("--data").arg(data).env("TASKTONIC_STORE", redis.url());
+        command.arg(verb).arg("--data").arg(data).env("TASKTONIC_STORE", url);
         command
     };
     let data = installation.data();
@@ -89,6 +88,18 @@ fn a_task_that_needs_a_label_never_starts_elsewhere_on_redis() {
     never_starts_elsewhere(&installation, &|labels| {
         Process::start(ours("work", &data).args(NOOP).args(labels))
     });
+}
+
+#[test]
+fn a_task_that_needs_a_label_never_starts_elsewhere_on_redis() {
+    let redis = Redis::start(redis::Options::default());
+    never_starts_elsewhere_over(&redis.url());
+}
+
+#[test]
+fn a_task_that_needs_a_label_never_starts_elsewhere_on_a_cluster() {
+    let cluster = Cluster::start_with(3, 0, &redis::Options::default());
+    never_starts_elsewhere_over(&cluster.url());
 }
 
 #[test]

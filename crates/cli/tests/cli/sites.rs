@@ -40,7 +40,12 @@ impl Site {
 
     /// Its workers ask Redis themselves.
     pub(crate) fn redis() -> Self {
-        Self::on(Beside::Redis(Box::new(Redis::start(redis::Options::default()))))
+        Self::redis_with(redis::Options::default())
+    }
+
+    /// The same with a Redis that is set up in another way.
+    pub(crate) fn redis_with(options: redis::Options) -> Self {
+        Self::on(Beside::Redis(Box::new(Redis::start(options))))
     }
 
     /// Its workers ask every part of the cluster themselves.
@@ -83,6 +88,21 @@ impl Site {
     pub(crate) fn start_server(&mut self) {
         let mut again = self.server(&self.installation.port());
         self.installation.start_with(&mut again);
+    }
+
+    /// One more server over the same store, with the same keys and files, at a port of its own.
+    pub(crate) fn another_server(&self) -> Command {
+        let mut command = self.ours("serve");
+        command.args(["--port", "0", "--data"]).arg(self.installation.data());
+        command
+    }
+
+    /// The one Redis that it is on.
+    pub(crate) fn its_redis(&self) -> &Redis {
+        match &self.beside {
+            Beside::Redis(redis) => redis,
+            _ => panic!("it is on something else"),
+        }
     }
 
     fn work(&self, args: &[&str]) -> Command {
