@@ -8,7 +8,6 @@
 
 #![expect(clippy::unwrap_used, reason = "what only tests use may panic")]
 
-use std::any::Any;
 use std::sync::Arc;
 
 use tasktonic_store::Store;
@@ -16,7 +15,10 @@ use tasktonic_store::clock::Clock;
 use tasktonic_store::model::ModelStore;
 use tasktonic_store_embedded::EmbeddedStore;
 use tasktonic_store_redis::RedisStore;
+pub use tasktonic_testkit::traces;
 use tasktonic_testkit::{Cluster, Redis, redis};
+use tempfile::TempDir;
+use traces::{Found, Texts};
 
 /// What a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,12 +37,34 @@ pub enum On {
 pub struct Opened {
     /// The store.
     pub store: Arc<dyn Store>,
-    _under: Box<dyn Any + Send + Sync>,
+    under: Under,
+}
+
+/// What a store lives on.
+enum Under {
+    Nothing,
+    Folder(TempDir),
+    Redis(Box<Redis>),
+    Cluster(Cluster),
 }
 
 impl Opened {
-    fn new(store: impl Store + 'static, under: impl Send + Sync + 'static) -> Self {
-        Self { store: Arc::new(store), _under: Box::new(under) }
+    fn new(store: impl Store + 'static, under: Under) -> Self {
+        Self { store: Arc::new(store), under }
+    }
+
+    /// Where under the store there is one of these texts: in files of its folder, in keys and values
+    /// of every server. The model has nothing under it.
+    #[must_use]
+    pub fn traces(&self, of: &Texts) -> Vec<Found> {
+        match &self.under {
+            Under::Nothing => Vec::new(),
+            Under::Folder(folder) => of.in_files(folder.path()),
+            Under::Redis(redis) => of.in_keys(redis),
+            Under::Cluster(cluster) => {
+                cluster.nodes().iter().flat_map(|node| of.in_keys(node)).collect()
+            }
+        }
     }
 }
 
@@ -73,21 +97,26 @@ impl On {
             ..tasktonic_store_redis::Options::new(clock)
         };
         match self {
-            Self::Model => Opened::new(ModelStore::with_partitions(clock, partitions), ()),
+            Self::Model => {
+                Opened::new(ModelStore::with_partitions(clock, partitions), Under::Nothing)
+            }
             Self::Embedded => {
                 let folder = tempfile::tempdir().unwrap();
                 let options = tasktonic_store_embedded::Options::new(clock);
-                Opened::new(EmbeddedStore::open(folder.path(), options).unwrap(), folder)
+                let store = EmbeddedStore::open(folder.path(), options).unwrap();
+                Opened::new(store, Under::Folder(folder))
             }
             Self::Redis => {
                 let server = Redis::start(redis::Options::default());
                 let url = server.url().parse().unwrap();
-                Opened::new(RedisStore::open(&url, redis(clock)).await.unwrap(), server)
+                let store = RedisStore::open(&url, redis(clock)).await.unwrap();
+                Opened::new(store, Under::Redis(Box::new(server)))
             }
             Self::Cluster => {
                 let cluster = Cluster::start();
                 let url = cluster.url().parse().unwrap();
-                Opened::new(RedisStore::open(&url, redis(clock)).await.unwrap(), cluster)
+                let store = RedisStore::open(&url, redis(clock)).await.unwrap();
+                Opened::new(store, Under::Cluster(cluster))
             }
         }
     }

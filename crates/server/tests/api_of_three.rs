@@ -8,6 +8,8 @@ mod access;
 mod change;
 #[path = "api/embedded.rs"]
 mod embedded;
+#[path = "api/erase.rs"]
+mod erase;
 #[path = "api/files.rs"]
 mod files;
 #[path = "api/flows.rs"]

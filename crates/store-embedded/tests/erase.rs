@@ -5,15 +5,18 @@
 mod common;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use common::P;
 use tasktonic_core::command::{Control, Gathers, Idempotency, NewTask, Node, Submit};
 use tasktonic_core::reply::Controlled;
 use tasktonic_core::{TaskId, UserId};
 use tasktonic_store::clock::Clock;
+use tasktonic_store::conformance::{Person, Scene, everything, whole};
 use tasktonic_store::{Query, QueryReply, Store as _, TaskFilter};
 use tasktonic_store_embedded::{EmbeddedStore, Options};
 use tasktonic_testkit::Scratch;
+use tasktonic_testkit::traces::{Found, Texts};
 
 /// What only the erased user's records have.
 const MARKS: [&str; 3] = ["erasable-person", "erasable-payload", "erasable-key"];
@@ -130,4 +133,35 @@ async fn a_store_is_used_while_it_is_written_anew() {
     store.close().await;
     let store = EmbeddedStore::open(&dir, Options::new(Clock::system())).unwrap();
     assert_eq!(count(&store, "ben").await, 200, "a page of the 500");
+}
+
+/// Of all that can be kept of anybody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_file_holds_a_byte_of_whoever_had_everything_and_the_other_is_whole() {
+    let folder = Scratch::new();
+    let dir = folder.path().join("store");
+    let (clock, hand) = Clock::manual(1_700_000_000_000);
+    let store = EmbeddedStore::open(&dir, Options::new(clock.clone())).unwrap();
+    let store = Arc::new(store);
+    let scene = Scene::new(store.clone(), hand);
+    let people = [("beside", "others-text"), ("erasable-person", "erasable-text")];
+    let [Person { user: other, .. }, person] =
+        everything(&scene, &people).await.try_into().expect("as many as were asked for");
+    let (had, before) = (whole(&*store, &person.user).await, whole(&*store, &other).await);
+    assert!(had.tasks.len() > 200 && had.counts.values().all(|count| *count > 0));
+    let traces = person.traces(&had);
+    let texts = Texts::new(traces.clone());
+    for text in &traces[..3] {
+        assert!(!Texts::new([text]).in_files(&dir).is_empty(), "the scan finds {text}");
+    }
+    erase(&store, person.user.as_str()).await;
+    assert_eq!(texts.in_files(&dir), Vec::<Found>::new());
+    assert_eq!(before.differences(&whole(&*store, &other).await), Vec::<String>::new());
+    assert_eq!(store.check(), Vec::<String>::new());
+    store.close().await;
+    drop((scene, store));
+    let store = EmbeddedStore::open(&dir, Options::new(clock)).unwrap();
+    assert_eq!(texts.in_files(&dir), Vec::<Found>::new(), "opened again");
+    assert_eq!(before.differences(&whole(&store, &other).await), Vec::<String>::new());
+    assert_eq!(whole(&store, &person.user).await.tasks.len(), 0);
 }

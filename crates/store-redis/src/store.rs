@@ -9,7 +9,6 @@ mod read;
 mod read_links;
 mod rest;
 mod schedules;
-mod seen;
 mod settings;
 mod starts;
 
@@ -36,14 +35,12 @@ use balance::Balance;
 pub(crate) use list::{LISTED, above, indexed, of_task, split};
 pub(crate) use permits::{Running, total_field};
 use rest::Rest;
-use seen::Seen;
 pub(crate) use starts::{Started, hand_field};
 
 /// A store on Redis. Cheap to clone; all clones share their connections.
 #[derive(Debug, Clone)]
 pub struct RedisStore {
     pub(crate) shared: Arc<Shared>,
-    seen: Arc<Seen>,
     rest: Arc<Rest>,
     balance: Arc<Balance>,
 }
@@ -52,7 +49,7 @@ impl RedisStore {
     /// The store that `shared` makes up.
     pub(crate) fn of(shared: Arc<Shared>) -> Self {
         let rest = Arc::new(Rest::new(shared.partitions()));
-        Self { shared, seen: Arc::default(), rest, balance: Arc::default() }
+        Self { shared, rest, balance: Arc::default() }
     }
 
     /// The names of partition `p`.
@@ -68,17 +65,11 @@ impl RedisStore {
         if tick.task.is_some() {
             self.shared.watch.admit(p)?;
         }
-        let tasks = tick.task.iter().cloned().collect();
-        let fresh = self.seen.fresh(&Submit { created_ms: tick.created_ms, tasks });
-        let words = wire::tick(self.shared.options.script_now_ms(), tick, &fresh);
+        let words = wire::tick(self.shared.options.script_now_ms(), tick);
         let promise = durability::promise(self.shared.options.class);
         // Repeatable: a second one meets another version.
         let reply = self.shared.router.run_promised(p, Script::Tick, &words, true, promise).await?;
-        let answer = wire::ticked(&reply)?;
-        if answer == Controlled::Done {
-            self.seen.add(fresh);
-        }
-        Ok(answer)
+        wire::ticked(&reply)
     }
 }
 
@@ -90,16 +81,13 @@ impl Store for RedisStore {
         if batch.tasks.is_empty() {
             return Ok(Vec::new());
         }
-        let fresh = self.seen.fresh(&batch);
-        let words = wire::submit(self.shared.options.script_now_ms(), &batch, &fresh);
+        let words = wire::submit(self.shared.options.script_now_ms(), &batch);
         let promise = durability::promise(self.shared.options.class);
         let router = &self.shared.router;
         // Repeatable: tasks have their ids before the call, and known ones are not accepted twice.
         let reply = router.run_promised(p, Script::Submit, &words, true, promise).await?;
         self.shared.watch.heard(p, &reply);
-        let verdicts = wire::submitted(&reply, batch.tasks.len())?;
-        self.seen.add(fresh);
-        Ok(verdicts)
+        wire::submitted(&reply, batch.tasks.len())
     }
 
     async fn sync(&self, p: PartitionId, request: SyncCommand) -> Result<SyncReply> {
@@ -148,7 +136,6 @@ impl Store for RedisStore {
     async fn control(&self, p: PartitionId, control: Control) -> Result<Vec<Controlled>> {
         check_control(&control)?;
         let mut script = Script::Control;
-        let mut fresh = Vec::new();
         match &control {
             Control::Erase { user } => {
                 return self.erase(p, user).await.map(|answer| vec![answer]);
@@ -156,10 +143,9 @@ impl Store for RedisStore {
             Control::Tick(tick) => return self.tick(p, tick).await.map(|answer| vec![answer]),
             Control::Schedule { becomes: Some(_), .. } => self.shared.watch.admit(p)?,
             Control::Flow { nodes, .. } if nodes.is_empty() => return Ok(Vec::new()),
-            Control::Flow { user, .. } => {
+            Control::Flow { .. } => {
                 self.shared.watch.admit(p)?;
                 script = Script::Flow;
-                fresh = self.seen.fresh_of(std::iter::once(user));
             }
             _ => {}
         }
@@ -176,7 +162,7 @@ impl Store for RedisStore {
             descriptors = self.shared.router.read(p, &asked).await?;
         }
         let now_ms = self.shared.options.script_now_ms();
-        let words = wire::control(now_ms, &control, &descriptors, !fresh.is_empty())?;
+        let words = wire::control(now_ms, &control, &descriptors)?;
         let promise = durability::promise(self.shared.options.class);
         let router = &self.shared.router;
         // Repeatable: what is cancelled, sealed or removed stays so, a flow that is known is not
@@ -197,9 +183,6 @@ impl Store for RedisStore {
         let is_told = matches!(control, Control::Reschedule { .. } | Control::Edit { .. });
         if is_repeat && is_told && answers.iter().any(is_refused) {
             return Err(Error::OutcomeUnknown);
-        }
-        if answers.first() == Some(&Controlled::Done) {
-            self.seen.add(fresh);
         }
         Ok(answers)
     }

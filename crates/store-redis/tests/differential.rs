@@ -1,4 +1,5 @@
-//! Redis and the model walk together: equal answers and equal dumps after every step.
+//! Redis and the model walk together, and a cluster and the model: equal answers and equal dumps
+//! after every step.
 
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
@@ -13,25 +14,45 @@ use tasktonic_core::command::{
 use tasktonic_core::limits::{CLAIM_MAX, PROMOTE_MAX};
 use tasktonic_core::links::OnFailure;
 use tasktonic_core::reply::Controlled;
-use tasktonic_core::routing::PartitionId;
+use tasktonic_core::routing::{PartitionId, slot, tag};
 use tasktonic_core::{TaskId, Text, UserId};
 use tasktonic_store::clock::Clock;
-use tasktonic_store::conformance::{Subject, differential, plain_differential, seeds};
+use tasktonic_store::conformance::{
+    Subject, differential, differential_apart, plain_differential, seeds,
+};
 use tasktonic_store::model::ModelStore;
 use tasktonic_store::{Held, Store, SyncReply};
 use tasktonic_store_redis::RedisStore;
+use tasktonic_testkit::cluster::Cluster;
 use tasktonic_testkit::redis::{self, Redis, Server};
 
 /// Walks of one run of the tests.
 const SEEDS: u64 = 30;
 /// Steps of each.
 const STEPS: u32 = 300;
+/// Walks in one slot of a cluster, one on each master.
+const SLOT_WALKS: u64 = 3;
+/// Walks over all masters at once, and steps of each: more, for every partition has its share.
+const CLUSTER_WALKS: u64 = 2;
+const CLUSTER_STEPS: u32 = 450;
 const P: PartitionId = PartitionId(0);
 const NOW_MS: i64 = 1_700_000_000_000;
 
+/// Masters of a cluster.
+const MASTERS: usize = 3;
+/// Partitions of a walk over all of them: one of each.
+const PARTITIONS: u16 = 3;
+
 struct OnRedis<'a> {
     store: RedisStore,
-    redis: &'a Redis,
+    /// One, or the masters of a cluster.
+    nodes: &'a [Redis],
+}
+
+impl<'a> OnRedis<'a> {
+    fn new(store: RedisStore, redis: &'a Redis) -> Self {
+        Self { store, nodes: std::slice::from_ref(redis) }
+    }
 }
 
 #[async_trait]
@@ -44,10 +65,14 @@ impl Subject for OnRedis<'_> {
     }
     async fn restart(&mut self, _crash: bool) {
         // The nearest thing that Redis has: it forgets the scripts.
-        self.redis.forget_scripts();
+        self.nodes.iter().for_each(Redis::forget_scripts);
     }
     async fn dump(&self) -> String {
-        self.store.dump(P).await.unwrap()
+        let mut text = String::new();
+        for p in (0..self.store.partitions()).map(PartitionId) {
+            text.push_str(&self.store.dump(p).await.unwrap());
+        }
+        text
     }
 }
 
@@ -55,7 +80,7 @@ async fn walk(redis: &Redis, seed: u64, steps: u32) {
     let (clock, hand) = Clock::manual(NOW_MS);
     redis.cli(&["FLUSHALL"]);
     let store = common::open(redis, clock.clone(), 1).await;
-    let mut subject = OnRedis { store, redis };
+    let mut subject = OnRedis::new(store, redis);
     differential(seed, steps, clock, hand, &mut subject).await.unwrap();
 }
 
@@ -77,7 +102,7 @@ async fn plain_calls_and_the_model_walk_the_same_way() {
             let (clock, hand) = Clock::manual(NOW_MS);
             redis.cli(&["FLUSHALL"]);
             let store = common::open(&redis, clock.clone(), 1).await;
-            let mut subject = OnRedis { store, redis: &redis };
+            let mut subject = OnRedis::new(store, &redis);
             plain_differential(seed, STEPS, clock, hand, &mut subject).await.unwrap();
         }
     }
@@ -104,6 +129,44 @@ async fn valkey_and_the_model_walk_the_same_way() {
         for seed in seeds(500..504) {
             walk(&valkey, seed, STEPS).await;
         }
+    }
+}
+
+fn empty(cluster: &Cluster) {
+    for node in cluster.nodes() {
+        node.cli(&["FLUSHALL"]);
+    }
+}
+
+/// All of it is in one slot, which is another master's from walk to walk; what belongs to the
+/// installation stays where it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_of_a_cluster_and_the_model_walk_the_same_way() {
+    let cluster = Cluster::start_with(MASTERS, 0, &redis::Options::default());
+    let slot = slot(&tag(P, 1));
+    for (at, seed) in seeds(3_000..3_000 + SLOT_WALKS).enumerate() {
+        let (clock, hand) = Clock::manual(NOW_MS);
+        empty(&cluster);
+        cluster.migrate_slot(slot, at % MASTERS);
+        let store = common::open_at(&cluster.url(), clock.clone(), 1).await;
+        let mut subject = OnRedis { store, nodes: cluster.nodes() };
+        differential(seed, STEPS, clock, hand, &mut subject).await.unwrap();
+    }
+}
+
+/// Every step is of one partition, on whichever master that is, and leaves all the others alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_masters_of_a_cluster_and_the_model_walk_the_same_way() {
+    let cluster = Cluster::start_with(MASTERS, 0, &redis::Options::default());
+    let homes = (0..PARTITIONS).map(|p| cluster.master_of(slot(&tag(PartitionId(p), PARTITIONS))));
+    assert_eq!(homes.collect::<Vec<_>>(), [0, 1, 2]);
+    for seed in seeds(4_000..4_000 + CLUSTER_WALKS) {
+        let (clock, hand) = Clock::manual(NOW_MS);
+        empty(&cluster);
+        let store = common::open_at(&cluster.url(), clock.clone(), PARTITIONS).await;
+        let mut subject = OnRedis { store, nodes: cluster.nodes() };
+        let steps = CLUSTER_STEPS;
+        differential_apart(PARTITIONS, seed, steps, clock, hand, &mut subject).await.unwrap();
     }
 }
 

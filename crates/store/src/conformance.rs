@@ -13,11 +13,15 @@ mod crowd;
 mod differential;
 mod ended;
 mod erased;
+mod everything;
 mod fences;
 mod flows;
+mod graphs;
 mod inputs;
 mod keys;
 mod labels;
+mod large_batch;
+mod limit_walk;
 mod limits;
 mod lines;
 mod lists;
@@ -41,14 +45,18 @@ mod waiting;
 pub use bytes::*;
 pub use counts::*;
 pub use crowd::{FirstPage, RARE, crowd, first_pages};
-pub use differential::{Subject, differential, plain_differential};
+pub use differential::{Subject, differential, differential_apart, plain_differential};
 pub use ended::*;
 pub use erased::*;
+pub use everything::{OfTask, Person, Whole, everything, whole};
 pub use fences::*;
 pub use flows::*;
+pub use graphs::every_task_of_a_thousand_graphs_ends_and_is_queued_once;
 pub use inputs::*;
 pub use keys::*;
 pub use labels::*;
+pub use large_batch::ten_thousand_parts_that_fail_and_crash_are_counted_and_called_back_once;
+pub use limit_walk::no_limit_is_exceeded_in_a_hundred_thousand_steps;
 pub use limits::*;
 pub use lines::*;
 pub use lists::*;
@@ -123,6 +131,8 @@ macro_rules! conformance {
             a_cancelled_flow_takes_all_its_parts_along
             a_failed_flow_goes_on_when_its_parts_are_sent_back
             a_batch_calls_back_once_when_all_its_parts_have_ended
+            ten_thousand_parts_that_fail_and_crash_are_counted_and_called_back_once
+            every_task_of_a_thousand_graphs_ends_and_is_queued_once
             a_part_that_nobody_took_in_time_is_counted
             what_is_swept_has_told_its_end
             parts_of_one_serial_key_run_one_at_a_time
@@ -197,6 +207,7 @@ macro_rules! conformance {
             a_lane_at_its_limit_delays_nobody_and_goes_on_when_one_ends
             a_lowered_limit_stops_new_claims_only
             what_is_counted_survives_a_lost_lease
+            no_limit_is_exceeded_in_a_hundred_thousand_steps
             a_lane_that_gets_in_again_wakes_who_is_idle
             an_erased_user_is_not_counted
             a_limit_over_all_users_is_never_exceeded

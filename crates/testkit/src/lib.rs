@@ -19,6 +19,7 @@ pub mod redis;
 pub mod relay;
 mod resp;
 pub mod scratch;
+pub mod traces;
 pub mod wait;
 
 pub use cluster::Cluster;

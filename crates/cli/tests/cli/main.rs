@@ -15,6 +15,7 @@ mod flows;
 mod labels;
 mod large_batch;
 mod memory_cap;
+mod one_user;
 mod pages;
 mod places;
 mod poison;

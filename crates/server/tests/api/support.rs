@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tasktonic_auth::Role;
+use tasktonic_each_store::traces::{Found, Texts};
 use tasktonic_each_store::{On, Opened};
 use tasktonic_files::{FileLimits, Files};
 use tasktonic_server::{Config, Identity, Limits, RequestLimit, Server};
@@ -38,9 +39,10 @@ pub(crate) struct Site {
     server: Option<Server>,
     /// Ends what it does by itself.
     _stop: Option<DropGuard>,
-    _folder: tempfile::TempDir,
+    /// Where its files are.
+    folder: tempfile::TempDir,
     /// What its store is on, if it is on anything.
-    _under: Option<Opened>,
+    under: Option<Opened>,
 }
 
 /// An answer, whole.
@@ -101,13 +103,22 @@ impl Site {
         let (clock, hand) = Clock::manual(1_700_000_000_000);
         let under = on.open_at(clock.clone(), crate::PARTITIONS).await;
         let site = Self::on(under.store.clone(), clock, hand, limits).await;
-        Self { _under: Some(under), ..site }
+        Self { under: Some(under), ..site }
     }
 
     /// A server on this store, which stays as long as it.
     pub(crate) async fn standing(under: Opened, clock: Clock, hand: ManualClock) -> Self {
-        let site = Self::on(under.store.clone(), clock, hand, Limits::default()).await;
-        Self { _under: Some(under), ..site }
+        Self::standing_with(under, clock, hand, Limits::default()).await
+    }
+
+    pub(crate) async fn standing_with(
+        under: Opened,
+        clock: Clock,
+        hand: ManualClock,
+        limits: Limits,
+    ) -> Self {
+        let site = Self::on(under.store.clone(), clock, hand, limits).await;
+        Self { under: Some(under), ..site }
     }
 
     /// A server that serves, with the time of the machine and all that it does by itself.
@@ -166,8 +177,8 @@ impl Site {
             host,
             server: Some(server),
             _stop: None,
-            _folder: folder,
-            _under: None,
+            folder,
+            under: None,
         };
         site.announce("crew").await;
         site
@@ -208,6 +219,13 @@ impl Site {
         });
         let body = json!({ "v": 1, "worker": record, "kinds": kinds });
         self.post_as(Role::Worker, "crew", "/api/v1/worker/announce", body).await.expect(204);
+    }
+
+    /// Where there is one of these texts: in files of users, and in whatever the store is on.
+    pub(crate) fn traces(&self, of: &Texts) -> Vec<Found> {
+        let mut found = of.in_files(self.folder.path());
+        found.extend(self.under.iter().flat_map(|under| under.traces(of)));
+        found
     }
 
     pub(crate) fn token(&self, subject: &str, role: Role) -> String {

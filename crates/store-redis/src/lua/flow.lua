@@ -1,6 +1,6 @@
 -- flow: accept tasks that wait for each other, all of them or none.
 --
--- reads:   ARGV[3] at_ms, user, '1' if the user is seen for the first time; a count and tasks: id,
+-- reads:   ARGV[3] at_ms, user; a count and tasks: id,
 --          queue, due_ms or '', descriptor, what lists find it by, event members, lane_max, the most
 --          bytes where none is set of the user, 'h', 'l' or '', expires_ms or '', followed by
 --          keep_s if it expires, '' or a serial key followed by '1' to ask who holds it to stop, the flow it is a part of or '', what it gathers: '', 'f' a flow,
@@ -9,7 +9,7 @@
 -- moves:   nothing -> waiting, nothing -> queued, nothing -> scheduled
 
 local GATHERS = { f = { 0, 1, 1, 0, 0, 0, 0 }, b = { 0, 0, 0, 0, 0, 0, 0 }, r = { 1, 0, 0, 0, 0, 0, 0 } }
-local at, user, fresh = take(), take(), take() == '1'
+local at, user = take(), take()
 local nodes, names, fields, lanes, lane_of = {}, {}, {}, {}, {}
 for i = 1, tonumber(take()) do
   local new = { t = take(), q = take(), due = take(), d = take(), e = take(), event = take() }
@@ -213,7 +213,6 @@ for i = 1, #members, UNPACK_MAX do
 end
 if #due > 0 then call('ZADD', DUE, unpack(due)) end
 if #expiring > 0 then call('ZADD', UNSTARTED, unpack(expiring)) end
-if fresh then call('SADD', USERS, user) end
 local ringed, ended = {}, { order = {} }
 for i = 1, #order do V.push(order[i]) end
 V.ring(order, ringed)

@@ -143,8 +143,7 @@ end
 
 function V.plain()
   local args = ARGV
-  local fresh = read(args[4])
-  local total, first = read(args[5 + fresh]), 6 + fresh
+  local total, first = read(args[4]), 5
   if total > TASKS_MAX then return nil end
   local lanes, users, asked = read_tasks(first, total)
   if not lanes then return nil end
@@ -229,11 +228,11 @@ function V.plain()
     local u = heard[i]
     puts[#puts + 1] = u.U .. 'n'
     puts[#puts + 1] = V.spell_user(u)
+    if u.is_new then call('SADD', USERS, u.name) end
     call('ZADD', u.U .. 'i', unpack(u.index))
   end
   if #puts > 0 then call('MSET', unpack(puts)) end
   if keyed then keep_keys(keyed) end
-  if fresh > 0 then call('SADD', USERS, unpack(args, 5, 4 + fresh)) end
   enter_rings(order)
   V.tell_users(heard)
   return verdicts

@@ -1,6 +1,6 @@
 -- submit: accept tasks, each for itself.
 --
--- reads:   ARGV[3] created_ms; a count and users seen for the first time; a count and tasks:
+-- reads:   ARGV[3] created_ms; a count and tasks:
 --          user, task, queue, due_ms or '', descriptor, what lists find it by, event members,
 --          lane_max, the most bytes where none is set of the user, 'h', 'l' or '',
 --          expires_ms or '', followed by keep_s if it expires,
@@ -15,8 +15,7 @@
 -- moves:   nothing -> queued, nothing -> scheduled, scheduled -> cancelled, queued -> cancelled
 
 local at = take()
-local users, tasks, lanes, lane_of, fields = {}, {}, {}, {}, {}
-for i = 1, read(take()) do users[i] = take() end
+local tasks, lanes, lane_of, fields = {}, {}, {}, {}
 local keyed, dated = false, false
 for i = 1, read(take()) do
   local user, task, queue, due, descriptor, entry, event, most, room, priority, expires = take_some(11)
@@ -245,7 +244,6 @@ for i = 1, #index_order do
 end
 if #due > 0 then call('ZADD', DUE, unpack(due)) end
 if #expiring > 0 then call('ZADD', UNSTARTED, unpack(expiring)) end
-if #users > 0 then call('SADD', USERS, unpack(users)) end
 V.list_ended(ended)
 local ringed = {}
 V.ring(order, ringed)

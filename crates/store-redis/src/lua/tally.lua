@@ -17,7 +17,7 @@ function V.tally(user)
   local tally = tallies[user]
   if not tally then
     local prefix = N.user(user)
-    tally = { U = prefix, name = N.tally(user), by = {}, bytes = 0 }
+    tally = { U = prefix, of = user, name = N.tally(user), by = {}, bytes = 0 }
     tallies[user] = tally
   end
   return tally
@@ -135,8 +135,9 @@ function V.keep_tallies(list)
     if tally.forgotten or not (some or max) then
       gone[#gone + 1] = tally.name
     else
-      -- One that begins anew is not taken for a former one.
+      -- One that begins anew is not taken for a former one, and its user may have been erased.
       local version = read(numbers[1])
+      if not version then call('SADD', USERS, tally.of) end
       numbers[1] = int(version and version + 1 or now())
       numbers[2] = some and int(math.max(0, held(tally) + tally.bytes)) or '0'
       local last = #STATES + 2

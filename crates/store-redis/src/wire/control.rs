@@ -59,13 +59,11 @@ pub(crate) fn queue(descriptor: &Value) -> Result<Option<Name>> {
     queue_in(text).map(Some).ok_or_else(|| Error::Invalid(unreadable.into()))
 }
 
-/// A control command; `descriptors` are those of the tasks it names, in order, and `fresh` whether
-/// this process has not seen the user of a flow yet.
+/// A control command; `descriptors` are those of the tasks it names, in order.
 pub(crate) fn control(
     now_ms: Option<i64>,
     control: &Control,
     descriptors: &[Value],
-    fresh: bool,
 ) -> Result<Vec<Bytes>> {
     let mut words = Words::new(now_ms);
     let mut queues = descriptors.iter();
@@ -133,7 +131,7 @@ pub(crate) fn control(
                 words.text(&edit.event);
             }
         }
-        Control::Flow { at_ms, user, nodes } => flow(&mut words, *at_ms, user, nodes, fresh),
+        Control::Flow { at_ms, user, nodes } => flow(&mut words, *at_ms, user, nodes),
         Control::Seal { user, task, .. } => {
             words.text("seal");
             words.text(user.as_str());
@@ -191,10 +189,9 @@ pub(crate) fn control(
     Ok(words.done())
 }
 
-fn flow(words: &mut Words, at_ms: i64, user: &UserId, nodes: &[Node], fresh: bool) {
+fn flow(words: &mut Words, at_ms: i64, user: &UserId, nodes: &[Node]) {
     words.put(at_ms);
     words.text(user.as_str());
-    words.flag(fresh);
     words.put(nodes.len());
     for Node { new, part_of, gathers, after } in nodes {
         work(words, new);

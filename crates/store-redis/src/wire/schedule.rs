@@ -45,10 +45,10 @@ fn whole(words: &mut Words, schedule: &Schedule) {
 }
 
 /// A tick: the words of a submit of its task, and then its own.
-pub(crate) fn tick(now_ms: Option<i64>, tick: &Tick, fresh: &[UserId]) -> Vec<Bytes> {
+pub(crate) fn tick(now_ms: Option<i64>, tick: &Tick) -> Vec<Bytes> {
     let tasks = tick.task.iter().cloned().collect();
     let batch = Submit { created_ms: tick.created_ms, tasks };
-    let mut words = Words(submit(now_ms, &batch, fresh));
+    let mut words = Words(submit(now_ms, &batch));
     words.text(tick.user.as_str());
     words.text(tick.name.as_str());
     words.put(tick.seen);

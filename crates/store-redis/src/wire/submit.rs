@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use redis::Value;
-use tasktonic_core::UserId;
 use tasktonic_core::command::{Expiry, KeyMode, NewSerial, NewTask, Replaced, Submit};
 use tasktonic_core::reply::Submitted;
 use tasktonic_store::Result;
@@ -10,14 +9,10 @@ use tasktonic_store::filter::entry_of;
 
 use super::{Words, items, parsed, strange, word};
 
-/// A submit; `fresh` are those of its users that this process has not seen yet.
-pub(crate) fn submit(now_ms: Option<i64>, batch: &Submit, fresh: &[UserId]) -> Vec<Bytes> {
+/// A submit.
+pub(crate) fn submit(now_ms: Option<i64>, batch: &Submit) -> Vec<Bytes> {
     let mut words = Words::new(now_ms);
     words.put(batch.created_ms);
-    words.put(fresh.len());
-    for user in fresh {
-        words.text(user.as_str());
-    }
     words.put(batch.tasks.len());
     for new in &batch.tasks {
         task(&mut words, new);

@@ -11,12 +11,16 @@ pub(crate) fn server(server: Server) -> Redis {
 
 /// Opens a store on `redis`, whose scripts go by `clock`.
 pub(crate) async fn open(redis: &Redis, clock: Clock, partitions: u16) -> RedisStore {
+    open_at(&redis.url(), clock, partitions).await
+}
+
+/// The same at any address.
+pub(crate) async fn open_at(url: &str, clock: Clock, partitions: u16) -> RedisStore {
     let options = Options {
         clock_is_of_scripts: true,
         partitions,
         reconcile_every: None,
         ..Options::new(clock)
     };
-    let url = redis.url().parse().unwrap();
-    RedisStore::open(&url, options).await.unwrap()
+    RedisStore::open(&url.parse().unwrap(), options).await.unwrap()
 }

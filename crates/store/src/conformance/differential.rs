@@ -15,7 +15,7 @@ use tasktonic_core::command::{
     Again, Claim, Control, Expiry, NewSerial, NewTask, Op, Report, Submit, Sync, Write,
 };
 use tasktonic_core::limits::ADOPT_MAX;
-use tasktonic_core::routing::PartitionId;
+use tasktonic_core::routing::{PartitionId, partition_of};
 use tasktonic_core::{Lease, Priority, TaskId, Text, UserId};
 
 use super::replay;
@@ -69,6 +69,23 @@ pub async fn plain_differential(
     walk(Of::Plain, seed, steps, clock, hand, subject).await
 }
 
+/// The walk over so many partitions, each with users of its own, which take their steps in any order;
+/// with all there is but limits and rates over all users of a queue: a store that shares these out
+/// between partitions lets a task start later than the model does.
+///
+/// # Errors
+/// The first difference, with the command that shows it again.
+pub async fn differential_apart(
+    partitions: u16,
+    seed: u64,
+    steps: u32,
+    clock: Clock,
+    hand: ManualClock,
+    subject: &mut dyn Subject,
+) -> Result<(), String> {
+    walk(Of::Apart(partitions), seed, steps, clock, hand, subject).await
+}
+
 async fn walk(
     of: Of,
     seed: u64,
@@ -77,23 +94,16 @@ async fn walk(
     hand: ManualClock,
     subject: &mut dyn Subject,
 ) -> Result<(), String> {
-    let model = Arc::new(ModelStore::new(clock.clone()));
-    let mut walk = Walk {
-        of,
-        seed: Seed(seed),
-        clock,
-        tasks: Vec::new(),
-        keyed: Vec::new(),
-        queues: HashMap::new(),
-        flows: Vec::new(),
-        leases: Vec::new(),
-        schedules: HashMap::new(),
-        calls: 0,
-        running: 0,
-        version: 0,
-    };
+    let partitions = of.partitions();
+    let model = Arc::new(ModelStore::with_partitions(clock.clone(), partitions));
+    let all = (0..partitions).map(PartitionId);
+    let mut walks: Vec<Walk> = all.map(|p| Walk::new(of, p, seed, clock.clone())).collect();
+    // Whose step it is. With one partition it is always the same one's.
+    let mut turns = Seed(!seed);
     for number in 0..steps {
-        let step = walk.next(&hand);
+        let at = turns.pick(walks.len());
+        let walk = &mut walks[at];
+        let (p, step) = (walk.p, walk.next(&hand));
         let differs = |what: &str, model: &dyn Debug, subject: &dyn Debug| {
             Err(format!(
                 "after {number} steps, {step:?}: {what} differs\n  model:   {model:?}\n  \
@@ -101,7 +111,6 @@ async fn walk(
                 replay::command(seed)
             ))
         };
-        let p = PartitionId(0);
         let store = subject.store();
         match step.clone() {
             Step::Submit(batch) => {
@@ -155,7 +164,8 @@ async fn walk(
             };
         }
         let runs = |line: &&str| line.starts_with("task ") && line.contains(" running c");
-        walk.running = a.lines().filter(runs).count();
+        let running = a.lines().filter(runs).count();
+        walks.iter_mut().for_each(|walk| walk.running = running);
         let broken = model.check();
         if !broken.is_empty() {
             return differs("an invariant", &broken, &"");
@@ -179,6 +189,17 @@ enum Step {
 enum Of {
     All,
     Plain,
+    /// Of partitions that share nothing.
+    Apart(u16),
+}
+
+impl Of {
+    fn partitions(self) -> u16 {
+        match self {
+            Self::All | Self::Plain => 1,
+            Self::Apart(partitions) => partitions,
+        }
+    }
 }
 
 /// How many times rarer a plain walk does what is not plain; and what a store never forgets, such as
@@ -188,6 +209,9 @@ const RAREST: u64 = 400;
 
 struct Walk {
     of: Of,
+    /// The partition in which it walks, and users who belong there.
+    p: PartitionId,
+    users: Vec<UserId>,
     seed: Seed,
     clock: Clock,
     tasks: Vec<(UserId, TaskId)>,
@@ -209,7 +233,40 @@ struct Walk {
 const USERS: [&str; 4] = ["ana", "ben", "cleo", "~AAAAAAAAAAAAAAAAAAAAAA"];
 const QUEUES: [&str; 3] = ["mail", "media", "a.b-c_9+eu+gpu"];
 
+/// Users of partition `p`, as different as those of a walk on one partition.
+fn users(p: PartitionId, partitions: u16) -> Vec<UserId> {
+    if partitions == 1 {
+        return USERS.iter().map(|user| user.parse().expect("a user id")).collect();
+    }
+    let user = |number: u32| match number % 4 {
+        3 => UserId::encode(&format!("user {number}")),
+        _ => UserId::encode(&format!("user-{number}")),
+    };
+    let here = (0..).map(user).filter(|user| partition_of(user, partitions) == p);
+    here.take(USERS.len()).collect()
+}
+
 impl Walk {
+    fn new(of: Of, p: PartitionId, seed: u64, clock: Clock) -> Self {
+        Self {
+            of,
+            p,
+            users: users(p, of.partitions()),
+            // Other numbers in each partition; in the first those of a walk on it alone.
+            seed: Seed(seed ^ (u64::from(p.0) << 32)),
+            clock,
+            tasks: Vec::new(),
+            keyed: Vec::new(),
+            queues: HashMap::new(),
+            flows: Vec::new(),
+            leases: Vec::new(),
+            schedules: HashMap::new(),
+            calls: 0,
+            running: 0,
+            version: 0,
+        }
+    }
+
     fn next(&mut self, hand: &ManualClock) -> Step {
         if self.of == Of::Plain {
             return self.next_plain(hand);
@@ -278,7 +335,7 @@ impl Walk {
     }
 
     fn user(&mut self) -> UserId {
-        USERS[self.seed.pick(USERS.len())].parse().expect("a user id")
+        self.users[self.seed.pick(self.users.len())].clone()
     }
 
     fn queue(&mut self) -> tasktonic_core::Name {

@@ -15,36 +15,36 @@ impl Scene {
         Node { new: self.draft(user), part_of: None, gathers: None, after: Vec::new() }
     }
 
-    fn root(&self, user: &str) -> Node {
+    pub(super) fn root(&self, user: &str) -> Node {
         Node { gathers: Some(Gathers::Flow), ..self.node(user) }
     }
 
-    fn batch(&self, user: &str, runs: bool) -> Node {
+    pub(super) fn batch(&self, user: &str, runs: bool) -> Node {
         Node { gathers: Some(Gathers::Batch { runs }), ..self.node(user) }
     }
 
     /// A part of `flow` that comes after `after`.
-    fn part(&self, user: &str, flow: TaskId, after: &[(TaskId, OnFailure)]) -> Node {
+    pub(super) fn part(&self, user: &str, flow: TaskId, after: &[(TaskId, OnFailure)]) -> Node {
         let after =
             after.iter().map(|(task, on_failure)| After { task: *task, on_failure: *on_failure });
         Node { part_of: Some(flow), after: after.collect(), ..self.node(user) }
     }
 
-    async fn flow(&self, user: &str, nodes: Vec<Node>) -> Vec<Controlled> {
+    pub(super) async fn flow(&self, user: &str, nodes: Vec<Node>) -> Vec<Controlled> {
         let user: UserId = user.parse().expect("a user id");
         let p = partition_of(&user, self.store.partitions());
         let control = Control::Flow { at_ms: self.now_ms(), user, nodes };
         self.store.control(p, control).await.expect("the store takes it")
     }
 
-    async fn seal(&self, user: &str, task: TaskId) -> Controlled {
+    pub(super) async fn seal(&self, user: &str, task: TaskId) -> Controlled {
         let user: UserId = user.parse().expect("a user id");
         let p = partition_of(&user, self.store.partitions());
         let control = Control::Seal { at_ms: self.now_ms(), user, task };
         self.store.control(p, control).await.expect("the store takes it")[0]
     }
 
-    async fn links(&self, user: &str, task: TaskId) -> Option<Links> {
+    pub(super) async fn links(&self, user: &str, task: TaskId) -> Option<Links> {
         let query = Query::Links { user: user.parse().expect("a user id"), tasks: vec![task] };
         let QueryReply::Links(mut links) = self.read(user, query).await else {
             panic!("a question is answered in kind")
@@ -68,7 +68,7 @@ impl Scene {
     }
 
     /// Lets time pass until nothing is due, claiming nothing.
-    async fn rest(&self) {
+    pub(super) async fn rest(&self) {
         for _ in 0..100 {
             self.pass(300);
             if self.sync("rest", Vec::new(), 0, false).await.next_in_ms != Some(0) {
@@ -79,7 +79,7 @@ impl Scene {
     }
 }
 
-fn bury(held: &Held) -> Report {
+pub(super) fn bury(held: &Held) -> Report {
     Report::Bury { write: write(held.n + 1), keep_s: 60 }
 }
 

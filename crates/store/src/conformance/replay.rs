@@ -37,6 +37,17 @@ pub(super) fn command(seed: u64) -> String {
     }
 }
 
+/// Held while a seed is walked: says how to walk it again if the test fails meanwhile.
+pub(super) struct Replay(pub(super) u64);
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("again: {}", command(self.0));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

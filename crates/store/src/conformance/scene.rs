@@ -30,7 +30,13 @@ impl Scene {
     /// A scene on `store`, whose clock `hand` moves.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, hand: ManualClock) -> Self {
-        let now_ms = AtomicI64::new(1_700_000_000_000);
+        Self::at(1_700_000_000_000, store, hand)
+    }
+
+    /// One that begins at another time, which the clock shows.
+    #[must_use]
+    pub fn at(now_ms: i64, store: Arc<dyn Store>, hand: ManualClock) -> Self {
+        let now_ms = AtomicI64::new(now_ms);
         Self { store, hand, now_ms, next: AtomicU64::new(1) }
     }
 
@@ -117,16 +123,28 @@ impl Scene {
 
     /// Claims from one partition.
     pub(super) async fn claim_from(&self, p: PartitionId, claim: Claim) -> Vec<Held> {
+        self.call(p, "w1", 10_000, Vec::new(), Some(claim)).await.claimed
+    }
+
+    /// One call of `worker` to one partition.
+    pub(super) async fn call(
+        &self,
+        p: PartitionId,
+        worker: &str,
+        lease_ms: u32,
+        ops: Vec<Op>,
+        claim: Option<Claim>,
+    ) -> SyncReply {
         let request = Sync {
-            worker: "w1".parse().expect("a worker id"),
+            worker: worker.parse().expect("a worker id"),
             call: self.number(),
-            lease_ms: 10_000,
-            ops: Vec::new(),
-            claim: Some(claim),
+            lease_ms,
+            ops,
+            claim,
             woken: Vec::new(),
             park: false,
         };
-        self.store.sync(p, request).await.expect("the store answers").claimed
+        self.store.sync(p, request).await.expect("the store answers")
     }
 
     /// Claims up to `limit` tasks.

@@ -8,7 +8,7 @@ use tasktonic_core::schedule::{Schedule, Tick};
 use tasktonic_core::settings::{By, QueueSettings, Rate, Turns, UserSettings};
 use tasktonic_core::{TaskId, Text, UserId};
 
-use super::{QUEUES, Walk};
+use super::{Of, QUEUES, Walk};
 
 impl Walk {
     pub(super) fn control(&mut self) -> Control {
@@ -79,14 +79,15 @@ impl Walk {
                         per_ms: [7, 300, 1_000, 20_000][self.seed.pick(4)],
                         burst: 1 + self.small(3),
                     });
+                    let is_apart = matches!(self.of, Of::Apart(_));
                     let settings = QueueSettings {
                         paused,
                         waiting_max,
                         running_max,
                         rate,
                         turns,
-                        running_total_max,
-                        rate_total,
+                        running_total_max: running_total_max.filter(|_| !is_apart),
+                        rate_total: rate_total.filter(|_| !is_apart),
                     };
                     if self.seed.below(2) == 0 {
                         queues.push((name.parse().expect("a queue name"), settings));

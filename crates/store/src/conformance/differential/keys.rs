@@ -23,7 +23,7 @@ impl Walk {
                 mode: self.key_mode(),
             });
         }
-        if self.of == Of::All { None } else { self.usual_key(user, call) }
+        if self.of == Of::Plain { self.usual_key(user, call) } else { None }
     }
 
     fn one_of_few(&mut self) -> Text {
