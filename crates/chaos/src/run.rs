@@ -107,10 +107,10 @@ fn phases(
     let calls = Arc::new(AtomicU64::new(1));
     let over = Arc::new(AtomicBool::new(false));
     let mut users = Vec::new();
-    for ((name, sort), clients) in USERS.iter().zip(&clients) {
+    for (number, ((name, sort), clients)) in USERS.iter().zip(&clients).enumerate() {
         let name = (*name).to_owned();
         let observer =
-            Observer::new(name.clone(), clients.clone(), recorder.clone(), board.clone());
+            Observer::new(number, name.clone(), clients.clone(), recorder.clone(), board.clone());
         eyes.known.push(observer.known());
         runtime.spawn(observer.listen(eyes.over.clone()));
         let (said, seen) = (recorder.clone(), board.clone());

@@ -46,15 +46,16 @@ fn stamp(updated_at: &str) -> Facts {
 pub(crate) type Known = Arc<Mutex<HashMap<String, (u32, u64)>>>;
 
 impl Observer {
-    /// One that listens to the servers in turn.
+    /// One that listens to the servers in turn, of the user with this number.
     pub(crate) fn new(
+        number: usize,
         user: String,
         clients: Vec<Client>,
         recorder: Recorder,
         board: Arc<Board>,
     ) -> Self {
         let (cursor, at, revs) = (None, None, Known::default());
-        Self { user, clients, recorder, board, cursor, at, revs, tried: 0, opened: 0 }
+        Self { user, clients, recorder, board, cursor, at, revs, tried: 0, opened: number }
     }
 
     /// What it knows, for who waits until it knows enough.
@@ -88,7 +89,8 @@ impl Observer {
         self.tried += 1;
         let mut socket = self.clients[place].clone().socket().await?;
         self.opened += 1;
-        // Every third time it comes as one who was never there. Only once there is a socket: a
+        // Every third time it comes as one who was never there; not all observers at the same time,
+        // which is why they begin to count at different numbers. Only once there is a socket: a
         // server that is away for long must not cost it every cursor.
         if self.opened.is_multiple_of(3) && self.cursor.take().is_some() {
             self.at = None;
