@@ -5,19 +5,21 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
+mod common;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tasktonic_core::UserId;
-use tasktonic_core::command::{Control, Idempotency, NewTask};
+use tasktonic_core::command::{Control, Idempotency, NewTask, Submit};
 use tasktonic_core::reply::{Controlled, Submitted};
 use tasktonic_core::routing::{PartitionId, partition_of};
+use tasktonic_core::{TaskId, UserId};
 use tasktonic_store::Store;
 use tasktonic_store::clock::Clock;
 use tasktonic_store::conformance::{Person, Scene, Whole, everything, whole};
 use tasktonic_store::transfer::Source as _;
-use tasktonic_store_redis::{Options, RedisStore};
+use tasktonic_store_redis::RedisStore;
 use tasktonic_testkit::cluster::Cluster;
 use tasktonic_testkit::redis::{self, Aof, Redis, Server};
 use tasktonic_testkit::traces::{Found, Texts};
@@ -104,13 +106,7 @@ impl<'a> Erasing<'a> {
     /// A store with everything of three people on it.
     async fn prepare(url: &str, nodes: &'a [Redis]) -> Self {
         let (clock, hand) = Clock::manual(NOW_MS);
-        let options = Options {
-            clock_is_of_scripts: true,
-            partitions: PARTITIONS,
-            reconcile_every: None,
-            ..Options::new(clock)
-        };
-        let store = RedisStore::open(&url.parse().unwrap(), options).await.unwrap();
+        let store = common::open_at(url, clock, PARTITIONS).await;
         let scene = Scene::new(Arc::new(store.clone()), hand);
         let [same, other] = others();
         let people = [
@@ -231,23 +227,35 @@ async fn no_node_of_a_cluster_holds_a_trace_of_an_erased_user() {
 /// An export of everybody, and whoever repairs, go by the users that a partition knows.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_comes_back_after_an_erasure_is_known_to_the_partition_again() {
-    let redis = Redis::start(redis::Options::default());
+    let redis = common::server(Server::Redis);
     let (clock, hand) = Clock::manual(NOW_MS);
-    let options = Options {
-        clock_is_of_scripts: true,
-        partitions: PARTITIONS,
-        reconcile_every: None,
-        ..Options::new(clock)
-    };
-    let store = RedisStore::open(&redis.url().parse().unwrap(), options).await.unwrap();
+    let store = common::open(&redis, clock, PARTITIONS).await;
     let scene = Scene::new(Arc::new(store.clone()), hand);
     let user: UserId = WHO.parse().unwrap();
     let p = partition_of(&user, PARTITIONS);
-    scene.submit(WHO).await;
-    assert_eq!(store.users(p).await.unwrap(), std::slice::from_ref(&user));
-    let erased = store.control(p, Control::Erase { user: user.clone() }).await.unwrap();
-    assert_eq!(erased, [Controlled::Done]);
-    assert_eq!(store.users(p).await.unwrap(), Vec::<UserId>::new());
+    // In each of the ways in which a user comes to be: a task that is usual and one that is not, and a
+    // limit that is set before there is any.
+    for way in 0..3 {
+        match way {
+            0 => drop(scene.submit(WHO).await),
+            1 => {
+                let task = TaskId::new(NOW_MS, 1);
+                let due_ms = Some(NOW_MS + 60_000);
+                let new = NewTask::new(user.clone(), task, "mail".parse().unwrap(), "{}");
+                let tasks = vec![NewTask { due_ms, ..new }];
+                let batch = Submit { created_ms: NOW_MS, tasks };
+                assert_eq!(store.submit(p, batch).await.unwrap(), [Submitted::Accepted]);
+            }
+            _ => {
+                let limit = Control::Bytes { user: user.clone(), bytes_max: Some(1_000_000) };
+                assert_eq!(store.control(p, limit).await.unwrap(), [Controlled::Done]);
+            }
+        }
+        assert_eq!(store.users(p).await.unwrap(), std::slice::from_ref(&user), "way {way}");
+        let erased = store.control(p, Control::Erase { user: user.clone() }).await.unwrap();
+        assert_eq!(erased, [Controlled::Done]);
+        assert_eq!(store.users(p).await.unwrap(), Vec::<UserId>::new());
+    }
     scene.submit(WHO).await;
     assert_eq!(store.users(p).await.unwrap(), [user]);
 }

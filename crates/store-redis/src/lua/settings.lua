@@ -118,7 +118,6 @@ function V.bytes(take)
   V.fetch()
   if (V.bytes_max(tally) or '') == max then return { 'done' } end
   V.set_bytes_max(tally, max ~= '' and max)
-  if max ~= '' then call('SADD', USERS, user) end
   return { 'done' }
 end
 
