@@ -13,6 +13,7 @@ pub mod fault_proxy;
 pub mod kill_point;
 pub mod network;
 pub mod nginx;
+pub mod other_clock;
 pub mod ports;
 pub mod process;
 pub mod redis;
@@ -24,6 +25,7 @@ pub mod wait;
 
 pub use cluster::Cluster;
 pub use fault_proxy::FaultProxy;
+pub use other_clock::OtherClock;
 pub use process::Process;
 pub use redis::Redis;
 pub use scratch::Scratch;

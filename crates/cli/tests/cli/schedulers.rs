@@ -1,14 +1,13 @@
 //! Schedules that two servers look at, as processes of their own over one store: each tick makes one
 //! task, whichever server is killed meanwhile, and whatever becomes of the clock.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tasktonic_protocol::http::TaskPage;
 use tasktonic_protocol::task::Task;
 use tasktonic_store::clock::Clock;
-use tasktonic_testkit::{Process, redis, wait};
+use tasktonic_testkit::{OtherClock, Process, other_clock, redis, wait};
 
 use crate::sites::{Site, ms};
 use crate::support::{PATIENCE, said};
@@ -201,38 +200,7 @@ fn two_servers_that_are_killed_make_one_task_of_each_tick_on_a_cluster() {
     each_tick_makes_one_task(Site::cluster());
 }
 
-/// The library of Debian's package libfaketime, which answers questions for the time with another.
-fn faketime() -> String {
-    let folders = std::fs::read_dir("/usr/lib").expect("there are libraries").flatten();
-    let found = folders.map(|folder| folder.path().join("faketime/libfaketime.so.1"));
-    let found = found.into_iter().find(|file| file.is_file());
-    let found = found.expect("this test needs libfaketime (apt-get install libfaketime)");
-    found.to_string_lossy().into_owned()
-}
-
-/// The environment of a process whose clock is not that of the machine; time that passes does.
-fn other_clock(variable: &str, value: String) -> Vec<(String, String)> {
-    [("LD_PRELOAD", faketime()), (variable, value), ("FAKETIME_NO_CACHE", "1".into())]
-        .into_iter()
-        .chain([("FAKETIME_DONT_FAKE_MONOTONIC", "1".into())])
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
-}
-
-/// The clock of the machine that Redis is on.
-struct ClockFile(PathBuf);
-
-impl ClockFile {
-    /// Sets it so far from that of this machine.
-    fn step(&self, by: &str) {
-        // In one piece: who reads half of it takes the time for what it is.
-        let whole = self.0.with_extension("new");
-        std::fs::write(&whole, by).expect("a scratch file");
-        std::fs::rename(whole, &self.0).expect("a scratch file");
-    }
-}
-
-/// How far it is set ahead, and how far back from there: farther than a tick, and so far that it comes
+/// How far the store's clock is set ahead, and how far back from there: farther than a tick, and so far that it comes
 /// past the ticks of before within the patience of a test.
 const AHEAD_S: i64 = 20;
 const BACK_S: i64 = 8;
@@ -243,8 +211,7 @@ const SECOND_AHEAD_S: i64 = 3_600;
 #[test]
 fn two_servers_make_one_task_of_each_tick_though_clocks_differ_and_step_on_redis() {
     let scratch = tasktonic_testkit::Scratch::new();
-    let clock = ClockFile(scratch.join("clock"));
-    clock.step("+0");
+    let clock = OtherClock::new(scratch.join("clock"));
     // The allocator that Debian's Redis is linked with asks for the time before the library can
     // answer.
     let server = redis::Server::Valkey;
@@ -252,11 +219,10 @@ fn two_servers_make_one_task_of_each_tick_though_clocks_differ_and_step_on_redis
         server.program().is_some(),
         "this test needs Valkey, which `cargo xtask test` installs"
     );
-    let env = other_clock("FAKETIME_TIMESTAMP_FILE", path(&clock.0));
-    let site = Site::redis_with(redis::Options { server, env, ..redis::Options::default() });
+    let site =
+        Site::redis_with(redis::Options { server, env: clock.env(), ..redis::Options::default() });
     // Ticks count by the store's clock, and nobody else's.
-    let ahead = format!("+{SECOND_AHEAD_S}s");
-    let mut pair = Pair::start(site, other_clock("FAKETIME", ahead));
+    let mut pair = Pair::start(site, other_clock::ahead(SECOND_AHEAD_S));
     pair.second_is_ahead();
     let worker = pair.site.worker(&["--kinds", "noop"]);
     pair.site.wait_until_known([&worker]);
@@ -268,13 +234,13 @@ fn two_servers_make_one_task_of_each_tick_though_clocks_differ_and_step_on_redis
     pair.site.start_server();
 
     let before_s = pair.store_s();
-    clock.step(&format!("+{AHEAD_S}s"));
+    clock.set(AHEAD_S);
     wait::until("the clock to step", PATIENCE, || pair.store_s() >= before_s + AHEAD_S);
     // Those that it stepped over are missed, and made up for.
     pair.wait_for_more(usize::try_from(AHEAD_S).expect("a short time"));
 
     let before_s = pair.store_s();
-    clock.step(&format!("+{}s", AHEAD_S - BACK_S));
+    clock.set(AHEAD_S - BACK_S);
     wait::until("the clock to step back", PATIENCE, || pair.store_s() < before_s);
     let made = pair.made(EACH);
     pair.wait_for_more(ALONE);
@@ -285,8 +251,4 @@ fn two_servers_make_one_task_of_each_tick_though_clocks_differ_and_step_on_redis
     pair.remove(&[EACH]);
     pair.none_is_before_its_time();
     eprintln!("{} ticks made a task each", pair.each_came_once());
-}
-
-fn path(file: &Path) -> String {
-    file.to_str().expect("a path of ours").to_owned()
 }
