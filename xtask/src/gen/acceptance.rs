@@ -21,10 +21,8 @@ const RUNNERS: &[&str] = &[
     "crates/store-redis/tests/cluster.rs",
 ];
 
-/// What begins a list of tests that have one body and run on each store, or on one, whose name
-/// follows.
+/// What begins a list of tests that have one body and run on each store.
 const ON_EACH: &str = "on_each_store! {";
-const ON_ONE: &str = "on_each_store!(@";
 /// How the name of a test ends that has siblings on other stores.
 const SIBLINGS: [(&str, Store); 3] = [
     ("_on_an_embedded_store", Store::Embedded),
@@ -128,10 +126,6 @@ fn stores(test: &str) -> Result<BTreeSet<Store>, String> {
     if runs_on_each(&text, name) {
         return Ok(Store::ALL.into());
     }
-    let on_some = runs_on_some(&text, name);
-    if !on_some.is_empty() {
-        return Ok(on_some);
-    }
     if let Some((_, store)) = SIBLINGS.iter().find(|(end, _)| name.ends_with(end)) {
         return Ok([*store].into());
     }
@@ -175,17 +169,6 @@ fn stores(test: &str) -> Result<BTreeSet<Store>, String> {
 fn runs_on_each(text: &str, name: &str) -> bool {
     let lists = text.split(ON_EACH).skip(1).filter_map(|rest| rest.split('}').next());
     lists.flat_map(str::lines).any(|line| line.trim() == name)
-}
-
-/// The stores that a test with one body is listed for one by one.
-fn runs_on_some(text: &str, name: &str) -> BTreeSet<Store> {
-    let lists =
-        text.split(ON_ONE).skip(1).filter_map(|rest| rest.split_once(')')?.0.split_once(':'));
-    let with_it = lists.filter(|(_, tests)| tests.split_whitespace().any(|test| test == name));
-    let stores = with_it.filter_map(|(on, _)| {
-        Store::ALL.into_iter().find(|store| on.split_whitespace().last() == Some(store.name()))
-    });
-    stores.collect()
 }
 
 /// Where a scenario of the suite runs: wherever a file runs the suite.
@@ -253,10 +236,6 @@ mod tests {
         let of = |name: &str| stores(&format!("crates/server/tests/api/read.rs::{name}")).unwrap();
         assert_eq!(of("counts_follow_every_status"), Store::ALL.into());
         assert_eq!(of("a_query_that_cannot_be_meant_is_refused"), [Store::Model].into());
-        let aborted =
-            "a_hundred_thousand_cancellations_are_aborted_half_way_and_all_that_counts_agrees";
-        let aborted = format!("crates/bulk/tests/operations/hundred_thousand.rs::{aborted}");
-        assert_eq!(stores(&aborted).unwrap(), [Store::Embedded, Store::Redis].into());
         let of = |on: &str| {
             let test = "a_panic_of_a_handler_costs_its_attempt_and_no_worker";
             stores(&format!("crates/cli/tests/cli/poison.rs::{test}{on}")).unwrap()

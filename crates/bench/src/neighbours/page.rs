@@ -174,14 +174,13 @@ fn judge(report: &Report) -> Vec<Goal> {
 
 const BUSY: &str = "alone a task finds every place free and the machine idle; here it waits until \
     one is, and bench, server and worker share two cores with the other's tasks";
-const HELD_BACK: &str = "the other's tasks that do start share the cores; the few slowest of some \
-    hundred tasks make this figure";
+const HELD_BACK: &str = "the other's tasks that do start share the cores, and this figure is \
+    made by the slowest hundredth";
 const CHANGES: &str = "half of all tasks hardly notice it; now and then in the whole of an operation \
     one waits tens of ms for its acceptance already, while tens of thousands are cancelled each \
     second on the same cores and disk";
-const REMOVALS: &str = "once two thirds of a lane are cancelled, each further task is taken out of \
-    its list by LREM, which walks along what waits: calls of 64 keep Redis from everybody for some \
-    30 ms, at most 70";
+const REMOVALS: &str = "Redis does one thing at a time: who comes while tasks are cancelled waits for \
+    the rest of that call";
 const WORKERS_GONE: &str = "places are gone while a worker starts, and what the killed one had is \
     run again when its leases have run out";
 

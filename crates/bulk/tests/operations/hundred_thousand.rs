@@ -1,5 +1,4 @@
-//! An abort half-way through a hundred thousand tasks, where that takes less than a minute: on the
-//! stores of one process and of one server. In `many` it is ten thousand on each store, and another
+//! An abort half-way through a hundred thousand tasks. In `many` it is ten thousand, and another
 //! operation is brought to its end afterwards.
 
 use std::sync::Arc;
@@ -17,12 +16,9 @@ use crate::stage::{Stage, of_kind};
 const COUNT: usize = 100_000;
 const HALF: usize = COUNT / 2;
 
-on_each_store!(@embedded Embedded:
+on_each_store! {
     a_hundred_thousand_cancellations_are_aborted_half_way_and_all_that_counts_agrees
-);
-on_each_store!(@redis Redis:
-    a_hundred_thousand_cancellations_are_aborted_half_way_and_all_that_counts_agrees
-);
+}
 
 /// Each task is as it was or cancelled, and so say the list, the tally, the bar and the log.
 async fn a_hundred_thousand_cancellations_are_aborted_half_way_and_all_that_counts_agrees(on: On) {
