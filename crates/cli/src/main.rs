@@ -204,4 +204,13 @@ mod tests {
     fn the_command_line_contradicts_itself_nowhere() {
         <Cli as clap::CommandFactory>::command().debug_assert();
     }
+
+    #[test]
+    fn a_task_is_shown_by_the_word_that_shows_one_of_anything_else_too() {
+        for word in ["get", "show"] {
+            let asked = Cli::try_parse_from(["tasktonic", "task", word, "AZrS0mXvQ4yKcD1e"]);
+            let Ok(Cli { verb: Verb::Task(verb) }) = asked else { panic!("{word}") };
+            assert!(matches!(verb, task::Verb::Get { .. }), "{word}");
+        }
+    }
 }

@@ -29,7 +29,8 @@ const FOLLOW_WAIT: Duration = Duration::from_millis(1_000);
 #[derive(Subcommand)]
 pub(crate) enum Verb {
     /// Show one task
-    #[command(after_help = "Example: tasktonic task get AZrS0mXvQ4yKcD1e")]
+    // What shows one of anything else is called `show`.
+    #[command(visible_alias = "show", after_help = "Example: tasktonic task get AZrS0mXvQ4yKcD1e")]
     Get {
         /// The task's id
         id: String,
