@@ -90,7 +90,7 @@ fn text(run: &Run, is_there: impl Fn(&str) -> bool) -> String {
          [figures.jsonl](figures.jsonl). Rates and times hold for this machine and this moment: \
          compare them with the floors measured in the same run, not with other machines.\n\n\
          `cargo xtask bench -- everything` measures this, the curves, what one does to the \
-         others and the peers, one after the other, in about forty minutes{}.\n\n\
+         others and the peers, one after the other, in about fifty minutes{}.\n\n\
          | | |\n|---|---|\n\
          | When | {at} |\n{}{}",
         beside(is_there),
