@@ -167,11 +167,10 @@ async fn a_log_that_is_ahead_of_lost_facts_goes_on_in_a_later_life() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_cancels_and_submits_again_does_not_grow_a_lane_for_ever() {
     let (store, redis) = &fresh().await;
-    let lane = format!("tt:{{{}}}:u:ana:q:mail", tag(P, 1));
     for batch in 0..24 {
         submit(store, &ana(), batch * 100..batch * 100 + 100).await;
         cancel(store, &ana(), batch * 100..batch * 100 + 100).await;
-        let length: usize = redis.cli(&["LLEN", &lane]).parse().unwrap();
+        let length = lane_length(redis);
         // While a hundred live, twice as many more may be dead.
         assert!(length <= LANE_DEAD_MAX + 2 * 100 + 1, "{length} entries");
     }
@@ -185,8 +184,31 @@ async fn who_cancels_and_submits_again_does_not_grow_a_lane_for_ever() {
         assert!(calls < 10, "{claimed} of 2 claimed");
         claimed += claim(store, P, calls, 4).await.claimed.len();
     }
-    assert_eq!(redis.cli(&["EXISTS", &lane]), "0");
+    assert_eq!(lane_length(redis), 0);
     whole(store).await;
+}
+
+async fn submit_all(store: &RedisStore, many: u64) {
+    for first in (0..many).step_by(100) {
+        submit(store, &ana(), first..first + 100).await;
+    }
+}
+
+fn lane_length(redis: &Redis) -> usize {
+    redis.cli(&["LLEN", &format!("tt:{{{}}}:u:ana:q:mail", tag(P, 1))]).parse().unwrap()
+}
+
+/// So many tasks, in the order in which they are taken.
+async fn claim_all(store: &RedisStore, many: usize) -> Vec<TaskId> {
+    let mut taken = Vec::new();
+    for call in 1..200 {
+        if taken.len() >= many {
+            break;
+        }
+        let reply = claim(store, P, call, 64).await;
+        taken.extend(reply.claimed.into_iter().map(|claimed| claimed.lease.task));
+    }
+    taken
 }
 
 /// Wherever the tasks stand that are left: dead references are taken out between them, and they are
@@ -194,29 +216,18 @@ async fn who_cancels_and_submits_again_does_not_grow_a_lane_for_ever() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dead_references_are_taken_out_between_tasks_that_stay() {
     let (store, redis) = &fresh().await;
-    let lane = format!("tt:{{{}}}:u:ana:q:mail", tag(P, 1));
     let stays = |number: u64| number < 20 || number.is_multiple_of(50);
     let live = (0..10_000).filter(|number| stays(*number)).count();
-    for first in (0..10_000).step_by(100) {
-        submit(store, &ana(), first..first + 100).await;
-    }
+    submit_all(store, 10_000).await;
     for first in (0..10_000).step_by(50) {
         let gone: Vec<_> = (first..first + 50).filter(|number| !stays(*number)).collect();
         cancel_these(store, &ana(), &gone).await;
     }
-    let length: usize = redis.cli(&["LLEN", &lane]).parse().unwrap();
-    assert!(length <= 4 * live + 2 * LANE_DEAD_MAX, "{length} entries");
+    assert!(lane_length(redis) <= 4 * live + 2 * LANE_DEAD_MAX, "{} entries", lane_length(redis));
     whole(store).await;
-    let (mut taken, mut calls) = (Vec::new(), 0);
-    while taken.len() < live {
-        calls += 1;
-        assert!(calls < 200, "{} of {live} claimed", taken.len());
-        let reply = claim(store, P, calls, 64).await;
-        taken.extend(reply.claimed.into_iter().map(|claimed| claimed.lease.task));
-    }
     let order =
         (0..10_000).filter(|number| stays(*number)).map(|number| TaskId::new(NOW_MS, number));
-    assert_eq!(taken, order.collect::<Vec<_>>());
+    assert_eq!(claim_all(store, live).await, order.collect::<Vec<_>>());
     whole(store).await;
 }
 
@@ -224,18 +235,32 @@ async fn dead_references_are_taken_out_between_tasks_that_stay() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_cancels_a_few_takes_out_a_few_dead_references() {
     let (store, redis) = &fresh().await;
-    let lane = format!("tt:{{{}}}:u:ana:q:mail", tag(P, 1));
-    for first in (0..1_600).step_by(100) {
-        submit(store, &ana(), first..first + 100).await;
-    }
+    submit_all(store, 1_600).await;
     let mut length = 1_600;
     for first in (0..1_592).step_by(8) {
         cancel(store, &ana(), first..first + 8).await;
-        let left: usize = redis.cli(&["LLEN", &lane]).parse().unwrap();
+        let left = lane_length(redis);
         assert!(length - left <= 32, "{} taken out at once", length - left);
         length = left;
     }
     assert!(length < 1_600, "nothing was taken out");
+    whole(store).await;
+}
+
+/// What an operation on many tasks does: at the end of a lane nothing has to be searched for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_takes_back_the_newest_first_has_dead_references_taken_off_the_end() {
+    let (store, redis) = &fresh().await;
+    submit_all(store, 1_600).await;
+    redis.cli(&["CONFIG", "RESETSTAT"]);
+    for eight in (1..200).rev() {
+        cancel(store, &ana(), eight * 8..eight * 8 + 8).await;
+    }
+    assert!(lane_length(redis) <= LANE_DEAD_MAX + 3 * 8, "{} entries", lane_length(redis));
+    assert!(!redis.cli(&["INFO", "commandstats"]).contains("cmdstat_lrem"), "it was searched");
+    whole(store).await;
+    let order = (0..8).map(|number| TaskId::new(NOW_MS, number));
+    assert_eq!(claim_all(store, 8).await, order.collect::<Vec<_>>());
     whole(store).await;
 }
 
@@ -397,9 +422,7 @@ async fn a_list_that_finds_little_ends_its_page_and_says_where_to_go_on() {
         ..Options::new(clock)
     };
     let store = &RedisStore::open(&redis.url().parse().unwrap(), options).await.unwrap();
-    for first in (0..5_200).step_by(100) {
-        submit(store, &ana(), first..first + 100).await;
-    }
+    submit_all(store, 5_200).await;
     // The only one that is cancelled is the oldest.
     cancel(store, &ana(), 0..1).await;
     let id = TaskId::new(NOW_MS, 0);

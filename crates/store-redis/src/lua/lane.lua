@@ -131,6 +131,19 @@ local function clear_list(user, name, length, at, looks)
   return head + dead, #entries - head - dead
 end
 
+-- Takes the dead references off the end of a list, `looks` at most: how many. There they are where what
+-- was submitted last is taken back first, as by an operation on many tasks; elsewhere it costs one look.
+local function clear_end(user, name, looks)
+  local last = call('LINDEX', name, -1)
+  if not last or standing(user, { last })[1] then return 0 end
+  local entries = call('LRANGE', name, int(-looks), -1)
+  local stands, left = standing(user, entries), #entries
+  while left > 0 and not stands[left] do left = left - 1 end
+  local dead = #entries - left
+  call('LTRIM', name, 0, int(-1 - dead))
+  return dead
+end
+
 -- A reference to a task that waits stays in its lane, dead, when it leaves. Who cancels and submits
 -- again, while nobody claims, must not grow the lane for ever: where more are dead than should be, the
 -- calls that leave look at `CLEAR_LOOKS` of its entries for each `CLEAR_EVERY` that have left, one after
@@ -149,9 +162,14 @@ local function clear(x)
     local entries = call('LLEN', name)
     if x.cleared < before + entries then
       local looks = math.min(times * CLEAR_LOOKS, LANE_DEAD_MAX)
-      local taken, left = clear_list(x.user, name, entries, x.cleared - before, looks)
-      V.add_dead(x, -taken)
-      x.cleared = x.cleared + left
+      local ended = clear_end(x.user, name, looks)
+      V.add_dead(x, -ended)
+      if ended < looks then
+        local at = x.cleared - before
+        local taken, left = clear_list(x.user, name, entries - ended, at, looks - ended)
+        V.add_dead(x, -taken)
+        x.cleared = x.cleared + left
+      end
       return
     end
     before = before + entries
