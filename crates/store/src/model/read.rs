@@ -1,5 +1,7 @@
 //! Answers from the model's records.
 
+use std::ops::Bound;
+
 use tasktonic_core::limits::SCHEDULES_DUE_MAX;
 use tasktonic_core::partition::KeptSchedule;
 use tasktonic_core::{Lease, Name, Partition, TaskId, UserId};
@@ -164,9 +166,13 @@ impl State {
         let limit = limit.clamp(1, LIST_MAX) as usize;
         let first = TaskId::from_bytes([0; 12]);
         let last = TaskId::from_bytes([0xff; 12]);
-        let newest_first = self.tasks.range((user.clone(), first)..=(user.clone(), last)).rev();
-        let after = newest_first.filter(|((_, id), _)| cursor.is_none_or(|Cursor(at)| *id < at));
-        let found = after.filter_map(|((_, id), kept)| {
+        let until = match cursor {
+            Some(Cursor(at)) => Bound::Excluded((user.clone(), at)),
+            None => Bound::Included((user.clone(), last)),
+        };
+        let range = (Bound::Included((user.clone(), first)), until);
+        let newest_first = self.tasks.range(range).rev();
+        let found = newest_first.filter_map(|((_, id), kept)| {
             let task = self.as_stored(user, *id, kept)?;
             let state = self.partition.task(user, id)?.place.state();
             matches(filter, &task, state).then_some(task)
