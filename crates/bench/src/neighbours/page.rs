@@ -177,7 +177,7 @@ const BUSY: &str = "alone a task finds every place free and the machine idle; he
 const HELD_BACK: &str = "the other's tasks that do start share the cores, and this figure is \
     made by the slowest hundredth";
 const CHANGES: &str = "half of all tasks hardly notice it; now and then one waits some ms longer, \
-    while thousands are cancelled each second on the same cores and disk";
+    while more than a thousand are cancelled each second on the same cores and disk";
 const REMOVALS: &str = "Redis does one thing at a time: who comes while tasks are cancelled waits for \
     the rest of that call";
 const WORKERS_GONE: &str = "places are gone while a worker starts, and what the killed one had is \
