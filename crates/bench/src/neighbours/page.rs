@@ -42,7 +42,9 @@ fn waiting(page: &mut String, report: &Report) {
          another user with tasks of {task_ms} ms in the same queue. One worker has {places} places.\n\n\
          - **{queue}**: all places are busy, so each task of the first user also waits for the \
          next place that falls free: at most one task of {task_ms} ms, and the call in which the \
-         worker says so. Alone it finds all of them free.\n\
+         worker says so. Tasks that all take equally long and begin in one call also end together, \
+         so that places fall free by the handful, and now and then it is nearly the whole {task_ms} \
+         ms. Alone it finds all of them free.\n\
          - **{keys}**: the same, but the other user's tasks belong to {key_count} keys, and of each \
          key one runs at a time.\n\
          - **{rate}**: {per_s} tasks of the other user may start per second, the rest is held back. \
@@ -172,8 +174,9 @@ fn judge(report: &Report) -> Vec<Goal> {
     waits.into_iter().chain(kept).chain(lost).collect()
 }
 
-const BUSY: &str = "alone a task finds every place free and the machine idle; here it waits until \
-    one is, and bench, server and worker share two cores with the other's tasks";
+const BUSY: &str = "alone a task finds every place free and the machine idle; here it waits for the \
+    end of a task of the other, at times for nearly all of it, so that the quicker it is alone, the \
+    larger this figure";
 const HELD_BACK: &str = "the other's tasks that do start share the cores, and this figure is \
     made by the slowest hundredth";
 const CHANGES: &str = "half of all tasks hardly notice it; now and then one waits some ms longer, \
