@@ -52,7 +52,7 @@ pub(super) fn modes(world: &World<'_>) -> Found {
                 "unique" | "until_done" if !is_end(Some(was)) => {
                     found.say(format!("{key} became task {task} while {older} was {was}"));
                 }
-                "until_started" if waits => {
+                "until_started" if waits && holder == Some(older) => {
                     found.say(format!("{key} became task {task} while {older} was {was}"));
                 }
                 "debounce" | "replace" | "latest" | "restart" if waits && holder == Some(older) => {

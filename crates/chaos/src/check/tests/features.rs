@@ -181,6 +181,40 @@ fn one_that_has_run_and_waits_again_gives_way_to_nobody() {
     }
 }
 
+/// The worker of the first died, and it waits again; the key is of the second, and with it free.
+#[test]
+fn one_that_has_run_and_waits_again_does_not_stand_for_the_key_that_another_took() {
+    let third = |second: &'static [&'static str], third: &'static str| {
+        let facts = Facts {
+            mode: Some("until_started".into()),
+            bound: Some("key".into()),
+            ..Facts::default()
+        };
+        with(move |tale| {
+            tale.submit_as(2_000, "k1", "t-k1", Some("k"), &facts);
+            tale.heard(2_010, "t-k1", 4, "queued");
+            tale.heard(2_020, "t-k1", 5, "running");
+            tale.submit_as(2_100, "k2", "t-k2", Some("k"), &facts);
+            let mut seq = 6;
+            for status in second {
+                tale.heard(2_110 + seq, "t-k2", seq, status);
+                seq += 1;
+            }
+            tale.heard(2_150, "t-k1", seq, "queued");
+            tale.submit_as(2_200, "k3", "t-k3", Some("k"), &facts);
+            tale.heard(2_210, "t-k3", seq + 1, third);
+            for (after, task) in [(2, "t-k1"), (3, "t-k2"), (4, "t-k3")] {
+                tale.heard(2_300 + after, task, seq + after, "cancelled");
+            }
+            for (task, nonce) in [("t-k1", "k1"), ("t-k2", "k2"), ("t-k3", "k3")] {
+                tale.closes(task, nonce, "cancelled", 0);
+            }
+        })
+    };
+    assert_eq!(third(&["queued", "running"], "queued"), []);
+    assert_eq!(third(&["queued"], "queued"), [Law::Modes], "the one that has the key waits");
+}
+
 /// The server of the second was frozen when it had stamped it: its answer comes late, and so does
 /// what is heard of it.
 #[test]
