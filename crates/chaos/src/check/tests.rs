@@ -2,6 +2,7 @@
 
 mod features;
 mod flows;
+mod keys;
 
 use super::*;
 use crate::history::{Op, Phase};
