@@ -269,8 +269,7 @@ pub async fn a_cancelled_flow_takes_all_its_parts_along(scene: Scene) {
     let expected = [("cancelled".to_owned(), 150), ("running".to_owned(), 1)];
     assert_eq!(states, expected.into());
     assert_eq!(scene.claim("w", 9).await, Vec::new());
-    let release = Report::Release { write: write(running.n + 1), attempt: None };
-    assert!(scene.report(&running.lease, release).await);
+    scene.release(&running).await;
     assert_eq!(scene.state("ana", one).await, "cancelled", "an accepted cancellation sticks");
     scene.rest().await;
     let gather = scene.links("ana", flow).await.expect("it gathers").gather.expect("it gathers");

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use tasktonic_core::TaskId;
-use tasktonic_core::command::{Idempotency, KeyMode, NewTask, Replaced, Report, Submit};
+use tasktonic_core::command::{Idempotency, KeyMode, NewTask, Replaced, Submit};
 use tasktonic_core::limits::CLAIM_LOOKS_MAX;
 use tasktonic_core::reply::Submitted;
 use tasktonic_core::routing::partition_of;
 
-use super::scene::{Scene, ack, write};
-use crate::{Error, Held};
+use super::scene::{Scene, ack};
+use crate::Error;
 
 /// A day, in ms.
 const DAY_MS: i64 = 86_400_000;
@@ -22,12 +22,6 @@ impl Scene {
         let mut new = self.draft(user);
         new.idempotency = Some(Idempotency { mode, ..Idempotency::new("k", body, ttl_ms) });
         new
-    }
-
-    /// A worker gives a task back that it has not begun.
-    async fn hand_back(&self, held: &Held) {
-        let release = Report::Release { write: write(held.n + 1), attempt: None };
-        assert!(self.report(&held.lease, release).await);
     }
 
     async fn submit_keyed(&self, user: &str, body: u128, mode: KeyMode) -> Submitted {
@@ -128,13 +122,13 @@ pub async fn a_key_until_started_is_free_while_its_task_runs(scene: Scene) {
     assert_eq!(scene.submit_as(next).await, Submitted::Accepted);
     assert_eq!(scene.submit_keyed("ana", 2, mode()).await, Submitted::Existing(second));
     // The first waits again, but the key is the second's; and is free when that one has begun too.
-    scene.hand_back(&held).await;
+    scene.release(&held).await;
     assert_eq!(scene.submit_keyed("ana", 2, mode()).await, Submitted::Existing(second));
     scene.pass(5_000);
     let held = scene.claim("w1", 2).await;
     assert_eq!(held.len(), 2);
     let first = held.iter().find(|held| held.lease.task == task).unwrap();
-    scene.hand_back(first).await;
+    scene.release(first).await;
     assert_eq!(scene.submit_keyed("ana", 3, mode()).await, Submitted::Accepted);
 }
 

@@ -165,6 +165,12 @@ impl Scene {
         self.sync("reporter", vec![op], 0, false).await.refused.is_empty()
     }
 
+    /// Releases a task that was claimed and not begun.
+    pub async fn release(&self, held: &Held) {
+        let release = Report::Release { write: write(held.n + 1), attempt: None };
+        assert!(self.report(&held.lease, release).await, "it is held");
+    }
+
     /// Lets the lease of a worker that has fallen silent run out, and answers what `worker`
     /// adopts.
     pub async fn outlive(&self, worker: &str) -> Vec<Held> {
