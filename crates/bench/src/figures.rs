@@ -54,6 +54,12 @@ impl Times {
         times.get(rank.saturating_sub(1)).map_or(0.0, |time| time.as_nanos() as f64 / 1e6)
     }
 
+    /// The share of all that is not longer than so many ms; zero of none.
+    pub(crate) fn share_within(&self, limit_ms: f64) -> f64 {
+        let within = self.0.iter().filter(|time| time.as_secs_f64() * 1e3 <= limit_ms).count();
+        within as f64 / self.0.len().max(1) as f64
+    }
+
     /// Half and all but one percent, as two figures.
     pub(crate) fn figures(&self, name: &str, note: &str) -> [Figure; 2] {
         [50.0, 99.0].map(|share| {
@@ -102,6 +108,16 @@ mod tests {
 
     fn times(ms: &[u64]) -> Times {
         Times(ms.iter().map(|ms| Duration::from_millis(*ms)).collect())
+    }
+
+    #[test]
+    fn a_share_counts_what_is_exactly_at_the_limit() {
+        let mut times = Times::default();
+        assert_eq!(times.share_within(1.0), 0.0);
+        for ms in [1, 2, 3, 40] {
+            times.add(Duration::from_millis(ms));
+        }
+        assert_eq!([0.9, 3.0, 40.0].map(|limit| times.share_within(limit)), [0.0, 0.75, 1.0]);
     }
 
     #[test]

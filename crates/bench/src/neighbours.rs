@@ -31,7 +31,7 @@ pub(crate) struct NeighboursOptions {
 
 /// The parts, and what each measures of waits.
 const PARTS: [(&str, &[Load]); 4] = [
-    ("queue", &[Load::Queue, Load::SerialKeys]),
+    ("queue", &[Load::Queue, Load::MixedQueue, Load::SerialKeys, Load::MixedKeys]),
     ("rate", &[Load::Rate]),
     ("bulk", &[Load::Bulk]),
     ("kills", &[]),

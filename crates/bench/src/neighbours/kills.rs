@@ -178,7 +178,7 @@ impl Others {
         while left < OUTSTANDING_MIN {
             let token = self.tokens[self.next % USERS].clone();
             self.next += 1;
-            fill(product, &token, PORTION, TASK_MS, 0).await?;
+            fill(product, &token, PORTION, TASK_MS..=TASK_MS, 0).await?;
             left += PORTION as u64;
             self.submitted += PORTION as u64;
         }

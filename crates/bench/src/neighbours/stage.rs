@@ -1,6 +1,9 @@
 //! What the parts share: a product without limits in the way, and users who fill its queue.
 
+use std::ops::{Range, RangeInclusive};
+
 use anyhow::{Context as _, Result};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tasktonic_client::{Client, Token};
 use tasktonic_protocol::http::{QueueChange, QueueUserChange};
 
@@ -11,6 +14,8 @@ use crate::wire::Wire;
 pub(crate) const BATCH: usize = 500;
 /// More tasks than any part lets wait.
 const WAITING_MAX: u32 = 1_000_000;
+/// Where the lengths of tasks are drawn from: the same in each run.
+const SEED: u64 = 21;
 
 /// A user, by name and token.
 pub(crate) struct User {
@@ -49,19 +54,21 @@ pub(crate) async fn pause(operator: &Client, user: &User, paused: bool) -> Resul
     Ok(())
 }
 
-/// Submits tasks of `task_ms`, of `keys` serial keys in turn if there are any.
+/// Submits tasks that take as long as one of `lengths_ms` each, all of them equally often and in no
+/// order; of `keys` serial keys in turn if there are any.
 pub(crate) async fn fill(
     product: &Product,
     token: &str,
     tasks: usize,
-    task_ms: u64,
+    lengths_ms: RangeInclusive<u64>,
     keys: usize,
 ) -> Result<()> {
+    let mut random = StdRng::seed_from_u64(SEED);
     let mut wire = Wire::open(&product.authority).await?;
     let mut next = 0;
     while next < tasks {
         let until = tasks.min(next + BATCH);
-        let body = batch(next..until, task_ms, keys);
+        let body = batch(next..until, || random.random_range(lengths_ms.clone()), keys);
         let answer = wire.ask("POST", "/api/v1/tasks/batch", Some(token), &body).await?;
         let text = String::from_utf8_lossy(&answer.body);
         anyhow::ensure!(
@@ -75,11 +82,11 @@ pub(crate) async fn fill(
 }
 
 /// The body of a batch of the tasks with these numbers.
-fn batch(numbers: std::ops::Range<usize>, task_ms: u64, keys: usize) -> String {
+fn batch(numbers: Range<usize>, mut length_ms: impl FnMut() -> u64, keys: usize) -> String {
     let one = |number: usize| {
         let key = number.checked_rem(keys).map(|key| format!(r#","serial_key":"key-{key}""#));
         let key = key.unwrap_or_default();
-        format!(r#"{{"kind":"{KIND}","payload":{{"sleep_ms":{task_ms}}}{key}}}"#)
+        format!(r#"{{"kind":"{KIND}","payload":{{"sleep_ms":{}}}{key}}}"#, length_ms())
     };
     format!(r#"{{"tasks":[{}]}}"#, numbers.map(one).collect::<Vec<_>>().join(","))
 }
@@ -93,7 +100,7 @@ mod tests {
     #[test]
     fn a_batch_is_a_request_with_keys_in_turn() {
         let keys = |keys| {
-            let asked: BatchRequest = serde_json::from_str(&batch(2..5, 7, keys)).unwrap();
+            let asked: BatchRequest = serde_json::from_str(&batch(2..5, || 7, keys)).unwrap();
             let key = |task: &tasktonic_protocol::http::SubmitRequest| task.serial_key.clone();
             assert!(asked.tasks.iter().all(|task| task.payload.get() == r#"{"sleep_ms":7}"#));
             asked.tasks.iter().map(key).collect::<Vec<_>>()

@@ -1,5 +1,6 @@
 //! How long one user's tasks wait while another is busy.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,8 @@ pub(crate) const PLACES: usize = 8;
 /// How long a task of the busy user takes: so short that waiting for a place is not all that is
 /// measured, so long that the places are what is scarce and not the machine.
 pub(crate) const TASK_MS: u64 = 5;
+/// The same where they do not all take equally long, and just as long on average.
+pub(crate) const MIXED_MS: RangeInclusive<u64> = 1..=9;
 /// The longest pause between two tasks of the user who waits, ms.
 pub(crate) const PAUSE_MS_MAX: u64 = 25;
 /// Serial keys that a long queue is spread over.
@@ -115,17 +118,19 @@ pub(crate) async fn measure(
     waiting.some(amount.warm).await?;
     let alone = waiting.some(amount.timed).await?;
     let (beside, others_per_s) = match load {
-        Load::Queue => beside_queue(&product, &operator, &busy, &mut waiting, amount, 0).await?,
-        Load::SerialKeys => {
-            beside_queue(&product, &operator, &busy, &mut waiting, amount, KEYS).await?
+        Load::Queue | Load::MixedQueue | Load::SerialKeys | Load::MixedKeys => {
+            beside_queue(&product, &operator, &busy, &mut waiting, amount, load).await?
         }
         Load::Rate => beside_rate(&product, &operator, &busy, &mut waiting, amount).await?,
         Load::Bulk => beside_bulk(&product, &operator, &busy, &mut waiting, amount).await?,
     };
     // What still waits would only be worked off.
     product.kill().await?;
+    let limit_ms = load.bound() * alone.percentile_ms(99.0);
+    let within = beside.share_within(limit_ms);
     let (alone, beside) = (Spread::of(&alone), Spread::of(&beside));
-    Ok(Wait { store, load, waiting: amount.waiting as u64, others_per_s, alone, beside })
+    let waiting = amount.waiting as u64;
+    Ok(Wait { store, load, waiting, others_per_s, alone, beside, within })
 }
 
 /// Beside a queue of so many tasks, of which as many run as there are places.
@@ -135,11 +140,16 @@ async fn beside_queue(
     busy: &User,
     waiting: &mut Waiting,
     amount: Amount,
-    keys: usize,
+    load: Load,
 ) -> Result<(Times, f64)> {
+    let keys = if matches!(load, Load::SerialKeys | Load::MixedKeys) { KEYS } else { 0 };
+    let lengths_ms = match load {
+        Load::MixedQueue | Load::MixedKeys => MIXED_MS,
+        _ => TASK_MS..=TASK_MS,
+    };
     // It fills faster than it would be worked off, but not so much faster.
     pause(operator, busy, true).await?;
-    fill(product, &busy.token, amount.waiting, TASK_MS, keys).await?;
+    fill(product, &busy.token, amount.waiting, lengths_ms, keys).await?;
     pause(operator, busy, false).await?;
     waiting.some(amount.warm).await?;
     timed(busy, waiting, amount).await
@@ -157,7 +167,7 @@ async fn beside_rate(
     let user = busy.name.to_owned();
     let change = QueueUserChange { user, rate: Some(Some(rate)), ..QueueUserChange::default() };
     operator.set_queue_user(KIND, &change).await.context("setting a user's rate")?;
-    fill(product, &busy.token, amount.waiting, TASK_MS, 0).await?;
+    fill(product, &busy.token, amount.waiting, TASK_MS..=TASK_MS, 0).await?;
     waiting.some(amount.warm).await?;
     timed(busy, waiting, amount).await
 }
@@ -191,7 +201,7 @@ async fn beside_bulk(
     pause(operator, busy, true).await?;
     let (mut times, mut cancelled, mut took) = (Times::default(), 0, Duration::ZERO);
     for _ in 0..ROUNDS_MAX {
-        fill(product, &busy.token, amount.waiting, TASK_MS, 0).await?;
+        fill(product, &busy.token, amount.waiting, TASK_MS..=TASK_MS, 0).await?;
         let filter = BulkFilter { queue: Some(KIND.into()), ..BulkFilter::default() };
         let before = busy.client.counts().await?;
         let since = Instant::now();
