@@ -363,7 +363,9 @@ pub(crate) fn show(task: &Task) {
     line("created", &task.created_at);
     line("due", task.run_at.as_deref().unwrap_or_default());
     line("expires", task.expires_at.as_deref().unwrap_or_default());
-    line("started", task.started_at.as_deref().unwrap_or_default());
+    if let Some(started) = &task.started_at {
+        line("started", &started_of(started, task.attempt));
+    }
     line("ended", task.ended_at.as_deref().unwrap_or_default());
     if let Some(output) = &task.output {
         screen::say("");
@@ -373,6 +375,11 @@ pub(crate) fn show(task: &Task) {
             screen::note(&format!("it is in a file: tasktonic task output {id}"));
         }
     }
+}
+
+/// When the present or last attempt began; which one it is, where there were others.
+fn started_of(started: &str, attempt: u32) -> String {
+    if attempt > 1 { format!("{started} (attempt {attempt})") } else { started.to_owned() }
 }
 
 /// JSON over several lines, or the text as it is.
@@ -388,4 +395,16 @@ fn pretty(json: &str) -> String {
 pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<()> {
     screen::say(&serde_json::to_string(value)?);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_says_whose_it_is_where_there_were_others() {
+        let at = "2026-01-02T03:04:05Z";
+        assert_eq!(started_of(at, 1), at);
+        assert_eq!(started_of(at, 3), format!("{at} (attempt 3)"));
+    }
 }
