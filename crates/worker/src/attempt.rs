@@ -9,6 +9,7 @@ use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use tasktonic_core::Lease;
 use tasktonic_core::command::{Op, Report, Write};
+use tasktonic_core::routing::partition_of;
 use tasktonic_files::TaskFiles;
 use tasktonic_protocol::stored::{Descriptor, Progress, StateBody};
 use tasktonic_store::KillPoint;
@@ -75,6 +76,8 @@ pub(crate) struct Attempt {
     pub(crate) desk: Arc<Desk>,
     handler: AbortHandle,
     handler_ended: bool,
+    /// Whether it waits for its end to be said without keeping its places.
+    gave_places_up: bool,
     phase: Phase,
     stop: Option<(Cause, Instant)>,
     pub(crate) renew_at: Instant,
@@ -147,6 +150,7 @@ impl Attempt {
             desk,
             handler: service.abort_handle(),
             handler_ended: false,
+            gave_places_up: false,
             phase: Phase::Runs,
             stop: None,
             renew_at: sent + shop.heartbeat,
@@ -286,11 +290,21 @@ impl Attempt {
         self.is_over() && self.handler_ended
     }
 
+    /// Which of so many partitions its task is in.
+    pub(crate) fn partition(&self, count: u16) -> usize {
+        usize::from(partition_of(&self.lease.user, count).0)
+    }
+
     /// How many places of this worker it takes: as long as its handler is there, and until its end is
-    /// on its way.
+    /// on its way or given up waiting for.
     pub(crate) fn takes(&self) -> u32 {
-        let is_there = !self.handler_ended || matches!(self.phase, Phase::Ends(_));
+        let is_there = !self.handler_ended || (self.has_end() && !self.gave_places_up);
         if is_there { self.places } else { 0 }
+    }
+
+    /// Nobody knows when its end can be said: whoever is next has its places.
+    pub(crate) fn give_places_up(&mut self) {
+        self.gave_places_up = true;
     }
 
     /// How many of them its handler works in.

@@ -59,6 +59,9 @@ pub const FULL_CALL: u32 = 16;
 /// How long a small call is held back at most: where more waits than there are places, for more places
 /// to fall free, if tasks are over in less; elsewhere, for the answer to a call that is no older.
 pub const HELD_AT_MOST: Duration = Duration::from_millis(2);
+/// A partition that leaves a call unanswered for so long is silent: what ended meanwhile and cannot be
+/// said there keeps no place from the others.
+pub const SILENT_AFTER: Duration = Duration::from_millis(100);
 /// How often one partition is asked for work in a row, while others are to be asked too.
 pub const IN_A_ROW_MAX: u32 = 2;
 /// How long places that fall free in a partition in which more waits stay there, while more waits in

@@ -148,10 +148,26 @@ impl SyncLoop {
                 attempt.ask_to_stop(Cause::Drain, now);
             }
         }
+        self.look_at_silence(now);
         for attempt in self.attempts.values_mut() {
             if attempt.look_at_clock(&self.setup.shop, now) {
                 let task = attempt.lease.task;
                 tracing::warn!(%task, kind = attempt.kind(), "the lease could not be renewed in time; the handler is stopped and nothing more is reported");
+            }
+        }
+    }
+
+    /// Ends that cannot be said, because their partition is silent, keep no place from the others. They
+    /// are no more than there were places when it fell silent: nothing is claimed there meanwhile.
+    fn look_at_silence(&mut self, now: Instant) {
+        let is_silent = |partition: &Partition| partition.silent_from().is_some_and(|at| at <= now);
+        if !self.partitions.iter().any(is_silent) {
+            return;
+        }
+        let count = self.partition_count();
+        for attempt in self.attempts.values_mut().filter(|attempt| attempt.has_end()) {
+            if is_silent(&self.partitions[attempt.partition(count)]) {
+                attempt.give_places_up();
             }
         }
     }
@@ -192,9 +208,8 @@ impl SyncLoop {
         }
     }
 
-    fn partition_of(&self, attempt: &Attempt) -> usize {
-        let count = u16::try_from(self.partitions.len()).unwrap_or(u16::MAX).max(1);
-        usize::from(tasktonic_core::routing::partition_of(&attempt.lease.user, count).0)
+    fn partition_count(&self) -> u16 {
+        u16::try_from(self.partitions.len()).unwrap_or(u16::MAX).max(1)
     }
 
     /// Leases that are known here.

@@ -9,7 +9,8 @@ use tasktonic_core::limits::MAINTENANCE_MS;
 use tasktonic_core::routing::PartitionId;
 
 use crate::limits::{
-    HELD_AT_MOST, LATE_AT_MOST, LOOK_AGAIN, LOOK_EVERY, STORE_WAIT_FIRST, STORE_WAIT_MAX,
+    HELD_AT_MOST, LATE_AT_MOST, LOOK_AGAIN, LOOK_EVERY, SILENT_AFTER, STORE_WAIT_FIRST,
+    STORE_WAIT_MAX,
 };
 
 #[derive(Debug)]
@@ -97,6 +98,11 @@ impl Partition {
     /// Whether a request is on its way that went out a moment ago. One that hangs keeps nobody waiting.
     pub(super) fn is_heard_soon(&self, now: Instant) -> bool {
         self.in_flight_since.is_some_and(|since| now < since + HELD_AT_MOST)
+    }
+
+    /// From when on it is silent, unless the request that is on its way is answered before.
+    pub(super) fn silent_from(&self) -> Option<Instant> {
+        self.in_flight_since.map(|since| since + SILENT_AFTER)
     }
 
     /// Until when what is to be said there is held back from now on; `None` if it was for long enough.

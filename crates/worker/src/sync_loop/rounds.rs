@@ -43,8 +43,9 @@ impl SyncLoop {
         let mut next = now + LOOK_EVERY;
         let mut dues = vec![Due::default(); self.partitions.len()];
         let mut any_runs = false;
+        let count = self.partition_count();
         for attempt in self.attempts.values() {
-            let due = &mut dues[self.partition_of(attempt)];
+            let due = &mut dues[attempt.partition(count)];
             due.now |= attempt.has_end() || attempt.has_mark();
             due.news |= attempt.has_news(now);
             if let Some(at) = attempt.progress_at().filter(|at| *at > now) {
@@ -110,8 +111,11 @@ impl SyncLoop {
             if may_claim {
                 due.by(partition.look_at);
             }
-            // An answer that is awaited wakes the loop by itself.
+            // An answer that is awaited wakes the loop by itself; if it does not come, what ended
+            // meanwhile gives its places up.
             if partition.is_in_flight() {
+                let silent_from = partition.silent_from().filter(|_| dues[index].frees > 0);
+                next = next.min(silent_from.unwrap_or(next));
                 continue;
             }
             let wait_until = partition.wait_until;
@@ -270,16 +274,12 @@ impl SyncLoop {
         for op in settling.drain(..first) {
             load.add(op.clone(), Carried::Settled(op));
         }
-        let count = u16::try_from(self.partitions.len()).unwrap_or(u16::MAX).max(1);
-        let here = |attempt: &Attempt| {
-            usize::from(tasktonic_core::routing::partition_of(&attempt.lease.user, count).0)
-                == index
-        };
+        let count = self.partition_count();
         let shop = &self.setup.shop;
         let mut attempts: Vec<(u64, &mut Attempt)> = self
             .attempts
             .iter_mut()
-            .filter(|(_, attempt)| !attempt.is_over() && here(attempt))
+            .filter(|(_, attempt)| !attempt.is_over() && attempt.partition(count) == index)
             .map(|(key, attempt)| (*key, attempt))
             .collect();
         // Those that wait longest come first, so that none is left out for ever.

@@ -19,6 +19,7 @@ use tasktonic_store::{
     WakeStream,
 };
 use tasktonic_worker::Settings;
+use tokio::sync::Semaphore;
 
 use super::stage::{Draft, Stage, draft, handler, settings, start, worker};
 use crate::PARTITIONS;
@@ -105,7 +106,7 @@ fn user_of(p: u16) -> &'static str {
 #[tokio::test]
 async fn every_partition_is_served_and_never_more_runs_than_the_worker_may() {
     let stage = Stage::on(Watched::new());
-    let places = Arc::new(tokio::sync::Semaphore::new(2));
+    let places = Arc::new(Semaphore::new(2));
     let work = handler("work", move |_, _| {
         let free = places.clone().try_acquire_owned().expect("at most two at once");
         async move {
@@ -238,6 +239,41 @@ async fn two_partitions_that_hang_with_more_to_do_leave_places_to_the_third() {
     }
     let took = before.elapsed();
     assert!(took < Duration::from_secs(4), "it waited for those that hang: {took:?}");
+}
+
+/// All places have tasks of one partition, which falls silent while it is told of the first end.
+#[tokio::test]
+async fn what_ended_where_nobody_answers_leaves_its_places_to_the_others() {
+    let store = Watched::new();
+    let stage = Stage::on(store.clone());
+    let (gate, may_end) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (begun, ends) = (gate.clone(), may_end.clone());
+    let held = handler("held", move |_, _| {
+        begun.add_permits(1);
+        let ends = ends.clone();
+        async move {
+            ends.acquire().await.expect("it is never closed").forget();
+            Ok(json!(0))
+        }
+    });
+    let work = handler("work", |_, _| async { Ok(json!(0)) });
+    let places = settings().concurrency;
+    for _ in 0..places {
+        stage.submit(Draft { user: user_of(1), ..draft("held") }).await;
+    }
+    let _running = start(worker(stage.store.clone(), "w-1", settings(), vec![held, work]));
+    gate.acquire_many(places).await.expect("it is never closed").forget();
+    store.hangs.store(1 << 1, Ordering::SeqCst);
+    let syncs = store.syncs.load(Ordering::SeqCst);
+    may_end.add_permits(1);
+    while store.syncs.load(Ordering::SeqCst) == syncs {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    may_end.add_permits(places as usize - 1);
+    let before = std::time::Instant::now();
+    others_go_on(&stage).await;
+    let took = before.elapsed();
+    assert!(took < Duration::from_secs(4), "they waited for the one that hangs: {took:?}");
 }
 
 /// The end of a task and the claim of the next one are one call, also where there is one place.
