@@ -160,13 +160,12 @@ impl SyncLoop {
     /// Ends that cannot be said, because their partition is silent, keep no place from the others. They
     /// are no more than there were places when it fell silent: nothing is claimed there meanwhile.
     fn look_at_silence(&mut self, now: Instant) {
-        let is_silent = |partition: &Partition| partition.silent_from().is_some_and(|at| at <= now);
-        if !self.partitions.iter().any(is_silent) {
+        if !self.partitions.iter().any(|partition| partition.is_silent(now)) {
             return;
         }
         let count = self.partition_count();
         for attempt in self.attempts.values_mut().filter(|attempt| attempt.has_end()) {
-            if is_silent(&self.partitions[attempt.partition(count)]) {
+            if self.partitions[attempt.partition(count)].is_silent(now) {
                 attempt.give_places_up();
             }
         }

@@ -105,6 +105,11 @@ impl Partition {
         self.in_flight_since.map(|since| since + SILENT_AFTER)
     }
 
+    /// Whether a request is on its way that should have been answered by now.
+    pub(super) fn is_silent(&self, now: Instant) -> bool {
+        self.silent_from().is_some_and(|at| at <= now)
+    }
+
     /// Until when what is to be said there is held back from now on; `None` if it was for long enough.
     pub(super) fn held_until(&mut self, now: Instant) -> Option<Instant> {
         let since = *self.held_since.get_or_insert(now);
@@ -212,7 +217,11 @@ mod tests {
         partition.is_sent(begun);
         assert!(partition.is_heard_soon(begun) && !partition.hears(begun));
         assert!(!partition.is_heard_soon(begun + HELD_AT_MOST), "it hangs: others go on");
+        let silent_from = begun + SILENT_AFTER;
+        assert!(!partition.is_silent(silent_from - Duration::from_nanos(1)));
+        assert!(partition.is_silent(silent_from), "what ended waits without its places");
         partition.is_back();
         assert!(!partition.is_heard_soon(begun) && partition.hears(begun));
+        assert!(!partition.is_silent(silent_from), "it has answered");
     }
 }

@@ -246,10 +246,10 @@ async fn two_partitions_that_hang_with_more_to_do_leave_places_to_the_third() {
 async fn what_ended_where_nobody_answers_leaves_its_places_to_the_others() {
     let store = Watched::new();
     let stage = Stage::on(store.clone());
-    let (gate, may_end) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
-    let (begun, ends) = (gate.clone(), may_end.clone());
+    let (begun, may_end) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (begins, ends) = (begun.clone(), may_end.clone());
     let held = handler("held", move |_, _| {
-        begun.add_permits(1);
+        begins.add_permits(1);
         let ends = ends.clone();
         async move {
             ends.acquire().await.expect("it is never closed").forget();
@@ -262,7 +262,7 @@ async fn what_ended_where_nobody_answers_leaves_its_places_to_the_others() {
         stage.submit(Draft { user: user_of(1), ..draft("held") }).await;
     }
     let _running = start(worker(stage.store.clone(), "w-1", settings(), vec![held, work]));
-    gate.acquire_many(places).await.expect("it is never closed").forget();
+    begun.acquire_many(places).await.expect("it is never closed").forget();
     store.hangs.store(1 << 1, Ordering::SeqCst);
     let syncs = store.syncs.load(Ordering::SeqCst);
     may_end.add_permits(1);
